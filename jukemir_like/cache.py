@@ -1,0 +1,151 @@
+"""Where every stage reads and writes, and how: whole files or none.
+
+The layout is a contract that users see::
+
+    datasets/<name>/…                          raw assets
+    processed/<dataset>/meta.json  wav/<uid>.wav
+    checkpoints/<name>.safetensors
+    representations/<dataset>/<representation>/<uid>.npy
+    probes/<dataset>/<representation>/…
+    report/index.html
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jukemir_like.errors import StorageError
+
+ENVIRONMENT_VARIABLE = "JUKEMIR_LIKE_CACHE_DIR"
+
+_STORAGE_ERRNOS = {
+    errno.ENOSPC: "the disk is full: free some space and run again",
+    errno.EDQUOT: "the disk quota is used up: free some space and run again",
+    errno.EFBIG: "the file is larger than this file system or process may write",
+    errno.EROFS: "the folder is read-only: choose another output folder",
+    errno.EACCES: "permission denied: choose another output folder or change its owner",
+    errno.EPERM: "permission denied: choose another output folder or change its owner",
+    errno.ENOTDIR: "a part of the path is a file, not a folder: choose another output folder",
+    errno.EEXIST: "a file stands where a folder must be: choose another output folder",
+}
+_TEMPORARY_PREFIX = ".tmp-"
+_counter = itertools.count()
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The folders of one cache.
+
+    Args:
+        root: the cache's folder; need not exist yet.
+    """
+
+    root: Path
+
+    @classmethod
+    def default(cls, root: str | os.PathLike[str] | None = None) -> Cache:
+        """``root`` if given, else ``$JUKEMIR_LIKE_CACHE_DIR``, else ``~/.jukemir_like``; looked up at call time."""
+        chosen = root or os.environ.get(ENVIRONMENT_VARIABLE)
+        return cls(Path(chosen).absolute() if chosen else Path.home() / ".jukemir_like")
+
+    def dataset(self, name: str) -> Path:
+        """Raw assets of dataset ``name``."""
+        return self.root / "datasets" / name
+
+    def processed(self, dataset: str) -> Path:
+        """Folder of ``meta.json``, ``dataset.json`` and ``wav/``."""
+        return self.root / "processed" / dataset
+
+    def representation(self, dataset: str, representation: str) -> Path:
+        """Folder of one ``.npy`` a clip."""
+        return self.root / "representations" / dataset / representation
+
+    def probe(self, dataset: str, representation: str) -> Path:
+        """Folder of the probes' runs and results."""
+        return self.root / "probes" / dataset / representation
+
+    @property
+    def report(self) -> Path:
+        """Folder of the results page."""
+        return self.root / "report"
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turns the operating system's refusals to write at ``path`` into a one-line :class:`StorageError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _STORAGE_ERRNOS:
+            raise StorageError(f"cannot write {os.fsencode(path).decode(errors='replace')}: {_STORAGE_ERRNOS[error.errno]}") from error
+        raise
+
+
+def make_folder(folder: Path) -> Path:
+    """Makes ``folder`` and its parents; :class:`StorageError` where that is refused."""
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yields a temporary path in the folder of ``path``; on a clean exit it is renamed to ``path``, on any other it is removed.
+
+    The temporary name is hidden, short (so that the longest legal name can be written) and tells host and process, so that
+    :func:`sweep` can remove what a killed process left.
+    """
+    make_folder(path.parent)
+    temporary = path.parent / f"{_temporary_prefix()}{os.getpid()}-{next(_counter)}{path.suffix[:8]}"
+    try:
+        with storage_errors(path):
+            yield temporary
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a whole file or none."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes ``value`` as indented UTF-8 JSON, atomically. Same value, same bytes."""
+    write_bytes(path, (json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False) + "\n").encode())
+
+
+def sweep(folder: Path) -> int:
+    """Removes temporary files that processes of this machine, now dead, left in ``folder``; returns how many."""
+    removed = 0
+    for temporary in folder.glob(f"{_temporary_prefix()}*") if folder.is_dir() else ():
+        process = temporary.name[len(_temporary_prefix()) :].partition("-")[0]
+        if process.isdigit() and not _alive(int(process)):
+            with storage_errors(temporary):
+                temporary.unlink(missing_ok=True)
+            removed += 1
+    return removed
+
+
+def _temporary_prefix() -> str:
+    return f"{_TEMPORARY_PREFIX}{socket.gethostname()[:32]}-"
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

@@ -1,0 +1,100 @@
+"""Datasets: uid → label, split and source clip. One module a dataset; each makes a :class:`Dataset`.
+
+A dataset answers one or more questions (tasks). With one task, ``y`` in ``meta.json`` is its label; with several, ``y`` maps task name
+to label. Labels are: a class name (multiclass, key), a list of tag names (multilabel), or a list of numbers (regression).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+TaskType = Literal["multiclass", "multilabel", "regression", "key"]
+PRIMARY_METRICS: dict[str, str] = {"multiclass": "accuracy", "multilabel": "roc_auc", "regression": "r2", "key": "weighted_score"}
+SPLITS = ("train", "valid", "test")
+
+KEYS = tuple(
+    f"{tonic} {mode}" for mode in ("major", "minor") for tonic in ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
+)
+"""The 24 keys in the order of the classes: majors from C upwards in semitones, then minors; flats for the black keys."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One question that a dataset's labels answer.
+
+    Args:
+        name: e.g. ``genre``.
+        type: what kind of label ``y`` is.
+        labels: class names, tag names, or names of the predicted values, in the order of the probe's outputs.
+    """
+
+    name: str
+    type: TaskType
+    labels: tuple[str, ...]
+
+    @property
+    def primary_metric(self) -> str:
+        """The metric that selects and ranks."""
+        return PRIMARY_METRICS[self.type]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"type": self.type, "labels": list(self.labels), "primary_metric": self.primary_metric}
+
+    @classmethod
+    def from_json(cls, name: str, value: dict[str, Any]) -> Task:
+        return cls(name, value["type"], tuple(value["labels"]))
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A piece of a longer recording; times in seconds. The fields are those of ``meta.json``."""
+
+    audio_uid: str
+    audio_duration: float
+    clip_idx: int
+    clip_offset: float
+    clip_duration: float
+
+
+@dataclass(frozen=True)
+class Item:
+    """One record of a dataset.
+
+    Args:
+        uid: the WAV is ``wav/<uid>.wav``; may hold ``/`` (sub-folders).
+        split: ``train``, ``valid``, ``test`` or None.
+        y: the label, or a mapping of task name to label where the dataset has several tasks.
+        source: the file its audio comes from; None where there is no audio.
+        clip: which piece of ``source``; None for all of it.
+        extra: anything else worth keeping; holds the grouping value.
+    """
+
+    uid: str
+    split: str | None
+    y: Any
+    source: Path | None
+    clip: Clip | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What ``process`` needs to know.
+
+    Args:
+        name: folder name in the cache.
+        tasks: what its labels answer, by name.
+        items: all records, in a fixed order.
+        group: the key of ``extra`` whose items must stay together when resampling (artist, track); None: every item by itself.
+        stems: names of the channels for a dataset of stems; None for mono.
+        sources: digests or parameters of what it was made from.
+    """
+
+    name: str
+    tasks: dict[str, Task]
+    items: list[Item]
+    group: str | None = None
+    stems: tuple[str, ...] | None = None
+    sources: dict[str, Any] = field(default_factory=dict)

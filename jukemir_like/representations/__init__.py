@@ -1,0 +1,91 @@
+"""Representations: from a clip of audio to one vector. The registry that built-in and other packages' representations join.
+
+Another package adds its own by an entry point in the group ``jukemir_like.representations``::
+
+    [project.entry-points."jukemir_like.representations"]
+    mine = "my_package:Mine"        # a class derived from Representation
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from jukemir_like.errors import RequestError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+ENTRY_POINT_GROUP = "jukemir_like.representations"
+_BUILT_IN = {"chroma": "jukemir_like.representations.chroma:Chroma", "mfcc": "jukemir_like.representations.mfcc:Mfcc"}
+
+
+class Representation(ABC):
+    """A function from clips to vectors, with what must be known to make the same vectors again.
+
+    Attributes:
+        name: as users type it; also the folder's name.
+        sample_rate: in Hz; clips are given at this rate.
+        dimension: length of a vector.
+        batch_size: clips that are worth giving at once (1 for what runs on a processor core).
+    """
+
+    name: ClassVar[str]
+    sample_rate: int
+    dimension: int
+    batch_size: int = 1
+
+    @property
+    @abstractmethod
+    def parameters(self) -> dict[str, Any]:
+        """Everything that changes the numbers (JSON values): settings, digest of weights, version of the recipe."""
+
+    @abstractmethod
+    def __call__(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+        """Vectors of clips.
+
+        Args:
+            clips: mono float32 arrays of shape ``(samples,)``, at ``sample_rate``, finite, each at least one sample long.
+
+        Returns:
+            float32 of shape ``(len(clips), dimension)``; row i depends on clip i alone.
+
+        Raises:
+            InputError: a clip cannot be represented (too short, say); the message says why.
+        """
+
+    @property
+    def signature(self) -> str:
+        """Digest of name and parameters: two vectors are comparable if and only if their signatures are equal."""
+        return hashlib.sha256(json.dumps([self.name, self.dimension, self.parameters], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def names() -> list[str]:
+    """All known representations, sorted."""
+    return sorted({*_BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
+
+
+def load(name: str) -> Representation:
+    """Makes the representation called ``name``.
+
+    Raises:
+        RequestError: unknown name, or the package that gives it cannot be loaded.
+    """
+    if name in _BUILT_IN:
+        module, _, attribute = _BUILT_IN[name].partition(":")
+        return getattr(import_module(module), attribute)()  # type: ignore[no-any-return]
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name == name:
+            try:
+                made = point.load()()
+            except Exception as error:
+                raise RequestError(f"representation {name} ({point.value}) cannot be loaded: {error}") from error
+            if not isinstance(made, Representation):
+                raise RequestError(f"representation {name} ({point.value}) is not derived from jukemir_like.representations.Representation")
+            return made
+    raise RequestError(f"unknown representation {name!r}: choose one of {', '.join(names())}")
