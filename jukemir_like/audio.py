@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ EXTENSIONS = frozenset(
 )
 """What counts as an audio file in a folder (lower case). The last four are audio that libsndfile cannot decode: they are inputs, so that
 they are reported and not silently left out."""
+
+_SHORT_CHUNK = re.compile(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def find(folder: Path) -> list[str]:
     seen: set[tuple[int, int]] = set()
 
     def visit(directory: str, prefix: str) -> None:
-        status = os.stat(directory)
+        status = Path(directory).stat()
         if (status.st_dev, status.st_ino) in seen:
             return
         seen.add((status.st_dev, status.st_ino))
@@ -73,6 +76,14 @@ def find(folder: Path) -> list[str]:
 
     visit(os.fspath(folder), "")
     return sorted(found)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of an input; :class:`InputError` where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read ({os.strerror(error.errno or 0).lower()})") from error
 
 
 def decode(source: Path | bytes) -> Audio:
@@ -92,8 +103,11 @@ def decode(source: Path | bytes) -> Audio:
                 samples *= np.float32(1 / 32768)
             else:
                 samples = np.ascontiguousarray(file.read(dtype="float32", always_2d=True).T)
+            _check_complete(file.extra_info)
     except (soundfile.LibsndfileError, RuntimeError, ValueError, OSError) as error:
         reason = str(error).rpartition(": ")[2].rstrip(".") or type(error).__name__
+        if "regular file" in reason:  # what libsndfile says of bytes that no decoder takes
+            reason = "format not recognised"
         raise InputError(f"cannot be decoded as audio ({reason})") from error
     if samples.shape[1] == 0:
         raise InputError("holds no samples")
@@ -102,9 +116,20 @@ def decode(source: Path | bytes) -> Audio:
     return Audio(samples, sample_rate)
 
 
+def _check_complete(log: str) -> None:
+    """Refuses a WAV or AIFF whose header promises more bytes than the file has; libsndfile reads what is there and only logs it.
+
+    A size near 2^31 or 2^32 is no promise: programs that write to a pipe put it there. (A cut FLAC fails by itself; a cut MP3 or OGG cannot
+    be told from a whole one: MP3s taken out of longer ones keep the longer one's length.)
+    """
+    for promised, there in _SHORT_CHUNK.findall(log):
+        if int(there) < int(promised) < 0x7FFF0000:
+            raise InputError(f"is cut short: {int(there):,} of {int(promised):,} bytes of audio are there")
+
+
 def mix_down(samples: np.ndarray) -> np.ndarray:
     """The plain mean of the channels: ``(channels, samples)`` → ``(samples,)``."""
-    return samples[0] if samples.shape[0] == 1 else samples.mean(axis=0, dtype=np.float32)
+    return np.asarray(samples[0] if samples.shape[0] == 1 else samples.mean(axis=0, dtype=np.float32))
 
 
 def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
@@ -135,7 +160,7 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
 
 
 def write_wav(path: Path, samples: np.ndarray, sample_rate: int) -> None:
-    """Writes ``(channels, samples)`` or ``(samples,)``, float in [-1, 1) or int16, as 16-bit PCM WAV; atomically, same samples, same bytes."""
+    """Writes ``(channels, samples)`` or ``(samples,)``, float or int16, as 16-bit PCM WAV; atomic; same samples, same bytes."""
     with atomic(path) as temporary, open(temporary, "wb") as file:
         # Through a file object, so that a full disk is the operating system's error and not a decoder's message.
         buffer = io.BytesIO()

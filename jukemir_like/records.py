@@ -5,15 +5,17 @@ A stage that is interrupted loses nothing: each line is appended when its file i
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jukemir_like.cache import make_folder, storage_errors
+from jukemir_like.errors import DONE, SOME_FAILED
 
 FOLDER = ".records"
 
@@ -68,6 +70,48 @@ def journal(output: Path, name: str) -> Iterator[Journal]:
         opened.close()
 
 
-def tally(records: list[Record]) -> Counter[str]:
-    """Number of records by ``status``."""
-    return Counter(record["status"] for record in records)
+@dataclass
+class Summary:
+    """What a stage did with its files.
+
+    Args:
+        stage: what the closing line calls it.
+        done: files finished in this run.
+        kept: files that an earlier run had finished.
+        failed: input → reason.
+        audio_seconds: duration of the audio in ``done``.
+        seconds: wall-clock time of this run.
+        notes: further lines worth saying.
+    """
+
+    stage: str
+    done: int = 0
+    kept: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    audio_seconds: float = 0.0
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 3 where some inputs failed."""
+        return SOME_FAILED if self.failed else DONE
+
+    def text(self, most: int = 20) -> str:
+        """The closing lines: one of figures, one a note, and one a failed input (``most`` at most)."""
+        speed = f", {self.audio_seconds / self.seconds:,.0f} times real time" if self.audio_seconds and self.seconds else ""
+        lines = [
+            f"{self.stage}: {self.done:,} done, {self.kept:,} kept, {len(self.failed):,} failed; "
+            f"{self.audio_seconds / 3600:.2f} h of audio in {self.seconds:.1f} s{speed}"
+        ]
+        lines += [f"  {note}" for note in self.notes]
+        lines += [f"  failed: {printable(name)}: {reason}" for name, reason in itertools.islice(sorted(self.failed.items()), most)]
+        if len(self.failed) > most:
+            lines.append(f"  … and {len(self.failed) - most:,} more, in {FOLDER}/")
+        return "\n".join(lines)
+
+
+def printable(name: str) -> str:
+    """A file name that any terminal can show: bytes that are not UTF-8 and control characters are escaped."""
+    shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in shown)

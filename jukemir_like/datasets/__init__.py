@@ -6,9 +6,14 @@ to label. Labels are: a class name (multiclass, key), a list of tag names (multi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
+
+from jukemir_like.cache import Cache
+from jukemir_like.errors import RequestError
 
 TaskType = Literal["multiclass", "multilabel", "regression", "key"]
 PRIMARY_METRICS: dict[str, str] = {"multiclass": "accuracy", "multilabel": "roc_auc", "regression": "r2", "key": "weighted_score"}
@@ -98,3 +103,39 @@ class Dataset:
     group: str | None = None
     stems: tuple[str, ...] | None = None
     sources: dict[str, Any] = field(default_factory=dict)
+
+
+_BUILT_IN = {
+    "synthband": ("synthband", "jukemir_like.datasets.synthband:dataset"),
+    "synthband_stems": ("synthband", "jukemir_like.datasets.synthband:stems_dataset"),
+}
+"""Name → the raw assets' folder, and the function from that folder to a :class:`Dataset`."""
+
+
+def names() -> list[str]:
+    """The datasets that can be processed by name, sorted."""
+    return sorted(_BUILT_IN)
+
+
+def load(name: str, cache: Cache) -> Dataset:
+    """The dataset ``name`` from its raw assets in ``cache``.
+
+    Raises:
+        RequestError: unknown name, or its assets are not there.
+    """
+    if name not in _BUILT_IN:
+        raise RequestError(f"unknown dataset {name!r}: choose one of {', '.join(names())}, or 'folder' for your own")
+    assets, function = _BUILT_IN[name]
+    folder = cache.dataset(assets)
+    if not folder.is_dir():
+        raise RequestError(f"{name} is not in {cache.root}: run `jukemir-like download {assets}` first")
+    module, _, attribute = function.partition(":")
+    make: Callable[[Path], Dataset] = getattr(import_module(module), attribute)
+    return make(folder)
+
+
+def declarations(name: str) -> Path:
+    """The folder that declares dataset ``name`` (card, licence, assets): in an installed package, or in a source tree."""
+    package = Path(__file__).parent
+    installed = package / "declarations" / name
+    return installed if installed.is_dir() else package.parents[1] / "datasets" / name

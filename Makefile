@@ -1,0 +1,67 @@
+# Every target is a command of the README; `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.set-up
+
+CACHE ?= cache
+DATASETS ?= synthband
+REPRESENTATIONS ?= chroma mfcc
+PROTOCOL ?= linear
+SEED ?= 0
+SONGS ?= 600
+JOBS ?=
+BATCH_SIZE ?= 256
+PYTEST_ARGS ?=
+
+REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(DATASETS)" --representations "$(REPRESENTATIONS)" \
+	--protocol "$(PROTOCOL)" --seed "$(SEED)" --songs "$(SONGS)" --jobs "$(JOBS)" --batch-size "$(BATCH_SIZE)"
+
+.PHONY: help setup test test-all lint format reproduce plan bench clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… PROTOCOL=linear|jukemir SEED=… SONGS=… CACHE=… JOBS=…"
+
+setup: $(SETUP)  ## Make the virtual environment .venv and install everything
+
+$(SETUP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make $(MAKECMDGOALS) PYTHON=…" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make a virtual environment: install python3-venv" >&2; exit 2; }
+	@echo "Setting up $(VENV) (about 1.5 GB, a minute or two) …"
+	@PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[workflow,docker,dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --constraint constraints.txt tinysoundfont
+	@touch $@
+
+test: $(SETUP)  ## Run the tests
+	$(BIN)/pytest -n auto $(PYTEST_ARGS)
+
+test-all: $(SETUP)  ## Run the tests, the slow ones too
+	$(BIN)/pytest -n auto -m "" $(PYTEST_ARGS)
+
+lint: $(SETUP)  ## Check style, types and the order of the rooms
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(SETUP)  ## Bring the code into its format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+reproduce: $(SETUP)  ## From nothing to a results page: cache/report/index.html
+	@$(REPRODUCE)
+
+plan: $(SETUP)  ## Say what `make reproduce` would run
+	@$(REPRODUCE) --plan
+
+bench: $(SETUP)  ## Measure speed and memory, and write docs/benchmarks.md
+	$(BIN)/python -m bench
+
+clean:  ## Remove the virtual environment and what tools left (not the cache)
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

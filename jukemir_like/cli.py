@@ -1,0 +1,256 @@
+"""``jukemir-like``: one command a stage. Heavy imports happen inside the commands, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jukemir_like.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, JukemirLikeError
+
+if TYPE_CHECKING:
+    from jukemir_like.cache import Cache
+    from jukemir_like.records import Summary
+
+_BATCH_VARIABLES = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")
+
+Command = Callable[..., Any]
+
+
+def main() -> None:
+    """Runs the command line and exits: 0 done, 1 a bug, 2 a wrong request, 3 some inputs failed, 130 interrupted."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        code = cli.main(standalone_mode=False, prog_name="jukemir-like")
+    except JukemirLikeError as error:
+        click.echo(f"jukemir-like: {error}", err=True)
+        code = error.exit_code
+    except click.ClickException as error:
+        click.echo(f"jukemir-like: {error.format_message()} (see jukemir-like {_command_name()}--help)", err=True)
+        code = WRONG_REQUEST
+    except _Interrupted:
+        click.echo("jukemir-like: interrupted; what was finished is kept, run the same command to go on", err=True)
+        code = INTERRUPTED
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = DONE
+    sys.exit(code if isinstance(code, int) else DONE)
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C, or a scheduler that asks to end. Not KeyboardInterrupt, to which click adds a line of its own."""
+
+
+def _interrupt(*_: object) -> None:
+    raise _Interrupted
+
+
+def _command_name() -> str:
+    return f"{sys.argv[1]} " if len(sys.argv) > 1 and sys.argv[1] in cli.commands else ""
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}, no_args_is_help=False, invoke_without_command=True
+)
+@click.version_option(package_name="jukemir-like", prog_name="jukemir-like")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Which representation of audio knows what about music?
+
+    Each command is one stage; a stage reads a folder and writes a folder. `make reproduce` runs them all.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def _cache_option(command: Command) -> Command:
+    return click.option(
+        "--cache",
+        type=click.Path(file_okay=False),
+        help="Where stages read and write [default: $JUKEMIR_LIKE_CACHE_DIR, else ~/.jukemir_like].",
+    )(command)
+
+
+def _workers_option(command: Command) -> Command:
+    return click.option("--workers", type=click.IntRange(1), help="Worker processes [default: one a processor].")(command)
+
+
+def _prepare(workers: int | None) -> int:
+    """One numerical thread a process, decided before NumPy is imported; returns the number of workers."""
+    from jukemir_like import parallel
+
+    parallel.one_thread_each()
+    return workers or parallel.available_cpus()
+
+
+def _cache(folder: str | None) -> Cache:
+    from jukemir_like.cache import Cache
+
+    return Cache.default(folder)
+
+
+def _finish(summary: Summary) -> int:
+    click.echo(summary.text(), err=bool(summary.failed))
+    return summary.exit_code
+
+
+@cli.command()
+@click.argument("dataset")
+@click.option("--songs", type=click.IntRange(1, 20_000), default=600, show_default=True, help="Songs of the embedded dataset.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the embedded dataset.")
+@_workers_option
+@_cache_option
+def download(dataset: str, songs: int, seed: int, workers: int | None, cache: str | None) -> int:
+    """Get the raw assets of DATASET. The embedded one, synthband, is composed and rendered here: no network is needed."""
+    workers = _prepare(workers)
+    from jukemir_like.datasets import synthband
+    from jukemir_like.errors import RequestError
+
+    if dataset != "synthband":
+        raise RequestError(f"unknown dataset {dataset!r}: choose synthband (for your own audio: `jukemir-like process folder`)")
+    return _finish(synthband.download(_cache(cache).dataset("synthband"), songs=songs, seed=seed, workers=workers))
+
+
+@cli.command()
+@click.argument("dataset")
+@click.option("--audio", type=click.Path(file_okay=False), help="Folder of audio, for `folder`.")
+@click.option(
+    "--labels",
+    type=click.Path(dir_okay=False),
+    help="Table of labels, for `folder`: columns uid or path, label(s), split and group optional.",
+)
+@click.option(
+    "--label", "label_columns", multiple=True, help="A label column of the table [default: all that are not reserved]; may be repeated."
+)
+@click.option(
+    "--task", "task_type", type=click.Choice(["multiclass", "multilabel", "regression", "key"]), help="Read the label column as this."
+)
+@click.option("--group", default="group", show_default=True, help="Column whose items must not be divided between splits.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the draw of missing splits.")
+@click.option("--name", help="Name of the dataset in the cache [default: DATASET].")
+@click.option("--metadata_only", is_flag=True, help="Write meta.json and dataset.json, no audio.")
+@_workers_option
+@_cache_option
+def process(dataset: str, workers: int | None, cache: str | None, metadata_only: bool, name: str | None, **options: Any) -> int:
+    """Turn DATASET (or `folder`: your own audio) into WAV and meta.json."""
+    workers = _prepare(workers)
+    from jukemir_like import datasets
+    from jukemir_like.process import process as run
+
+    target = _cache(cache)
+    made = _folder_dataset(name or dataset, **options) if dataset == "folder" else datasets.load(dataset, target)
+    return _finish(run(made, target.processed(name or dataset), workers=workers, metadata_only=metadata_only))
+
+
+def _folder_dataset(
+    name: str, *, audio: str | None, labels: str | None, label_columns: tuple[str, ...], task_type: Any, group: str, seed: int
+) -> Any:
+    from jukemir_like.datasets import folder
+
+    if audio is None or labels is None:
+        raise click.UsageError("a dataset of your own needs --audio DIR and --labels FILE")
+    return folder.dataset(
+        Path(audio), Path(labels), name=name, label_columns=label_columns, task_type=task_type, group_column=group, seed=seed
+    )
+
+
+@cli.command()
+@click.argument("representation")
+@click.argument("input", type=click.Path(), required=False)
+@click.argument("output", type=click.Path(), required=False)
+@click.option("--dataset", help="Instead of INPUT and OUTPUT: the folders of this dataset in the cache.")
+@click.option("--batch_size", type=int, help="Files a batch.")
+@click.option("--batch_idx", type=int, help="Which batch, from 0 [default: SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX, where set].")
+@_workers_option
+@_cache_option
+def extract(
+    representation: str, input: str | None, output: str | None, dataset: str | None,  # noqa: A002
+    batch_size: int | None, batch_idx: int | None, workers: int | None, cache: str | None,
+) -> int:  # fmt: skip
+    """Extract REPRESENTATION of every audio file of INPUT into OUTPUT, one .npy a file."""
+    workers = _prepare(workers)
+    from jukemir_like.extract import extract as run
+
+    if (dataset is None) == (input is None or output is None):
+        raise click.UsageError("give INPUT and OUTPUT, or --dataset")
+    if dataset is not None:
+        folders = _cache(cache)
+        source, target = folders.processed(dataset) / "wav", folders.representation(dataset, representation)
+    else:
+        source, target = Path(str(input)), Path(str(output))
+    if batch_size is not None and batch_idx is None:
+        batch_idx = _batch_idx_of_environment()
+    return _finish(run(representation, source, target, batch_size=batch_size, batch_idx=batch_idx, workers=workers))
+
+
+def _batch_idx_of_environment() -> int | None:
+    for variable in _BATCH_VARIABLES:
+        value = os.environ.get(variable)
+        if value:
+            if not value.isdigit():
+                raise click.UsageError(f"${variable} is {value!r}, not a batch index")
+            return int(value)
+    return None
+
+
+@cli.command()
+@click.argument("dataset")
+@click.argument("representation")
+@click.option("--task", "tasks", multiple=True, help="A task of the dataset [default: all]; may be repeated.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["linear", "jukemir"]),
+    default="linear",
+    show_default=True,
+    help="linear: regularisation path, seconds; jukemir: grid of 216 points.",
+)
+@click.option("--seed", "seeds", type=click.IntRange(0), multiple=True, default=(0,), show_default=True, help="May be repeated.")
+@_workers_option
+@_cache_option
+def probe(
+    dataset: str, representation: str, tasks: tuple[str, ...], protocol: str, seeds: tuple[int, ...], workers: int | None, cache: str | None
+) -> int:
+    """Probe REPRESENTATION (or `trivial`: the baselines) on the tasks of DATASET."""
+    workers = _prepare(workers)
+    from jukemir_like import statistics
+    from jukemir_like.probe import probe as run
+
+    folders = _cache(cache)
+    for seed in seeds:
+        run(folders, dataset, representation, tasks=tasks or None, protocol=protocol, seed=seed, workers=workers)
+    click.echo(statistics.score(folders, dataset, representation))
+    return DONE
+
+
+@cli.command()
+@click.option("--dataset", "datasets", multiple=True, help="Only this dataset; may be repeated.")
+@click.option("--representation", "representations", multiple=True, help="Only this representation; may be repeated.")
+@click.option("--protocol", type=click.Choice(["linear", "jukemir"]), help="Only this protocol.")
+@_cache_option
+def report(datasets: tuple[str, ...], representations: tuple[str, ...], protocol: str | None, cache: str | None) -> int:
+    """Write report/index.html from all probes in the cache, and print the table."""
+    _prepare(None)
+    from jukemir_like import report as room
+
+    summary = room.report(_cache(cache), datasets or None, representations or None, protocol)
+    click.echo(summary)
+    return DONE
+
+
+@cli.command(name="list")
+def list_() -> int:
+    """List the datasets and representations that are there."""
+    from jukemir_like import datasets, representations
+
+    click.echo("datasets:         " + " ".join([*datasets.names(), "folder"]))
+    click.echo("representations:  " + " ".join(representations.names()))
+    return DONE
+
+
+__all__ = ["BUG", "cli", "main"]

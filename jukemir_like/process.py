@@ -1,0 +1,203 @@
+"""Dataset → WAV and ``meta.json``.
+
+Every source file is decoded once, cut into its clips, mixed down (unless the dataset is one of stems) and written as 16-bit PCM at the
+source's own rate. Runs in worker processes, goes on where an interrupted run stopped, and sets bad files aside with their reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from jukemir_like import __version__, audio, records
+from jukemir_like.cache import make_folder, sweep, write_json
+from jukemir_like.datasets import Clip, Dataset, Item
+from jukemir_like.errors import InputError, RequestError, StorageError
+from jukemir_like.parallel import map_unordered
+from jukemir_like.records import Record, Summary
+
+_RECIPE = 1  # raised when the same source would give other samples
+
+Source = tuple[Path, list[tuple[Item, str | None]]]
+
+
+def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: bool = False) -> Summary:
+    """Writes ``output/wav/<uid>.wav``, ``output/meta.json`` and ``output/dataset.json``.
+
+    Args:
+        dataset: what to make.
+        output: folder, made where it is missing.
+        workers: processes.
+        metadata_only: write no audio.
+
+    Returns:
+        Counts of WAV files, with ``failed`` by uid. Items that failed stay in ``meta.json`` and are named in ``dataset.json``.
+
+    Raises:
+        RequestError: two items with one uid, or a uid that is no file name.
+        StorageError: ``output`` cannot be written.
+    """
+    started = time.perf_counter()
+    _check_uids(dataset)
+    summary = Summary(f"process {dataset.name}")
+    make_folder(output)
+    failed = {item.uid: str(item.extra["failed"]) for item in dataset.items if "failed" in item.extra}
+    if not metadata_only:
+        _write_audio(dataset, output, workers, summary)
+    summary.failed = dict(sorted((failed | summary.failed).items()))
+    write_json(output / "dataset.json", _description(dataset, summary.failed, metadata_only))
+    write_json(output / "meta.json", {item.uid: _meta(item) for item in dataset.items})
+    summary.seconds = time.perf_counter() - started
+    return summary
+
+
+def _write_audio(dataset: Dataset, output: Path, workers: int, summary: Summary) -> None:
+    wav = make_folder(output / "wav")
+    known = records.read(output)
+    wanted = {item.uid for item in dataset.items}
+    for folder in {(wav / uid).parent for uid in wanted | {wav.name}}:
+        sweep(folder)
+    for uid in known.keys() - wanted:  # made for an earlier version of the dataset
+        _wav_path(output, uid).unlink(missing_ok=True)
+    with_audio = [item for item in dataset.items if item.source is not None]
+    sources = (
+        (source, [(item, _finished_digest(known.get(item.uid), item, dataset, output)) for item in items])
+        for source, items in groupby(with_audio, key=lambda item: item.source)
+    )
+    work = partial(_process_source, dataset.stems, output)
+    with (
+        records.journal(output, "process") as journal,
+        tqdm(total=len(with_audio), desc=f"process {dataset.name}", unit="file", disable=None) as bar,
+    ):
+        for (_, items), result in map_unordered(work, sources, min(workers, max(1, len(with_audio)))):  # type: ignore[arg-type, misc]
+            if isinstance(result, StorageError):
+                raise result
+            if isinstance(result, Exception):
+                result = [_record(item, dataset.stems) | {"status": "failed", "reason": str(result)} for item, _ in items]
+            for record in result:
+                if record["status"] == "kept":
+                    summary.kept += 1
+                    continue
+                if record["status"] == "failed":
+                    summary.failed[record["input"]] = record["reason"]
+                    _wav_path(output, record["input"]).unlink(missing_ok=True)
+                else:
+                    summary.done += 1
+                    summary.audio_seconds += record["audio_seconds"]
+                journal.append(record)
+            bar.update(len(items))
+
+
+def _process_source(stems: tuple[str, ...] | None, output: Path, work: Source) -> list[Record]:
+    """The WAV files of the clips of one source; returns their records. Runs in a worker."""
+    source, items = work
+    started = time.perf_counter()
+    made = [_record(item, stems) for item, _ in items]
+    try:
+        data = audio.read_bytes(source)
+        digest = hashlib.sha256(data).hexdigest()
+        if all(finished == digest for _, finished in items):
+            return [record | {"status": "kept"} for record in made]
+        decoded = audio.decode(data)
+        if stems and decoded.samples.shape[0] != len(stems):
+            raise InputError(f"has {decoded.samples.shape[0]} channels where {len(stems)} stems are expected: {', '.join(stems)}")
+        samples = decoded.samples if stems else audio.mix_down(decoded.samples)[None]
+    except InputError as error:
+        return [record | {"status": "failed", "reason": str(error)} for record in made]
+    for record, (item, _) in zip(made, items, strict=True):
+        record["digest"] = digest
+        try:
+            piece = _cut(samples, decoded.sample_rate, item.clip)
+        except InputError as error:
+            record |= {"status": "failed", "reason": str(error)}
+            continue
+        audio.write_wav(_wav_path(output, item.uid), piece, decoded.sample_rate)
+        record["audio_seconds"] = round(piece.shape[1] / decoded.sample_rate, 3)
+    spent = round((time.perf_counter() - started) / len(made), 4)
+    return [record | {"seconds": spent} for record in made]
+
+
+def _cut(samples: Any, sample_rate: int, clip: Clip | None) -> Any:
+    """The clip's piece of ``(channels, samples)``; all of it without a clip."""
+    if clip is None:
+        return samples
+    start = round(clip.clip_offset * sample_rate)
+    piece = samples[:, start : start + round(clip.clip_duration * sample_rate)]
+    if piece.shape[1] == 0:
+        raise InputError(f"the clip starts at {clip.clip_offset:g} s, after the end at {samples.shape[1] / sample_rate:g} s")
+    return piece
+
+
+def _finished_digest(record: Record | None, item: Item, dataset: Dataset, output: Path) -> str | None:
+    if record is None or record["status"] != "done" or record["signature"] != _signature(item, dataset.stems):
+        return None
+    return str(record["digest"]) if _wav_path(output, item.uid).is_file() else None
+
+
+def _record(item: Item, stems: tuple[str, ...] | None) -> Record:
+    record: Record = {"input": item.uid, "digest": None, "audio_seconds": 0.0, "seconds": 0.0, "status": "done", "reason": None}
+    return record | {"signature": _signature(item, stems), "time": time.time()}
+
+
+def _signature(item: Item, stems: tuple[str, ...] | None) -> str:
+    """Digest of what, beside the source's bytes, decides a WAV's samples."""
+    clip = None if item.clip is None else [item.clip.clip_offset, item.clip.clip_duration]
+    return hashlib.sha256(json.dumps([_RECIPE, clip, stems]).encode()).hexdigest()[:16]
+
+
+def _wav_path(output: Path, uid: str) -> Path:
+    return output / "wav" / f"{uid}.wav"
+
+
+def _check_uids(dataset: Dataset) -> None:
+    seen = set()
+    for item in dataset.items:
+        parts = item.uid.split("/")
+        if any(not part or part.startswith(".") or "\0" in part for part in parts):
+            raise RequestError(
+                f"uid {records.printable(item.uid)!r} of {dataset.name} cannot be a file name: no part may be empty or start with a dot"
+            )
+        if item.uid in seen:
+            raise RequestError(f"uid {records.printable(item.uid)!r} stands twice in {dataset.name}: every uid must be unique")
+        seen.add(item.uid)
+
+
+def _meta(item: Item) -> dict[str, Any]:
+    record: dict[str, Any] = {"split": item.split, "y": item.y}
+    if item.clip is not None:
+        record["clip"] = vars(item.clip)
+    return record | {"extra": item.extra}
+
+
+def _description(dataset: Dataset, failed: dict[str, str], metadata_only: bool) -> dict[str, Any]:
+    splits = [item.split for item in dataset.items]
+    return {
+        "name": dataset.name,
+        "tasks": {name: task.to_json() for name, task in dataset.tasks.items()},
+        "group": dataset.group,
+        "stems": list(dataset.stems) if dataset.stems else None,
+        "items": {split or "none": splits.count(split) for split in ("train", "valid", "test", None) if split in splits},
+        "metadata_only": metadata_only,
+        "failed": failed,
+        "sources": dataset.sources,
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"jukemir-like": __version__, "python": platform.python_version()}
+    for package in ("numpy", "soundfile", "soxr"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,45 @@
+"""What all tests share: numerical libraries on one thread, small audio files, and the command line as users call it."""
+
+import os
+import subprocess
+import sys
+
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"))
+
+import numpy as np
+import pytest
+import soundfile
+
+
+@pytest.fixture
+def write_audio():
+    """A function that writes one audio file: ``write_audio(path, seconds=…, seed=…)``; returns the samples."""
+
+    def write(path, *, seconds=1.0, sample_rate=22050, channels=1, seed=0, subtype=None, format=None):
+        random = np.random.default_rng(seed)
+        time = np.arange(round(seconds * sample_rate)) / sample_rate
+        tones = [np.sin(2 * np.pi * 220 * 2 ** (step / 12) * time) for step in random.choice(24, 3, replace=False)]
+        samples = 0.2 * np.sum(tones, axis=0)[:, None] + 0.01 * random.standard_normal((len(time), channels))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "wb") as file:
+            soundfile.write(file, samples.astype(np.float32), sample_rate, subtype=subtype, format=format or path.suffix[1:].upper())
+        return samples
+
+    return write
+
+
+@pytest.fixture
+def command():
+    """A function that runs ``jukemir-like`` in a process of its own and returns it, finished: ``command("extract", …)``."""
+
+    def run(*arguments, environment=None, **options):
+        return subprocess.run(
+            [sys.executable, "-m", "jukemir_like", *map(os.fspath, arguments)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **(environment or {})},
+            timeout=300,
+            **options,
+        )
+
+    return run

@@ -1,0 +1,141 @@
+"""Decoding, mixing, resampling and writing, against soundfile's own float reading, SciPy and closed forms."""
+
+import io
+
+import numpy as np
+import pytest
+import scipy.signal
+import soundfile
+
+from jukemir_like import audio
+from jukemir_like.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("format", "subtype", "sample_rate"),
+    [
+        ("WAV", "PCM_16", 44100),
+        ("WAV", "PCM_24", 96000),
+        ("WAV", "PCM_32", 192000),
+        ("WAV", "FLOAT", 48000),
+        ("WAV", "DOUBLE", 8000),
+        ("WAV", "PCM_U8", 11025),
+        ("WAV", "ULAW", 8000),
+        ("FLAC", "PCM_16", 22050),
+        ("FLAC", "PCM_24", 44100),
+        ("AIFF", "PCM_16", 32000),
+        ("OGG", "VORBIS", 44100),
+        ("OGG", "OPUS", 48000),
+        ("MP3", "MPEG_LAYER_III", 44100),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_decodes_what_soundfile_reads_as_float_to_the_bit(tmp_path, write_audio, format, subtype, sample_rate, channels):
+    path = tmp_path / "clip.audio"
+    write_audio(path, sample_rate=sample_rate, channels=channels, subtype=subtype, format=format)
+    expected, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    for source in (path, path.read_bytes()):
+        decoded = audio.decode(source)
+        assert decoded.sample_rate == rate == sample_rate
+        assert decoded.samples.dtype == np.float32
+        np.testing.assert_array_equal(decoded.samples, expected.T)
+    assert decoded.seconds == pytest.approx(1.0, abs=0.06)
+
+
+def test_six_channels_are_mixed_to_their_plain_mean(tmp_path, write_audio):
+    samples = write_audio(tmp_path / "six.wav", channels=6, subtype="FLOAT", format="WAV")
+    mixed = audio.load(tmp_path / "six.wav", 22050)
+    np.testing.assert_allclose(mixed, samples.mean(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("from_rate", [8000, 16000, 44100, 48000, 96000, 192000])
+def test_resampling_keeps_a_tone_where_it_is(from_rate):
+    time = np.arange(from_rate) / from_rate
+    tone = np.sin(2 * np.pi * 1000 * time).astype(np.float32)
+    resampled = audio.resample(tone, from_rate, 22050)
+    assert len(resampled) == 22050
+    expected = np.sin(2 * np.pi * 1000 * np.arange(22050) / 22050)
+    np.testing.assert_allclose(resampled[1000:-1000], expected[1000:-1000], atol=2e-3)
+    spectrum = np.abs(scipy.signal.periodogram(resampled, 22050, window="hann")[1])
+    assert np.argmax(spectrum) == 1000
+
+
+def test_resampling_removes_what_the_new_rate_cannot_hold():
+    tone = np.sin(2 * np.pi * 15000 * np.arange(44100) / 44100).astype(np.float32)
+    assert np.abs(audio.resample(tone, 44100, 22050)[1000:-1000]).max() < 1e-3
+
+
+def test_writing_rounds_to_16_bits_and_clips(tmp_path):
+    samples = np.array([0.0, 1.0, -1.0, 2.0, -2.0, 0.4 / 32768, 0.6 / 32768], dtype=np.float32)
+    audio.write_wav(tmp_path / "clip.wav", samples, 8000)
+    written, rate = soundfile.read(tmp_path / "clip.wav", dtype="int16")
+    assert rate == 8000
+    assert written.tolist() == [0, 32767, -32768, 32767, -32768, 0, 1]
+    assert soundfile.info(tmp_path / "clip.wav").subtype == "PCM_16"
+
+
+def test_16_bit_audio_survives_decoding_and_writing_to_the_bit(tmp_path):
+    samples = np.random.default_rng(0).integers(-32768, 32768, (4, 5000), dtype=np.int16)
+    audio.write_wav(tmp_path / "first.wav", samples, 22050)
+    audio.write_wav(tmp_path / "second.wav", audio.decode(tmp_path / "first.wav").samples, 22050)
+    assert (tmp_path / "first.wav").read_bytes() == (tmp_path / "second.wav").read_bytes()
+    np.testing.assert_array_equal(soundfile.read(tmp_path / "second.wav", dtype="int16")[0].T, samples)
+
+
+def encoded(samples, format="WAV", subtype="PCM_16", sample_rate=22050):
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, sample_rate, subtype=subtype, format=format)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"this is no audio at all, whatever its name says" * 100, "not recognised"),
+        (encoded(np.zeros(0)), "no samples"),
+        (encoded(np.array([0.0, np.nan, 0.0]), subtype="FLOAT"), "NaN"),
+        (encoded(np.array([0.0, np.inf, 0.0]), subtype="FLOAT"), "NaN or infinite"),
+        (encoded(np.zeros(20000))[:20000], "cut short: 19,956 of 40,000 bytes"),
+        (encoded(np.zeros(20000), format="AIFF")[:20000], "cut short"),
+        (encoded(np.random.default_rng(0).uniform(-1, 1, 20000), format="FLAC")[:20000], "lost sync"),
+    ],
+    ids=["empty", "no audio", "no samples", "NaN", "infinite", "cut WAV", "cut AIFF", "cut FLAC"],
+)
+def test_bad_audio_is_refused_with_its_reason(data, reason):
+    with pytest.raises(InputError, match=reason):
+        audio.decode(data)
+
+
+def test_wav_written_to_a_pipe_is_not_taken_for_a_cut_one():
+    data = bytearray(encoded(np.full(1000, 0.5)))
+    data[4:8] = data[40:44] = b"\xff\xff\xff\xff"
+    assert audio.decode(bytes(data)).samples.shape == (1, 1000)
+
+
+def test_one_sample_is_audio():
+    assert audio.decode(encoded(np.array([0.5]))).samples.tolist() == [[0.5]]
+
+
+def test_a_clip_of_which_resampling_leaves_nothing_is_refused():
+    with pytest.raises(InputError, match="too short"):
+        audio.load(encoded(np.array([0.5]), sample_rate=192000), 8000)
+
+
+def test_a_missing_file_has_its_own_reason(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        audio.read_bytes(tmp_path / "absent.wav")
+
+
+def test_find_lists_audio_sorted_by_relative_path_without_hidden_files(tmp_path):
+    for name in ("b.wav", "a/z.mp3", "a/a.FLAC", "a.b/c.ogg", ".hidden.wav", ".records/x.wav", "notes.txt", "a/cover.jpg", "ä b.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert audio.find(tmp_path) == sorted(["a.b/c.ogg", "a/a.FLAC", "a/z.mp3", "b.wav", "ä b.wav"])
+
+
+def test_find_survives_a_loop_of_links(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.wav").touch()
+    (tmp_path / "a" / "back").symlink_to(tmp_path)
+    assert audio.find(tmp_path) == ["a/x.wav"]

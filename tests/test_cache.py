@@ -1,0 +1,78 @@
+"""Where stages write, and that they write whole files or none."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jukemir_like import cache
+from jukemir_like.cache import Cache
+from jukemir_like.errors import StorageError
+
+
+def test_the_root_is_looked_up_at_call_time(monkeypatch, tmp_path):
+    monkeypatch.setenv("JUKEMIR_LIKE_CACHE_DIR", str(tmp_path / "one"))
+    assert Cache.default().root == tmp_path / "one"
+    monkeypatch.setenv("JUKEMIR_LIKE_CACHE_DIR", str(tmp_path / "two"))
+    assert Cache.default().root == tmp_path / "two"
+    assert Cache.default(tmp_path / "three").root == tmp_path / "three"
+    monkeypatch.delenv("JUKEMIR_LIKE_CACHE_DIR")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Cache.default().root == tmp_path / ".jukemir_like"
+
+
+def test_the_layout_is_the_documented_one():
+    folders = Cache(Path("/c"))
+    assert folders.dataset("d") == Path("/c/datasets/d")
+    assert folders.processed("d") == Path("/c/processed/d")
+    assert folders.representation("d", "r") == Path("/c/representations/d/r")
+    assert folders.probe("d", "r") == Path("/c/probes/d/r")
+    assert folders.report == Path("/c/report")
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
+    target = tmp_path / "file.json"
+    cache.write_json(target, {"old": 1})
+    with pytest.raises(RuntimeError), cache.atomic(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert json.loads(target.read_text()) == {"old": 1}
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_longest_legal_name_can_be_written(tmp_path):
+    target = tmp_path / ("n" * 251 + ".npy")
+    cache.write_bytes(target, b"x")
+    assert target.read_bytes() == b"x"
+
+
+def test_sweep_removes_what_dead_processes_left_and_nothing_else(tmp_path):
+    script = (
+        f"from jukemir_like import cache; from pathlib import Path; import os\n"
+        f"with cache.atomic(Path({str(tmp_path)!r}) / 'x.npy') as temporary:\n"
+        f"    temporary.touch(); os._exit(9)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=False)
+    (tmp_path / ".hidden").touch()
+    with cache.atomic(tmp_path / "y.npy") as living:
+        living.touch()
+        assert len(list(tmp_path.iterdir())) == 3
+        assert cache.sweep(tmp_path) == 1
+        assert living.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "y.npy"]
+
+
+def test_a_file_where_a_folder_must_be_is_one_clear_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="choose another output folder"):
+        cache.make_folder(tmp_path / "file" / "below")
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    with pytest.raises(StorageError, match="disk is full"), cache.storage_errors(tmp_path), open("/dev/full", "wb", buffering=0) as full:
+        os.write(full.fileno(), b"x")

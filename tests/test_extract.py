@@ -1,0 +1,253 @@
+"""The extraction contract, through the command line and with a representation of another package (fixtures/plugin)."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jukemir_like import extract, records
+from jukemir_like.errors import RequestError
+
+PLUGIN = Path(__file__).parent / "fixtures" / "plugin"
+
+
+@pytest.fixture
+def run(command):
+    """``run(representation, input, output, *options)`` with the plug-in there to be found."""
+
+    def extract_command(*arguments, environment=None, **options):
+        return command("extract", *arguments, environment={"PYTHONPATH": str(PLUGIN), **(environment or {})}, **options)
+
+    return extract_command
+
+
+@pytest.fixture
+def folder(tmp_path, write_audio):
+    """Seven clips in sub-folders."""
+    for index, name in enumerate(["b.wav", "a/z.wav", "a/y.flac", "c d/ü.wav", "e.ogg", "f.mp3", "g.tar.wav"]):
+        write_audio(tmp_path / "in" / name, seconds=0.2 + index / 10, seed=index)
+    return tmp_path / "in"
+
+
+def vectors(output):
+    return {str(path.relative_to(output)): path.read_bytes() for path in sorted(output.rglob("*.npy"))}
+
+
+def test_vectors_are_as_the_contract_says(run, folder, tmp_path):
+    finished = run("level", folder, tmp_path / "out")
+    assert finished.returncode == 0, finished.stderr
+    assert "7 done, 0 kept, 0 failed" in finished.stdout
+    names = [str(path.relative_to(tmp_path / "out")) for path in sorted((tmp_path / "out").rglob("*")) if path.is_file()]
+    assert sorted(names) == sorted(["b.npy", "a/z.npy", "a/y.npy", "c d/ü.npy", "e.npy", "f.npy", "g.tar.npy", ".records/all.jsonl"])
+    for index, name in enumerate(["b", "a/z", "a/y", "c d/ü"]):
+        vector = np.load(tmp_path / "out" / f"{name}.npy", allow_pickle=False)
+        assert vector.dtype.str == "<f4"
+        assert vector.shape == (3,)
+        assert vector[2] == pytest.approx(0.2 + index / 10, abs=1e-3)
+    lines = [json.loads(line) for line in (tmp_path / "out" / ".records" / "all.jsonl").read_text().splitlines()]
+    assert sorted(line["input"] for line in lines) == sorted(extract.find_inputs(folder))
+    assert {"input", "digest", "audio_seconds", "seconds", "status", "reason", "signature"} <= set(lines[0])
+
+
+def test_batches_in_any_order_give_what_one_run_gives(run, folder, tmp_path):
+    assert run("level", folder, tmp_path / "whole").returncode == 0
+    for index in (2, 0, 3, 1):
+        finished = run("level", folder, tmp_path / "batches", "--batch_size", "2", "--batch_idx", str(index), "--workers", "2")
+        assert finished.returncode == 0, finished.stderr
+    assert vectors(tmp_path / "batches") == vectors(tmp_path / "whole")
+
+
+def test_batches_of_clips_give_the_same_vectors_and_one_bad_clip_does_not_spoil_those_beside_it(run, folder, tmp_path, write_audio):
+    run("level", folder, tmp_path / "one")
+    write_audio(folder / "a" / "bad.wav", seconds=1 / 22050)
+    finished = run("level", folder, tmp_path / "many", environment={"LEVEL_BATCH_SIZE": "5"})
+    assert finished.returncode == 3
+    assert vectors(tmp_path / "many") == vectors(tmp_path / "one")
+
+
+@given(st.integers(1, 60), st.integers(1, 70))
+def test_batches_partition_the_folder(files, batch_size):
+    inputs = [str(number) for number in range(files)]
+    batches = -(-files // batch_size)
+    parts = [extract.select(inputs, batch_size, index) for index in range(batches)]
+    assert [path for part in parts for path in part] == inputs
+    with pytest.raises(RequestError, match="past the end"):
+        extract.select(inputs, batch_size, batches)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--batch_size", "2"], "--batch_size needs --batch_idx"),
+        (["--batch_idx", "0"], "--batch_idx needs --batch_size"),
+        (["--batch_size", "2", "--batch_idx", "4"], "past the end: 7 files make 4 batches"),
+        (["--batch_size", "0", "--batch_idx", "0"], "at least 1"),
+        (["--batch_size", "2", "--batch_idx", "-1"], "at least 0"),
+        (["--batch_size", "many", "--batch_idx", "0"], "not a valid integer"),
+        (["--colour"], "No such option"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_exit_2_before_any_work(run, folder, tmp_path, options, words):
+    finished = run("level", folder, tmp_path / "out", *options)
+    assert finished.returncode == 2
+    assert words in finished.stderr
+    assert len(finished.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("variable", ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"])
+def test_the_batch_index_comes_from_the_scheduler_where_none_is_given(run, folder, tmp_path, variable):
+    finished = run("level", folder, tmp_path / "out", "--batch_size", "3", environment={variable: "2"})
+    assert finished.returncode == 0, finished.stderr
+    assert list(vectors(tmp_path / "out")) == ["g.tar.npy"]
+    assert run("level", folder, tmp_path / "out", "--batch_size", "3", environment={variable: "first"}).returncode == 2
+
+
+def test_an_unknown_representation_names_the_known_ones(run, folder, tmp_path):
+    finished = run("nosuch", folder, tmp_path / "out")
+    assert finished.returncode == 2
+    assert all(name in finished.stderr for name in ("chroma", "mfcc", "level"))
+
+
+@pytest.mark.parametrize(("name", "words"), [("object", "not derived from"), ("absent", "cannot be loaded")])
+def test_a_plug_in_that_is_none_is_one_line(run, folder, tmp_path, name, words):
+    finished = run(name, folder, tmp_path / "out")
+    assert finished.returncode == 2
+    assert words in finished.stderr
+    assert len(finished.stderr.splitlines()) == 1
+
+
+def test_an_absent_or_empty_folder_is_a_wrong_request(run, tmp_path):
+    for folder in (tmp_path / "absent", tmp_path):
+        finished = run("level", folder, tmp_path / "out")
+        assert finished.returncode == 2
+        assert len(finished.stderr.splitlines()) == 1
+
+
+def test_two_inputs_with_one_output_are_an_error_before_any_work(run, folder, tmp_path, write_audio):
+    write_audio(folder / "a" / "z.flac")
+    finished = run("level", folder, tmp_path / "out", "--batch_size", "1", "--batch_idx", "6")
+    assert finished.returncode == 2
+    assert "a/z.flac and a/z.wav" in finished.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def changed_since(output, marks):
+    return sorted(name for name, mark in marks.items() if (output / name).stat().st_mtime_ns != mark)
+
+
+def marks(output):
+    return {str(path.relative_to(output)): path.stat().st_mtime_ns for path in output.rglob("*.npy")}
+
+
+def test_a_second_run_keeps_everything(run, folder, tmp_path):
+    output = tmp_path / "out"
+    run("level", folder, output)
+    before = marks(output)
+    finished = run("level", folder, output, "--batch_size", "7", "--batch_idx", "0")
+    assert "0 done, 7 kept, 0 failed" in finished.stdout
+    assert changed_since(output, before) == []
+
+
+def test_an_output_is_made_again_if_its_input_or_the_recipe_changed_or_it_is_no_vector(run, folder, tmp_path, write_audio):
+    output = tmp_path / "out"
+    run("level", folder, output)
+    before = marks(output)
+    write_audio(folder / "b.wav", seconds=0.2, seed=99)
+    (output / "e.npy").write_bytes(b"broken")
+    (output / "a" / "y.npy").unlink()
+    finished = run("level", folder, output)
+    assert "3 done, 4 kept" in finished.stdout
+    assert set(changed_since(output, before)) == {"b.npy", "e.npy", "a/y.npy"}
+    finished = run("level", folder, output, environment={"LEVEL_RECIPE": "2"})
+    assert "7 done, 0 kept" in finished.stdout
+
+
+def test_an_output_without_a_record_is_not_trusted(run, folder, tmp_path):
+    output = tmp_path / "out"
+    output.mkdir()
+    np.save(output / "b.npy", np.zeros(3, dtype=np.float32))
+    finished = run("level", folder, output)
+    assert "7 done, 0 kept" in finished.stdout
+    assert np.load(output / "b.npy")[2] != 0
+
+
+def test_an_input_that_turned_bad_loses_its_old_vector(run, folder, tmp_path):
+    run("level", folder, tmp_path / "out")
+    (folder / "b.wav").write_bytes(b"")
+    finished = run("level", folder, tmp_path / "out")
+    assert finished.returncode == 3
+    assert "b.wav: the file is empty" in finished.stderr
+    assert not (tmp_path / "out" / "b.npy").exists()
+    assert records.read(tmp_path / "out")["b.wav"]["status"] == "failed"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_representation_that_fails_or_gives_nan_costs_only_that_file(run, tmp_path, write_audio, workers):
+    for seconds in (1, 2, 4, 5, 6):
+        write_audio(tmp_path / "in" / f"{seconds}.wav", seconds=seconds, sample_rate=8000)
+    finished = run("faulty", tmp_path / "in", tmp_path / "out", "--workers", workers)
+    assert finished.returncode == 3
+    assert list(vectors(tmp_path / "out")) == ["1.npy", "2.npy", "6.npy"]
+    assert "4.wav: unexpected ZeroDivisionError: a bug" in finished.stderr
+    assert "5.wav: gives a vector that is not finite" in finished.stderr
+
+
+def test_a_file_that_kills_its_worker_costs_only_itself(run, tmp_path, write_audio):
+    for seconds in (1, 2, 3, 6, 7, 8):
+        write_audio(tmp_path / "in" / f"{seconds}.wav", seconds=seconds, sample_rate=8000)
+    finished = run("faulty", tmp_path / "in", tmp_path / "out", "--workers", "2")
+    assert finished.returncode == 3
+    assert "3.wav: the worker process died" in finished.stderr
+    assert list(vectors(tmp_path / "out")) == [f"{seconds}.npy" for seconds in (1, 2, 6, 7, 8)]
+
+
+def test_a_representation_that_breaks_its_promise_writes_nothing(run, folder, tmp_path):
+    finished = run("wide", folder, tmp_path / "out")
+    assert finished.returncode == 3
+    assert "where (1, 3) was promised" in finished.stderr
+    assert vectors(tmp_path / "out") == {}
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_interrupted_and_run_again_gives_what_one_run_gives(run, folder, tmp_path, how):
+    run("level", folder, tmp_path / "whole")
+    output = tmp_path / "out"
+    environment = {**os.environ, "PYTHONPATH": str(PLUGIN), "LEVEL_SLEEP": "0.3"}
+    command = [sys.executable, "-m", "jukemir_like", "extract", "level", folder, output, "--workers", "2"]
+    process = subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while len(vectors(output)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(how)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == (-9 if how == signal.SIGKILL else 130)
+    assert how == signal.SIGKILL or (error.count("\n") == 1 and "interrupted" in error)
+    made = len(vectors(output))
+    assert 2 <= made < 7
+    finished = run("level", folder, output)
+    assert finished.returncode == 0
+    kept = int(finished.stdout.split(" kept")[0].rpartition(" ")[2])
+    assert kept >= made - 4  # those under way (two a worker) have no record yet
+    assert vectors(output) == vectors(tmp_path / "whole")
+    assert not list(output.rglob(".tmp-*"))
+
+
+def test_two_runs_at_once_on_one_output_do_no_harm(run, folder, tmp_path):
+    run("level", folder, tmp_path / "whole")
+    environment = {**os.environ, "PYTHONPATH": str(PLUGIN), "LEVEL_SLEEP": "0.05"}
+    command = [sys.executable, "-m", "jukemir_like", "extract", "level", folder, tmp_path / "out", "--workers", "1"]
+    processes = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait(60) for process in processes] == [0, 0]
+    assert vectors(tmp_path / "out") == vectors(tmp_path / "whole")
+    assert "7 kept" in run("level", folder, tmp_path / "out").stdout

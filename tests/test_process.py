@@ -1,0 +1,136 @@
+"""Dataset → WAV and meta.json."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from jukemir_like.datasets import Clip, Dataset, Item, Task
+from jukemir_like.errors import RequestError
+from jukemir_like.process import process
+
+GENRE = {"genre": Task("genre", "multiclass", ("jazz", "rock"))}
+
+
+def items(folder, write_audio, number=5, **audio):
+    made = []
+    for index in range(number):
+        source = folder / f"{index}.wav"
+        write_audio(source, seconds=0.5, seed=index, **audio)
+        made.append(Item(f"{index:02d}", "train", "rock", source, extra={"artist": f"a{index % 2}"}))
+    return made
+
+
+def files(output):
+    return {
+        str(path.relative_to(output)): path.read_bytes()
+        for path in sorted(output.rglob("*"))
+        if path.is_file() and ".records" not in path.parts
+    }
+
+
+def test_stereo_becomes_16_bit_mono_at_its_own_rate_by_the_plain_mean(tmp_path, write_audio):
+    write_audio(tmp_path / "in" / "x.wav", sample_rate=44100, channels=2, subtype="PCM_16")
+    samples, _ = soundfile.read(tmp_path / "in" / "x.wav")
+    summary = process(Dataset("d", GENRE, [Item("x", "test", "jazz", tmp_path / "in" / "x.wav")]), tmp_path / "out")
+    assert (summary.done, summary.failed) == (1, {})
+    info = soundfile.info(tmp_path / "out" / "wav" / "x.wav")
+    assert (info.samplerate, info.channels, info.subtype) == (44100, 1, "PCM_16")
+    written, _ = soundfile.read(tmp_path / "out" / "wav" / "x.wav")
+    np.testing.assert_allclose(written, samples.mean(axis=1), atol=0.51 / 32768)
+
+
+def test_stems_keep_their_channels(tmp_path, write_audio):
+    source = tmp_path / "in" / "x.wav"
+    write_audio(source, channels=4, subtype="PCM_16")
+    write_audio(tmp_path / "in" / "y.wav", channels=2)
+    dataset = Dataset(
+        "d", {}, [Item("x", None, None, source), Item("y", None, None, tmp_path / "in" / "y.wav")], stems=("b", "d", "o", "v")
+    )
+    summary = process(dataset, tmp_path / "out")
+    np.testing.assert_array_equal(soundfile.read(tmp_path / "out" / "wav" / "x.wav")[0], soundfile.read(source)[0])
+    assert summary.failed == {"y": "has 2 channels where 4 stems are expected: b, d, o, v"}
+
+
+def test_clips_are_cut_after_decoding(tmp_path, write_audio):
+    source = tmp_path / "in" / "x.flac"
+    write_audio(source, seconds=2.5, sample_rate=8000)
+    whole, _ = soundfile.read(source)
+    clips = [Item(f"x-{index}", "train", "rock", source, Clip("x", 2.5, index, float(index), 1.0)) for index in range(4)]
+    summary = process(Dataset("d", GENRE, clips), tmp_path / "out")
+    for index in range(3):
+        piece, _ = soundfile.read(tmp_path / "out" / "wav" / f"x-{index}.wav")
+        np.testing.assert_array_equal(piece, whole[index * 8000 : (index + 1) * 8000])
+    assert summary.failed == {"x-3": "the clip starts at 3 s, after the end at 2.5 s"}
+
+
+def test_meta_json_has_the_shared_shape_and_dataset_json_says_what_it_is(tmp_path, write_audio):
+    clip = Clip("x", 2.0, 1, 1.0, 1.0)
+    write_audio(tmp_path / "x.wav", seconds=2)
+    made = [Item("x-1", "train", "rock", tmp_path / "x.wav", clip, {"artist": "a"}), Item("z", None, "jazz", None)]
+    process(Dataset("d", GENRE, made, group="artist", sources={"seed": 3}), tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "meta.json").read_text()) == {
+        "x-1": {
+            "split": "train",
+            "y": "rock",
+            "clip": {"audio_uid": "x", "audio_duration": 2.0, "clip_idx": 1, "clip_offset": 1.0, "clip_duration": 1.0},
+            "extra": {"artist": "a"},
+        },
+        "z": {"split": None, "y": "jazz", "extra": {}},
+    }
+    described = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    assert described["tasks"] == {"genre": {"type": "multiclass", "labels": ["jazz", "rock"], "primary_metric": "accuracy"}}
+    assert described["group"] == "artist"
+    assert described["sources"] == {"seed": 3}
+    assert {"jukemir-like", "numpy", "soundfile", "soxr", "python"} <= set(described["versions"])
+
+
+def test_workers_and_a_second_run_change_nothing(tmp_path, write_audio):
+    dataset = Dataset("d", GENRE, items(tmp_path / "in", write_audio))
+    process(dataset, tmp_path / "one", workers=1)
+    process(dataset, tmp_path / "two", workers=2)
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+    summary = process(dataset, tmp_path / "two", workers=2)
+    assert (summary.done, summary.kept) == (0, 5)
+    assert files(tmp_path / "one") == files(tmp_path / "two")
+
+
+def test_only_what_changed_is_made_again_and_what_left_the_dataset_goes(tmp_path, write_audio):
+    made = items(tmp_path / "in", write_audio)
+    process(Dataset("d", GENRE, made), tmp_path / "out")
+    write_audio(tmp_path / "in" / "1.wav", seconds=0.5, seed=77)
+    (tmp_path / "out" / "wav" / "02.wav").unlink()
+    (tmp_path / "out" / "wav" / "mine.wav").write_bytes(b"not made by process")
+    summary = process(Dataset("d", GENRE, made[:4]), tmp_path / "out")
+    assert (summary.done, summary.kept) == (2, 2)
+    assert sorted(path.name for path in (tmp_path / "out" / "wav").iterdir()) == ["00.wav", "01.wav", "02.wav", "03.wav", "mine.wav"]
+
+
+def test_a_bad_file_is_set_aside_with_its_reason_and_the_others_are_done(tmp_path, write_audio):
+    made = items(tmp_path / "in", write_audio)
+    made[2].source.write_bytes(b"no audio")
+    made[3].source.unlink()
+    summary = process(Dataset("d", GENRE, made), tmp_path / "out", workers=2)
+    assert summary.exit_code == 3
+    assert summary.done == 3
+    assert "not recognised" in summary.failed["02"]
+    assert "no such file" in summary.failed["03"]
+    assert json.loads((tmp_path / "out" / "dataset.json").read_text())["failed"] == summary.failed
+    assert len(json.loads((tmp_path / "out" / "meta.json").read_text())) == 5
+
+
+def test_metadata_only_needs_no_audio(tmp_path):
+    process(Dataset("d", GENRE, [Item("x", "train", "rock", tmp_path / "absent.wav")]), tmp_path / "out", metadata_only=True)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["dataset.json", "meta.json"]
+
+
+@pytest.mark.parametrize("uid", ["", "a//b", "../x", ".hidden", "a/.b", "/x"])
+def test_a_uid_that_would_leave_the_folder_or_hide_is_refused(tmp_path, uid):
+    with pytest.raises(RequestError, match="cannot be a file name"):
+        process(Dataset("d", GENRE, [Item(uid, "train", "rock", None)]), tmp_path / "out")
+
+
+def test_a_uid_that_stands_twice_is_refused(tmp_path):
+    with pytest.raises(RequestError, match="stands twice"):
+        process(Dataset("d", GENRE, [Item("x", "train", "rock", None)] * 2), tmp_path / "out")
