@@ -8,11 +8,14 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from jukemir_like import datasets, representations
+from jukemir_like.cache import Cache
+from jukemir_like.errors import INTERRUPTED, WRONG_REQUEST, RequestError
 
 SCRIPTS = Path(__file__).resolve().parent
 
@@ -20,15 +23,11 @@ SCRIPTS = Path(__file__).resolve().parent
 def main() -> int:
     options = _options()
     cache = Path(options.cache).absolute()
-    config = {
-        "datasets": options.datasets.split(),
-        "representations": options.representations.split(),
-        "protocol": options.protocol.split(),
-        "seeds": [int(seed) for seed in options.seed.split()],
-        "songs": options.songs,
-        "synthband_seed": 0,
-        "batch_size": options.batch_size,
-    }
+    try:
+        config = _config(options, Cache(cache))
+    except RequestError as error:
+        print(f"make reproduce: {error}", file=sys.stderr)
+        return WRONG_REQUEST
     cache.mkdir(parents=True, exist_ok=True)
     with open(cache / ".lock", "w") as lock, tempfile.TemporaryDirectory() as temporary:
         try:
@@ -42,15 +41,32 @@ def main() -> int:
         command += ["--profile", str(SCRIPTS / "profiles" / "local"), "--configfile", str(configuration), "--cores", options.jobs or "all"]
         command += ["--dry-run"] if options.plan else []
         # The lock goes along, so that it is held until Snakemake has ended even if this process is killed before.
-        process = subprocess.Popen(command, pass_fds=[lock.fileno()], env=os.environ | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")})
+        process = subprocess.Popen(command, pass_fds=[lock.fileno()])
         try:
             code = process.wait()
         except KeyboardInterrupt:  # Snakemake got the signal too, and ends its stages
             process.wait()
-            return 130
+            return INTERRUPTED
     if code == 0 and not options.plan:
         print(f"\nThe results page: {cache / 'report' / 'index.html'}")
     return code
+
+
+def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
+    """What the Snakefile needs to know; names are checked here, so that a wrong one is one line and not a workflow that fails."""
+    config: dict[str, list[str]] = {name: getattr(options, name).split() for name in ("datasets", "representations", "protocol")}
+    for dataset in config["datasets"]:
+        if not (cache.processed(dataset) / "meta.json").exists():  # a user's own, or one that was processed before
+            datasets.assets(dataset)
+    for representation in config["representations"]:
+        representations.load(representation)
+    for protocol in config["protocol"]:
+        if protocol not in ("linear", "jukemir"):
+            raise RequestError(f"unknown PROTOCOL {protocol!r}: choose linear, jukemir, or both with a space between them")
+    if not all(seed.isdigit() for seed in options.seed.split()):
+        raise RequestError(f"SEED {options.seed!r} is not a number, or several with spaces between them")
+    seeds = [int(seed) for seed in options.seed.split()]
+    return {**config, "seeds": seeds, "songs": options.songs, "synthband_seed": 0, "batch_size": options.batch_size}
 
 
 def _options() -> argparse.Namespace:

@@ -117,19 +117,27 @@ def names() -> list[str]:
     return sorted(_BUILT_IN)
 
 
+def assets(name: str) -> str:
+    """Which raw assets dataset ``name`` is made from: the name to give to ``download``.
+
+    Raises:
+        RequestError: unknown name.
+    """
+    if name not in _BUILT_IN:
+        raise RequestError(f"unknown dataset {name!r}: choose one of {', '.join(names())}, or 'folder' for your own")
+    return _BUILT_IN[name][0]
+
+
 def load(name: str, cache: Cache) -> Dataset:
     """The dataset ``name`` from its raw assets in ``cache``.
 
     Raises:
         RequestError: unknown name, or its assets are not there.
     """
-    if name not in _BUILT_IN:
-        raise RequestError(f"unknown dataset {name!r}: choose one of {', '.join(names())}, or 'folder' for your own")
-    assets, function = _BUILT_IN[name]
-    folder = cache.dataset(assets)
+    folder = cache.dataset(assets(name))
     if not folder.is_dir():
-        raise RequestError(f"{name} is not in {cache.root}: run `jukemir-like download {assets}` first")
-    module, _, attribute = function.partition(":")
+        raise RequestError(f"{name} is not in {cache.root}: run `jukemir-like download {assets(name)}` first")
+    module, _, attribute = _BUILT_IN[name][1].partition(":")
     make: Callable[[Path], Dataset] = getattr(import_module(module), attribute)
     return make(folder)
 

@@ -1,0 +1,106 @@
+"""The whole line under Snakemake: it ends, survives SIGKILL at random moments with the same numbers, and then does nothing."""
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SONGS = "40"
+TIMINGS = {"seconds"}
+
+pytestmark = pytest.mark.slow
+
+
+def start(cache, *more):
+    command = [sys.executable, ROOT / "scripts" / "reproduce.py", "--cache", cache, "--datasets", "synthband", "--representations", "chroma mfcc"]
+    command += ["--songs", SONGS, "--batch-size", "15", "--jobs", "2", *more]
+    log = open(cache.parent / f"{cache.name}.log", "ab")
+    return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=cache.parent)
+
+
+def finish(process, cache):
+    assert process.wait(timeout=600) == 0, (cache.parent / f"{cache.name}.log").read_text()[-4000:]
+
+
+def numbers(cache):
+    """Vectors and raw audio to the byte, and the results but for the columns of timings."""
+    found = {str(path.relative_to(cache)): path.read_bytes() for path in sorted(cache.rglob("*.npy"))}
+    found |= {str(path.relative_to(cache)): path.read_bytes() for path in sorted(cache.glob("processed/**/*.wav"))}
+    for path in sorted(cache.rglob("results.csv")):
+        with open(path, newline="") as file:
+            rows = [{name: value for name, value in row.items() if name not in TIMINGS} for row in csv.DictReader(file)]
+        found[str(path.relative_to(cache))] = rows
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("whole") / "cache"
+    finish(start(cache), cache)
+    return cache
+
+
+def test_it_ends_with_a_page_and_all_results(whole):
+    assert (whole / "report" / "index.html").stat().st_size > 10_000
+    with open(whole / "report" / "results.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["representation"] for row in rows} == {"chroma", "mfcc", "trivial"}
+    assert {row["task"] for row in rows} == {"key", "genre", "tags", "emotion", "tempo"}
+    test = [row for row in rows if row["split"] == "test" and row["primary"] == "True"]
+    assert all(float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in test if row["low"])
+
+
+def test_started_once_more_it_does_nothing(whole):
+    before = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file() and ".snakemake" not in path.parts}
+    finish(start(whole), whole)
+    after = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file() and ".snakemake" not in path.parts}
+    changed = {path.name for path in after if after[path] != before.get(path)} - {".lock"}
+    assert changed == set()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_at_random_moments_it_ends_in_the_same_numbers(whole, tmp_path, seed):
+    moments = random.Random(seed)
+    cache = tmp_path / "cache"
+    kills = 0
+    for _ in range(4):
+        process = start(cache)
+        time.sleep(moments.uniform(1, 12))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait()
+    finish(start(cache), cache)
+    assert kills
+    assert numbers(cache) == numbers(whole)
+    assert not [path for path in cache.rglob(".tmp-*") if ".snakemake" not in path.parts]
+
+
+def test_the_plan_says_what_would_run_and_runs_nothing(tmp_path):
+    cache = tmp_path / "cache"
+    finish(start(cache, "--plan"), cache)
+    log = (tmp_path / "cache.log").read_text()
+    assert all(stage in log for stage in ("download", "process", "extract", "probe", "report"))
+    assert not (cache / "datasets").exists()
+
+
+def test_a_second_run_on_the_same_cache_waits_for_the_first(whole):
+    first, second = start(whole), start(whole)
+    finish(first, whole)
+    finish(second, whole)
+
+
+def test_a_wrong_name_is_one_clear_line(tmp_path):
+    cache = tmp_path / "cache"
+    process = start(cache, "--representations", "nosuch")
+    assert process.wait(timeout=120) == 2
+    log = (tmp_path / "cache.log").read_text().strip()
+    assert len(log.splitlines()) == 1
+    assert "nosuch" in log

@@ -1,0 +1,67 @@
+"""The command line: quick to start, plain when not on a terminal, exit codes as documented."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def test_help_loads_nothing_heavy():
+    script = (
+        "import sys; sys.argv = ['jukemir-like', '--help']\n"
+        "from jukemir_like.cli import cli\n"
+        "cli.main(['--help'], standalone_mode=False)\n"
+        "heavy = {'numpy', 'scipy', 'torch', 'librosa', 'sklearn', 'soundfile', 'matplotlib', 'snakemake'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["download", "process", "extract", "probe", "report", "list"])
+def test_every_command_has_help(command, name):
+    done = command(name, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage:")
+    assert name in command("--help").stdout
+
+
+def test_no_command_shows_the_help(command):
+    assert command().stdout == command("--help").stdout
+
+
+def test_the_version_is_the_package_s(command):
+    from jukemir_like import __version__
+
+    assert __version__ in command("--version").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nosuch"], "No such command"),
+        (["download", "nosuch"], "unknown dataset 'nosuch'"),
+        (["process", "nosuch"], "unknown dataset 'nosuch'"),
+        (["process", "synthband"], "jukemir-like download synthband"),
+        (["process", "folder"], "--audio DIR and --labels FILE"),
+        (["process", "folder", "--audio", "/nowhere", "--labels", "/nowhere.csv"], "No such file"),
+        (["extract", "chroma", "only-input"], "give INPUT and OUTPUT, or --dataset"),
+        (["probe", "nosuch", "chroma"], "nosuch"),
+        (["download", "synthband", "--songs", "0"], "--songs"),
+        (["download", "synthband", "--songs", "20001"], "--songs"),
+        (["report"], "probe"),
+    ],
+)
+def test_a_wrong_request_is_one_line_that_says_what_to_do(command, tmp_path, arguments, words):
+    done = command(*arguments, environment={"JUKEMIR_LIKE_CACHE_DIR": str(tmp_path / "cache")})
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_reader_that_leaves_early_is_no_bug():
+    done = subprocess.run(f"{sys.executable} -m jukemir_like --help | head -n 1", shell=True, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.startswith("Usage:")
