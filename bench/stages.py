@@ -35,8 +35,8 @@ def _synthband(cache: Path) -> str:
     render = timing.run([*COMMAND, "download", "synthband", "--songs", str(SONGS), "--cache", str(cache)])
     process = timing.run([*COMMAND, "process", "synthband", "--cache", str(cache)])
     return (
-        f"{SONGS} songs of synthband, two workers, one run: rendered in {render[0]:.1f} s (peak {render[1]:.0f} MB a process), processed in "
-        f"{process[0]:.1f} s (peak {process[1]:.0f} MB): **{render[0] + process[0]:.0f} s** together."
+        f"{SONGS} songs of synthband, two workers, one run: rendered in {render[0]:.1f} s (peak {render[1]:.0f} MB a process), "
+        f"processed in {process[0]:.1f} s (peak {process[1]:.0f} MB): **{render[0] + process[0]:.0f} s** together."
     )
 
 

@@ -13,12 +13,10 @@ from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from jukemir_like import audio, records, representations
 from jukemir_like.cache import atomic, make_folder, sweep
 from jukemir_like.errors import InputError, RequestError, StorageError
-from jukemir_like.parallel import map_unordered
+from jukemir_like.parallel import Progress, map_unordered
 from jukemir_like.records import Record, Summary
 
 if TYPE_CHECKING:
@@ -59,7 +57,7 @@ def extract(
     journal_name = "all" if batch_size is None else f"batch-{batch_size}-{batch_idx}"
     with (
         records.journal(output, journal_name) as journal,
-        tqdm(total=len(inputs), desc=f"extract {name}", unit="file", disable=None) as bar,
+        Progress(len(inputs), f"extract {name}", "file") as bar,
     ):
         work = partial(_extract_chunk, name, folder, output)
         for chunk, result in map_unordered(work, chunks, min(workers, len(inputs))):

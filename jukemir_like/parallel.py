@@ -14,8 +14,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
+
+from tqdm import tqdm
 
 from jukemir_like.errors import InputError
 
@@ -47,6 +50,15 @@ def available_cpus() -> int:
     return max(1, count)
 
 
+class Progress(tqdm):  # type: ignore[misc]
+    """tqdm's bar, on a terminal only, and without its monitor: with one more thread in this process, workers could not be forked from it."""
+
+    monitor_interval = 0
+
+    def __init__(self, total: int, desc: str, unit: str):
+        super().__init__(total=total, desc=desc, unit=unit, disable=None)
+
+
 def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[tuple[Item, Result | Exception]]:
     """Yields ``(item, result)`` as they finish, in no fixed order; an exception of ``function`` is a result too.
 
@@ -63,34 +75,41 @@ def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], wor
             yield item, _call(function, item)
         return
     iterator = iter(items)
-    suspects: list[Item] = []
-    exhausted = False
-    while not exhausted:
-        under_way: dict[Future[Result | Exception], Item] = {}
-        pool = _pool(workers)
-        try:
-            while True:
-                while not exhausted and len(under_way) < 2 * workers:
-                    try:
-                        item = next(iterator)
-                    except StopIteration:
-                        exhausted = True
-                        break
+    pool = _pool(workers)
+    under_way: dict[Future[Result | Exception], Item] = {}
+    try:
+        while True:
+            for item in islice(iterator, 2 * workers - len(under_way)):
+                under_way[_submit(pool, function, item)] = item
+            if not under_way:
+                pool.shutdown()  # waits for the pool's thread to end: the next pool can fork only where there is none
+                return
+            finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
+            broken = any(isinstance(future.exception(), BrokenProcessPool) for future in finished)
+            if broken:
+                finished, _ = wait(under_way)  # the pool is lost, and with it all that was under way in it
+            suspects = []
+            for future in finished:
+                item = under_way.pop(future)
+                if isinstance(future.exception(), BrokenProcessPool):
                     suspects.append(item)
-                    under_way[pool.submit(_call, function, item)] = suspects.pop()
-                if not under_way:
-                    break
-                finished, _ = wait(under_way, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    result = future.result()
-                    yield under_way.pop(future), result
-        except BrokenProcessPool:
-            suspects.extend(under_way.values())
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-        while suspects:
-            item = suspects.pop()
-            yield item, _alone(function, item)
+                else:
+                    yield item, future.result()
+            if broken:
+                pool.shutdown(wait=False)
+                yield from ((item, _alone(function, item)) for item in suspects)
+                pool = _pool(workers)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _submit(pool: ProcessPoolExecutor, function: Callable[[Item], Result], item: Item) -> Future[Result | Exception]:
+    try:
+        return pool.submit(_call, function, item)
+    except BrokenProcessPool as error:  # a worker died since the last look
+        future: Future[Result | Exception] = Future()
+        future.set_exception(error)
+        return future
 
 
 def _call(function: Callable[[Item], Result], item: Item) -> Result | Exception:

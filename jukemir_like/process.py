@@ -16,13 +16,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from jukemir_like import __version__, audio, records
 from jukemir_like.cache import make_folder, sweep, write_json
 from jukemir_like.datasets import Clip, Dataset, Item
 from jukemir_like.errors import InputError, RequestError, StorageError
-from jukemir_like.parallel import map_unordered
+from jukemir_like.parallel import Progress, map_unordered
 from jukemir_like.records import Record, Summary
 
 _RECIPE = 1  # raised when the same source would give other samples
@@ -76,7 +74,7 @@ def _write_audio(dataset: Dataset, output: Path, workers: int, summary: Summary)
     work = partial(_process_source, dataset.stems, output)
     with (
         records.journal(output, "process") as journal,
-        tqdm(total=len(with_audio), desc=f"process {dataset.name}", unit="file", disable=None) as bar,
+        Progress(len(with_audio), f"process {dataset.name}", "file") as bar,
     ):
         for (_, items), result in map_unordered(work, sources, min(workers, max(1, len(with_audio)))):  # type: ignore[arg-type, misc]
             if isinstance(result, StorageError):

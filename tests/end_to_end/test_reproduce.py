@@ -19,10 +19,10 @@ pytestmark = pytest.mark.slow
 
 
 def start(cache, *more):
-    command = [sys.executable, ROOT / "scripts" / "reproduce.py", "--cache", cache, "--datasets", "synthband", "--representations", "chroma mfcc"]
-    command += ["--songs", SONGS, "--batch-size", "15", "--jobs", "2", *more]
-    log = open(cache.parent / f"{cache.name}.log", "ab")
-    return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=cache.parent)
+    command = [sys.executable, ROOT / "scripts" / "reproduce.py", "--cache", cache, "--datasets", "synthband"]
+    command += ["--representations", "chroma mfcc", "--songs", SONGS, "--batch-size", "15", "--jobs", "2", *more]
+    with open(cache.parent / f"{cache.name}.log", "ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=cache.parent)
 
 
 def finish(process, cache):
@@ -53,7 +53,7 @@ def test_it_ends_with_a_page_and_all_results(whole):
         rows = list(csv.DictReader(file))
     assert {row["representation"] for row in rows} == {"chroma", "mfcc", "trivial"}
     assert {row["task"] for row in rows} == {"key", "genre", "tags", "emotion", "tempo"}
-    test = [row for row in rows if row["split"] == "test" and row["primary"] == "True"]
+    test = [row for row in rows if row["split"] == "test" and row["primary"] == "true"]
     assert all(float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in test if row["low"])
 
 
