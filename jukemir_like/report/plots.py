@@ -1,0 +1,165 @@
+"""Plots as SVG text, to be put into the page as they are: bars with intervals, and confusion matrices.
+
+Same figures, same bytes. What is black in the plot takes the colour of the page's text, so that light and dark pages both work.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from jukemir_like.datasets import KEYS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Okabe and Ito's palette, which the common colour blindnesses leave distinct, without its yellow and black."""
+GREY = "#9a9a9a"
+
+_INK = "#010203"  # stands for the page's text colour
+_SETTINGS = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "jukemir-like",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9,
+    "text.color": _INK,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "axes.linewidth": 0.6,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "text.parse_math": False,
+}
+# By fifths, each minor key at the place of its relative major: what listeners confuse then lies near the diagonals.
+_FIFTHS = [7 * step % 12 for step in range(12)]
+_KEY_ORDER = [KEYS[tonic] for tonic in _FIFTHS] + [KEYS[12 + (tonic + 9) % 12] for tonic in _FIFTHS]
+_MOST_NUMBERED = 12  # classes: in larger matrices numbers would be too small to read
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar: a value in percent, its interval, and the values of the single seeds where there are several."""
+
+    label: str
+    value: float
+    low: float | None
+    high: float | None
+    colour: str
+    seeds: tuple[float, ...] = ()
+
+
+def bars(rows: Sequence[Bar], axis: str, identifier: str) -> str:
+    """Horizontal bars from top to bottom, with intervals and the value in figures.
+
+    Args:
+        rows: at least one.
+        axis: what is measured, with its unit.
+        identifier: makes the names inside the SVG unique in the page.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(_SETTINGS):
+        figure = Figure(figsize=(8, 0.75 + 0.34 * len(rows)), layout="constrained")
+        axes = figure.add_subplot()
+        for place, row in enumerate(rows):
+            axes.barh(place, row.value, height=0.62, color=row.colour)
+            end = max(row.value, 0.0)
+            if row.low is not None and row.high is not None:
+                axes.plot([row.low, row.high], [place, place], color=_INK, linewidth=1.2, solid_capstyle="butt")
+                axes.plot([row.low, row.high], [place, place], "|", color=_INK, markersize=6, markeredgewidth=1.2)
+                end = max(end, row.high)
+            if len(row.seeds) > 1:
+                axes.plot(row.seeds, [place + 0.31] * len(row.seeds), ".", color=_INK, markersize=3.5)
+            axes.annotate(f"{row.value:.1f}".replace("-", "−"), (end, place), (6, 0), textcoords="offset points", va="center")
+        axes.set_yticks(range(len(rows)), [_short(row.label) for row in rows])
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.margins(x=0.12)
+        axes.axvline(0, color=_INK, linewidth=0.6)
+        axes.set_xlabel(axis)
+        axes.grid(axis="x", color=GREY, alpha=0.3, linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(length=0)
+        return _svg(figure, identifier, f"Bar plot: {axis}. " + "; ".join(f"{row.label} {row.value:.1f}" for row in rows))
+
+
+def confusion_matrix(y: np.ndarray, predicted: np.ndarray, labels: Sequence[str], title: str, identifier: str) -> str:
+    """Which class was taken for which: one row a true class, shares of the row; empty rows for classes that do not occur.
+
+    Args:
+        y, predicted: indices into ``labels``, shape (n,).
+        labels: class names; keys are put in the order of fifths, others keep theirs.
+        title: stands above.
+        identifier: makes the names inside the SVG unique in the page.
+    """
+    import numpy as np
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    keys = set(labels) <= set(KEYS)
+    order = sorted(range(len(labels)), key=lambda index: _KEY_ORDER.index(labels[index])) if keys else list(range(len(labels)))
+    place = np.argsort(order)
+    counts = np.zeros((len(labels), len(labels)))
+    np.add.at(counts, (place[y], place[predicted]), 1)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    names = [_short_key(labels[index]) if keys else _short(labels[index], 14) for index in order]
+    with rc_context({**_SETTINGS, "font.size": 8 if len(labels) <= _MOST_NUMBERED else 6.5}):
+        figure = Figure(figsize=(4.4, 4.5), layout="constrained")
+        axes = figure.add_subplot()
+        axes.imshow(shares, cmap=_blues(), vmin=0, vmax=1, interpolation="none")
+        if len(labels) <= _MOST_NUMBERED:
+            for row, column in zip(*np.nonzero(counts), strict=True):
+                share = shares[row, column]
+                axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color="white" if share > 0.8 else _INK)
+        axes.set_xticks(range(len(names)), names, rotation=90)
+        axes.set_yticks(range(len(names)), names)
+        axes.set_xticks(np.arange(len(names) + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(len(names) + 1) - 0.5, minor=True)
+        axes.grid(which="minor", color=GREY, alpha=0.35, linewidth=0.4)
+        axes.tick_params(which="both", length=0)
+        axes.set_title(_short(title, 40), fontsize=10, fontweight="bold")
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true")
+        right = np.trace(counts) / max(1.0, counts.sum())
+        return _svg(figure, identifier, f"Confusion matrix of {title}: {100 * right:.1f} percent on the diagonal")
+
+
+@cache
+def _blues() -> LinearSegmentedColormap:
+    """From nothing to blue, by opacity: zero is the page's own background."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    red, green, blue = (int(COLOURS[0][place : place + 2], 16) / 255 for place in (1, 3, 5))
+    return LinearSegmentedColormap.from_list("share", [(red, green, blue, 0), (red, green, blue, 1)])
+
+
+def _svg(figure: Figure, identifier: str, description: str) -> str:
+    from html import escape
+
+    file = io.StringIO()
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = file.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{identifier}-", text)  # names are the page's, not the plot's
+    text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
+    text = text.replace(_INK, "currentColor")
+    return text.replace("<svg", f'<svg role="img" aria-label="{escape(description)}"', 1)
+
+
+def _short(name: str, most: int = 28) -> str:
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def _short_key(name: str) -> str:
+    tonic, _, mode = name.partition(" ")
+    return tonic + ("m" if mode == "minor" else "")

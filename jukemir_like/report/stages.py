@@ -1,0 +1,106 @@
+"""What ran and how long: read from the records that every stage leaves beside its output."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jukemir_like import datasets, records
+from jukemir_like.cache import Cache
+from jukemir_like.probe.results import Run
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of one dataset.
+
+    Args:
+        name: e.g. ``extract chroma``. dataset: which.
+        done: files, or runs. failed: input → reason.
+        audio_seconds: duration of the audio. seconds: of work, added up over worker processes.
+    """
+
+    name: str
+    dataset: str
+    done: int
+    failed: dict[str, str]
+    audio_seconds: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a dataset says of itself.
+
+    Args:
+        name: folder name in the cache. summary: one sentence of its declaration; empty for a user's own.
+        tasks: name → type. items: split → number. group: what is resampled together.
+        failed: number of items without audio. sources, versions: what it was made from and with.
+    """
+
+    name: str
+    summary: str
+    tasks: dict[str, str]
+    items: dict[str, int]
+    group: str | None
+    failed: int
+    sources: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+def stages(cache: Cache, runs: Sequence[Run]) -> list[Stage]:
+    """Stages of the datasets and representations that ``runs`` are about, in the order of the line."""
+    found = []
+    for dataset in dict.fromkeys(run.dataset for run in runs):
+        of_dataset = [run for run in runs if run.dataset == dataset]
+        folders = [("download", cache.dataset(_assets(dataset))), ("process", cache.processed(dataset))]
+        names = list(dict.fromkeys(run.representation for run in of_dataset))
+        folders += [(f"extract {name}", cache.representation(dataset, name)) for name in names]
+        found += [stage for name, folder in folders if (stage := _recorded(name, dataset, folder))]
+        for name in names:
+            own = [run for run in of_dataset if run.representation == name]
+            for protocol in dict.fromkeys(run.protocol for run in own):
+                seconds = sum(float(run.record["seconds"]) for run in own if run.protocol == protocol)
+                number = sum(run.protocol == protocol for run in own)
+                found.append(Stage(f"probe {name}, {protocol}", dataset, number, {}, 0.0, seconds))
+    return found
+
+
+def describe(cache: Cache, names: Iterable[str]) -> list[Described]:
+    """The datasets of the page, from their ``dataset.json`` and their declarations; one that was deleted since is left out."""
+    return [described for name in dict.fromkeys(names) if (described := _describe(cache, name))]
+
+
+def _describe(cache: Cache, name: str) -> Described | None:
+    made = _json(cache.processed(name) / "dataset.json")
+    if not made:
+        return None
+    summary = _json(datasets.declarations(_assets(name)) / "dataset.json").get("summary", "")
+    tasks = {task: value["type"] for task, value in made["tasks"].items()}
+    about = made.get("items", {}), made.get("group"), len(made.get("failed") or {})
+    return Described(name, summary, tasks, *about, made.get("sources", {}), made.get("versions", {}))
+
+
+def _recorded(name: str, dataset: str, folder: Path) -> Stage | None:
+    found = list(records.read(folder).values())
+    if not found:
+        return None
+    done = [record for record in found if record["status"] == "done"]
+    failed = {record["input"]: str(record["reason"]) for record in found if record["status"] == "failed"}
+    audio_seconds = sum(record.get("audio_seconds", 0.0) for record in done)
+    return Stage(name, dataset, len(done), failed, audio_seconds, sum(record.get("seconds", 0.0) for record in found))
+
+
+def _assets(dataset: str) -> str:
+    return datasets.assets(dataset) if dataset in datasets.names() else dataset
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

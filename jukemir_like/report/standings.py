@@ -1,0 +1,125 @@
+"""Who knows what: runs put together by question (dataset, task, protocol), with intervals and paired comparisons on the test items."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from jukemir_like.datasets import Task
+from jukemir_like.probe.results import Run
+from jukemir_like.probe.trivial import NAME as TRIVIAL
+from jukemir_like.statistics import Comparison, Interval, Resampled, compare, interval, resample
+
+AVERAGED = {"multiclass": ("accuracy",), "key": ("weighted_score",), "multilabel": ("roc_auc", "average_precision"), "regression": ("r2",)}
+"""What a task counts with in the average over tasks: the mean of these, as in Castellon et al. 2021."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """One task of one dataset under one protocol, and who answered it.
+
+    Args:
+        dataset, task, protocol: which.
+        answers: representation → its runs, resampled; best first, the trivial baseline last.
+        comparisons: (better, worse) → paired difference.
+    """
+
+    dataset: str
+    task: Task
+    protocol: str
+    answers: dict[str, Resampled]
+    comparisons: dict[tuple[str, str], Comparison]
+
+    @property
+    def metric(self) -> str:
+        """The primary metric."""
+        return self.task.primary_metric
+
+    def interval(self, representation: str) -> Interval:
+        """The primary metric of one representation."""
+        return self.answers[representation].intervals[self.metric]
+
+    @property
+    def best(self) -> str | None:
+        """The representation whose paired interval against every other excludes 0; None where there is none, or only one answered."""
+        if len(self.answers) < 2:
+            return None
+        first = max(self.answers, key=lambda name: self.interval(name).value)
+        for (better, worse), comparison in self.comparisons.items():
+            if first in (better, worse) and not comparison.differences[self.metric].interval.excludes_zero:
+                return None
+        return first
+
+
+@dataclass(frozen=True)
+class Average:
+    """A representation's mean over the tasks of one dataset under one protocol; None where it lacks one of them."""
+
+    dataset: str
+    protocol: str
+    by_representation: dict[str, Interval]
+
+
+def questions(runs: Sequence[Run]) -> list[Question]:
+    """Questions in order of dataset, protocol and the tasks' names.
+
+    Raises:
+        RequestError: runs that must be comparable were scored on different labels.
+    """
+    grouped: dict[tuple[str, str, str], dict[str, list[Run]]] = {}
+    for run in runs:
+        answers = grouped.setdefault((run.dataset, run.protocol, run.task.name), {})
+        answers.setdefault(row_name(run), []).append(run)
+    return [_question(answers) for _, answers in sorted(grouped.items())]
+
+
+def row_name(run: Run) -> str:
+    """The representation, and what its probe changes of the protocol's defaults."""
+    changed = {} if run.representation == TRIVIAL else run.record["configuration"]
+    return f"{run.representation} {json.dumps(changed, sort_keys=True)}" if changed else run.representation
+
+
+def representations(asked: Collection[Question]) -> list[str]:
+    """All row names, sorted, the trivial baseline last."""
+    return sorted({name for question in asked for name in question.answers}, key=lambda name: (name == TRIVIAL, name))
+
+
+def averages(asked: Sequence[Question]) -> list[Average]:
+    """The mean over tasks, for every dataset and protocol with at least two of them."""
+    made = []
+    for dataset, protocol in dict.fromkeys((question.dataset, question.protocol) for question in asked):
+        together = [question for question in asked if (question.dataset, question.protocol) == (dataset, protocol)]
+        if len(together) > 1:
+            names = [name for name in representations(together) if all(name in question.answers for question in together)]
+            made.append(Average(dataset, protocol, {name: _average(name, together) for name in names}))
+    return made
+
+
+def _question(answers: dict[str, list[Run]]) -> Question:
+    run = next(iter(answers.values()))[0]
+    resampled = {name: resample(of_one) for name, of_one in answers.items()}
+    metric = run.task.primary_metric
+    order = sorted(resampled, key=lambda name: (name == TRIVIAL, -resampled[name].intervals[metric].value, name))
+    comparisons = {(first, second): compare(resampled[first], resampled[second]) for first, second in combinations(order, 2)}
+    return Question(run.dataset, run.task, run.protocol, {name: resampled[name] for name in order}, comparisons)
+
+
+def _average(name: str, together: Sequence[Question]) -> Interval:
+    """Draws depend on the dataset and its groups alone: where tasks share the groups, their resamples are of the same songs."""
+    answers = [question.answers[name] for question in together]
+    parts = [_counted(question.task, answer) for question, answer in zip(together, answers, strict=True)]
+    value = float(np.mean([value for value, _ in parts]))
+    if any(set(answer.group) != set(answers[0].group) for answer in answers[1:]):
+        return Interval(value, None, None, 0)
+    return interval(value, np.mean([samples for _, samples in parts], axis=0), answers[0].groups)
+
+
+def _counted(task: Task, answer: Resampled) -> tuple[float, Any]:
+    metrics = AVERAGED[task.type]
+    value = float(np.mean([answer.by_seed[metric].mean() for metric in metrics]))
+    return value, np.mean([answer.samples[metric] for metric in metrics], axis=0)

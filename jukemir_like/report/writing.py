@@ -1,0 +1,98 @@
+"""Reads the runs, writes the page and the tables, and says so in a terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jukemir_like.cache import Cache, write_bytes
+from jukemir_like.errors import RequestError
+from jukemir_like.probe import results
+from jukemir_like.probe.trivial import NAME as TRIVIAL
+from jukemir_like.report import standings
+from jukemir_like.report.page import render
+from jukemir_like.report.standings import Question
+from jukemir_like.statistics import intervals, percent
+
+COMPARISON_COLUMNS = (
+    *("dataset", "protocol", "task", "metric", "primary", "first", "second"),
+    *("difference", "low", "high", "p", "n", "groups", "only_first", "only_second"),
+)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What :func:`write` wrote; as text, a table for the terminal."""
+
+    page: Path
+    asked: list[Question]
+
+    def __str__(self) -> str:
+        return f"{terminal_table(self.asked)}\nwritten: {self.page}"
+
+
+def write(cache: Cache, datasets: Collection[str] | None, representations: Collection[str] | None, protocol: str | None) -> Written:
+    """See :func:`jukemir_like.report.report`."""
+    runs = [
+        run
+        for run in results.find(cache)
+        if (datasets is None or run.dataset in datasets)
+        and (representations is None or run.representation in (*representations, TRIVIAL))
+        and (protocol is None or run.protocol == protocol)
+    ]
+    if not runs:
+        raise RequestError(f"no finished probe that fits in {cache.root / 'probes'}: run `jukemir-like probe DATASET REPRESENTATION` first")
+    asked = standings.questions(runs)
+    unfinished = sorted(str(folder.relative_to(cache.root)) for folder in _unfinished(cache))
+    table = [row for run in runs for row in results.rows(run, {("test", name): ends for name, ends in intervals(run).items()})]
+    results.write(cache.report / results.TABLE, table)
+    write_bytes(cache.report / "comparisons.csv", _comparisons(asked).encode())
+    page = cache.report / "index.html"
+    write_bytes(page, render(cache, runs, asked, unfinished).encode())
+    return Written(page, asked)
+
+
+def terminal_table(asked: Sequence[Question]) -> str:
+    """Representations down, tasks across, percent with 95 % intervals; a star where one is better than all others."""
+    from tabulate import tabulate
+
+    header = ["", *(f"{question.dataset}\n{question.task.name}, {question.protocol}\n{question.metric}, %" for question in asked)]
+    rows = []
+    for name in standings.representations(asked):
+        row = [name]
+        for question in asked:
+            cell = "–"
+            if name in question.answers:
+                found = question.interval(name)
+                cell = percent(found.value, found.low, found.high) + (" *" if question.best == name else "")
+            row.append(cell)
+        rows.append(row)
+    table = tabulate(rows, header, colalign=("left", *("right" for _ in asked)), disable_numparse=True)
+    return f"{table}\n* better than every other row: the paired 95 % interval of each difference excludes 0"
+
+
+def _unfinished(cache: Cache) -> list[Path]:
+    """Folders of runs that did not end, or whose files are damaged."""
+    folders = [folder for folder in (cache.root / "probes").glob("*/*/*/*-*") if folder.is_dir()]
+    return [folder for folder in folders if results.load(folder) is None]
+
+
+def _comparisons(asked: Sequence[Question]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COMPARISON_COLUMNS)
+    for question in asked:
+        for (first, second), comparison in question.comparisons.items():
+            for metric, difference in comparison.differences.items():
+                found = difference.interval
+                writer.writerow(
+                    [
+                        *(question.dataset, question.protocol, question.task.name, metric, str(metric == question.metric).lower()),
+                        *(first, second, found.value, found.low, found.high, difference.p),
+                        *(comparison.n, comparison.groups, comparison.only_first, comparison.only_second),
+                    ]
+                )
+    return text.getvalue()
