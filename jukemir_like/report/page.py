@@ -97,9 +97,9 @@ def _question(question: Question, colours: dict[str, str], number: int) -> dict[
     bars = []
     for name, answer in question.answers.items():
         found = answer.intervals[question.metric]
-        ends = (None if end is None else 100 * end for end in (found.low, found.high))
+        low, high = (None if end is None else 100 * end for end in (found.low, found.high))
         seeds = tuple(100 * float(value) for value in answer.by_seed[question.metric])
-        bars.append(plots.Bar(name, 100 * found.value, *ends, colours[name], seeds))
+        bars.append(plots.Bar(name, 100 * found.value, low, high, colours[name], seeds))
     rows = []
     for name, answer in question.answers.items():
         values = [{"value": _percent(answer.intervals[metric].value), "ends": _ends(answer.intervals[metric])} for metric in metrics]
@@ -212,7 +212,7 @@ def _name(metric: str) -> str:
 
 
 def _percent(value: float) -> str:
-    return "–" if np.isnan(value) else f"{100 * value:.1f}".replace("-", "−")
+    return "–" if np.isnan(value) else plots.figures(100 * value)
 
 
 def _ends(found: Interval) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jukemir_like.datasets import KEYS
 
@@ -24,7 +24,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 GREY = "#9a9a9a"
 
 _INK = "#010203"  # stands for the page's text colour
-_SETTINGS = {
+_SETTINGS: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "jukemir-like",
     "font.family": "sans-serif",
@@ -56,6 +56,11 @@ class Bar:
     seeds: tuple[float, ...] = ()
 
 
+def figures(value: float) -> str:
+    """One decimal, a true minus sign, no negative zero."""
+    return f"{value:.1f}".replace("-0.0", "0.0").replace("-", "−")
+
+
 def bars(rows: Sequence[Bar], axis: str, identifier: str) -> str:
     """Horizontal bars from top to bottom, with intervals and the value in figures.
 
@@ -79,7 +84,7 @@ def bars(rows: Sequence[Bar], axis: str, identifier: str) -> str:
                 end = max(end, row.high)
             if len(row.seeds) > 1:
                 axes.plot(row.seeds, [place + 0.31] * len(row.seeds), ".", color=_INK, markersize=3.5)
-            axes.annotate(f"{row.value:.1f}".replace("-", "−"), (end, place), (6, 0), textcoords="offset points", va="center")
+            axes.annotate(figures(row.value), (end, place), (6, 0), textcoords="offset points", va="center")
         axes.set_yticks(range(len(rows)), [_short(row.label) for row in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.margins(x=0.12)

@@ -1,0 +1,196 @@
+"""The page: numbers are the rows', bold only where it may be, nothing loaded from elsewhere, any name harmless."""
+
+import csv
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from jukemir_like import report
+from jukemir_like.errors import RequestError
+from jukemir_like.report import plots
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the cells of the first table."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.cells, self.ids = [], [], []
+        self._in_cell = self._in_small = False
+        self.tables = 0
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append((tag, attributes))
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        self.tables += tag == "table"
+        if tag in ("td", "th") and self.tables == 1:
+            self.cells.append({"text": "", "small": "", "best": attributes.get("class") == "best"})
+            self._in_cell = True
+        self._in_small = tag == "small"
+
+    def handle_endtag(self, tag):
+        self._in_cell = self._in_cell and tag not in ("td", "th")
+        self._in_small = self._in_small and tag != "small"
+
+    def handle_data(self, data):
+        if self._in_cell:
+            self.cells[-1]["small" if self._in_small else "text"] += data
+
+
+@pytest.fixture
+def filled(cache, make_run, make_stages, tasks):
+    """Five tasks; mfcc knows genre, chroma knows key, both the same of the rest."""
+    for task in tasks.values():
+        for name in ("chroma", "mfcc", "trivial"):
+            quality = {"trivial": 0}.get(name, {("genre", "mfcc"): 0.9, ("key", "chroma"): 0.9}.get((task.name, name), 0.4))
+            make_run(cache, "band", name, task, quality)
+    make_stages(cache, "band", list(tasks.values()), ["chroma", "mfcc"], {"bad.wav": "is <empty>"})
+    return cache
+
+
+def rows_of(path):
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_page_s_numbers_are_those_of_the_rows(filled):
+    written = report.report(filled)
+    page = Page(written.page.read_text())
+    rows = [row for row in rows_of(filled.report / "results.csv") if row["split"] == "test" and row["primary"] == "true"]
+    assert len(rows) == 15
+    shown = {cell["text"].strip(): cell["small"] for cell in page.cells}
+    for row in rows:
+        value = f"{100 * float(row['value']):.1f}".replace("-0.0", "0.0").replace("-", "−")
+        assert value in shown
+        assert f"{float(row['value']) * 100:.1f}".replace("-0.0", "0.0") in str(written)
+
+
+def test_bold_is_for_what_is_better_than_all_others_by_a_paired_interval(filled):
+    page = Page(report.report(filled).page.read_text())
+    best = [cell["text"].strip() for cell in page.cells if cell["best"]]
+    rows = rows_of(filled.report / "results.csv")
+    value = {
+        (row["task"], row["representation"]): f"{100 * float(row['value']):.1f}"
+        for row in rows
+        if row["split"] == "test" and row["primary"] == "true"
+    }
+    differences = rows_of(filled.report / "comparisons.csv")
+    expected = []
+    for task in ("emotion", "genre", "key", "tags", "tempo"):
+        first = max(("chroma", "mfcc", "trivial"), key=lambda name, task=task: float(value[task, name]))
+        against = [
+            row for row in differences if row["task"] == task and row["primary"] == "true" and first in (row["first"], row["second"])
+        ]
+        assert len(against) == 2
+        if all(float(row["low"]) > 0 or float(row["high"]) < 0 for row in against):
+            expected.append(value[task, first])
+    assert best == sorted(best, key=best.index)
+    assert sorted(best) == sorted(expected)
+    assert value["genre", "mfcc"] in best
+    assert value["key", "chroma"] in best
+
+
+def test_two_that_are_alike_are_not_bold(cache, make_run, tasks):
+    for name in ("one", "two"):
+        make_run(cache, "band", name, tasks["genre"], 0.5)
+    assert not [cell for cell in Page(report.report(cache).page.read_text()).cells if cell["best"]]
+
+
+def test_the_page_is_one_file_that_loads_nothing(filled):
+    text = report.report(filled).page.read_text()
+    page = Page(text)
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "link", "iframe", "img")
+        for name in ("src", "href", "xlink:href"):
+            assert not attributes.get(name) or attributes[name].startswith(("#", "data:image/png;base64,")), (tag, attributes)
+    assert "@import" not in text
+    assert "url(http" not in text
+
+
+def test_links_lead_somewhere_and_names_stand_once(filled):
+    page = Page(report.report(filled).page.read_text())
+    assert len(page.ids) == len(set(page.ids))
+    links = [attributes.get(name) or "" for _, attributes in page.tags for name in ("href", "xlink:href")]
+    targets = {link[1:] for link in links if link.startswith("#")}
+    assert targets <= set(page.ids)
+    assert {"task-0", "task-4"} <= targets
+
+
+def test_names_cannot_break_the_page(cache, make_run, make_stages, tasks):
+    evil = "<script>alert(1)</script>$x$"
+    make_run(cache, "band", "chroma", tasks["genre"], 0.5, notes=[f"note {evil}"], configuration={"x": evil})
+    make_stages(cache, "band", [tasks["genre"]], ["chroma"], {f"{evil}.wav": f"reason {evil}"})
+    text = report.report(cache).page.read_text()
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_the_same_inputs_give_the_same_bytes(filled):
+    first = {path.name: path.read_bytes() for path in [report.report(filled).page, *filled.report.glob("*.csv")]}
+    second = {path.name: path.read_bytes() for path in [report.report(filled).page, *filled.report.glob("*.csv")]}
+    assert first == second
+    assert set(first) == {"index.html", "results.csv", "comparisons.csv"}
+
+
+def test_confusion_matrices_are_there_for_classes_alone(filled):
+    text = report.report(filled).page.read_text()
+    assert len(re.findall(r'aria-label="Confusion matrix of (?:chroma|mfcc)', text)) == 4  # genre and key
+    assert len(re.findall(r'aria-label="Bar plot', text)) == 5
+
+
+def test_it_says_what_could_not_be_used_and_what_ran(filled):
+    text = report.report(filled).page.read_text()
+    assert "is &lt;empty&gt;" in text
+    assert "extract chroma" in text
+    assert "1 of 20 tags are left out" in text
+
+
+def test_a_run_that_did_not_end_is_named_and_left_out(filled):
+    broken = filled.probe("band", "mfcc") / "genre" / "linear-0" / "run.json"
+    broken.write_text("{")
+    text = report.report(filled).page.read_text()
+    assert "probes/band/mfcc/genre/linear-0" in text
+    assert len([row for row in rows_of(filled.report / "results.csv") if row["primary"] == "true" and row["split"] == "test"]) == 14
+
+
+def test_filters_keep_the_baseline(filled):
+    report.report(filled, representations=["mfcc"], datasets=["band"], protocol="linear")
+    assert {row["representation"] for row in rows_of(filled.report / "results.csv")} == {"mfcc", "trivial"}
+
+
+@pytest.mark.parametrize("arguments", [{"datasets": ["absent"]}, {"protocol": "jukemir"}])
+def test_nothing_to_show_says_what_to_run(filled, arguments):
+    with pytest.raises(RequestError, match="jukemir-like probe"):
+        report.report(filled, **arguments)
+
+
+def test_several_protocols_and_seeds_stand_apart(cache, make_run, tasks):
+    make_run(cache, "band", "chroma", tasks["genre"], 0.5)
+    for seed in (0, 1, 2):
+        make_run(cache, "band", "chroma", tasks["genre"], 0.5, seed=seed, protocol="jukemir")
+    text = report.report(cache).page.read_text()
+    assert "band, jukemir" in text
+    assert "band, linear" in text
+    assert "σ over seeds" in text
+    assert "seeds 0, 1, 2" in text
+
+
+def test_the_average_counts_tags_with_the_mean_of_auc_and_precision(filled):
+    written = report.report(filled)
+    rows = [row for row in rows_of(filled.report / "results.csv") if row["split"] == "test" and row["representation"] == "mfcc"]
+    value = {(row["task"], row["metric"]): float(row["value"]) for row in rows}
+    tags = (value["tags", "roc_auc"] + value["tags", "average_precision"]) / 2
+    expected = np.mean([value["genre", "accuracy"], value["key", "weighted_score"], tags, value["emotion", "r2"], value["tempo", "r2"]])
+    assert f"{100 * expected:.1f}" in [cell["text"].strip() for cell in Page(written.page.read_text()).cells]
+
+
+def test_a_confusion_matrix_shows_shares_of_the_true_class():
+    y, predicted = np.array([0, 0, 0, 0, 1]), np.array([0, 0, 0, 1, 1])
+    svg = plots.confusion_matrix(y, predicted, ["a", "b"], "x", "m")
+    texts = re.findall(r">([\d.]+)</text>", svg)
+    assert texts == ["75", "25", "100"]
+    assert "80.0 percent on the diagonal" in svg
