@@ -39,7 +39,7 @@ def main() -> int:
         configuration.write_text(json.dumps(config))
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(SCRIPTS / "Snakefile"), "--directory", str(cache)]
         command += ["--profile", str(SCRIPTS / "profiles" / "local"), "--configfile", str(configuration), "--cores", options.jobs or "all"]
-        command += ["--dry-run"] if options.plan else []
+        command += ["--dry-run", "--quiet", "host"] if options.plan else []
         # The lock goes along, so that it is held until Snakemake has ended even if this process is killed before.
         process = subprocess.Popen(command, pass_fds=[lock.fileno()])
         try:
