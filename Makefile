@@ -20,7 +20,7 @@ PYTEST_ARGS ?=
 REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(DATASETS)" --representations "$(REPRESENTATIONS)" \
 	--protocol "$(PROTOCOL)" --seed "$(SEED)" --songs "$(SONGS)" --jobs "$(JOBS)" --batch-size "$(BATCH_SIZE)"
 
-.PHONY: help setup test test-all lint format reproduce plan bench clean
+.PHONY: help setup test test-slow lint format reproduce plan bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,8 +40,8 @@ $(SETUP): pyproject.toml constraints.txt
 test: $(SETUP)  ## Run the tests
 	$(BIN)/pytest -n auto $(PYTEST_ARGS)
 
-test-all: $(SETUP)  ## Run the tests, the slow ones too
-	$(BIN)/pytest -n auto -m "" $(PYTEST_ARGS)
+test-slow: $(SETUP)  ## Run the slow tests: the whole line killed and resumed, the README's commands
+	$(BIN)/pytest -n auto -m slow $(PYTEST_ARGS)
 
 lint: $(SETUP)  ## Check style, types and the order of the rooms
 	$(BIN)/ruff check .

@@ -51,7 +51,7 @@ def available_cpus() -> int:
 
 
 class Progress(tqdm):  # type: ignore[misc]
-    """tqdm's bar, on a terminal only, and without its monitor: with one more thread in this process, workers could not be forked from it."""
+    """A bar, on a terminal only; without tqdm's monitor: one more thread in this process, and workers could not be forked from it."""
 
     monitor_interval = 0
 

@@ -47,7 +47,11 @@ def main() -> int:
         except KeyboardInterrupt:  # Snakemake got the signal too, and ends its stages
             process.wait()
             return INTERRUPTED
-    if code == 0 and not options.plan:
+    if code == 0 and options.plan:
+        for dataset in options.datasets.split():
+            if not (Cache(cache).processed(dataset) / "meta.json").exists():
+                print(f"and extract {options.representations} of {dataset}, in batches that are counted once it is processed")
+    elif code == 0:
         print(f"\nThe results page: {cache / 'report' / 'index.html'}")
     return code
 
