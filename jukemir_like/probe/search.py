@@ -1,0 +1,120 @@
+"""Protocol ``jukemir``: every point of the grid is trained, over worker processes or on a GPU.
+
+Features are standardised once and laid down in a temporary folder, which the workers map: whatever their number, memory holds one copy.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from jukemir_like.cache import storage_errors
+from jukemir_like.datasets import SPLITS, Task
+from jukemir_like.errors import InputError, RequestError
+from jukemir_like.parallel import map_unordered
+from jukemir_like.probe.grid import Grid, Point, groups
+from jukemir_like.probe.linear import standardisation
+from jukemir_like.probe.looks import look
+from jukemir_like.probe.songs import Songs
+from jukemir_like.probe.tasks import ProbeData
+from jukemir_like.probe.training import Material, Trained, train
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What workers need beside features; small, as it travels with every job."""
+
+    task: Task
+    train_y: np.ndarray
+    valid_y: np.ndarray
+    valid_songs: Songs | None
+
+
+def search(data: ProbeData, grid: Grid, seed: int, workers: int, device: str | None = None) -> Iterator[Trained]:
+    """Trains all points; yields them as they finish, in no fixed order. Each is the same whatever the number of workers.
+
+    Args:
+        data: task, features and labels.
+        grid: which points, and when to stop.
+        seed: of all draws.
+        workers: processes on a CPU, one thread each. A GPU is driven from this process.
+        device: ``cpu`` or ``cuda``; None: a GPU where there is one.
+
+    Raises:
+        RequestError: there is no such device, or a worker died.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RequestError("device cuda was asked for, but PyTorch finds no GPU here: leave the device out, or choose cpu")
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    with tempfile.TemporaryDirectory(prefix="jukemir-like-") as name:
+        folder = Path(name)
+        with storage_errors(folder):
+            _lay_down(data, grid, folder)
+        question = _Question(data.task, data.train.y, data.splits["valid"].y, data.splits["valid"].songs)
+        work = partial(_train, folder, question, grid, seed, device)
+        jobs = _jobs(grid.points(), together=device != "cpu")
+        for _, result in map_unordered(work, jobs, 1 if device != "cpu" else min(workers, len(jobs))):
+            if isinstance(result, InputError):
+                raise RequestError("a process that trained a probe died (out of memory?): run again with fewer workers")
+            if isinstance(result, Exception):
+                raise result
+            yield from result
+
+
+def _jobs(points: list[Point], together: bool) -> list[list[Point]]:
+    """Points to train side by side; the longest jobs first, so that no worker is left with one at the end.
+
+    Linear points of a group go together. Points with a hidden layer do so on a GPU; on a CPU one by one is faster.
+    """
+    jobs = []
+    for group in groups(points):
+        jobs += [group] if together or not group[0].hidden else [[point] for point in group]
+    return sorted(jobs, key=lambda job: (-job[0].hidden * job[0].batch_size, -job[0].batch_size, job[0].learning_rate))
+
+
+def _lay_down(data: ProbeData, grid: Grid, folder: Path) -> None:
+    mean, scale = standardisation(data.train.X)
+    for name, split in data.splits.items():
+        for standardise in sorted(set(grid.standardise)):
+            with np.errstate(over="ignore"):  # whoever reads the scores looks for overflow
+                X = ((split.X - mean) / scale).astype(np.float32) if standardise else split.X
+            np.save(folder / f"{name}-{standardise:d}.npy", X)
+
+
+def _train(folder: Path, question: _Question, grid: Grid, seed: int, device: str, job: list[Point]) -> list[Trained]:
+    """Trains one job. Runs in a worker."""
+    with _one_thread():
+        material = _material(folder, question, job[0].standardise, torch.device(device))
+        return train(material, job, seed, grid.evaluate_every, grid.patience)
+
+
+def _material(folder: Path, question: _Question, standardise: bool, device: torch.device) -> Material:
+    # Mapped copy-on-write, as PyTorch wants memory that it could write to.
+    features = {split: torch.from_numpy(np.load(folder / f"{split}-{standardise:d}.npy", mmap_mode="c")).to(device) for split in SPLITS}
+    target = torch.from_numpy(targets(question.train_y, len(question.task.labels))).to(device)
+    metric = look(question.task, question.valid_y, question.valid_songs, device)
+    return Material(question.task.type, **features, target=target, look=metric)
+
+
+def targets(y: np.ndarray, labels: int) -> NDArray[np.float32]:
+    """What the loss compares outputs with, (n, labels): one-hot classes, tags, or values."""
+    return (y[:, None] == np.arange(labels) if y.ndim == 1 else y).astype(np.float32)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The same sums in the same order whatever the machine, and workers that do not fight for cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
