@@ -6,6 +6,7 @@ down is the plain mean of the channels. Samples are float32 in [-1, 1), arrays a
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
@@ -78,10 +79,11 @@ def find(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def read_bytes(path: Path) -> bytes:
-    """The bytes of an input; :class:`InputError` where it cannot be read."""
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes; :class:`InputError` where it cannot be read."""
     try:
-        return path.read_bytes()
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"cannot be read ({os.strerror(error.errno or 0).lower()})") from error
 
@@ -92,28 +94,35 @@ def decode(source: Path | bytes) -> Audio:
     Raises:
         InputError: not audio, empty, or not finite.
     """
-    if isinstance(source, bytes) and not source:
+    if not (len(source) if isinstance(source, bytes) else source.stat().st_size):
         raise InputError("the file is empty (0 bytes)")
     try:
-        with soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else os.fspath(source)) as file:
-            sample_rate = file.samplerate
-            if file.subtype in ("PCM_16", "PCM_S8", "PCM_U8"):
-                # Reading the integers and scaling them here is bit-equal and five times faster than letting libsndfile scale.
-                samples = file.read(dtype="int16", always_2d=True).T.astype(np.float32)
-                samples *= np.float32(1 / 32768)
-            else:
-                samples = np.ascontiguousarray(file.read(dtype="float32", always_2d=True).T)
-            _check_complete(file.extra_info)
+        # Opened here, not by its name: libsndfile would let the extension of a name decide.
+        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb", buffering=0) as stream:
+            audio = _read(stream if isinstance(stream, io.BytesIO) else stream.fileno())
     except (soundfile.LibsndfileError, RuntimeError, ValueError, OSError) as error:
         reason = str(error).rpartition(": ")[2].rstrip(".") or type(error).__name__
         if "regular file" in reason:  # what libsndfile says of bytes that no decoder takes
             reason = "format not recognised"
         raise InputError(f"cannot be decoded as audio ({reason})") from error
-    if samples.shape[1] == 0:
+    if audio.samples.shape[1] == 0:
         raise InputError("holds no samples")
-    if not np.isfinite(samples).all():
+    if not np.isfinite(audio.samples).all():
         raise InputError("holds samples that are NaN or infinite")
-    return Audio(samples, sample_rate)
+    return audio
+
+
+def _read(source: io.BytesIO | int) -> Audio:
+    """All samples of an open file, given by its descriptor, or of bytes."""
+    with soundfile.SoundFile(source, closefd=False) as file:
+        if file.subtype in ("PCM_16", "PCM_S8", "PCM_U8"):
+            # Reading the integers and scaling them here is bit-equal and five times faster than letting libsndfile scale.
+            samples = file.read(dtype="int16", always_2d=True).T.astype(np.float32)
+            samples *= np.float32(1 / 32768)
+        else:
+            samples = np.ascontiguousarray(file.read(dtype="float32", always_2d=True).T)
+        _check_complete(file.extra_info)
+        return Audio(samples, file.samplerate)
 
 
 def _check_complete(log: str) -> None:

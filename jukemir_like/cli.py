@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jukemir_like import __version__
 from jukemir_like.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, JukemirLikeError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _command_name() -> str:
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}, no_args_is_help=False, invoke_without_command=True
 )
-@click.version_option(package_name="jukemir-like", prog_name="jukemir-like")
+@click.version_option(__version__, prog_name="jukemir-like")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Which representation of audio knows what about music?

@@ -7,7 +7,6 @@ same bytes made them; a bad file is recorded and skipped.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
@@ -146,12 +145,11 @@ def _extract_chunk(name: str, folder: Path, output: Path, chunk: list[tuple[str,
         made.append(record)
         started = time.perf_counter()
         try:
-            data = audio.read_bytes(folder / path)
-            record["digest"] = hashlib.sha256(data).hexdigest()
+            record["digest"] = audio.digest(folder / path)
             if record["digest"] == finished_digest:
                 record["status"] = "kept"
                 continue
-            clip = audio.load(data, representation.sample_rate)
+            clip = audio.load(folder / path, representation.sample_rate)
             record["audio_seconds"] = round(len(clip) / representation.sample_rate, 3)
             loaded.append((record, clip))
         except InputError as error:

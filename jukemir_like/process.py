@@ -101,11 +101,10 @@ def _process_source(stems: tuple[str, ...] | None, output: Path, work: Source) -
     started = time.perf_counter()
     made = [_record(item, stems) for item, _ in items]
     try:
-        data = audio.read_bytes(source)
-        digest = hashlib.sha256(data).hexdigest()
+        digest = audio.digest(source)
         if all(finished == digest for _, finished in items):
             return [record | {"status": "kept"} for record in made]
-        decoded = audio.decode(data)
+        decoded = audio.decode(source)
         if stems and decoded.samples.shape[0] != len(stems):
             raise InputError(f"has {decoded.samples.shape[0]} channels where {len(stems)} stems are expected: {', '.join(stems)}")
         samples = decoded.samples if stems else audio.mix_down(decoded.samples)[None]

@@ -102,9 +102,11 @@ def encoded(samples, format="WAV", subtype="PCM_16", sample_rate=22050):
     ],
     ids=["empty", "no audio", "no samples", "NaN", "infinite", "cut WAV", "cut AIFF", "cut FLAC"],
 )
-def test_bad_audio_is_refused_with_its_reason(data, reason):
-    with pytest.raises(InputError, match=reason):
-        audio.decode(data)
+def test_bad_audio_is_refused_with_its_reason(tmp_path, data, reason):
+    (tmp_path / "clip").write_bytes(data)
+    for source in (data, tmp_path / "clip"):
+        with pytest.raises(InputError, match=reason):
+            audio.decode(source)
 
 
 def test_wav_written_to_a_pipe_is_not_taken_for_a_cut_one():
@@ -124,7 +126,12 @@ def test_a_clip_of_which_resampling_leaves_nothing_is_refused():
 
 def test_a_missing_file_has_its_own_reason(tmp_path):
     with pytest.raises(InputError, match="no such file"):
-        audio.read_bytes(tmp_path / "absent.wav")
+        audio.digest(tmp_path / "absent.wav")
+
+
+def test_the_digest_is_sha256_of_the_bytes(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert audio.digest(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2
 
 
 def test_find_lists_audio_sorted_by_relative_path_without_hidden_files(tmp_path):

@@ -13,12 +13,13 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jukemir_like.errors import RequestError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
     import numpy as np
 
 ENTRY_POINT_GROUP = "jukemir_like.representations"
@@ -65,9 +66,15 @@ class Representation(ABC):
         return hashlib.sha256(json.dumps([self.name, self.dimension, self.parameters], sort_keys=True).encode()).hexdigest()[:16]
 
 
+def _entry_points() -> EntryPoints:
+    from importlib.metadata import entry_points  # a tenth of a second that the built-in representations do not need
+
+    return entry_points(group=ENTRY_POINT_GROUP)
+
+
 def names() -> list[str]:
     """All known representations, sorted."""
-    return sorted({*_BUILT_IN, *(point.name for point in entry_points(group=ENTRY_POINT_GROUP))})
+    return sorted({*_BUILT_IN, *(point.name for point in _entry_points())})
 
 
 def load(name: str) -> Representation:
@@ -79,7 +86,7 @@ def load(name: str) -> Representation:
     if name in _BUILT_IN:
         module, _, attribute = _BUILT_IN[name].partition(":")
         return getattr(import_module(module), attribute)()  # type: ignore[no-any-return]
-    for point in entry_points(group=ENTRY_POINT_GROUP):
+    for point in _entry_points():
         if point.name == name:
             try:
                 made = point.load()()
