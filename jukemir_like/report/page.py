@@ -15,7 +15,7 @@ from jukemir_like.probe.results import Run
 from jukemir_like.probe.trivial import NAME as TRIVIAL
 from jukemir_like.records import printable
 from jukemir_like.report import plots, stages, standings
-from jukemir_like.report.standings import Question
+from jukemir_like.report.standings import Average, Question
 from jukemir_like.statistics import CONFIDENCE, RESAMPLES, Interval
 
 _METRICS = {
@@ -27,6 +27,7 @@ _METRICS = {
     "weighted_score": "MIREX weighted score",
 }
 _MOST_FAILED = 20
+_MOST_CLASSES = 40  # a larger confusion matrix cannot be read
 
 
 def render(cache: Cache, runs: Sequence[Run], asked: Sequence[Question], unfinished: Sequence[str]) -> str:
@@ -73,7 +74,7 @@ def _headline(asked: Sequence[Question], names: Sequence[str]) -> dict[str, Any]
     rows = []
     for name in names:
         cells = [_answer_cell(question, name, number) for number, question in enumerate(asked)]
-        cells += [_cell(one.by_representation.get(name)) for one in means]
+        cells += [_average_cell(one, name) for one in means]
         rows.append({"name": name, "cells": cells, "trivial": name == TRIVIAL})
     return {"columns": columns, "rows": rows}
 
@@ -81,14 +82,17 @@ def _headline(asked: Sequence[Question], names: Sequence[str]) -> dict[str, Any]
 def _answer_cell(question: Question, name: str, number: int) -> dict[str, Any] | None:
     if name not in question.answers:
         return None
-    cell = _cell(question.interval(name)) or {}
+    cell = _cell(question.interval(name))
     run = question.answers[name].runs[0]
     return {**cell, "best": question.best == name, "link": f"task-{number}", "title": f"run {_anchor(run)}"}
 
 
-def _cell(found: Interval | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
+def _average_cell(average: Average, name: str) -> dict[str, Any] | None:
+    found = average.by_representation.get(name)
+    return None if found is None else {**_cell(found), "best": average.best == name}
+
+
+def _cell(found: Interval) -> dict[str, Any]:
     return {"value": _percent(found.value), "ends": _ends(found), "best": False, "link": None, "title": ""}
 
 
@@ -105,7 +109,10 @@ def _question(question: Question, colours: dict[str, str], number: int) -> dict[
         values = [{"value": _percent(answer.intervals[metric].value), "ends": _ends(answer.intervals[metric])} for metric in metrics]
         spread = answer.spread(question.metric)
         spread_shown = "" if spread is None else f"{100 * spread:.1f}"
-        rows.append({"name": name, "values": values, "n": answer.uid.size, "groups": answer.groups, "spread": spread_shown})
+        rows.append(
+            {"name": name, "values": values, "n": answer.uid.size, "groups": answer.groups, "spread": spread_shown}
+            | {"link": _anchor(answer.runs[0])}
+        )
     return {
         "anchor": f"task-{number}",
         "dataset": question.dataset,
@@ -120,6 +127,7 @@ def _question(question: Question, colours: dict[str, str], number: int) -> dict[
         "comparisons": _comparisons(question),
         "confusions": _confusions(question, number),
         "notes": _notes(question),
+        "problems": question.problems,
     }
 
 
@@ -138,23 +146,29 @@ def _comparisons(question: Question) -> list[dict[str, Any]]:
 
 
 def _confusions(question: Question, number: int) -> list[str]:
-    """Confusion matrices of class tasks, of the first seed of each representation but the trivial one."""
-    if question.task.type not in ("multiclass", "key"):
+    """Confusion matrices of class tasks, all seeds together, of each representation but the trivial one."""
+    if question.task.type not in ("multiclass", "key") or len(question.task.labels) > _MOST_CLASSES:
         return []
     made = []
     for place, (name, answer) in enumerate(question.answers.items()):
         if name != TRIVIAL:
-            test = answer.runs[0].predictions("test")
-            made.append(
-                plots.confusion_matrix(test.y, np.argmax(test.scores, axis=1), question.task.labels, name, f"confusion-{number}-{place}")
-            )
+            tests = [run.predictions("test") for run in answer.runs]
+            y, predicted = np.concatenate([test.y for test in tests]), np.concatenate([test.scores.argmax(1) for test in tests])
+            made.append(plots.confusion_matrix(y, predicted, question.task.labels, name, f"confusion-{number}-{place}"))
     return made
 
 
 def _notes(question: Question) -> list[str]:
     """What was left out, each line once."""
     notes: dict[str, None] = {}
-    for answer in question.answers.values():
+    for name, answer in question.answers.items():
+        found = answer.intervals[question.metric]
+        if found.undefined:
+            notes[
+                f"{name}: {_name(question.metric)} is undefined in {found.undefined:,} of {RESAMPLES:,} resamples, which are left out"
+            ] = None
+        if found.low is None:
+            notes[f"{name}: no interval, for there is but one group, or most resamples are undefined"] = None
         for run in answer.runs:
             notes |= dict.fromkeys(f"{line}" for line in run.record["notes"])
             undefined = (run.record["left_out"].get("undefined") or {}).get("test") or {}

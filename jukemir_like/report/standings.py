@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jukemir_like.datasets import Task
+from jukemir_like.errors import RequestError
 from jukemir_like.probe.results import Run
 from jukemir_like.probe.trivial import NAME as TRIVIAL
 from jukemir_like.statistics import Comparison, Interval, Resampled, compare, interval, resample
@@ -26,7 +27,8 @@ class Question:
     Args:
         dataset, task, protocol: which.
         answers: representation → its runs, resampled; best first, the trivial baseline last.
-        comparisons: (better, worse) → paired difference.
+        comparisons: (better, worse) → paired difference; pairs that cannot be compared are missing.
+        problems: why they cannot, a line each.
     """
 
     dataset: str
@@ -34,6 +36,7 @@ class Question:
     protocol: str
     answers: dict[str, Resampled]
     comparisons: dict[tuple[str, str], Comparison]
+    problems: tuple[str, ...]
 
     @property
     def metric(self) -> str:
@@ -50,26 +53,29 @@ class Question:
         if len(self.answers) < 2:
             return None
         first = max(self.answers, key=lambda name: self.interval(name).value)
-        for (better, worse), comparison in self.comparisons.items():
-            if first in (better, worse) and not comparison.differences[self.metric].interval.excludes_zero:
-                return None
-        return first
+        its_own = [comparison for pair, comparison in self.comparisons.items() if first in pair]
+        clear = [comparison for comparison in its_own if comparison.differences[self.metric].interval.excludes_zero]
+        return first if len(clear) == len(self.answers) - 1 else None
 
 
 @dataclass(frozen=True)
 class Average:
-    """A representation's mean over the tasks of one dataset under one protocol; None where it lacks one of them."""
+    """The mean over the tasks of one dataset under one protocol, of the representations that answered them all.
+
+    ``best`` is the one whose paired interval against every other excludes 0, None where there is none.
+    """
 
     dataset: str
     protocol: str
     by_representation: dict[str, Interval]
+    best: str | None
 
 
 def questions(runs: Sequence[Run]) -> list[Question]:
     """Questions in order of dataset, protocol and the tasks' names.
 
     Raises:
-        RequestError: runs that must be comparable were scored on different labels.
+        RequestError: a run is damaged.
     """
     grouped: dict[tuple[str, str, str], dict[str, list[Run]]] = {}
     for run in runs:
@@ -96,27 +102,51 @@ def averages(asked: Sequence[Question]) -> list[Average]:
         together = [question for question in asked if (question.dataset, question.protocol) == (dataset, protocol)]
         if len(together) > 1:
             names = [name for name in representations(together) if all(name in question.answers for question in together)]
-            made.append(Average(dataset, protocol, {name: _average(name, together) for name in names}))
+            made.append(_average(dataset, protocol, together, names))
     return made
 
 
 def _question(answers: dict[str, list[Run]]) -> Question:
     run = next(iter(answers.values()))[0]
-    resampled = {name: resample(of_one) for name, of_one in answers.items()}
+    problems: list[str] = []
+    resampled = {name: _resample(of_one, problems) for name, of_one in answers.items()}
     metric = run.task.primary_metric
     order = sorted(resampled, key=lambda name: (name == TRIVIAL, -resampled[name].intervals[metric].value, name))
-    comparisons = {(first, second): compare(resampled[first], resampled[second]) for first, second in combinations(order, 2)}
-    return Question(run.dataset, run.task, run.protocol, {name: resampled[name] for name in order}, comparisons)
+    comparisons = {}
+    for first, second in combinations(order, 2):
+        try:
+            comparisons[first, second] = compare(resampled[first], resampled[second])
+        except RequestError as error:
+            problems.append(str(error))
+    return Question(run.dataset, run.task, run.protocol, {name: resampled[name] for name in order}, comparisons, tuple(problems))
 
 
-def _average(name: str, together: Sequence[Question]) -> Interval:
+def _resample(runs: Sequence[Run], problems: list[str]) -> Resampled:
+    """All seeds together; the first alone, and a line in ``problems``, where they did not score the same items."""
+    try:
+        return resample(runs)
+    except RequestError as error:
+        if len(runs) == 1:
+            raise
+        problems.append(f"{error}; until then only seed {runs[0].seed} is shown")
+        return resample(runs[:1])
+
+
+def _average(dataset: str, protocol: str, together: Sequence[Question], names: Sequence[str]) -> Average:
     """Draws depend on the dataset and its groups alone: where tasks share the groups, their resamples are of the same songs."""
-    answers = [question.answers[name] for question in together]
-    parts = [_counted(question.task, answer) for question, answer in zip(together, answers, strict=True)]
-    value = float(np.mean([value for value, _ in parts]))
-    if any(set(answer.group) != set(answers[0].group) for answer in answers[1:]):
-        return Interval(value, None, None, 0)
-    return interval(value, np.mean([samples for _, samples in parts], axis=0), answers[0].groups)
+    parts = {name: [_counted(question.task, question.answers[name]) for question in together] for name in names}
+    values = {name: float(np.mean([value for value, _ in of_one])) for name, of_one in parts.items()}
+    answers = [question.answers[name] for question in together for name in names]
+    if not answers or any(set(answer.group) != set(answers[0].group) for answer in answers[1:]):
+        return Average(dataset, protocol, {name: Interval(value, None, None, 0) for name, value in values.items()}, None)
+    groups = answers[0].groups
+    samples = {name: np.mean([sample for _, sample in of_one], axis=0) for name, of_one in parts.items()}
+    intervals = {name: interval(value, samples[name], groups) for name, value in values.items()}
+    first = max(names, key=lambda name: values[name])
+    clear = [
+        interval(values[first] - values[other], samples[first] - samples[other], groups).excludes_zero for other in names if other != first
+    ]
+    return Average(dataset, protocol, intervals, first if clear and all(clear) else None)
 
 
 def _counted(task: Task, answer: Resampled) -> tuple[float, Any]:

@@ -11,11 +11,12 @@ from pathlib import Path
 from jukemir_like.cache import Cache, write_bytes
 from jukemir_like.errors import RequestError
 from jukemir_like.probe import results
+from jukemir_like.probe.results import Run
 from jukemir_like.probe.trivial import NAME as TRIVIAL
 from jukemir_like.report import standings
 from jukemir_like.report.page import render
 from jukemir_like.report.standings import Question
-from jukemir_like.statistics import intervals, percent
+from jukemir_like.statistics import intervals, percent, read
 
 COMPARISON_COLUMNS = (
     *("dataset", "protocol", "task", "metric", "primary", "first", "second"),
@@ -36,9 +37,12 @@ class Written:
 
 def write(cache: Cache, datasets: Collection[str] | None, representations: Collection[str] | None, protocol: str | None) -> Written:
     """See :func:`jukemir_like.report.report`."""
+    whole, damaged = _whole(results.find(cache))
+    _check_names("dataset", datasets, {run.dataset for run in whole})
+    _check_names("representation", representations, {run.representation for run in whole})
     runs = [
         run
-        for run in results.find(cache)
+        for run in whole
         if (datasets is None or run.dataset in datasets)
         and (representations is None or run.representation in (*representations, TRIVIAL))
         and (protocol is None or run.protocol == protocol)
@@ -46,12 +50,14 @@ def write(cache: Cache, datasets: Collection[str] | None, representations: Colle
     if not runs:
         raise RequestError(f"no finished probe that fits in {cache.root / 'probes'}: run `jukemir-like probe DATASET REPRESENTATION` first")
     asked = standings.questions(runs)
-    unfinished = sorted(str(folder.relative_to(cache.root)) for folder in _unfinished(cache))
-    table = [row for run in runs for row in results.rows(run, {("test", name): ends for name, ends in intervals(run).items()})]
+    unfinished = sorted(str(folder.relative_to(cache.root)) for folder in [*_unfinished(cache), *damaged])
+    known = {answer.runs[0].folder: answer.ends for one in asked for answer in one.answers.values() if len(answer.runs) == 1}
+    ends = {run.folder: known.get(run.folder) or intervals(run) for run in runs}
+    table = [row for run in runs for row in results.rows(run, {("test", metric): pair for metric, pair in ends[run.folder].items()})]
     results.write(cache.report / results.TABLE, table)
     write_bytes(cache.report / "comparisons.csv", _comparisons(asked).encode())
     page = cache.report / "index.html"
-    write_bytes(page, render(cache, runs, asked, unfinished).encode())
+    write_bytes(page, render(cache, runs, asked, unfinished).encode(errors="backslashreplace"))
     return Written(page, asked)
 
 
@@ -72,6 +78,25 @@ def terminal_table(asked: Sequence[Question]) -> str:
         rows.append(row)
     table = tabulate(rows, header, colalign=("left", *("right" for _ in asked)), disable_numparse=True)
     return f"{table}\n* better than every other row: the paired 95 % interval of each difference excludes 0"
+
+
+def _whole(found: Sequence[Run]) -> tuple[list[Run], list[Path]]:
+    """The runs whose files can be read, and the folders of the others."""
+    whole, damaged = [], []
+    for run in found:
+        try:
+            read(run, "test")
+            whole.append(run)
+        except RequestError:
+            damaged.append(run.folder)
+    return whole, damaged
+
+
+def _check_names(kind: str, wanted: Collection[str] | None, known: Collection[str]) -> None:
+    unknown = next((name for name in wanted or () if name not in known), None)
+    if unknown is not None:
+        there = f"there are {', '.join(sorted(known))}" if known else "there is none at all"
+        raise RequestError(f"no finished probe of {kind} {unknown!r} ({there}): run `jukemir-like probe DATASET REPRESENTATION` first")
 
 
 def _unfinished(cache: Cache) -> list[Path]:

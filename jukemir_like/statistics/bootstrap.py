@@ -88,11 +88,16 @@ def interval(value: float, samples: Array, groups: int) -> Interval:
 
 
 def difference(value: float, samples: Array, groups: int) -> Difference:
-    """As :func:`interval`, of a difference; p is one minus the confidence at which the interval would end at 0."""
+    """As :func:`interval`, of a difference; p is one minus the confidence at which the interval would end at 0.
+
+    Where no resample reaches 0, p is the smallest that so many resamples can tell: 2 / (resamples + 1).
+    """
     found = interval(value, samples, groups)
     if found.low is None:
         return Difference(found, None)
     defined = _defined(samples)
+    if not min((defined <= 0).sum(), (defined >= 0).sum()):
+        return Difference(found, 2 / (len(defined) + 1))
     zero = _quantile_of(0.0, defined) - 2 * _quantile_of(value, defined)
     return Difference(found, 2 * _NORMAL.cdf(-abs(zero)))
 

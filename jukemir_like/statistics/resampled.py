@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jukemir_like.errors import RequestError
-from jukemir_like.probe import metrics
+from jukemir_like.probe import metrics, results
 from jukemir_like.probe.results import Predictions, Run
 from jukemir_like.statistics.bootstrap import RESAMPLES, SEED, Array, Difference, Interval, difference, draw, interval
 
@@ -47,6 +48,12 @@ class Resampled:
     def intervals(self) -> dict[str, Interval]:
         """Metric → mean over seeds with its interval."""
         return {metric: interval(float(values.mean()), self.samples[metric], self.groups) for metric, values in self.by_seed.items()}
+
+    @property
+    def ends(self) -> dict[str, tuple[float, float]]:
+        """Metric → (low, high); metrics without an interval are left out."""
+        found = self.intervals.items()
+        return {metric: (one.low, one.high) for metric, one in found if one.low is not None and one.high is not None}
 
     def spread(self, metric: str) -> float | None:
         """Standard deviation over seeds (n - 1 in the denominator); None for one seed."""
@@ -84,10 +91,10 @@ def resample(
         seed: of the draws.
 
     Raises:
-        RequestError: the runs scored different items, or there are none.
+        RequestError: the runs scored different items, there are none, or their predictions cannot be read.
     """
     runs = sorted(runs, key=lambda run: run.seed)
-    scored = [_sorted(run.predictions(split), uids) for run in runs]
+    scored = [_sorted(read(run, split), uids) for run in runs]
     _check_same_items(runs, scored, split)
     task, first = runs[0].task, scored[0]
     observed = [metrics.evaluate_resamples(task, one.y, one.scores) for one in scored]
@@ -114,7 +121,8 @@ def compare(first: Resampled, second: Resampled) -> Comparison:
     names = f"{first.runs[0].folder} and {second.runs[0].folder}"
     if not len(common):
         raise RequestError(f"{names} have no scored item in common: probe both again")
-    if not (np.array_equal(first.y[in_first], second.y[in_second]) and np.array_equal(first.group[in_first], second.group[in_second])):
+    same = (np.array_equal(getattr(first, name)[in_first], getattr(second, name)[in_second]) for name in ("y", "group"))
+    if first.runs[0].task != second.runs[0].task or not all(same):
         raise RequestError(f"{names} were scored against different labels or groups: probe both again")
     a, b = _restricted(first, common), _restricted(second, common)
     differences = {
@@ -125,10 +133,23 @@ def compare(first: Resampled, second: Resampled) -> Comparison:
     return Comparison(differences, len(common), a.groups, len(first.uid) - len(common), len(second.uid) - len(common))
 
 
+def read(run: Run, split: str) -> Predictions:
+    """Labels and scores of ``test`` or ``valid``.
+
+    Raises:
+        RequestError: the files are damaged.
+    """
+    try:
+        results.rows(run)
+        return run.predictions(split)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise RequestError(f"{run.folder} is damaged ({reason}): delete that folder and probe again") from error
+
+
 def intervals(run: Run, *, split: str = "test", resamples: int = RESAMPLES, seed: int = SEED) -> dict[str, tuple[float, float]]:
     """Metric → (low, high) of one run; metrics without an interval are left out."""
-    found = resample([run], split=split, resamples=resamples, seed=seed).intervals
-    return {metric: (one.low, one.high) for metric, one in found.items() if one.low is not None and one.high is not None}
+    return resample([run], split=split, resamples=resamples, seed=seed).ends
 
 
 def _restricted(whole: Resampled, uids: np.ndarray) -> Resampled:

@@ -132,16 +132,16 @@ def cache(tmp_path):
     return Cache(tmp_path / "cache")
 
 
-@pytest.fixture(name="make_run")
+@pytest.fixture(scope="session", name="make_run")
 def make_run_fixture():
     return make_run
 
 
-@pytest.fixture(name="make_stages")
+@pytest.fixture(scope="session", name="make_stages")
 def make_stages_fixture():
     return make_stages
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tasks():
     return TASKS

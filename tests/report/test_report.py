@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jukemir_like import report
+from jukemir_like.cache import Cache
 from jukemir_like.errors import RequestError
 from jukemir_like.report import plots
 
@@ -41,8 +42,7 @@ class Page(HTMLParser):
             self.cells[-1]["small" if self._in_small else "text"] += data
 
 
-@pytest.fixture
-def filled(cache, make_run, make_stages, tasks):
+def fill(cache, make_run, make_stages, tasks):
     """Five tasks; mfcc knows genre, chroma knows key, both the same of the rest."""
     for task in tasks.values():
         for name in ("chroma", "mfcc", "trivial"):
@@ -52,13 +52,26 @@ def filled(cache, make_run, make_stages, tasks):
     return cache
 
 
+@pytest.fixture
+def filled(cache, make_run, make_stages, tasks):
+    """A cache that the test may change."""
+    return fill(cache, make_run, make_stages, tasks)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory, make_run, make_stages, tasks):
+    """A cache with its page, which no test changes: ``(cache, what report gave)``."""
+    cache = fill(Cache(tmp_path_factory.mktemp("shown")), make_run, make_stages, tasks)
+    return cache, report.report(cache)
+
+
 def rows_of(path):
     with open(path, newline="") as file:
         return list(csv.DictReader(file))
 
 
-def test_the_page_s_numbers_are_those_of_the_rows(filled):
-    written = report.report(filled)
+def test_the_page_s_numbers_are_those_of_the_rows(shown):
+    filled, written = shown
     page = Page(written.page.read_text())
     rows = [row for row in rows_of(filled.report / "results.csv") if row["split"] == "test" and row["primary"] == "true"]
     assert len(rows) == 15
@@ -69,8 +82,9 @@ def test_the_page_s_numbers_are_those_of_the_rows(filled):
         assert f"{float(row['value']) * 100:.1f}".replace("-0.0", "0.0") in str(written)
 
 
-def test_bold_is_for_what_is_better_than_all_others_by_a_paired_interval(filled):
-    page = Page(report.report(filled).page.read_text())
+def test_bold_is_for_what_is_better_than_all_others_by_a_paired_interval(shown):
+    filled, written = shown
+    page = Page(written.page.read_text())
     best = [cell["text"].strip() for cell in page.cells if cell["best"]]
     rows = rows_of(filled.report / "results.csv")
     value = {
@@ -100,8 +114,9 @@ def test_two_that_are_alike_are_not_bold(cache, make_run, tasks):
     assert not [cell for cell in Page(report.report(cache).page.read_text()).cells if cell["best"]]
 
 
-def test_the_page_is_one_file_that_loads_nothing(filled):
-    text = report.report(filled).page.read_text()
+def test_the_page_is_one_file_that_loads_nothing(shown):
+    _, written = shown
+    text = written.page.read_text()
     page = Page(text)
     for tag, attributes in page.tags:
         assert tag not in ("script", "link", "iframe", "img")
@@ -111,8 +126,9 @@ def test_the_page_is_one_file_that_loads_nothing(filled):
     assert "url(http" not in text
 
 
-def test_links_lead_somewhere_and_names_stand_once(filled):
-    page = Page(report.report(filled).page.read_text())
+def test_links_lead_somewhere_and_names_stand_once(shown):
+    _, written = shown
+    page = Page(written.page.read_text())
     assert len(page.ids) == len(set(page.ids))
     links = [attributes.get(name) or "" for _, attributes in page.tags for name in ("href", "xlink:href")]
     targets = {link[1:] for link in links if link.startswith("#")}
@@ -129,21 +145,25 @@ def test_names_cannot_break_the_page(cache, make_run, make_stages, tasks):
     assert "&lt;script&gt;" in text
 
 
-def test_the_same_inputs_give_the_same_bytes(filled):
-    first = {path.name: path.read_bytes() for path in [report.report(filled).page, *filled.report.glob("*.csv")]}
-    second = {path.name: path.read_bytes() for path in [report.report(filled).page, *filled.report.glob("*.csv")]}
-    assert first == second
-    assert set(first) == {"index.html", "results.csv", "comparisons.csv"}
+def test_the_same_inputs_give_the_same_bytes(shown, filled):
+    cache, _ = shown
+    report.report(filled)
+    names = {"index.html", "results.csv", "comparisons.csv"}
+    assert {path.name for path in filled.report.iterdir()} == names
+    for name in names:
+        assert (filled.report / name).read_bytes() == (cache.report / name).read_bytes()
 
 
-def test_confusion_matrices_are_there_for_classes_alone(filled):
-    text = report.report(filled).page.read_text()
+def test_confusion_matrices_are_there_for_classes_alone(shown):
+    _, written = shown
+    text = written.page.read_text()
     assert len(re.findall(r'aria-label="Confusion matrix of (?:chroma|mfcc)', text)) == 4  # genre and key
     assert len(re.findall(r'aria-label="Bar plot', text)) == 5
 
 
-def test_it_says_what_could_not_be_used_and_what_ran(filled):
-    text = report.report(filled).page.read_text()
+def test_it_says_what_could_not_be_used_and_what_ran(shown):
+    _, written = shown
+    text = written.page.read_text()
     assert "is &lt;empty&gt;" in text
     assert "extract chroma" in text
     assert "1 of 20 tags are left out" in text
@@ -157,12 +177,46 @@ def test_a_run_that_did_not_end_is_named_and_left_out(filled):
     assert len([row for row in rows_of(filled.report / "results.csv") if row["primary"] == "true" and row["split"] == "test"]) == 14
 
 
+def test_damaged_predictions_are_named_and_left_out(cache, make_run, tasks):
+    make_run(cache, "band", "chroma", tasks["genre"], 0.5)
+    predictions = make_run(cache, "band", "mfcc", tasks["genre"], 0.5).folder / "predictions.npz"
+    predictions.write_bytes(predictions.read_bytes()[:500])
+    text = report.report(cache).page.read_text()
+    assert "probes/band/mfcc/genre/linear-0" in text
+    assert {row["representation"] for row in rows_of(cache.report / "results.csv")} == {"chroma"}
+
+
+def test_scores_on_other_labels_stand_side_by_side_without_bold_and_with_a_line(cache, make_run, tasks):
+    make_run(cache, "band", "chroma", tasks["genre"], 0.2)
+    make_run(cache, "band", "mfcc", tasks["genre"], 0.9, n=100)
+    text = report.report(cache).page.read_text()
+    assert "were scored against different labels" in text
+    assert not [cell for cell in Page(text).cells if cell["best"]]
+    assert rows_of(cache.report / "comparisons.csv") == []
+
+
+def test_names_that_are_not_utf_8_do_not_stop_the_page(cache, make_run, make_stages, tasks):
+    make_run(cache, "band", "chroma", tasks["tempo"], 0.5, notes=["a \udcff note"])
+    make_stages(cache, "band", [tasks["tempo"]], ["chroma"], {"caf\udce9.wav": "cannot be decoded"})
+    text = report.report(cache).page.read_bytes().decode()
+    assert "caf\\xe9.wav" in text
+
+
+def test_the_best_average_is_bold_only_where_the_paired_interval_allows(cache, make_run, tasks):
+    for name, quality in (("chroma", 0.3), ("mfcc", 0.9), ("twin", 0.9)):
+        for task in ("genre", "tempo"):
+            make_run(cache, "band", name, tasks[task], quality)
+    assert [cell["text"] for cell in Page(report.report(cache).page.read_text()).cells if cell["best"]] == []
+    page = Page(report.report(cache, representations=["chroma", "mfcc"]).page.read_text())
+    assert len([cell for cell in page.cells if cell["best"]]) == 3
+
+
 def test_filters_keep_the_baseline(filled):
     report.report(filled, representations=["mfcc"], datasets=["band"], protocol="linear")
     assert {row["representation"] for row in rows_of(filled.report / "results.csv")} == {"mfcc", "trivial"}
 
 
-@pytest.mark.parametrize("arguments", [{"datasets": ["absent"]}, {"protocol": "jukemir"}])
+@pytest.mark.parametrize("arguments", [{"datasets": ["absent"]}, {"representations": ["mfcc", "mffc"]}, {"protocol": "jukemir"}])
 def test_nothing_to_show_says_what_to_run(filled, arguments):
     with pytest.raises(RequestError, match="jukemir-like probe"):
         report.report(filled, **arguments)
@@ -179,8 +233,8 @@ def test_several_protocols_and_seeds_stand_apart(cache, make_run, tasks):
     assert "seeds 0, 1, 2" in text
 
 
-def test_the_average_counts_tags_with_the_mean_of_auc_and_precision(filled):
-    written = report.report(filled)
+def test_the_average_counts_tags_with_the_mean_of_auc_and_precision(shown):
+    filled, written = shown
     rows = [row for row in rows_of(filled.report / "results.csv") if row["split"] == "test" and row["representation"] == "mfcc"]
     value = {(row["task"], row["metric"]): float(row["value"]) for row in rows}
     tags = (value["tags", "roc_auc"] + value["tags", "average_precision"]) / 2
