@@ -87,6 +87,7 @@ def _prepare(workers: int | None) -> int:
     from jukemir_like import parallel
 
     parallel.one_thread_each()
+    parallel.keep_freed_memory()
     return workers or parallel.available_cpus()
 
 
@@ -223,9 +224,13 @@ def probe(
     from jukemir_like.probe import probe as run
 
     folders = _cache(cache)
+    notes: dict[str, None] = {}
     for seed in seeds:
-        run(folders, dataset, representation, tasks=tasks or None, protocol=protocol, seed=seed, workers=workers)
+        runs = run(folders, dataset, representation, tasks=tasks or None, protocol=protocol, seed=seed, workers=workers)
+        notes |= dict.fromkeys(note for made in runs for note in made.record["notes"])
     click.echo(statistics.score(folders, dataset, representation))
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
     return DONE
 
 

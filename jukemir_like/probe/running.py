@@ -13,12 +13,12 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from jukemir_like import __version__
 from jukemir_like.cache import Cache
 from jukemir_like.datasets import Task
 from jukemir_like.errors import RequestError
+from jukemir_like.parallel import Progress
 from jukemir_like.probe import PROTOCOLS, metrics, results, tasks, trivial, vectors
 from jukemir_like.probe.grid import Grid, RegularisationPath, digest, non_default
 from jukemir_like.probe.results import SCORED_SPLITS, Run
@@ -26,12 +26,6 @@ from jukemir_like.probe.selection import Candidate, Selection, predictions
 from jukemir_like.probe.tasks import ProbeData, Processed
 
 _RECIPE = 1  # raised when the same request on the same vectors would give other results
-
-
-class _Bar(tqdm):  # type: ignore[misc]
-    """A bar without tqdm's monitor: with one more thread in this process, workers could not be forked from it."""
-
-    monitor_interval = 0
 
 
 @dataclass(frozen=True)
@@ -144,7 +138,7 @@ def _candidates(data: ProbeData, request: _Request) -> Iterator[Candidate]:
         return
     fit: Callable[[ProbeData, _Request], Iterator[Candidate]] = _grid if request.protocol == "jukemir" else _path
     total = len(request.settings.points() if isinstance(request.settings, Grid) else set(request.settings.strengths))
-    with _Bar(total=total, desc=f"probe {request.representation} {data.task.name}", unit="probe", disable=None) as bar:
+    with Progress(total, f"probe {request.representation} {data.task.name}", "probe") as bar:
         for candidate in fit(data, request):
             yield candidate
             bar.update()

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import scipy.fft
 import soxr
 
-from jukemir_like.representations import frames, wavelets
+from jukemir_like.representations import fourier, frames, wavelets
 from jukemir_like.representations.wavelets import BINS_PER_OCTAVE, FRAME_LENGTH, N_OCTAVES
 
 _CHUNK = 128  # frames
@@ -73,7 +72,7 @@ def _add_by_definition(bins: np.ndarray, octaves: _Octaves, spectra: np.ndarray)
     """Adds the responses' magnitudes to ``bins``, from the frames' spectra in double precision."""
     for first, last, segment, hop in octaves:
         framed = frames.overlapping(segment.astype(np.float64), FRAME_LENGTH, hop)
-        bins[first:last] += np.abs(scipy.fft.rfft(framed, axis=1, workers=1).astype(np.complex64) @ spectra.T)
+        bins[first:last] += np.abs(fourier.rfft(framed).astype(np.complex64) @ spectra.T)
 
 
 def _octaves(clip: np.ndarray, hop_length: int, peak: np.float32, chunks: Iterable[tuple[int, int]]) -> _Octaves:

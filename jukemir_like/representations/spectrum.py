@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
-import scipy.fft
 
-from jukemir_like.representations import frames
+from jukemir_like.representations import fourier, frames
 
 _CHUNK = 32  # frames; window, transform and magnitudes of a chunk stay in a core's own cache
 
@@ -38,5 +37,5 @@ def magnitudes(
         rows = last - first
         segment = frames.segment(clip, first, last, n_fft, hop_length, peak)
         np.multiply(frames.overlapping(segment, n_fft, hop_length), window, out=windowed[:rows])
-        spectrum = scipy.fft.rfft(windowed[:rows], axis=1, workers=1)
+        spectrum = fourier.rfft(windowed[:rows])
         yield first, last, np.abs(spectrum.astype(np.complex64, copy=False), out=magnitude[:rows])
