@@ -16,6 +16,7 @@ from pathlib import Path
 from jukemir_like import datasets, representations
 from jukemir_like.cache import Cache
 from jukemir_like.errors import INTERRUPTED, WRONG_REQUEST, RequestError
+from jukemir_like.parallel import available_cpus
 
 SCRIPTS = Path(__file__).resolve().parent
 
@@ -38,7 +39,8 @@ def main() -> int:
         configuration = Path(temporary) / "config.json"
         configuration.write_text(json.dumps(config))
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(SCRIPTS / "Snakefile"), "--directory", str(cache)]
-        command += ["--profile", str(SCRIPTS / "profiles" / "local"), "--configfile", str(configuration), "--cores", options.jobs or "all"]
+        command += ["--profile", str(SCRIPTS / "profiles" / "local"), "--configfile", str(configuration)]
+        command += ["--cores", options.jobs or str(available_cpus())]
         command += ["--dry-run", "--quiet", "host"] if options.plan else []
         # The lock goes along, so that it is held until Snakemake has ended even if this process is killed before.
         process = subprocess.Popen(command, pass_fds=[lock.fileno()])
