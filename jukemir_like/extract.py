@@ -45,7 +45,9 @@ def extract(
     started = time.perf_counter()
     inputs = select(find_inputs(folder), batch_size, batch_idx)
     representation = _load(name)
-    sweep(make_folder(output))
+    make_folder(output)
+    for written in {output, *(_output_path(output, path).parent for path in inputs)}:
+        sweep(written)
     known = records.read(output)
     chunk_size = max(1, representation.batch_size)
     chunks = (

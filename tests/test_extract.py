@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -241,6 +242,16 @@ def test_interrupted_and_run_again_gives_what_one_run_gives(run, folder, tmp_pat
     assert kept >= made - 4  # those under way (two a worker) have no record yet
     assert vectors(output) == vectors(tmp_path / "whole")
     assert not list(output.rglob(".tmp-*"))
+
+
+def test_what_a_killed_run_left_in_a_sub_folder_is_swept(run, folder, tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / "out" / "a" / f".tmp-{socket.gethostname()[:32]}-{dead.pid}-0.npy"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    assert run("level", folder, tmp_path / "out").returncode == 0
+    assert not left.exists()
 
 
 def test_two_runs_at_once_on_one_output_do_no_harm(run, folder, tmp_path):
