@@ -1,9 +1,16 @@
 """What all tests share: numerical libraries on one thread, small audio files, and the command line as users call it."""
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 
+# librosa compiles itself on first use and keeps the result beside its source, for all processes: two test processes that do so at once
+# corrupt it, and every later one crashes. So each has its own.
+os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="numba-")
+atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"))
 
 import numpy as np
