@@ -1,16 +1,19 @@
 """Work over processes: nothing lost, nothing spoiled by a neighbour, nothing left behind."""
 
+import fcntl
 import os
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 
 import pytest
 
 from jukemir_like.errors import InputError
-from jukemir_like.parallel import available_cpus, map_unordered
+from jukemir_like.parallel import Progress, available_cpus, map_unordered
 
 
 def square(number):
@@ -105,3 +108,21 @@ def _runs(process):
 
 def test_there_is_at_least_one_processor():
     assert 1 <= available_cpus() <= (os.cpu_count() or 1)
+
+
+def test_a_bar_is_shown_on_a_terminal_and_nothing_in_a_pipe():
+    script = "from jukemir_like.parallel import Progress\nwith Progress(4, 'work', 'file') as bar:\n    bar.update(4)"
+    piped = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert piped.stderr == ""
+    reader, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    subprocess.run([sys.executable, "-c", script], stderr=terminal, check=True)
+    os.close(terminal)
+    assert "work: 100%" in os.read(reader, 65536).decode()
+    os.close(reader)
+
+
+def test_a_bar_starts_no_thread():
+    before = threading.active_count()
+    with Progress(4, "work", "file"):
+        assert threading.active_count() == before
