@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jukemir_like import __version__
-from jukemir_like.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, JukemirLikeError
+from jukemir_like.errors import DONE, INTERRUPTED, WRONG_REQUEST, JukemirLikeError
 
 if TYPE_CHECKING:
     from jukemir_like.cache import Cache
@@ -257,6 +257,3 @@ def list_() -> int:
     click.echo("datasets:         " + " ".join([*datasets.names(), "folder"]))
     click.echo("representations:  " + " ".join(representations.names()))
     return DONE
-
-
-__all__ = ["BUG", "cli", "main"]
