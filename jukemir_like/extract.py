@@ -65,9 +65,9 @@ def extract(
             if isinstance(result, StorageError):
                 raise result
             if isinstance(result, Exception):
-                result = [_failure(path, result, representation.signature) for path, _ in chunk]
+                result = [records.new(path, representation.signature) | records.failure(result) for path, _ in chunk]
             for record in result:
-                _count(summary, record)
+                summary.count(record)
                 if record["status"] == "failed":
                     _output_path(output, record["input"]).unlink(missing_ok=True)
                 if record["status"] != "kept":
@@ -142,8 +142,7 @@ def _extract_chunk(name: str, folder: Path, output: Path, chunk: list[tuple[str,
     made: list[Record] = []
     loaded: list[tuple[Record, np.ndarray]] = []
     for path, finished_digest in chunk:
-        record: Record = {"input": path, "digest": None, "audio_seconds": 0.0, "seconds": 0.0, "status": "done", "reason": None}
-        record |= {"signature": representation.signature, "time": time.time()}
+        record = records.new(path, representation.signature)
         made.append(record)
         started = time.perf_counter()
         try:
@@ -155,13 +154,13 @@ def _extract_chunk(name: str, folder: Path, output: Path, chunk: list[tuple[str,
             record["audio_seconds"] = round(len(clip) / representation.sample_rate, 3)
             loaded.append((record, clip))
         except InputError as error:
-            record |= {"status": "failed", "reason": str(error)}
+            record |= records.failure(error)
         finally:
             record["seconds"] = time.perf_counter() - started
     started = time.perf_counter()
     for record, vector in _vectors(representation, loaded):
         if isinstance(vector, Exception):
-            record |= {"status": "failed", "reason": _reason(vector)}
+            record |= records.failure(vector)
         else:
             _save(_output_path(output, record["input"]), vector)
     spent = (time.perf_counter() - started) / max(1, len(loaded))
@@ -196,26 +195,3 @@ def _save(path: Path, vector: np.ndarray) -> None:
 
     with atomic(path) as temporary, open(temporary, "wb") as file:
         np.save(file, np.ascontiguousarray(vector, dtype="<f4"), allow_pickle=False)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, InputError):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "does not fit into memory"
-    return f"unexpected {type(error).__name__}: {error}"
-
-
-def _failure(path: str, error: Exception, signature: str) -> Record:
-    record: Record = {"input": path, "digest": None, "audio_seconds": 0.0, "seconds": 0.0, "status": "failed", "reason": _reason(error)}
-    return record | {"signature": signature, "time": time.time()}
-
-
-def _count(summary: Summary, record: Record) -> None:
-    if record["status"] == "kept":
-        summary.kept += 1
-    elif record["status"] == "failed":
-        summary.failed[record["input"]] = record["reason"]
-    else:
-        summary.done += 1
-        summary.audio_seconds += record["audio_seconds"]

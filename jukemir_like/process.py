@@ -80,18 +80,13 @@ def _write_audio(dataset: Dataset, output: Path, workers: int, summary: Summary)
             if isinstance(result, StorageError):
                 raise result
             if isinstance(result, Exception):
-                result = [_record(item, dataset.stems) | {"status": "failed", "reason": str(result)} for item, _ in items]
+                result = [records.new(item.uid, _signature(item, dataset.stems)) | records.failure(result) for item, _ in items]
             for record in result:
-                if record["status"] == "kept":
-                    summary.kept += 1
-                    continue
+                summary.count(record)
                 if record["status"] == "failed":
-                    summary.failed[record["input"]] = record["reason"]
                     _wav_path(output, record["input"]).unlink(missing_ok=True)
-                else:
-                    summary.done += 1
-                    summary.audio_seconds += record["audio_seconds"]
-                journal.append(record)
+                if record["status"] != "kept":
+                    journal.append(record)
             bar.update(len(items))
 
 
@@ -99,7 +94,7 @@ def _process_source(stems: tuple[str, ...] | None, output: Path, work: Source) -
     """The WAV files of the clips of one source; returns their records. Runs in a worker."""
     source, items = work
     started = time.perf_counter()
-    made = [_record(item, stems) for item, _ in items]
+    made = [records.new(item.uid, _signature(item, stems)) for item, _ in items]
     try:
         digest = audio.digest(source)
         if all(finished == digest for _, finished in items):
@@ -109,13 +104,13 @@ def _process_source(stems: tuple[str, ...] | None, output: Path, work: Source) -
             raise InputError(f"has {decoded.samples.shape[0]} channels where {len(stems)} stems are expected: {', '.join(stems)}")
         samples = decoded.samples if stems else audio.mix_down(decoded.samples)[None]
     except InputError as error:
-        return [record | {"status": "failed", "reason": str(error)} for record in made]
+        return [record | records.failure(error) for record in made]
     for record, (item, _) in zip(made, items, strict=True):
         record["digest"] = digest
         try:
             piece = _cut(samples, decoded.sample_rate, item.clip)
         except InputError as error:
-            record |= {"status": "failed", "reason": str(error)}
+            record |= records.failure(error)
             continue
         audio.write_wav(_wav_path(output, item.uid), piece, decoded.sample_rate)
         record["audio_seconds"] = round(piece.shape[1] / decoded.sample_rate, 3)
@@ -138,11 +133,6 @@ def _finished_digest(record: Record | None, item: Item, dataset: Dataset, output
     if record is None or record["status"] != "done" or record["signature"] != _signature(item, dataset.stems):
         return None
     return str(record["digest"]) if _wav_path(output, item.uid).is_file() else None
-
-
-def _record(item: Item, stems: tuple[str, ...] | None) -> Record:
-    record: Record = {"input": item.uid, "digest": None, "audio_seconds": 0.0, "seconds": 0.0, "status": "done", "reason": None}
-    return record | {"signature": _signature(item, stems), "time": time.time()}
 
 
 def _signature(item: Item, stems: tuple[str, ...] | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,11 +16,28 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like.cache import make_folder, storage_errors
-from jukemir_like.errors import DONE, SOME_FAILED
+from jukemir_like.errors import DONE, SOME_FAILED, InputError
 
 FOLDER = ".records"
 
 Record = dict[str, Any]
+
+
+def new(name: str, signature: str, **more: Any) -> Record:
+    """A record of input ``name``, as yet without a fault; ``signature`` is the digest of what, beside its bytes, decides the output."""
+    record: Record = {"input": name, "digest": None, "audio_seconds": 0.0, "seconds": 0.0, "status": "done", "reason": None}
+    return record | {"signature": signature, "time": time.time()} | more
+
+
+def failure(error: Exception) -> Record:
+    """What to change in a record of an input that could not be used, and why in one line."""
+    if isinstance(error, InputError):
+        reason = str(error)
+    elif isinstance(error, MemoryError):
+        reason = "does not fit into memory"
+    else:
+        reason = f"unexpected {type(error).__name__}: {error}"
+    return {"status": "failed", "reason": reason}
 
 
 def read(output: Path) -> dict[str, Record]:
@@ -91,6 +109,16 @@ class Summary:
     audio_seconds: float = 0.0
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+
+    def count(self, record: Record) -> None:
+        """Adds one record, whose status is ``done``, ``kept`` or ``failed``."""
+        if record["status"] == "kept":
+            self.kept += 1
+        elif record["status"] == "failed":
+            self.failed[record["input"]] = record["reason"]
+        else:
+            self.done += 1
+            self.audio_seconds += record["audio_seconds"]
 
     @property
     def exit_code(self) -> int:

@@ -67,19 +67,13 @@ def fill(folder: Path, *, songs: int = 600, seed: int = 0, workers: int = 1) -> 
         work = partial(_song, folder, seed, signature)
         for (index, _), result in map_unordered(work, _wanted(songs, known, signature), min(workers, songs)):
             if isinstance(result, InputError):
-                result = _record(index, seed, signature) | {"status": "failed", "reason": str(result)}
+                result = _record(index, seed, signature) | records.failure(result)
             if isinstance(result, Exception):
                 raise result
-            if result["status"] == "failed":
-                summary.failed[result["input"]] = result["reason"]
-            else:
+            if result["status"] != "failed":
                 lines[index] = result.pop("annotation")
-            if result["status"] == "done":
-                summary.done += 1
-                summary.audio_seconds += SECONDS
-            if result["status"] == "kept":
-                summary.kept += 1
-            else:
+            summary.count(result)
+            if result["status"] != "kept":
                 journal.append(result)
             bar.update()
     write_bytes(folder / ANNOTATIONS, "".join(lines[index] + "\n" for index in sorted(lines)).encode())
@@ -127,8 +121,7 @@ def _song(folder: Path, seed: int, signature: str, wanted: tuple[int, str | None
 
 
 def _record(index: int, seed: int, signature: str) -> Record:
-    record: Record = {"input": _name(index), "digest": None, "audio_seconds": SECONDS, "seconds": 0.0, "status": "kept", "reason": None}
-    return record | {"seed": seed, "signature": signature, "channels": len(STEMS), "time": time.time()}
+    return records.new(_name(index), signature, audio_seconds=SECONDS, status="kept", seed=seed, channels=len(STEMS))
 
 
 def _name(index: int) -> str:
