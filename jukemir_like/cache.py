@@ -142,10 +142,12 @@ def _temporary_prefix() -> str:
 
 
 def _alive(process: int) -> bool:
+    """Whether ``process`` may still write. A killed one whose parent has not waited for it has a number, but does nothing any more."""
     try:
         os.kill(process, 0)
+        state = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[:1]
     except ProcessLookupError:
         return False
     except OSError:
         return True
-    return True
+    return state not in ([b"Z"], [b"X"])

@@ -49,13 +49,15 @@ def test_the_longest_legal_name_can_be_written(tmp_path):
     assert target.read_bytes() == b"x"
 
 
+DIES_WHILE_WRITING = """
+from jukemir_like import cache; from pathlib import Path; import os
+with cache.atomic(Path({folder!r}) / "x.npy") as temporary:
+    temporary.touch(); os._exit(9)
+"""
+
+
 def test_sweep_removes_what_dead_processes_left_and_nothing_else(tmp_path):
-    script = (
-        f"from jukemir_like import cache; from pathlib import Path; import os\n"
-        f"with cache.atomic(Path({str(tmp_path)!r}) / 'x.npy') as temporary:\n"
-        f"    temporary.touch(); os._exit(9)\n"
-    )
-    subprocess.run([sys.executable, "-c", script], check=False)
+    subprocess.run([sys.executable, "-c", DIES_WHILE_WRITING.format(folder=str(tmp_path))], check=False)
     (tmp_path / ".hidden").touch()
     with cache.atomic(tmp_path / "y.npy") as living:
         living.touch()
@@ -63,6 +65,14 @@ def test_sweep_removes_what_dead_processes_left_and_nothing_else(tmp_path):
         assert cache.sweep(tmp_path) == 1
         assert living.exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "y.npy"]
+
+
+def test_sweep_counts_a_killed_process_that_nobody_waited_for_as_dead(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", DIES_WHILE_WRITING.format(folder=str(tmp_path))]) as killed:
+        os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)
+        assert len(list(tmp_path.iterdir())) == 1
+        assert cache.sweep(tmp_path) == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_file_where_a_folder_must_be_is_one_clear_line(tmp_path):
