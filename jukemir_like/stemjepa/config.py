@@ -1,0 +1,235 @@
+"""What a Stem-JEPA is made of. A model's configuration stands in the header of its weights.
+
+The defaults are those of the paper: ViT-Base on 8 s of 16 kHz audio in patches of 16 mel bands by 16 frames (160 ms).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, TypeVar
+
+from jukemir_like.errors import RequestError
+
+Section = TypeVar("Section")
+
+SIZES = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}
+SOURCES = ("bass", "drums", "other", "vocals")
+
+
+@dataclass(frozen=True)
+class Frontend:
+    """Waveform → standardised log-mel.
+
+    Args:
+        sample_rate: in Hz.
+        n_fft: samples a frame; the Hann window is as long.
+        hop_length: samples from one frame to the next.
+        n_mels: bands, on Slaney's scale, each of unit area.
+        f_min, f_max: their range in Hz.
+        mean, std: of the natural logarithm over the training data.
+    """
+
+    sample_rate: int = 16000
+    n_fft: int = 400
+    hop_length: int = 160
+    n_mels: int = 80
+    f_min: float = 50.0
+    f_max: float = 8000.0
+    mean: float = -9.453
+    std: float = 3.569
+
+    def __post_init__(self) -> None:
+        _positive(self, "sample_rate", "n_fft", "hop_length", "n_mels", "std")
+        _check(
+            0 <= self.f_min < self.f_max <= self.sample_rate / 2,
+            f"f_min {self.f_min} and f_max {self.f_max} Hz",
+            "order them, up to half the rate",
+        )
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Log-mel → one vector a patch.
+
+    Args:
+        size: ``tiny``, ``small`` or ``base`` sets width, depth and heads; ``custom``: they are given.
+        width: channels of a token.
+        depth: blocks.
+        heads: attention heads; divides the width.
+        mlp_ratio: hidden over outer channels in a block.
+        patch_mels, patch_frames: size of a patch. ``patch_mels`` divides ``n_mels``.
+        chunk_seconds: length of what is encoded at once; a multiple of a patch.
+    """
+
+    size: str = "base"
+    width: int = 0
+    depth: int = 0
+    heads: int = 0
+    mlp_ratio: float = 4.0
+    patch_mels: int = 16
+    patch_frames: int = 16
+    chunk_seconds: float = 8.0
+
+    def __post_init__(self) -> None:
+        given = (self.width, self.depth, self.heads)
+        _check(
+            self.size in (*SIZES, "custom"),
+            f"encoder size {self.size!r}",
+            f"choose {', '.join(SIZES)}, or custom with width, depth and heads",
+        )
+        if self.size != "custom":
+            _check(
+                given in ((0, 0, 0), SIZES[self.size]), f"encoder size {self.size} with another width, depth or heads", "choose size custom"
+            )
+            for name, value in zip(("width", "depth", "heads"), SIZES[self.size], strict=True):
+                object.__setattr__(self, name, value)
+        _positive(self, "width", "depth", "heads", "mlp_ratio", "patch_mels", "patch_frames", "chunk_seconds")
+        _check(
+            self.width % self.heads == 0 and self.width % 4 == 0,
+            f"width {self.width}",
+            f"make it a multiple of 4 and of heads, {self.heads}",
+        )
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Context patches and an instrument → the missing stem's patches.
+
+    Args:
+        kind: ``mlp`` (each patch by itself) or ``transformer`` (patches see one another; the instrument is one more token).
+        num_sources: instruments that can be asked for.
+        conditioning: of the MLP: ``concat`` (the instrument's embedding beside the patch), ``concat-N`` (beside the input of each of the
+            first N layers; ``concat`` is ``concat-1``), ``film`` (it scales and shifts every hidden layer) or ``none``.
+        width: hidden channels; 0: as in the paper, 1024 of the MLP, 512 of the transformer.
+        depth: hidden layers of the MLP, blocks of the transformer; 0: as in the paper, 5 and 8.
+        heads: of the transformer.
+    """
+
+    kind: str = "mlp"
+    num_sources: int = 4
+    conditioning: str = "concat"
+    width: int = 0
+    depth: int = 0
+    heads: int = 16
+
+    def __post_init__(self) -> None:
+        _check(self.kind in ("mlp", "transformer"), f"predictor kind {self.kind!r}", "choose mlp or transformer")
+        for name, value in (("width", 1024 if self.kind == "mlp" else 512), ("depth", 5 if self.kind == "mlp" else 8)):
+            if getattr(self, name) == 0:
+                object.__setattr__(self, name, value)
+        _positive(self, "width", "depth", "heads")
+        _check(self.num_sources >= 2, f"num_sources {self.num_sources}", "a mix needs two stems or more")
+        _check(
+            bool(re.fullmatch(r"concat(-[1-9]\d*)?|film|none", self.conditioning)),
+            f"conditioning {self.conditioning!r}",
+            "choose concat, concat-N, film or none",
+        )
+        _check(self.concatenated <= self.depth + 1, f"conditioning {self.conditioning!r}", f"the predictor has {self.depth + 1} layers")
+        if self.kind == "transformer":
+            _check(
+                self.width % self.heads == 0 and self.width % 4 == 0,
+                f"predictor width {self.width}",
+                f"make it a multiple of 4 and of heads, {self.heads}",
+            )
+
+    @property
+    def concatenated(self) -> int:
+        """To how many layers' inputs the instrument's embedding is concatenated."""
+        kind, _, count = self.conditioning.partition("-")
+        return int(count or 1) if kind == "concat" else 0
+
+
+@dataclass(frozen=True)
+class Model:
+    """A whole Stem-JEPA."""
+
+    frontend: Frontend = field(default_factory=Frontend)
+    encoder: Encoder = field(default_factory=Encoder)
+    predictor: Predictor = field(default_factory=Predictor)
+
+    def __post_init__(self) -> None:
+        mels, patch = self.frontend.n_mels, self.encoder.patch_mels
+        _check(mels % patch == 0, f"patch_mels {patch}", f"it must divide n_mels, {mels}")
+        samples = self.encoder.chunk_seconds * self.frontend.sample_rate
+        step = self.frontend.hop_length * self.encoder.patch_frames
+        _check(
+            abs(samples - round(samples)) < 1e-6 and round(samples) % step == 0,
+            f"chunk_seconds {self.encoder.chunk_seconds}",
+            f"make it a multiple of a patch, {step / self.frontend.sample_rate:g} s",
+        )
+        _check(samples > self.frontend.n_fft / 2, f"chunk_seconds {self.encoder.chunk_seconds}", "it must be longer than half a frame")
+
+    @property
+    def chunk_samples(self) -> int:
+        """Samples that are encoded at once."""
+        return round(self.encoder.chunk_seconds * self.frontend.sample_rate)
+
+    @property
+    def bands(self) -> int:
+        """Patches along frequency."""
+        return self.frontend.n_mels // self.encoder.patch_mels
+
+    @property
+    def steps(self) -> int:
+        """Patches along time in a chunk."""
+        return self.chunk_samples // (self.frontend.hop_length * self.encoder.patch_frames)
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector: bands × width, 3,840 at paper size."""
+        return self.bands * self.encoder.width
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values that :meth:`from_dict` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Model:
+        """The model that ``values`` describe; what they leave out is as in the paper.
+
+        Raises:
+            RequestError: an unknown option, or a value that makes no model.
+        """
+        sections = {"frontend": Frontend, "encoder": Encoder, "predictor": Predictor}
+        unknown = sorted(set(values) - set(sections))
+        _check(not unknown, f"unknown section {', '.join(unknown)} of a model", f"known are {', '.join(sections)}")
+        return cls(**{name: build(kind, values.get(name, {}), name) for name, kind in sections.items()})  # type: ignore[arg-type]
+
+    def with_statistics(self, mean: float, std: float) -> Model:
+        """The same model for data whose log-mel has this mean and standard deviation."""
+        return replace(self, frontend=replace(self.frontend, mean=mean, std=std))
+
+
+def build(section: type[Section], values: Mapping[str, Any], name: str) -> Section:
+    """A section of a configuration from plain values: known options only, each of its type.
+
+    Raises:
+        RequestError: an unknown option, a value of another type or out of its range.
+    """
+    known = {option.name: str(option.type) for option in fields(section)}  # type: ignore[arg-type]
+    for option, value in values.items():
+        _check(option in known, f"unknown option {name}.{option}", f"known are {', '.join(known)}")
+        _check(_fits(value, known[option]), f"{name}.{option} is {value!r}", f"give a value of type {known[option]}")
+    return section(**values)
+
+
+def _fits(value: Any, annotation: str) -> bool:
+    kinds: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool, "None": type(None)}
+    if annotation.startswith("tuple[str, ...]") and isinstance(value, list | tuple):
+        return all(isinstance(part, str) for part in value)
+    if isinstance(value, bool):
+        return "bool" in annotation.split(" | ")
+    return any(isinstance(value, kinds.get(kind, object)) for kind in annotation.split(" | "))
+
+
+def _positive(section: object, *names: str) -> None:
+    for name in names:
+        value = getattr(section, name)
+        _check(value > 0, f"{name} {value}", "it must be above 0")
+
+
+def _check(holds: bool, what: str, remedy: str) -> None:
+    if not holds:
+        raise RequestError(f"{what}: {remedy}")

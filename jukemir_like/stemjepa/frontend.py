@@ -1,0 +1,66 @@
+"""Waveform → standardised log-mel, on torch.
+
+Frames are centred (reflected at the ends) and weighted by a Hann window; powers are summed in mel bands on Slaney's scale, each of unit
+area, as librosa 0.11 does. The natural logarithm is taken of the power plus float32's epsilon, so that silence is finite: what is to be
+silence must be zeros before it, in the waveform.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from jukemir_like.stemjepa import config
+
+
+class LogMel(nn.Module):
+    """Log-mel of waveforms.
+
+    Shape:
+        - input: ``(*, samples)``, float32, more than ``n_fft / 2`` samples.
+        - output: ``(*, n_mels, samples // hop_length)``, float32: the frame that begins at the very end is left out.
+    """
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(self, settings: config.Frontend) -> None:
+        super().__init__()
+        self.settings = settings
+        self.register_buffer("window", torch.hann_window(settings.n_fft), persistent=False)
+        self.register_buffer("filters", mel_filters(settings), persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        settings = self.settings
+        frames = waveform.shape[-1] // settings.hop_length
+        with torch.autocast(waveform.device.type, enabled=False):
+            flat = waveform.float().reshape(-1, waveform.shape[-1])
+            spectrum = torch.stft(flat, settings.n_fft, settings.hop_length, window=self.window, center=True, return_complex=True)
+            spectrum = spectrum[..., :frames]
+            bands = self.filters @ (spectrum.real.square() + spectrum.imag.square())
+            # In place: at small sizes this is the largest array of a training step.
+            bands = bands.add_(torch.finfo(torch.float32).eps).log_().sub_(settings.mean).div_(settings.std)
+        return bands.reshape(*waveform.shape[:-1], settings.n_mels, frames)
+
+
+def mel_filters(settings: config.Frontend) -> Tensor:
+    """Weights of FFT bins in mel bands, float32 of shape ``(n_mels, n_fft // 2 + 1)``: triangles on Slaney's scale, each of unit area."""
+    lowest, highest = (_to_mel(torch.tensor(hz, dtype=torch.float64)) for hz in (settings.f_min, settings.f_max))
+    edges = _to_hz(torch.linspace(float(lowest), float(highest), settings.n_mels + 2, dtype=torch.float64))
+    bins = torch.arange(settings.n_fft // 2 + 1, dtype=torch.float64) * settings.sample_rate / settings.n_fft
+    lower, centre, upper = (edges[first : first + settings.n_mels, None] for first in range(3))
+    rising, falling = (bins - lower) / (centre - lower), (upper - bins) / (upper - centre)
+    return (torch.minimum(rising, falling).clamp(min=0) * 2 / (upper - lower)).float()
+
+
+# Slaney's scale (Auditory Toolbox, 1998): linear up to 1 kHz at 3 mel per 200 Hz, then 27 mel for a factor of 6.4.
+_BREAK_HZ, _BREAK_MEL = 1000.0, 15.0
+_STEP = torch.log(torch.tensor(6.4, dtype=torch.float64)) / 27
+
+
+def _to_mel(hz: Tensor) -> Tensor:
+    return torch.where(hz < _BREAK_HZ, hz * 3 / 200, _BREAK_MEL + torch.log(hz.clamp(min=1e-9) / _BREAK_HZ) / _STEP)
+
+
+def _to_hz(mel: Tensor) -> Tensor:
+    return torch.where(mel < _BREAK_MEL, mel * 200 / 3, _BREAK_HZ * torch.exp((mel - _BREAK_MEL) * _STEP))
