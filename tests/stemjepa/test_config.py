@@ -1,0 +1,67 @@
+import pytest
+
+from jukemir_like.errors import RequestError
+from jukemir_like.stemjepa.config import Model
+from jukemir_like.stemjepa.training.settings import Training
+
+
+def test_the_paper_makes_250_patches_and_3840_numbers():
+    model = Model()
+    assert (model.bands, model.steps, model.dimension, model.chunk_samples) == (5, 50, 3840, 128_000)
+
+
+def test_a_model_is_read_back_as_it_was_written():
+    model = Model.from_dict({"encoder": {"size": "tiny", "chunk_seconds": 4.0}, "predictor": {"num_sources": 6}})
+    assert Model.from_dict(model.to_dict()) == model
+    assert model.encoder.width == 192
+    assert model.predictor.num_sources == 6
+
+
+def test_a_run_is_read_back_as_it_was_written():
+    run = Training.from_dict({"seed": 3, "logger": ["wandb"], "data": {"sources": ["a", "b", "c", "d"], "dataloader": {"batch_size": 8}}})
+    assert Training.from_dict(run.to_dict()) == run
+    assert run.data.dataloader.batch_size == 8
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"encoder": {"sizes": "base"}}, "unknown option encoder.sizes"),
+        ({"encoder": {"_target_": "os.system"}}, "unknown option encoder._target_"),
+        ({"loss": {}}, "unknown section loss"),
+        ({"encoder": {"size": "huge"}}, "choose tiny, small, base"),
+        ({"encoder": {"size": "base", "width": 100}}, "another width"),
+        ({"encoder": {"size": "custom", "width": 100, "depth": 2, "heads": 3}}, "multiple of 4 and of heads"),
+        ({"encoder": {"patch_mels": 7}}, "must divide n_mels"),
+        ({"encoder": {"chunk_seconds": 8.1}}, "multiple of a patch"),
+        ({"encoder": {"chunk_seconds": "8"}}, "give a value of type float"),
+        ({"encoder": {"depth": True}}, "give a value of type int"),
+        ({"frontend": {"f_max": 9000.0}}, "order them"),
+        ({"frontend": {"n_mels": 0}}, "above 0"),
+        ({"predictor": {"kind": "rnn"}}, "mlp or transformer"),
+        ({"predictor": {"conditioning": "concat-0"}}, "choose concat"),
+        ({"predictor": {"conditioning": "concat-9"}}, "has 6 layers"),
+        ({"predictor": {"num_sources": 1}}, "two stems"),
+        ({"predictor": {"kind": "transformer", "width": 100}}, "multiple of 4 and of heads"),
+    ],
+)
+def test_what_makes_no_model_is_one_clear_line(values, message):
+    with pytest.raises(RequestError, match=message) as caught:
+        Model.from_dict(values)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"models": {}}, "unknown option models"),
+        ({"trainer": {"accelerator": "tpu"}}, "cpu, gpu or auto"),
+        ({"data": {"context": "all"}}, "uniform, max, one, one-plus"),
+        ({"data": {"dataloader": {"_target_": "x"}}}, "unknown option data.dataloader._target_"),
+        ({"data": {"sources": ["a"]}}, "as many stems"),
+        ({"logger": ["mlflow"]}, "unknown logger mlflow"),
+    ],
+)
+def test_what_makes_no_run_is_one_clear_line(values, message):
+    with pytest.raises(RequestError, match=message):
+        Training.from_dict(values)
