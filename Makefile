@@ -9,23 +9,24 @@ SETUP := $(VENV)/.set-up
 
 CACHE ?= cache
 DATASETS ?= synthband
-REPRESENTATIONS ?= chroma mfcc
+REPRESENTATIONS ?= chroma mfcc stemjepa stemjepa-untrained stemjepa-reproduce
 PROTOCOL ?= linear
 SEED ?= 0
 SONGS ?= 600
+STEPS ?=
 JOBS ?=
 BATCH_SIZE ?= 256
 PYTEST_ARGS ?=
 
 REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(DATASETS)" --representations "$(REPRESENTATIONS)" \
-	--protocol "$(PROTOCOL)" --seed "$(SEED)" --songs "$(SONGS)" --jobs "$(JOBS)" --batch-size "$(BATCH_SIZE)"
+	--protocol "$(PROTOCOL)" --seed "$(SEED)" --songs "$(SONGS)" --jobs "$(JOBS)" --batch-size "$(BATCH_SIZE)" $(if $(STEPS),--steps "$(STEPS)")
 
 .PHONY: help setup test test-slow lint format reproduce plan bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… PROTOCOL=linear|jukemir SEED=… SONGS=… CACHE=… JOBS=…"
+	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… PROTOCOL=linear|jukemir SEED=… SONGS=… STEPS=… CACHE=… JOBS=…"
 
 setup: $(SETUP)  ## Make the virtual environment .venv and install everything
 
@@ -33,7 +34,7 @@ $(SETUP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make $(MAKECMDGOALS) PYTHON=…" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make a virtual environment: install python3-venv" >&2; exit 2; }
 	@echo "Setting up $(VENV) (about 1.5 GB, a minute or two) …"
-	@PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[workflow,dev]'
+	@PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[workflow,train,wandb,dev]'
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --constraint constraints.txt tinysoundfont
 	@touch $@
 

@@ -120,11 +120,11 @@ def _read(source: io.BytesIO | int) -> Audio:
             samples = np.multiply(file.read(dtype="int16", always_2d=True).T, np.float32(1 / 32768), dtype=np.float32, order="C")
         else:
             samples = np.ascontiguousarray(file.read(dtype="float32", always_2d=True).T)
-        _check_complete(file.extra_info)
+        check_complete(file.extra_info)
         return Audio(samples, file.samplerate)
 
 
-def _check_complete(log: str) -> None:
+def check_complete(log: str) -> None:
     """Refuses a WAV or AIFF whose header promises more bytes than the file has; libsndfile reads what is there and only logs it.
 
     A size near 2^31 or 2^32 is no promise: programs that write to a pipe put it there. (A cut FLAC fails by itself; a cut MP3 or OGG cannot

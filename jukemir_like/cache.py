@@ -65,6 +65,10 @@ class Cache:
         """Folder of ``meta.json``, ``dataset.json`` and ``wav/``."""
         return self.root / "processed" / dataset
 
+    def checkpoint(self, name: str) -> Path:
+        """Weights called ``name``; ``checkpoint("*")`` is the pattern of all."""
+        return self.root / "checkpoints" / f"{name}.safetensors"
+
     def representation(self, dataset: str, representation: str) -> Path:
         """Folder of one ``.npy`` a clip."""
         return self.root / "representations" / dataset / representation

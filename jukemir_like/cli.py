@@ -13,6 +13,8 @@ import click
 
 from jukemir_like import __version__
 from jukemir_like.errors import DONE, INTERRUPTED, WRONG_REQUEST, JukemirLikeError
+from jukemir_like.stemjepa import commands
+from jukemir_like.stemjepa.training.command import train
 
 if TYPE_CHECKING:
     from jukemir_like.cache import Cache
@@ -169,26 +171,33 @@ def _folder_dataset(
 @click.option("--dataset", help="Instead of INPUT and OUTPUT: the folders of this dataset in the cache.")
 @click.option("--batch_size", type=int, help="Files a batch.")
 @click.option("--batch_idx", type=int, help="Which batch, from 0 [default: SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX, where set].")
+@click.option("--weights", help="Of stemjepa: a name in the package or the cache, or a path [default: the package's own].")
+@click.option("--precision", type=click.Choice(["32", "bf16"]), help="Of stemjepa [default: 32].")
 @_workers_option
 @_cache_option
 def extract(
     representation: str, input: str | None, output: str | None, dataset: str | None,  # noqa: A002
-    batch_size: int | None, batch_idx: int | None, workers: int | None, cache: str | None,
+    batch_size: int | None, batch_idx: int | None, workers: int | None, cache: str | None, **options: Any,
 ) -> int:  # fmt: skip
-    """Extract REPRESENTATION of every audio file of INPUT into OUTPUT, one .npy a file."""
+    """Extract REPRESENTATION of every audio file of INPUT into OUTPUT, one .npy a file.
+
+    `stemjepa` has the weights in the package, `stemjepa-NAME` those called NAME, `stemjepa-untrained` random ones.
+    """
     workers = _prepare(workers)
     from jukemir_like.extract import extract as run
 
+    folders = _cache(cache)
     if (dataset is None) == (input is None or output is None):
         raise click.UsageError("give INPUT and OUTPUT, or --dataset")
     if dataset is not None:
-        folders = _cache(cache)
         source, target = folders.processed(dataset) / "wav", folders.representation(dataset, representation)
     else:
         source, target = Path(str(input)), Path(str(output))
     if batch_size is not None and batch_idx is None:
         batch_idx = _batch_idx_of_environment()
-    return _finish(run(representation, source, target, batch_size=batch_size, batch_idx=batch_idx, workers=workers))
+    return _finish(
+        run(representation, source, target, batch_size=batch_size, batch_idx=batch_idx, workers=workers, cache=folders, **options)
+    )
 
 
 def _batch_idx_of_environment() -> int | None:
@@ -199,6 +208,11 @@ def _batch_idx_of_environment() -> int | None:
                 raise click.UsageError(f"${variable} is {value!r}, not a batch index")
             return int(value)
     return None
+
+
+cli.add_command(train)
+cli.add_command(commands.retrieve)
+cli.add_command(commands.evaluate_retrieval)
 
 
 @cli.command()
@@ -251,9 +265,11 @@ def report(datasets: tuple[str, ...], representations: tuple[str, ...], protocol
 
 @cli.command(name="list")
 def list_() -> int:
-    """List the datasets and representations that are there."""
+    """List the datasets, representations and weights that are there."""
     from jukemir_like import datasets, representations
+    from jukemir_like.stemjepa import checkpoint
 
     click.echo("datasets:         " + " ".join([*datasets.names(), "folder"]))
     click.echo("representations:  " + " ".join(representations.names()))
+    click.echo("weights:          " + " ".join(checkpoint.names(_cache(None))))
     return DONE

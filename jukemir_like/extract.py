@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jukemir_like import audio, records, representations
 from jukemir_like.cache import atomic, make_folder, sweep
@@ -21,12 +21,11 @@ from jukemir_like.records import Record, Summary
 if TYPE_CHECKING:
     import numpy as np
 
-_load = cache(representations.load)
 _HEADER_BYTES = 128  # of a one-dimensional .npy file, format 1.0
 
 
 def extract(
-    name: str, folder: Path, output: Path, *, batch_size: int | None = None, batch_idx: int | None = None, workers: int = 1
+    name: str, folder: Path, output: Path, *, batch_size: int | None = None, batch_idx: int | None = None, workers: int = 1, **options: Any
 ) -> Summary:
     """Extracts representation ``name`` of the audio files of ``folder`` into ``output``.
 
@@ -37,6 +36,7 @@ def extract(
         batch_size: files a batch; None: all files.
         batch_idx: which batch, from 0; needed with ``batch_size``.
         workers: processes.
+        options: passed on to :func:`jukemir_like.representations.load`, as ``weights=`` and ``cache=``.
 
     Raises:
         RequestError: no such folder or no audio in it, two inputs with one output, a batch past the end.
@@ -44,7 +44,7 @@ def extract(
     """
     started = time.perf_counter()
     inputs = select(find_inputs(folder), batch_size, batch_idx)
-    representation = _load(name)
+    representation = representations.load(name, **options)
     make_folder(output)
     for written in {output, *(_output_path(output, path).parent for path in inputs)}:
         sweep(written)
@@ -60,9 +60,9 @@ def extract(
         records.journal(output, journal_name) as journal,
         Progress(len(inputs), f"extract {name}", "file") as bar,
     ):
-        work = partial(_extract_chunk, name, folder, output)
+        work = partial(_extract_chunk, name, representation.signature, tuple(options.items()), folder, output)
         for chunk, result in map_unordered(work, chunks, min(workers, len(inputs))):
-            if isinstance(result, StorageError):
+            if isinstance(result, StorageError | RequestError):  # not one file's fault
                 raise result
             if isinstance(result, Exception):
                 result = [records.new(path, representation.signature) | records.failure(result) for path, _ in chunk]
@@ -136,9 +136,20 @@ def _finished_digest(record: Record | None, representation: representations.Repr
     return str(record["digest"]) if size == _HEADER_BYTES + 4 * representation.dimension else None
 
 
-def _extract_chunk(name: str, folder: Path, output: Path, chunk: list[tuple[str, str | None]]) -> list[Record]:
+@cache
+def _load(name: str, signature: str, options: tuple[tuple[str, Any], ...]) -> representations.Representation:
+    """The representation, made once a process; and once more where other weights stand under its name by now."""
+    made = representations.load(name, **dict(options))
+    if made.signature != signature:
+        raise RequestError(f"the weights of {name} have changed while they were in use: run again")
+    return made
+
+
+def _extract_chunk(
+    name: str, signature: str, options: tuple[tuple[str, Any], ...], folder: Path, output: Path, chunk: list[tuple[str, str | None]]
+) -> list[Record]:
     """Vectors of a few files; returns their records. Runs in a worker."""
-    representation = _load(name)
+    representation = _load(name, signature, options)
     made: list[Record] = []
     loaded: list[tuple[Record, np.ndarray]] = []
     for path, finished_digest in chunk:

@@ -148,10 +148,10 @@ def _alone(function: Callable[[Item], Result], item: Item) -> Result | Exception
 def _pool(workers: int) -> ProcessPoolExecutor:
     # With fork, workers share what the parent has imported and start in milliseconds; it is safe where the parent runs one thread.
     method = "fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn"
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(method), initializer=_start_worker)
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context(method), initializer=start_worker)
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
     """Ctrl-C is the parent's to handle; and when the parent is gone, by SIGKILL too, so is the worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

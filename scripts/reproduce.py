@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import hashlib
 import json
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from jukemir_like import datasets, representations
 from jukemir_like.cache import Cache
 from jukemir_like.errors import INTERRUPTED, WRONG_REQUEST, RequestError
 from jukemir_like.parallel import available_cpus
+from jukemir_like.stemjepa import checkpoint
 
 SCRIPTS = Path(__file__).resolve().parent
 
@@ -64,15 +66,51 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
     for dataset in config["datasets"]:
         if not (cache.processed(dataset) / "meta.json").exists():  # a user's own, or one that was processed before
             datasets.assets(dataset)
+    recipes = {name: recipe for name in config["representations"] if (recipe := _recipe(name))}
     for representation in config["representations"]:
-        representations.load(representation)
+        if representation not in recipes:
+            representations.load(representation, cache=cache)
     for protocol in config["protocol"]:
         if protocol not in ("linear", "jukemir"):
             raise RequestError(f"unknown PROTOCOL {protocol!r}: choose linear, jukemir, or both with a space between them")
     if not all(seed.isdigit() for seed in options.seed.split()):
         raise RequestError(f"SEED {options.seed!r} is not a number, or several with spaces between them")
     seeds = [int(seed) for seed in options.seed.split()]
-    return {**config, "seeds": seeds, "songs": options.songs, "synthband_seed": 0, "batch_size": options.batch_size}
+    return {
+        **config,
+        "seeds": seeds,
+        "songs": options.songs,
+        "synthband_seed": 0,
+        "batch_size": options.batch_size,
+        "training_dataset": options.training_dataset,
+        "trained": {recipe: _training(recipe, options.steps) for recipe in sorted(set(recipes.values()))},
+        "stems": {dataset: f"{dataset}_stems" for dataset in config["datasets"] if f"{dataset}_stems" in datasets.names()},
+    }
+
+
+def _recipe(representation: str) -> str | None:
+    """The recipe of the package that a representation is trained by, where it is one of Stem-JEPA and not in the package."""
+    name = representation.removeprefix("stemjepa-").removesuffix("-untrained")
+    ours = {path.stem for path in (checkpoint.FOLDER.parent / "configs" / "recipe").glob("*.yaml")} - set(checkpoint.names())
+    return name if representation.startswith("stemjepa-") and name in ours else None
+
+
+def _training(recipe: str, steps: int | None) -> dict[str, str]:
+    """How the recipe is trained: overrides that shorten all its phases alike to ``steps``, and the digest of what it then says.
+
+    When the digest changes, the weights are trained again.
+    """
+    from jukemir_like.stemjepa.training.composing import compose_settings
+
+    overrides: list[str] = []
+    if steps:
+        whole = compose_settings([f"recipe={recipe}"])
+        phases = {"optimiser.warmup_steps": whole.optimiser.warmup_steps, "objective.contrastive_steps": whole.objective.contrastive_steps}
+        overrides = [f"{phase}={length * steps // whole.trainer.max_steps}" for phase, length in phases.items()]
+        overrides.append(f"trainer.max_steps={steps}")
+    settings = compose_settings([f"recipe={recipe}", *overrides]).to_dict()
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+    return {"overrides": " ".join(overrides), "digest": digest}
 
 
 def _options() -> argparse.Namespace:
@@ -82,6 +120,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--representations", required=True, help="names, with spaces between them")
     parser.add_argument("--protocol", default="linear", help="linear, jukemir, or both with a space between them")
     parser.add_argument("--seed", default="0", help="numbers, with spaces between them")
+    parser.add_argument("--training-dataset", default="synthband_stems", help="stems that recipes are trained on")
+    parser.add_argument("--steps", type=int, help="of training, instead of the recipe's own")
     parser.add_argument("--songs", type=int, default=600, help="size of the embedded dataset")
     parser.add_argument("--batch-size", type=int, default=256, help="files a batch of extraction")
     parser.add_argument("--jobs", default="", help="processors to use [default: all]")

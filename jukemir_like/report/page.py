@@ -14,7 +14,7 @@ from jukemir_like.cache import Cache
 from jukemir_like.probe.results import Run
 from jukemir_like.probe.trivial import NAME as TRIVIAL
 from jukemir_like.records import printable
-from jukemir_like.report import plots, stages, standings
+from jukemir_like.report import plots, stages, standings, stems
 from jukemir_like.report.standings import Average, Question
 from jukemir_like.statistics import CONFIDENCE, RESAMPLES, Interval
 
@@ -54,6 +54,8 @@ def render(cache: Cache, runs: Sequence[Run], asked: Sequence[Question], unfinis
         datasets=stages.describe(cache, [run.dataset for run in runs]),
         headline=_headline(asked, names),
         questions=[_question(question, colours, number) for number, question in enumerate(asked)],
+        retrieval=stems.retrieval(cache),
+        trainings=stems.trainings(cache),
         stages=[_stage(stage) for stage in ran],
         failures=[failure for stage in ran for failure in _failures(stage)],
         unfinished=list(unfinished),

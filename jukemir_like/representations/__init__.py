@@ -9,11 +9,12 @@ Another package adds its own by an entry point in the group ``jukemir_like.repre
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from jukemir_like.errors import RequestError
 
@@ -22,8 +23,16 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from jukemir_like.cache import Cache
+
 ENTRY_POINT_GROUP = "jukemir_like.representations"
-_BUILT_IN = {"chroma": "jukemir_like.representations.chroma:Chroma", "mfcc": "jukemir_like.representations.mfcc:Mfcc"}
+_BUILT_IN = {
+    "chroma": "jukemir_like.representations.chroma:Chroma",
+    "mfcc": "jukemir_like.representations.mfcc:Mfcc",
+    "stemjepa": "jukemir_like.representations.stemjepa:StemJepa",
+}
+_OF_MANY_WEIGHTS = {"stemjepa"}
+"""Those that take their whole name, ``stemjepa-…``, which says what weights they have, and the cache to find them in."""
 
 
 class Representation(ABC):
@@ -36,7 +45,7 @@ class Representation(ABC):
         batch_size: clips that are worth giving at once (1 for what runs on a processor core).
     """
 
-    name: ClassVar[str]
+    name: str
     sample_rate: int
     dimension: int
     batch_size: int = 1
@@ -77,19 +86,32 @@ def names() -> list[str]:
     return sorted({*_BUILT_IN, *(point.name for point in _entry_points())})
 
 
-def load(name: str) -> Representation:
+def load(name: str, *, cache: Cache | None = None, **options: Any) -> Representation:
     """Makes the representation called ``name``.
 
+    Args:
+        name: one of :func:`names`; ``stemjepa-…``: see :mod:`jukemir_like.representations.stemjepa`.
+        cache: where weights are looked for by name; None: the default cache.
+        options: of the representation itself, as ``weights=`` of stemjepa; None is as not given.
+
     Raises:
-        RequestError: unknown name, or the package that gives it cannot be loaded.
+        RequestError: unknown name, an option that it does not take, or the package that gives it cannot be loaded.
     """
-    if name in _BUILT_IN:
-        module, _, attribute = _BUILT_IN[name].partition(":")
-        return getattr(import_module(module), attribute)()  # type: ignore[no-any-return]
+    options = {option: value for option, value in options.items() if value is not None}
+    family = name.partition("-")[0]
+    if name in _BUILT_IN or family in _OF_MANY_WEIGHTS:
+        module, _, attribute = _BUILT_IN[family].partition(":")
+        kind = getattr(import_module(module), attribute)
+        arguments = {"name": name, "cache": cache} if family in _OF_MANY_WEIGHTS else {}
+        taken = inspect.signature(kind).parameters
+        refused = sorted(options.keys() - taken.keys())
+        if refused:
+            raise RequestError(f"{name} takes no {', '.join(refused)}: leave it out")
+        return kind(**arguments, **options)  # type: ignore[no-any-return]
     for point in _entry_points():
         if point.name == name:
             try:
-                made = point.load()()
+                made = point.load()(**options)
             except Exception as error:
                 raise RequestError(f"representation {name} ({point.value}) cannot be loaded: {error}") from error
             if not isinstance(made, Representation):

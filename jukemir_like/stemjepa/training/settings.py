@@ -132,7 +132,9 @@ class Trainer:
         accumulate: batches an optimiser step.
         precision: ``32`` or ``bf16``.
         compile: ``torch.compile`` the networks.
+        log_every_steps: a line in the log.
         valid_every_steps: validation, and a line in the log of it.
+        valid_tracks: held-out tracks that it looks at, at most.
         checkpoint_every_steps: full state, to go on from.
         threads: of the numerical libraries, on a CPU; 0: all processors.
     """
@@ -144,7 +146,9 @@ class Trainer:
     accumulate: int = 1
     precision: str = "32"
     compile: bool = False
+    log_every_steps: int = 50
     valid_every_steps: int = 2_000
+    valid_tracks: int = 100
     checkpoint_every_steps: int = 2_000
     threads: int = 0
 

@@ -1,0 +1,96 @@
+"""Stem-JEPA's embedding of a clip: bands × width numbers, 3,840 at paper size.
+
+The context encoder's last layer, averaged over time, frequency bands side by side (arXiv 2408.02514, section 4.3). What it is called says
+which weights it has, and is safe in paths and shells::
+
+    stemjepa                    those of the package
+    stemjepa-NAME               those called NAME: of the package, or <cache>/checkpoints/NAME.safetensors
+    stemjepa-untrained          the same net as stemjepa, with random weights
+    stemjepa-NAME-untrained     the same net as stemjepa-NAME, with random weights
+
+Making one reads the header of its weights only. Torch is imported, and the weights are read, with the first clip: in the worker process.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jukemir_like.cache import Cache
+from jukemir_like.errors import RequestError
+from jukemir_like.representations import Representation
+from jukemir_like.stemjepa import checkpoint
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from jukemir_like.stemjepa.pretrained import StemJEPA
+
+_RECIPE = 1
+_SEED = 0  # of the random weights
+_NAME = re.compile(r"stemjepa(-(?!untrained$|.*\.safetensors)(?P<weights>[\w.+-]+?))?(?P<untrained>-untrained)?")
+_BATCH_SIZE, _BATCH_SIZE_WITH_GPU = 4, 32
+
+
+class StemJepa(Representation):
+    """The embedding by given weights.
+
+    Args:
+        name: as above.
+        weights: path or name of weights, instead of those that ``name`` says.
+        cache: where named weights are looked for; None: the default cache.
+        precision: ``32`` or ``bf16``.
+        device: as in :meth:`~jukemir_like.stemjepa.pretrained.StemJEPA.from_pretrained`.
+
+    Raises:
+        RequestError: no such weights, or the file is none of weights.
+    """
+
+    def __init__(
+        self,
+        name: str = "stemjepa",
+        *,
+        weights: str | Path | None = None,
+        cache: Cache | None = None,
+        precision: str = "32",
+        device: str | None = None,
+    ) -> None:
+        parts = _NAME.fullmatch(name)
+        if parts is None:
+            raise RequestError(f"{name!r} names no weights: choose stemjepa, stemjepa-NAME or either with -untrained behind it")
+        self.name, self._untrained = name, parts["untrained"] is not None
+        self._path = checkpoint.resolve(weights or parts["weights"], cache)
+        self._header = checkpoint.header(self._path)
+        self._precision, self._device = precision, device
+        model = self._header.model
+        self.sample_rate, self.dimension = model.frontend.sample_rate, model.dimension
+        self.batch_size = _BATCH_SIZE_WITH_GPU if Path("/dev/nvidiactl").exists() else _BATCH_SIZE
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Digest of the weights (or the seed of random ones), precision, the model's configuration, version of the recipe."""
+        weights = {"untrained": _SEED} if self._untrained else self._header.digest
+        return {"recipe": _RECIPE, "weights": weights, "precision": self._precision, "model": self._header.model.to_dict()}
+
+    def __call__(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+        """Vectors of clips: float32, shape ``(len(clips), dimension)``."""
+        return self._net.embed(list(clips))
+
+    @cached_property
+    def _net(self) -> StemJEPA:
+        import torch
+
+        from jukemir_like.stemjepa.pretrained import StemJEPA
+
+        if multiprocessing.parent_process() is not None:
+            torch.set_num_threads(1)  # a worker; and threads that its parent may have started are not in a forked one
+        if self._untrained:
+            return StemJEPA.untrained(self._header.model, self._device, self._precision, seed=_SEED)
+        net = StemJEPA.from_pretrained(self._path, self._device, self._precision)
+        if net.digest != self._header.digest:
+            raise RequestError(f"{self._path} has changed since {self.name} was loaded: run again")
+        return net

@@ -1,0 +1,28 @@
+"""The stems: which tracks a folder holds, and examples to train on that are drawn from them.
+
+The room, in the order in which its modules import one another::
+
+    wav           where the samples of a WAV file lie
+    tracks        what a track is, and which are held out
+    reading       samples of a track from where they are asked for
+    native        .stem.mp4, by way of ffmpeg
+    heads         what every file of a folder holds
+    finding       which tracks a folder holds, and what cannot be used
+    loudness      the peaks that silence is measured against
+    drawing       which stem is the target, which make the context
+    augmentation  level, colour and pitch
+    examples      example n
+    loading       batches, read ahead by workers
+    measuring     mean and standard deviation of the log-mel
+    copying       the data on this node's own disk
+"""
+
+from jukemir_like.stemjepa.stems.copying import local_copy
+from jukemir_like.stemjepa.stems.examples import Examples
+from jukemir_like.stemjepa.stems.finding import find
+from jukemir_like.stemjepa.stems.loading import loader
+from jukemir_like.stemjepa.stems.measuring import statistics
+from jukemir_like.stemjepa.stems.reading import read, read_whole
+from jukemir_like.stemjepa.stems.tracks import Found, Track, split
+
+__all__ = ["Examples", "Found", "Track", "find", "loader", "local_copy", "read", "read_whole", "split", "statistics"]

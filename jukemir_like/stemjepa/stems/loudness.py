@@ -1,0 +1,96 @@
+"""The loudest peak of every stem in its track: what "silent" is measured against. Computed once a track, and remembered in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+from pathlib import Path
+
+import numpy as np
+
+from jukemir_like import records
+from jukemir_like.cache import Cache
+from jukemir_like.errors import InputError, StorageError
+from jukemir_like.stemjepa.stems.reading import SCALES, read_frames
+from jukemir_like.stemjepa.stems.tracks import Track
+
+_STEP = 1 << 18  # frames at once: a few megabytes
+
+
+class Loudness:
+    """Peaks of tracks: of this process, and of all that wrote into the same folder before.
+
+    Args:
+        folder: where they are remembered; None: ``stems`` of the cache. Where it cannot be written, each process measures for itself.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or Cache.default().root / "stems"
+        self._remembered: dict[str, list[float]] | None = None
+        self._known: dict[tuple[Path, ...], np.ndarray] = {}
+
+    def peaks(self, track: Track) -> np.ndarray:
+        """Largest absolute sample of every stem over the whole track, float64 of shape ``(stems,)``.
+
+        Raises:
+            InputError: a file cannot be read, or holds samples that are NaN or infinite.
+        """
+        if track.files not in self._known:
+            self._known[track.files] = self._peaks(track)
+        return self._known[track.files]
+
+    def _peaks(self, track: Track) -> np.ndarray:
+        if self._remembered is None:
+            self._remembered = {key: record["peaks"] for key, record in records.read(self.folder).items() if "peaks" in record}
+        key = _key(track)
+        if key in self._remembered:
+            return np.array(self._remembered[key])
+        peaks = _measured(track)
+        self._remember(key, peaks.tolist())
+        return peaks
+
+    def _remember(self, key: str, peaks: list[float]) -> None:
+        try:
+            # One writer a name: a journal for every process of every machine.
+            with records.journal(self.folder, f"peaks-{socket.gethostname()}-{os.getpid()}") as journal:
+                journal.append(records.new(key, "peaks", peaks=peaks))
+        except (StorageError, OSError):
+            pass  # a convenience: it is measured again next time
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"_remembered": None}  # a worker reads the folder when it needs to
+
+
+def column_peaks(values: np.ndarray) -> np.ndarray:
+    """Largest absolute value of every column of ``(frames, stems)``, scaled as samples in [-1, 1]; float64 of shape ``(stems,)``."""
+    frames, stems = values.shape
+    if not frames:
+        return np.zeros(stems)
+    # Rows of many frames, so that the innermost loop is long: 20 times faster than over rows of four.
+    wide = max(1, 256 // stems)
+    whole = frames // wide * wide
+    parts = [values[whole:]] if whole < frames else []
+    if whole:
+        body = values[:whole].reshape(-1, wide * stems)
+        parts += [np.concatenate([body.max(axis=0), body.min(axis=0)]).reshape(-1, stems)]
+    extremes = np.concatenate(parts).astype(np.float64)
+    return np.asarray(np.abs(extremes).max(axis=0) * SCALES[values.dtype])
+
+
+def _measured(track: Track) -> np.ndarray:
+    peaks = np.zeros(track.channels)
+    for first in range(0, track.frames, _STEP):
+        peaks = np.maximum(peaks, column_peaks(read_frames(track, first, min(_STEP, track.frames - first))))
+        if not np.isfinite(peaks).all():
+            raise InputError("holds samples that are NaN or infinite")
+    return peaks
+
+
+def _key(track: Track) -> str:
+    """Digest of the files' names, sizes and times of change."""
+    try:
+        parts = [(os.fspath(file.absolute()), status.st_size, status.st_mtime_ns) for file in track.files for status in (file.stat(),)]
+    except OSError as error:
+        raise InputError(f"cannot be read ({os.strerror(error.errno or 0).lower()})") from error
+    return hashlib.sha256(repr(parts).encode(errors="surrogateescape")).hexdigest()[:32]

@@ -1,0 +1,1 @@
+"""Grids for ``dora grid``: sets of runs that belong together."""

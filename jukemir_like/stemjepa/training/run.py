@@ -1,0 +1,232 @@
+"""A whole training run: settings and a folder in, weights out.
+
+The folder holds ``settings.json``, ``metrics.csv``, ``training.png``, ``states/`` to go on from and, at the end, ``weights.safetensors``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import platform
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+
+from jukemir_like import __version__, parallel
+from jukemir_like.cache import make_folder, storage_errors, sweep, write_json
+from jukemir_like.errors import RequestError
+from jukemir_like.stemjepa import checkpoint
+from jukemir_like.stemjepa.training import feeding, identity, logs, page, schedule, state, table
+from jukemir_like.stemjepa.training.interruption import Interruption
+from jukemir_like.stemjepa.training.module import Module
+from jukemir_like.stemjepa.training.places import Environment, Place, place
+from jukemir_like.stemjepa.training.processes import Processes
+from jukemir_like.stemjepa.training.settings import Training
+from jukemir_like.stemjepa.training.validating import Validation
+from jukemir_like.stemjepa.training.watching import Watching
+
+WEIGHTS = "weights.safetensors"
+SETTINGS = "settings.json"
+STATES = "states"
+
+
+def train(settings: Training, folder: Path, *, resume: bool = True) -> Path:
+    """Trains, and returns the file of weights in ``folder``.
+
+    Args:
+        settings: what to train, on what, how.
+        folder: of the run; made where it is not there.
+        resume: go on from what an interrupted run of the same settings left there; else it is removed first.
+
+    Raises:
+        RequestError: the settings cannot be carried out, or the folder is that of another run.
+        StorageError: the folder cannot be written.
+    """
+    schedule.check(settings)
+    here = place(settings.trainer)
+    feeding.micro_batch(settings, here)
+    if here.rank == 0:
+        _claim(settings, folder, resume=resume)
+    if not here.external and here.world_size > 1:
+        feeding.material(settings)  # what is wrong with the data is said once
+        Processes(settings, folder, here.world_size).run()
+        return folder / WEIGHTS
+    _quieten()
+    threads = torch.get_num_threads()
+    with _alone(folder) if here.rank == 0 else nullcontext():
+        try:
+            if here.accelerator == "cpu":
+                torch.set_num_threads(settings.trainer.threads or max(1, parallel.available_cpus() // here.devices))
+            return _Run(settings, folder, here).whole()
+        finally:
+            torch.set_num_threads(threads)
+
+
+def _claim(settings: Training, folder: Path, *, resume: bool) -> None:
+    """Makes the folder this run's, or refuses one that is another's."""
+    make_folder(folder)
+    told = folder / SETTINGS
+    if not resume:
+        state.clear(folder / STATES)
+        for path in (told, folder / table.NAME, folder / WEIGHTS, folder / page.PICTURE):
+            with storage_errors(path):
+                path.unlink(missing_ok=True)
+        shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+    values = settings.to_dict()
+    if told.is_file() and state.any_in(folder / STATES):
+        try:
+            before = json.loads(told.read_bytes())
+        except ValueError as error:
+            raise RequestError(f"{told} is damaged: choose another name or folder for this run") from error
+        for option, now, then in identity.differing(values, before):
+            if option not in identity.NEUTRAL:
+                raise RequestError(
+                    f"{folder} holds a run with another {option} ({then} there, {now} here): choose another name, or start it anew"
+                )
+    write_json(told, values)
+    make_folder(folder / STATES)
+    for part in (folder, folder / STATES):
+        sweep(part)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Holds the folder against other processes of this machine, as far as its file system can."""
+    with storage_errors(folder), open(folder / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RequestError(f"another process trains in {folder}: wait for it, or choose another name") from error
+        except OSError:
+            pass
+        yield
+
+
+def _quieten() -> None:
+    """Lightning's advice to its own users is none for ours."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"lightning\.")
+
+
+class _Run:
+    """The stations of a run in one process."""
+
+    def __init__(self, settings: Training, folder: Path, here: Place) -> None:
+        self.folder, self.here = folder, here
+        self.weights = folder / WEIGHTS
+        self.material = feeding.material(settings, workers=settings.data.dataloader.num_workers or 1)
+        self.say(f"training on {len(self.material.train):,} tracks, {len(self.material.valid):,} held out, in {folder}")
+        if here.rank == 0:
+            feeding.tell(self.material.failed)
+            for note in self.material.notes:
+                self.say(note)
+        self.state = state.latest(folder / STATES, self.say)
+        self.settings = self._measured(settings)
+
+    def whole(self) -> Path:
+        torch.manual_seed(self.settings.seed)
+        module = Module(self.settings)
+        step = self._restore(module)
+        with Interruption() as stop:
+            watching = Watching(module, self.material.sources, self.folder / STATES, self._validation(), stop)
+            trainer = self._trainer(watching, step)
+            if step < self.settings.trainer.max_steps:
+                if self.settings.trainer.compile:
+                    for part in (module.network.encoder, module.network.teacher, module.network.predictor):
+                        part.compile()
+                trainer.fit(module, feeding.train_loader(self.settings, self.material.train, self.here, step))
+        stop.deliver()
+        if trainer.is_global_zero:
+            self._finish(module, watching.latest)
+        return self.weights
+
+    def _measured(self, settings: Training) -> Training:
+        """With the statistics of the data: those of the state, where the run goes on."""
+        if self.state is None:
+            return feeding.with_statistics(settings, self.material.train)
+        front = self.state["run"]["settings"]["model"]["frontend"]
+        return replace(settings, model=settings.model.with_statistics(front["mean"], front["std"]))
+
+    def _restore(self, module: Module) -> int:
+        if self.state is None:
+            return 0
+        module.load_state_dict(self.state["state_dict"])
+        module.step, module.seconds = self.state["run"]["step"], self.state["run"]["seconds"]
+        module.optimiser_state = self.state["optimizer_states"][0]
+        self.state = None  # half of the memory
+        self.say(f"going on from step {module.step:,} of {self.settings.trainer.max_steps:,}")
+        return module.step
+
+    def _validation(self) -> Validation | None:
+        if not self.material.valid:
+            self.say("no tracks are held out: nothing is validated (data.valid_path or data.valid_fraction would)")
+            return None
+        return Validation(self.settings, self.material.valid, self.material.sources)
+
+    def _trainer(self, watching: Watching, step: int) -> lightning.Trainer:
+        options, here = self.settings.trainer, self.here
+        strategy: Any = "auto"
+        if here.world_size > 1:
+            strategy = lightning.pytorch.strategies.DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
+        if here.accelerator == "cuda":
+            torch.set_float32_matmul_precision("high")
+        return lightning.Trainer(
+            accelerator=here.accelerator,
+            devices=here.devices,
+            num_nodes=here.nodes,
+            strategy=strategy,
+            plugins=[Environment(here), state.Direct()],
+            precision="bf16-mixed" if options.precision == "bf16" else "32-true",
+            accumulate_grad_batches=options.accumulate,
+            max_epochs=-1,
+            max_steps=options.max_steps - step,
+            logger=logs.loggers(self.settings, self.folder, step) if here.rank == 0 else False,
+            callbacks=[watching],
+            enable_progress_bar=sys.stderr.isatty() and here.rank == 0,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            default_root_dir=self.folder,
+        )
+
+    def _finish(self, module: Module, figures: Mapping[str, float]) -> None:
+        provenance = {
+            "settings": self.settings.to_dict(),
+            "steps": module.step,
+            "seconds": round(module.seconds, 1),
+            "tracks": len(self.material.train),
+            "data": self.material.digest(),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "versions": versions(),
+            "metrics": dict(figures) or (table.read(self.folder) or [{}])[-1],
+        }
+        checkpoint.save(self.weights, module.network, provenance=provenance, sources=self.material.sources)
+        page.write(self.folder, self.material.sources)
+        print(page.table(self.folder, self.material.sources))  # noqa: T201
+
+    def say(self, line: str) -> None:
+        """One line, from the first process only."""
+        if self.here.rank == 0:
+            print(f"jukemir-like: {line}", file=sys.stderr)  # noqa: T201
+
+
+def versions() -> dict[str, str]:
+    """Of the software whose numbers these are."""
+    return {
+        "jukemir-like": __version__,
+        "torch": torch.__version__,
+        "lightning": lightning.__version__,
+        "python": platform.python_version(),
+    }

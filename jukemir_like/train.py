@@ -1,0 +1,11 @@
+"""The training of a Stem-JEPA, where Dora looks for it: ``dora run data=my_data``. See :mod:`jukemir_like.stemjepa.training`."""
+
+from __future__ import annotations
+
+from jukemir_like.stemjepa.training.experiment import Experiment
+from jukemir_like.stemjepa.training.settings import Training
+
+
+@Experiment
+def main(settings: Training) -> None:
+    """One run."""

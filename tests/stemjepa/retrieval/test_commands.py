@@ -1,0 +1,121 @@
+"""`retrieve` and `evaluate-retrieval`: each once in a process of its own, as users call it, the rest inside this one."""
+
+import csv
+import json
+
+import click
+import numpy as np
+import pytest
+import soundfile
+
+from jukemir_like.errors import RequestError
+from jukemir_like.stemjepa import commands
+
+
+@pytest.fixture
+def library(tmp_path, write_audio):
+    for number in range(4):
+        write_audio(tmp_path / "library" / f"{number}.wav", seconds=1.5, seed=number)
+    write_audio(tmp_path / "mix.wav", seconds=2, seed=9)
+    return tmp_path / "library"
+
+
+@pytest.fixture
+def common(weights, tmp_path):
+    return ["--weights", str(weights), "--device", "cpu", "--threads", "1", "--cache", str(tmp_path / "cache")]
+
+
+@pytest.fixture
+def refusal(common):
+    """The error of a wrong request."""
+
+    def run(command, arguments):
+        with pytest.raises((RequestError, click.ClickException)) as raised:
+            command.main([*common, *arguments], standalone_mode=False)
+        assert raised.value.exit_code == 2
+        message = raised.value.format_message() if isinstance(raised.value, click.ClickException) else str(raised.value)
+        assert "\n" not in message
+        return message
+
+    return run
+
+
+def test_retrieve_prints_a_table_or_json_and_embeds_once(command, common, library, tmp_path, capsys):
+    request = ["--context", str(tmp_path / "mix.wav"), "--instrument", "bass", "--library", str(library), "--top", "3"]
+    done = command("retrieve", *common, *request)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["rank", "score", "path"]
+    assert len(lines) == 2 + 3
+    assert "4 done, 0 kept, 0 failed" in done.stderr
+    assert commands.retrieve.main([*common, *request, "--json"], standalone_mode=False) == 0
+    again = capsys.readouterr()
+    assert "0 done, 4 kept, 0 failed" in again.err
+    found = json.loads(again.out)
+    assert [entry["path"] for entry in found["results"]] == [line.split()[2] for line in lines[2:]]
+    assert (found["instrument"], found["files"], found["failed"], found["silent"]) == ("bass", 4, {}, [])
+
+
+def test_retrieve_goes_on_past_bad_files_and_ends_with_3(common, library, tmp_path, capsys):
+    (library / "bad.wav").write_bytes(b"nothing")
+    request = ["--context", str(tmp_path / "mix.wav"), "--instrument", "vocals", "--library", str(library)]
+    assert commands.retrieve.main([*common, *request], standalone_mode=False) == 3
+    printed = capsys.readouterr()
+    assert "failed: bad.wav: cannot be decoded" in printed.err
+    assert len(printed.out.splitlines()) == 2 + 4
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"--instrument": "kazoo"}, "bass, drums, other, vocals"),
+        ({"--library": "{}/empty"}, "no audio files in"),
+        ({"--library": "{}/nowhere"}, "is not a folder"),
+        ({"--context": "{}/nowhere.wav"}, "does not exist"),
+        ({"--context": "{}/text.wav"}, "cannot be decoded"),
+        ({"--top": "0"}, "--top"),
+        ({"--weights": "nosuch"}, "nosuch"),
+    ],
+)
+def test_a_wrong_search_is_one_line(refusal, library, tmp_path, change, words):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.wav").write_text("text")
+    request = {"--context": f"{tmp_path}/mix.wav", "--instrument": "bass", "--library": str(library)}
+    request |= {option: value.format(tmp_path) for option, value in change.items()}
+    assert words in refusal(commands.retrieve, [part for pair in request.items() for part in pair])
+
+
+def test_evaluate_retrieval_writes_table_and_plot_and_prints_them(command, common, songs, tmp_path, capsys):
+    soundfile.write(songs / "mono.wav", np.ones(9000) * 0.1, 16000)
+    done = command("evaluate-retrieval", *common, "--data", songs)
+    assert done.returncode == 3, done.stderr
+    assert "failed: mono.wav: is mono" in done.stderr
+    folder = tmp_path / "cache" / "retrieval" / "songs" / "small"
+    with open(folder / "retrieval.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["dataset"] for row in rows} == {"songs"}
+    assert {row["weights"] for row in rows} == {"small"}
+    assert (folder / "retrieval.png").read_bytes().startswith(b"\x89PNG")
+    assert "times chance" in done.stdout
+    (songs / "mono.wav").unlink()
+    arguments = [*common, "--data", str(songs), "--output", str(tmp_path / "out")]
+    assert commands.evaluate_retrieval.main(arguments, standalone_mode=False) == 0
+    assert "6 done, 0 kept, 0 failed" in capsys.readouterr().out
+    assert (tmp_path / "out" / "retrieval.csv").read_bytes() == (folder / "retrieval.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data", "a", "--dataset", "b"], "not both"),
+        ([], "jukemir-like process synthband_stems"),
+        (["--data", "/nowhere"], "there is no folder /nowhere"),
+        (["--data", "{}/empty"], "empty"),
+        (["--data", "{}/songs", "--split", "test"], "leave --split out"),
+        (["--data", "{}/songs", "--weights", "nosuch"], "nosuch"),
+    ],
+)
+def test_a_wrong_evaluation_is_one_line(refusal, songs, tmp_path, arguments, words):
+    assert songs.is_dir()
+    (tmp_path / "empty").mkdir()
+    assert words in refusal(commands.evaluate_retrieval, [argument.format(tmp_path) for argument in arguments])

@@ -1,0 +1,328 @@
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from jukemir_like.errors import RequestError, StorageError
+from jukemir_like.stemjepa import checkpoint
+from jukemir_like.stemjepa.training import run, state, table
+from jukemir_like.stemjepa.training.run import train
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+def weights(path):
+    return checkpoint.load(path).network.state_dict()
+
+
+def assert_same_bits(one, other):
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def states(folder):
+    return sorted(path.name for path in (folder / "states").iterdir())
+
+
+def newest(folder):
+    return max((path.name for path in (folder / "states").glob("*.ckpt") if path.name[0] != "."), default=None)
+
+
+def interrupt(folder, keep):
+    """What a run leaves that was killed after the step ``keep``."""
+    (folder / run.WEIGHTS).unlink()
+    for path in (folder / "states").iterdir():
+        if int(path.stem) > keep:
+            path.unlink()
+
+
+@pytest.fixture
+def whole(settings, tmp_path):
+    """An uninterrupted run, and its weights."""
+    made = train(settings(), tmp_path / "whole")
+    return tmp_path / "whole", weights(made)
+
+
+def test_a_run_that_goes_on_ends_with_the_same_bits(settings, tmp_path, whole, capsys):
+    folder, expected = whole
+    interrupt(folder, 4)
+    rows = table.read(folder)
+    assert_same_bits(weights(train(settings(), folder)), expected)
+    assert "going on from step 4 of 5" in capsys.readouterr().err
+    assert [row["step"] for row in table.read(folder)] == [0, 1, 2, 3, 4, 5]
+    for before, after in zip(rows, table.read(folder), strict=True):
+        assert before.get("loss") == after.get("loss")
+        assert before.get("loss/drums") == after.get("loss/drums")
+
+
+def test_a_damaged_state_costs_only_the_steps_since_the_one_before(settings, whole, capsys):
+    folder, expected = whole
+    (folder / run.WEIGHTS).unlink()
+    assert states(folder) == ["000000004.ckpt", "000000005.ckpt"]
+    last = folder / "states" / "000000005.ckpt"
+    for damaged in (last.read_bytes()[:-1000], flipped(last.read_bytes()), b""):
+        last.write_bytes(damaged)
+        assert_same_bits(weights(train(settings(), folder)), expected)
+        told = capsys.readouterr().err
+        assert told.count("000000005.ckpt cannot be read") == 1
+        assert "going on from step 4 of 5" in told
+
+
+def flipped(data):
+    middle = len(data) // 2
+    return data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
+
+
+def test_a_finished_run_is_not_trained_again(settings, whole):
+    folder, expected = whole
+    began = (folder / "states" / "000000005.ckpt").stat().st_mtime_ns
+    assert_same_bits(weights(train(settings(), folder)), expected)
+    assert (folder / "states" / "000000005.ckpt").stat().st_mtime_ns == began
+
+
+def test_another_run_is_not_mixed_into_a_folder(settings, whole):
+    folder, expected = whole
+    with pytest.raises(RequestError, match=r"another optimiser\.lr \(0\.1 there, 0\.2 here\)"):
+        train(settings({"optimiser.lr": 0.2}), folder)
+    assert_same_bits(weights(folder / run.WEIGHTS), expected)
+    anew = weights(train(settings({"optimiser.lr": 0.2}), folder, resume=False))
+    assert not torch.equal(anew["predictor.layers.0.weight"], expected["predictor.layers.0.weight"])
+
+
+def test_where_and_how_a_run_is_done_does_not_matter(settings, whole):
+    folder, expected = whole
+    interrupt(folder, 4)
+    changes = {"data.dataloader.num_workers": 1, "trainer.checkpoint_every_steps": 3, "trainer.valid_tracks": 1}
+    assert_same_bits(weights(train(settings(changes), folder)), expected)
+
+
+def test_weights_say_where_they_come_from(settings, whole):
+    loaded = checkpoint.load(whole[0] / run.WEIGHTS)
+    assert loaded.sources == ("bass", "drums", "other", "vocals")
+    told = loaded.provenance
+    assert (told["steps"], told["tracks"]) == (5, 6)
+    assert len(told["data"]) == 64
+    assert told["settings"] == settings().to_dict()
+    assert told["versions"]["torch"] == torch.__version__
+    assert 0 <= told["metrics"]["valid/same-instrument/R@1"] <= 1
+
+
+def test_the_table_holds_what_is_watched(whole):
+    rows = table.read(whole[0])
+    first, second, last = rows[0], rows[1], rows[-1]
+    assert first["valid/same-instrument/R@1 by chance"] == 0.5
+    assert {"valid/all/R@5", "valid/all-but-context/R@10", "valid/segments/recall_auc", "valid/loss_predictive"} <= first.keys()
+    assert {"loss", "loss_contrastive", "lr", "tau", "gradient_norm", "spread", "effective_rank", "examples_per_second"} <= second.keys()
+    assert "loss_predictive" not in second
+    assert last["loss"] == pytest.approx(last["loss_predictive"] + 0.5 * last["loss_contrastive"], rel=1e-4)
+    by_stem = [last[f"loss/{stem}"] for stem in ("bass", "drums", "other", "vocals") if f"loss/{stem}" in last]
+    assert min(by_stem) <= last["loss"] <= max(by_stem)
+    assert second["teacher_student_cosine"] == pytest.approx(1, abs=1e-6)
+    assert last["teacher_student_cosine"] < 1
+    assert last["lr"] == pytest.approx(0.1 * 4 / 256 * 0.25)  # cosine at two thirds of the way down
+    assert last["tau"] == pytest.approx(0.5 ** (1 / 3), rel=1e-4)
+
+
+def test_the_page_is_a_picture(whole):
+    assert (whole[0] / "training.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_without_held_out_tracks_training_goes_on(settings, tmp_path, capsys):
+    train(settings({"data.valid_fraction": 0.0}), tmp_path)
+    assert "no tracks are held out" in capsys.readouterr().err
+    assert not [column for row in table.read(tmp_path) for column in row if column.startswith("valid/")]
+
+
+def test_held_out_tracks_without_a_mix_end_no_training(settings, tmp_path, capsys):
+    for track in range(2):
+        alone = np.zeros((16000, 4))
+        alone[:, track] = 0.1 * np.random.default_rng(track).standard_normal(16000)
+        soundfile.write(tmp_path / f"{track}.wav", alone, 16000)
+    train(settings({"data.valid_path": str(tmp_path)}), tmp_path / "run")
+    assert capsys.readouterr().err.count("nothing is validated: ") == 1
+    assert [row["step"] for row in table.read(tmp_path / "run")] == [1, 2, 3, 4, 5]
+
+
+def test_held_out_tracks_that_are_nowhere_are_said_before_training(settings, tmp_path):
+    with pytest.raises(RequestError, match="no folder /nowhere"):
+        train(settings({"data.valid_path": "/nowhere"}), tmp_path)
+
+
+def test_bad_tracks_are_told_and_left_out(settings, stems_folder, tmp_path, capsys):
+    shutil.copytree(stems_folder, tmp_path / "stems")
+    soundfile.write(tmp_path / "stems" / "mono.wav", np.zeros(16000), 16000)
+    train(settings({"data.data_path": str(tmp_path / "stems")}), tmp_path / "run")
+    assert capsys.readouterr().err.count("left out: mono.wav") == 1
+
+
+def test_statistics_of_the_data_become_the_models_and_stay_when_a_run_goes_on(settings, tmp_path):
+    made = train(settings({"data.statistics": True}), tmp_path)
+    front = checkpoint.load(made).model.frontend
+    assert (front.mean, front.std) != (-9.453, 3.569)
+    expected = weights(made)
+    interrupt(tmp_path, 4)
+    kept = torch.load(tmp_path / "states" / "000000004.ckpt", weights_only=True)["run"]["settings"]["model"]["frontend"]
+    assert (kept["mean"], kept["std"]) == (front.mean, front.std)
+    assert_same_bits(weights(train(settings({"data.statistics": True}), tmp_path)), expected)
+
+
+def test_bf16_and_six_stems(settings, tmp_path):
+    random = np.random.default_rng(0)
+    for track in range(4):
+        soundfile.write(tmp_path / f"{track}.wav", 0.1 * random.standard_normal((16000, 6)), 16000)
+    changes = {"data.data_path": str(tmp_path), "model.predictor.num_sources": 6, "trainer.precision": "bf16"}
+    loaded = checkpoint.load(train(settings(changes), tmp_path / "run"))
+    assert loaded.sources == tuple(f"stem{number}" for number in range(6))
+    assert all(tensor.dtype == torch.float32 for tensor in loaded.network.state_dict().values())
+
+
+def test_a_full_disk_leaves_the_last_whole_state(settings, tmp_path):
+    train(settings({"trainer.max_steps": 2, "optimiser.warmup_steps": 1}), tmp_path / "fits")
+    size = (tmp_path / "fits" / "states" / "000000002.ckpt").stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, before[1]))  # a file that grows beyond it cannot be written, as on a full disk
+    try:
+        with pytest.raises(StorageError, match=r"^cannot write .*000000001\.ckpt: "):
+            train(settings(), tmp_path / "run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert os.listdir(tmp_path / "run" / "states") == []
+    assert not (tmp_path / "run" / run.WEIGHTS).exists()
+
+
+def test_a_loss_that_is_not_finite_is_said_and_not_saved(settings, tmp_path):
+    with pytest.raises(RequestError, match="the loss is not finite at step"):
+        train(settings({"optimiser.lr": 1e30, "optimiser.clip": 0.0, "optimiser.warmup_steps": 0}), tmp_path)
+    kept = state.latest(tmp_path / "states", print)
+    assert kept is None or all(torch.isfinite(tensor).all() for tensor in kept["state_dict"].values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data.data_path": ""}, "^no data: give data.data_path"),
+        ({"data.data_path": "/nowhere"}, "no folder /nowhere"),
+        ({"data.dataloader.batch_size": 5, "trainer.accumulate": 2}, "batch_size 5 cannot be divided over 1 devices and 2 accumulated"),
+        ({"trainer.accelerator": "gpu"}, "no GPU here"),
+        ({"optimiser.warmup_steps": 100}, r"optimiser\.warmup_steps 100"),
+    ],
+)
+def test_requests_that_cannot_be_carried_out(settings, tmp_path, changes, message):
+    if changes.get("trainer.accelerator") == "gpu" and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(RequestError, match=message):
+        train(settings(changes), tmp_path)
+
+
+def test_two_processes_do_not_train_in_one_folder(settings, tmp_path):
+    import fcntl
+
+    (tmp_path / "run").mkdir()
+    with open(tmp_path / "run" / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(RequestError, match="another process trains"):
+            train(settings(), tmp_path / "run")
+
+
+def test_a_missing_wandb_is_said_in_one_line(settings, tmp_path, monkeypatch):
+    import lightning.pytorch.loggers.wandb as theirs
+
+    monkeypatch.setattr(theirs, "_WANDB_AVAILABLE", False)
+    with pytest.raises(RequestError, match=r"^logger=wandb needs the package wandb: pip install wandb"):
+        train(settings(logger=["wandb"]), tmp_path)
+
+
+def process(settings, folder):
+    """A run in a process of its own."""
+    request = folder.parent / f"{folder.name}.json"
+    request.write_text(json.dumps(settings.to_dict()))
+    return subprocess.Popen(
+        [sys.executable, "-m", "jukemir_like.stemjepa.training.processes", str(request), str(folder)],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_killed_anywhere_and_run_again_it_ends_with_the_same_bits(settings, tmp_path, number):
+    long = settings(
+        {"trainer.max_steps": 200, "trainer.checkpoint_every_steps": 7, "data.dataloader.num_workers": 1, "trainer.valid_every_steps": 0}
+    )
+    expected = weights(train(long, tmp_path / "whole"))
+    folder = tmp_path / "killed"
+    for delay in (0.05, 0.31) if number == signal.SIGKILL else (0.1,):
+        before = newest(folder)
+        running = process(long, folder)
+        deadline = time.monotonic() + 120
+        while newest(folder) == before:
+            assert running.poll() is None, running.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(delay)
+        running.send_signal(number)
+        assert running.wait(60) == (-signal.SIGKILL if number == signal.SIGKILL else 130)
+        assert not (folder / run.WEIGHTS).exists()
+    running = process(long, folder)
+    told = finished(running)
+    assert "going on from step " in told
+    assert_same_bits(weights(folder / run.WEIGHTS), expected)
+    assert [name for name in states(folder) if name[0] == "."] == []
+
+
+def finished(running):
+    """What it said, when it is done."""
+    told = running.stderr.read()
+    assert running.wait(60) == 0, told
+    return told
+
+
+def alive(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.slow
+def test_processes_end_with_the_one_that_started_them(settings, tmp_path):
+    long = settings({"trainer.max_steps": 100_000, "trainer.devices": 2, "trainer.valid_every_steps": 0})
+    running = process(long, tmp_path / "run")
+    deadline = time.monotonic() + 120
+    while newest(tmp_path / "run") is None:
+        assert time.monotonic() < deadline
+        assert running.poll() is None, running.stderr.read()
+        time.sleep(0.05)
+    children = [int(number) for number in Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()]
+    assert len(children) == 2
+    running.kill()
+    running.wait()
+    deadline = time.monotonic() + 20
+    while any(alive(child) for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_does_with_the_same_batch(settings, tmp_path):
+    """Losses, gradients and monitors: negatives come from both, and gradients go back to both."""
+    changes = {"data.dataloader.batch_size": 8, "optimiser.lr": 0.01}
+    train(settings(changes), tmp_path / "one")
+    running = process(settings({**changes, "trainer.devices": 2}), tmp_path / "two")
+    finished(running)
+    one, two = table.read(tmp_path / "one"), table.read(tmp_path / "two")
+    assert [row["step"] for row in one] == [row["step"] for row in two] == list(range(6))
+    for expected, found in zip(one, two, strict=True):
+        assert expected.keys() == found.keys()
+        for column in ("loss", "loss/bass", "gradient_norm", "effective_rank", "valid/loss_contrastive"):
+            if column in expected:
+                assert found[column] == pytest.approx(expected[column], rel=2e-3), (column, expected["step"])
