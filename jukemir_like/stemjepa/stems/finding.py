@@ -109,7 +109,7 @@ def _songs(
     """Folders with a file a stem → their files; and the names of the stems in order.
 
     Such a folder is known by the names of its files: those in ``sources`` (or, of four, the usual ones), or else as many as there are stems
-    and the same in another folder. One of whose files has a channel a stem must have all the names.
+    and the same in another folder. Where a file among them has a channel a stem, all the names must be there.
     """
     folders: dict[str, list[str]] = defaultdict(list)
     for name in known:

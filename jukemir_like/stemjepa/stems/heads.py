@@ -111,7 +111,7 @@ def head(path: Path) -> Head:
 def _by_libsndfile(path: Path) -> tuple[int, int, int]:
     with opened(path) as sound:
         audio.check_complete(sound.extra_info)
-        if sound.frames <= 0:
+        if sound.frames <= 0 or sound.samplerate <= 0:
             raise InputError("holds no samples")
         if not sound.seekable():
             raise InputError("is of a format in which one cannot seek: convert it to WAV")

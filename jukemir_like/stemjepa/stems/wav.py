@@ -14,6 +14,7 @@ from jukemir_like.errors import InputError
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _BYTES = {(_PCM, 8): "u1", (_PCM, 16): "i2", (_PCM, 24): "i3", (_PCM, 32): "i4", (_FLOAT, 32): "f4", (_FLOAT, 64): "f8"}
+_MOST_CHUNKS = 1000  # before the samples; a damaged file may seem to have millions
 _NO_PROMISE = 0x7FFF0000  # programs that write to a pipe put a size near 2^31 or 2^32
 
 
@@ -50,7 +51,7 @@ def layout(file: BinaryIO) -> Layout | None:
     if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
         return None
     position, form = 12, b""
-    while True:
+    for _ in range(_MOST_CHUNKS):
         file.seek(position)
         # The whole of a usual head at once: on a network disk every read is a round trip.
         chunk = file.read(48)
@@ -62,6 +63,7 @@ def layout(file: BinaryIO) -> Layout | None:
         elif name == b"data":
             return _data(form, position + 8, length, size) if form else None
         position += 8 + length + length % 2
+    return None
 
 
 def _data(form: bytes, offset: int, promised: int, size: int) -> Layout | None:
@@ -71,7 +73,7 @@ def _data(form: bytes, offset: int, promised: int, size: int) -> Layout | None:
     if tag == _EXTENSIBLE and len(form) >= 26:
         tag = struct.unpack_from("<H", form, 24)[0]
     kind = _BYTES.get((tag, 8 * block // channels if channels else 0))
-    if kind is None or block != channels * int(kind[1]) or bits > 8 * int(kind[1]):
+    if kind is None or not sample_rate or block != channels * int(kind[1]) or bits > 8 * int(kind[1]):
         return None
     there = size - offset
     if there < promised < _NO_PROMISE:

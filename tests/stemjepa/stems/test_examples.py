@@ -77,7 +77,12 @@ def test_an_example_depends_on_seed_and_number_alone(tracks, model):
     other = pickle.loads(pickle.dumps(stems.Examples(tracks, data, model, 5)))
     for n in (12, 10**9, 0, 3):
         assert all(torch.equal(expected[n][name], value) for name, value in other[n].items())
-    assert not torch.equal(stems.Examples(tracks, data, model, 6)[3]["target"], expected[3]["target"])
+
+
+def test_another_seed_draws_another_order_and_other_chunks(tracks, model):
+    orders = {tuple(int(stems.Examples(tracks, Data(), model, seed)[n]["track"]) for n in range(7)) for seed in range(5)}
+    chunks = {float(stems.Examples(tracks[-1:], Data(), model, seed)[0]["target"][0]) for seed in range(5)}
+    assert len(orders) == len(chunks) == 5
 
 
 @pytest.mark.parametrize(("rate", "frames"), [(22050, 10584), (44100, 21168), (48000, 23040), (8000, 3840)])

@@ -12,21 +12,23 @@ from dora.explore import Explorer, Launcher
 
 
 class Retrieval(Explorer):  # type: ignore[misc]
-    """Shows loss and retrieval of each run."""
+    """Shows loss, retrieval and effective rank of each run."""
+
+    COLUMNS = (
+        ("step", "step", ".0f"),
+        ("loss", "loss", ".3f"),
+        ("valid/same-instrument/R@1", "R@1", ".3f"),
+        ("effective_rank", "rank", ".1f"),
+    )
 
     def get_grid_metrics(self) -> list[Any]:
-        return [
-            treetable.leaf("step", ".0f"),
-            treetable.leaf("loss", ".3f"),
-            treetable.leaf("valid/same-instrument/R@1", ".3f"),
-            treetable.leaf("valid/effective_rank", ".1f"),
-        ]
+        return [treetable.leaf(name, form) for _, name, form in self.COLUMNS]
 
     def process_history(self, history: list[dict[str, float]]) -> dict[str, float]:
         latest: dict[str, float] = {}
         for line in history:
             latest |= line
-        return latest
+        return {name: latest[column] for column, name, _ in self.COLUMNS if column in latest}
 
 
 @Retrieval

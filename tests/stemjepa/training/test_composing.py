@@ -1,0 +1,143 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jukemir_like.errors import RequestError
+from jukemir_like.stemjepa.training import composing, schedule
+from jukemir_like.stemjepa.training.composing import compose_settings
+from jukemir_like.stemjepa.training.identity import differences
+from jukemir_like.stemjepa.training.settings import Training
+
+
+@pytest.fixture(autouse=True)
+def own(tmp_path, monkeypatch):
+    """An own folder of choices, ``configs/data/NAME.yaml``: a function that writes one."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(text, name="mine", group="data"):
+        folder = tmp_path / "configs" / group
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.yaml").write_text(text)
+
+    return write
+
+
+def test_without_overrides_it_is_the_papers_run():
+    assert compose_settings([]) == Training()
+    assert compose_settings(["recipe=paper"]) == Training()
+    assert differences(compose_settings([])) == []
+
+
+@pytest.mark.parametrize("recipe", sorted(path.stem for path in (composing.CONFIGS / "recipe").glob("*.yaml")))
+def test_every_recipe_makes_a_run(recipe):
+    schedule.check(compose_settings([f"recipe={recipe}"]))
+    assert compose_settings([f"+recipe={recipe}"]) == compose_settings([f"recipe={recipe}"])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        f"{path.parent.name}={path.stem}"
+        for group in ("data", "model", "trainer", "logger")
+        for path in sorted((composing.CONFIGS / group).glob("*.yaml"))
+    ],
+)
+def test_every_choice_makes_a_run(override):
+    compose_settings([override])
+
+
+def test_the_commands_that_users_know(own):
+    own("data_path: /stems\n", "my_data")
+    run = compose_settings([
+        "data=my_data", "data.dataloader.batch_size=128", "logger=wandb", "trainer=gpu", "model.predictor.num_sources=6",
+    ])  # fmt: skip
+    assert (run.data.data_path, run.data.dataloader.batch_size, run.model.predictor.num_sources) == ("/stems", 128, 6)
+    assert (run.logger, run.trainer.accelerator, run.trainer.precision) == (("wandb",), "gpu", "bf16")
+
+
+def test_what_is_on_the_command_line_comes_after_the_recipe():
+    assert compose_settings(["trainer.max_steps=7000", "recipe=small"]).trainer.max_steps == 7000
+
+
+def test_two_loggers():
+    assert compose_settings(["logger=[csv,wandb]"]).logger == ("csv", "wandb")
+
+
+def test_a_path_may_hold_spaces_and_a_number_is_a_precision():
+    run = compose_settings(["data.data_path=/a folder/of stems", "trainer.precision=32"])
+    assert (run.data.data_path, run.trainer.precision) == ("/a folder/of stems", "32")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("_target_: os.mkdir\ndata_path: made\n", "^unknown option data._target_: "),
+        ("data_path: {_target_: os.mkdir, path: made}\n", "^data.data_path is "),
+        ("dataloader: {_target_: os.mkdir, path: made}\n", "^unknown option data.dataloader._target_: "),
+        ("# @package _global_\nmodel: {encoder: {_target_: os.mkdir, path: made}}\n", "^unknown option encoder._target_: "),
+        ("# @package _global_\nplugin: {_target_: os.mkdir, path: made}\n", "^unknown option plugin of a training run"),
+    ],
+)
+def test_a_configuration_names_no_class(own, text, message):
+    own(text)
+    with pytest.raises(RequestError, match=message):
+        compose_settings(["data=mine"])
+    assert not Path("made").exists()
+
+
+def test_hydras_own_section_starts_nothing(own):
+    own("# @package _global_\nhydra: {callbacks: {mine: {_target_: os.mkdir, path: made}}}\n")
+    compose_settings(["data=mine"])
+    assert not Path("made").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data=nope", "Could not find 'data/nope'"),
+        ("optimiser.learning_rate=1", "Could not override 'optimiser.learning_rate'"),
+        ("+optimiser.learning_rate=1", "unknown option optimiser.learning_rate: known are lr, "),
+        ("trainer.max_steps=many", "^trainer.max_steps is 'many': give a value of type int$"),
+        ("trainer.max_steps=0", "trainer.max_steps 0"),
+        ("trainer.accelerator=tpu", "choose cpu, gpu or auto"),
+        ("model.encoder=tiny", "^model.encoder is 'tiny': it is a section"),
+        ("data.dataloader=5", "^data.dataloader is 5: it is a section"),
+        ("seed=-1", "^seed is -1"),
+        ("seed=true", "^seed is True"),
+        ("data.sources=[bass,drums]", "data.sources are 2, model.predictor.num_sources is 4"),
+        ("my_data", "^'my_data' is no override"),
+        ("a=b=c", "mismatched input"),
+        ("logger=null", "Config group override"),
+    ],
+)
+def test_wrong_requests_are_one_line(override, message):
+    with pytest.raises(RequestError, match=message) as caught:
+        compose_settings([override])
+    assert "\n" not in str(caught.value)
+
+
+def test_broken_yaml_is_one_line(own):
+    own("data_path: [\n")
+    with pytest.raises(RequestError) as caught:
+        compose_settings(["data=mine"])
+    assert "\n" not in str(caught.value)
+
+
+def test_the_same_run_has_the_same_signature_however_it_is_spelt(own):
+    own("# @package _global_\noptimiser: {lr: 1}\ntrainer: {max_steps: 30000}\n", "mine", "recipe")
+    same = [
+        ["recipe=mine"],
+        ["optimiser.lr=1.0", "trainer.max_steps=30000"],
+        ["trainer.max_steps=30000", "optimiser.lr=1", "logger=csv", "trainer=cpu", "data.dataloader.num_workers=7", "trainer.threads=3"],
+    ]
+    assert len({str(differences(compose_settings(overrides))) for overrides in same}) == 1
+    for other in ("seed=1", "trainer=gpu", "data.data_path=x", "objective.temperature=0.2", "data.dataloader.batch_size=128"):
+        assert differences(compose_settings([*same[0], other])) != differences(compose_settings(same[0])), other
+
+
+def test_composing_needs_no_lightning():
+    code = "import sys; from jukemir_like.stemjepa.training import composing, command, table; sys.exit('lightning' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
