@@ -24,7 +24,7 @@ import torch
 
 from jukemir_like import __version__, parallel
 from jukemir_like.cache import make_folder, storage_errors, sweep, write_json
-from jukemir_like.errors import RequestError
+from jukemir_like.errors import JukemirLikeError, RequestError
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.training import feeding, identity, logs, page, schedule, state, table
 from jukemir_like.stemjepa.training.interruption import Interruption
@@ -112,6 +112,18 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """An error of a worker process comes with the worker's traceback, as text; its last line is the message."""
+    try:
+        yield
+    except JukemirLikeError as error:
+        lines = str(error).strip().splitlines()
+        if len(lines) > 1:
+            raise type(error)(lines[-1].partition(": ")[2]) from None
+        raise
+
+
 def _quieten() -> None:
     """Lightning's advice to its own users is none for ours."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
@@ -139,13 +151,14 @@ class _Run:
         module = Module(self.settings)
         step = self._restore(module)
         with Interruption() as stop:
-            watching = Watching(module, self.material.sources, self.folder / STATES, self._validation(), stop)
+            watching = Watching(module, self.material.sources, self.folder / STATES, self._validation(), stop, self.say)
             trainer = self._trainer(watching, step)
             if step < self.settings.trainer.max_steps:
                 if self.settings.trainer.compile:
                     for part in (module.network.encoder, module.network.teacher, module.network.predictor):
                         part.compile()
-                trainer.fit(module, feeding.train_loader(self.settings, self.material.train, self.here, step))
+                with _one_line():
+                    trainer.fit(module, feeding.train_loader(self.settings, self.material.train, self.here, step))
         stop.deliver()
         if trainer.is_global_zero:
             self._finish(module, watching.latest)
@@ -193,7 +206,7 @@ class _Run:
             max_steps=options.max_steps - step,
             logger=logs.loggers(self.settings, self.folder, step) if here.rank == 0 else False,
             callbacks=[watching],
-            enable_progress_bar=sys.stderr.isatty() and here.rank == 0,
+            enable_progress_bar=False,
             enable_checkpointing=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,

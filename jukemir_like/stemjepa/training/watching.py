@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch.distributed
 from torch import Tensor
 
 from jukemir_like.errors import RequestError
+from jukemir_like.parallel import Progress
 from jukemir_like.stemjepa.training import monitors, schedule, state
 from jukemir_like.stemjepa.training.interruption import Interruption
 from jukemir_like.stemjepa.training.module import Module, everywhere
@@ -49,9 +50,27 @@ class Cadence:
 
 
 class Watching(lightning.Callback):
-    """See the module."""
+    """Does what is due after each step.
 
-    def __init__(self, module: Module, sources: tuple[str, ...], states: Path, validation: Validation | None, stop: Interruption) -> None:
+    Args:
+        module: in training.
+        sources: names of its stems.
+        states: folder of the full states.
+        validation: None: there are no held-out tracks.
+        stop: whether a signal asks for the end.
+        say: prints a line, in the first process.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        sources: tuple[str, ...],
+        states: Path,
+        validation: Validation | None,
+        stop: Interruption,
+        say: Callable[[str], None],
+    ) -> None:
+        self.say = say
         self.module, self.settings, self.sources = module, module.settings, sources
         self.states, self.validation, self.stop = states, validation, stop
         self.cadence = Cadence.of(self.settings)
@@ -66,6 +85,8 @@ class Watching(lightning.Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
         self.stop.hold()
+        self._bar = Progress(self.cadence.last, "training", "step")
+        self._bar.update(self.module.step)
         self._resumed_at = time.perf_counter()
         if self.module.step == 0:
             self._validate(trainer)
@@ -82,6 +103,7 @@ class Watching(lightning.Callback):
         if step == self._seen:  # a micro-batch of a step that goes on
             return
         self._seen = step
+        self._bar.update()
         cadence, stopping = self.cadence, self._stopping(step)
         if cadence.due(step, cadence.log):
             self._log(trainer, batch)
@@ -91,6 +113,9 @@ class Watching(lightning.Callback):
             self.save(trainer)
         if stopping:
             trainer.should_stop = True
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
+        self._bar.close()
 
     def save(self, trainer: lightning.Trainer) -> None:
         """Writes the full state."""
@@ -150,9 +175,18 @@ class Watching(lightning.Callback):
             return
         started = time.perf_counter()
         if trainer.is_global_zero:
-            self._write(trainer, self.validation(self.module), self.module.step)
+            figures = self.validation(self.module)
+            self._write(trainer, figures, self.module.step)
+            if figures:
+                self.say(self._line(figures))
         trainer.strategy.barrier("validation")
         self._paused += time.perf_counter() - started
+
+    def _line(self, figures: Mapping[str, float]) -> str:
+        found, chance = (100 * figures[f"valid/same-instrument/R@1{suffix}"] for suffix in ("", " by chance"))
+        loss = f"loss {self.latest['loss']:.3f}, " if "loss" in self.latest else ""
+        rank = figures["valid/effective_rank"]
+        return f"step {self.module.step:,}: {loss}R@1 {found:.1f} % (chance {chance:.1f} %), effective rank {rank:.1f}"
 
     def _write(self, trainer: lightning.Trainer, figures: dict[str, float], step: int) -> None:
         finite = {name: value for name, value in figures.items() if math.isfinite(value)}

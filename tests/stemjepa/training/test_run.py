@@ -326,3 +326,41 @@ def test_two_processes_do_what_one_does_with_the_same_batch(settings, tmp_path):
         for column in ("loss", "loss/bass", "gradient_norm", "effective_rank", "valid/loss_contrastive"):
             if column in expected:
                 assert found[column] == pytest.approx(expected[column], rel=2e-3), (column, expected["step"])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_data_without_a_mix_is_one_line(settings, tmp_path, workers):
+    for track in range(3):
+        alone = np.zeros((16000, 4))
+        alone[:, track] = 0.1 * np.random.default_rng(track).standard_normal(16000)
+        soundfile.write(tmp_path / f"{track}.wav", alone, 16000)
+    changes = {"data.data_path": str(tmp_path), "data.dataloader.num_workers": workers, "data.valid_fraction": 0.0}
+    with pytest.raises(RequestError, match=r"^in 50 tracks no two stems were found") as caught:
+        train(settings(changes), tmp_path / "run")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_two_interrupted_processes_go_on_to_the_same_bits(settings, tmp_path):
+    long = settings({"trainer.max_steps": 150, "trainer.checkpoint_every_steps": 0, "trainer.valid_every_steps": 0, "trainer.devices": 2})
+    finished(process(long, tmp_path / "whole"))
+    running = process(long, tmp_path / "stopped")
+    deadline = time.monotonic() + 120
+    while len(table.read(tmp_path / "stopped")) < 20:
+        assert running.poll() is None, running.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(60) == 130
+    assert "going on from step " in finished(process(long, tmp_path / "stopped"))
+    assert_same_bits(weights(tmp_path / "stopped" / run.WEIGHTS), weights(tmp_path / "whole" / run.WEIGHTS))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None and shutil.which("clang++") is None, reason="torch.compile needs a compiler")
+def test_compiled_networks_train_alike_and_their_weights_have_the_same_names(settings, tmp_path):
+    plain = checkpoint.load(train(settings({"optimiser.lr": 0.001}), tmp_path / "plain"))
+    compiled = checkpoint.load(train(settings({"optimiser.lr": 0.001, "trainer.compile": True}), tmp_path / "compiled"))
+    assert list(compiled.network.state_dict()) == list(plain.network.state_dict())
+    losses = [[row["loss"] for row in table.read(tmp_path / name) if "loss" in row] for name in ("plain", "compiled")]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
