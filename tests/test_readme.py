@@ -16,6 +16,9 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
 
+SCRIPTS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
 def test_every_make_target_it_names_exists():
     makefile = (ROOT / "Makefile").read_text()
     named = set(re.findall(r"^make ([a-z][a-z-]*)|`make ([a-z][a-z-]*)`", README, flags=re.MULTILINE))
@@ -58,17 +61,27 @@ def copy(tmp_path):
         soundfile.write(copy / "music" / f"{index}.wav", samples, 22050)
         rows.append(f"{index},{'noise' if index % 2 else 'tone'}")
     (copy / "labels.csv").write_text("\n".join(rows) + "\n")
+    soundfile.write(copy / "mix.wav", random.uniform(-0.5, 0.5, 5 * 22050), 22050)
+    (copy / "stems").mkdir()
+    for index in range(8):
+        soundfile.write(copy / "stems" / f"{index}.wav", random.uniform(-0.5, 0.5, (6 * 22050, 4)), 22050)
+    (copy / "configs" / "data").mkdir(parents=True)
+    (copy / "configs" / "data" / "my_data.yaml").write_text(f"data_path: {copy / 'stems'}\n")
     return copy
 
 
 @pytest.mark.slow
 def test_its_commands_run_one_after_the_other(copy):
     commands = "\n".join(block for block in BLOCKS if "make test" not in block)
-    # Fewer songs than the default: the commands are the README's to the letter, the size comes from the environment.
-    environment = {**os.environ, "SONGS": "40"}
+    commands += "".join(f"\npython - <<'end'\n{script}end\n" for script in SCRIPTS)
+    # Fewer songs and steps than the default: the commands are the README's to the letter, the sizes come from the environment.
+    environment = {**os.environ, "SONGS": "40", "STEPS": "8"}
     done = subprocess.run(["bash", "-euxc", commands], cwd=copy, env=environment, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert (copy / "cache" / "report" / "index.html").stat().st_size > 10_000
     assert len(list((copy / "vectors").glob("*.npy"))) == 30
     assert len(list((copy / "vectors_mfcc").glob("*.npy"))) == 4
+    assert len(list((copy / "vectors_mine").glob("*.npy"))) == 30
+    assert list(copy.glob("outputs/xps/*/weights.safetensors"))
+    assert (copy / "cache-small" / "retrieval" / "synthband_stems" / "synthband" / "retrieval.csv").exists()
     assert "(set -e)" not in done.stderr

@@ -12,10 +12,31 @@ The room, in the order in which its modules import one another::
     objective   how far a prediction is from its target
     teacher     the target encoder, a moving average of the encoder
     network     all of these together
-    checkpoint  weights to and from a file, and from the original code's
+    checkpoint  weights to and from a file
+    conversion  weights of the original code
     stems/      folders of stems → examples to train on
+    pooling     clips of any length → chunks, patches → one vector
     pretrained  embed, predict and rank with a trained network
     retrieval/  which stem of a library fits a mix, and how often that is right
     training/   the loop, its watching and its commands
     configs/    recipes
+    weights/    what the package brings along
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jukemir_like.stemjepa.pretrained import StemJEPA
+
+__all__ = ["StemJEPA"]
+
+
+def __getattr__(name: str) -> Any:
+    """``StemJEPA`` when it is asked for: torch takes a second to import, and the header of weights can be read without it."""
+    if name == "StemJEPA":
+        from jukemir_like.stemjepa.pretrained import StemJEPA
+
+        return StemJEPA
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

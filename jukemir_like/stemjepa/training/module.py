@@ -67,17 +67,27 @@ class Module(lightning.LightningModule):
     def losses(self, views: Views, track: Tensor, *, contrasting: bool) -> Losses:
         """The terms of the phase for every example of this rank.
 
+        In the contrastive phase the mix itself looks for the stem too, as in arXiv 2411.19806. At first all pooled vectors are nearly
+        alike, and what they have in common hides what tells them apart: so this term is of deviations from the batch's mean, and learns
+        at once. The prediction, which is compared as it is, follows.
+
         The contrastive term of an example is against the batches of all ranks. Its mean over the ranks has the gradient that one process
         with the whole batch would have, for gathering hands gradients back to where features came from, and ranks average them.
         """
-        weight = self.settings.objective.contrastive_weight
+        options = self.settings.objective
         predictive = None if contrasting else objective.predictive(views.prediction, views.target)
         contrastive = None
-        if contrasting or weight:
-            pooled = torch.cat([self.network.pooled(views.prediction).float(), self.network.pooled(views.target).float()], dim=1)
-            query, key = everywhere(pooled).chunk(2, dim=1)
+        if contrasting or options.contrastive_weight:
+            mix_weight = options.mix_weight if contrasting else 0.0
+            parts = [views.prediction, views.target, *([views.context] if mix_weight else [])]
+            pooled = torch.cat([self.network.pooled(part).float() for part in parts], dim=1)
+            query, key, *mix = everywhere(pooled).chunk(len(parts), dim=1)
             tracks = everywhere(track)
-            rows = objective.contrastive(query, key, self.settings.objective.temperature, tracks[:, None] == tracks[None])
+            forbidden = tracks[:, None] == tracks[None]
+            rows = objective.contrastive(query, key, options.temperature, forbidden)
+            if mix:
+                centred = (mix[0] - mix[0].mean(0), key - key.mean(0))
+                rows = rows + mix_weight * objective.contrastive(*centred, options.temperature, forbidden)
             contrastive = rows[len(track) * rank() :][: len(track)]
         return Losses(predictive, contrastive)
 

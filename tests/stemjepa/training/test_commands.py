@@ -115,7 +115,7 @@ def test_wrong_requests_under_dora_are_one_line(dora, override, message):
 @pytest.mark.slow
 def test_show_prints_the_configuration_and_a_path_may_hold_anything(command, tmp_path):
     folder = tmp_path / "it's [a], {folder} = $"
-    process = command("train", "--show", "--recipe", "small", "--data", folder, "trainer.max_steps=450", cwd=tmp_path)
+    process = command("train", "--show", "--recipe", "reproduce", "--data", folder, "trainer.max_steps=450", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     from omegaconf import OmegaConf
 

@@ -59,7 +59,7 @@ def test_the_commands_that_users_know(own):
 
 
 def test_what_is_on_the_command_line_comes_after_the_recipe():
-    assert compose_settings(["trainer.max_steps=7000", "recipe=small"]).trainer.max_steps == 7000
+    assert compose_settings(["trainer.max_steps=7000", "recipe=reproduce"]).trainer.max_steps == 7000
 
 
 def test_two_loggers():

@@ -52,8 +52,11 @@ def test_a_run_is_what_a_plain_loop_does(settings, tmp_path):
                 with torch.no_grad():
                     target = teacher(mels[1])
             prediction = network.predictor(context, batch["source"])
-            loss = info_nce(network, prediction, target, batch["track"])
-            if not contrasting:
+            loss = info_nce(network.pooled(prediction), network.pooled(target), batch["track"])
+            if contrasting:
+                mix, stem = (rows - rows.mean(0) for rows in (network.pooled(context), network.pooled(target)))
+                loss = loss + info_nce(mix, stem, batch["track"])
+            else:
                 loss = 0.5 * loss + plain_predictive(prediction, target)
             (loss / 2).backward()
         nn.utils.clip_grad_norm_([*biases_and_others[0], *biases_and_others[1]], 0.5)
@@ -75,8 +78,8 @@ def plain(name):
     return name.endswith("bias") or "norm" in name or "sources" in name
 
 
-def info_nce(network, prediction, target, track):
-    query, key = (nn.functional.normalize(network.pooled(patches), dim=-1) for patches in (prediction, target))
+def info_nce(query, key, track):
+    query, key = (nn.functional.normalize(rows, dim=-1) for rows in (query, key))
     total = 0.0
     for one in range(len(query)):
         others = [other for other in range(len(query)) if other == one or track[other] != track[one]]

@@ -1,6 +1,6 @@
 """Which objective learns: the paper's alone, a contrastive first phase, both all along. ``dora grid objectives`` trains them.
 
-The stems are those of ``configs/data/my_data.yaml``, the recipe is ``small``.
+The stems are those of ``configs/data/my_data.yaml``, the recipe is ``reproduce``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Retrieval(Explorer):  # type: ignore[misc]
 @Retrieval
 def explorer(launcher: Launcher) -> None:
     """Three runs."""
-    launcher.bind_(data="my_data", recipe="small")  # type: ignore[no-untyped-call]
+    launcher.bind_(data="my_data", recipe="reproduce")  # type: ignore[no-untyped-call]
     launcher({"objective.contrastive_steps": 0, "objective.contrastive_weight": 0.0})
     launcher()
     launcher({"objective.contrastive_steps": 0, "objective.contrastive_weight": 1.0})
