@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SONGS = "40"
+STEPS = "8"  # of training
 TIMINGS = {"seconds"}
 
 pytestmark = pytest.mark.slow
@@ -20,7 +21,19 @@ pytestmark = pytest.mark.slow
 
 def start(cache, *more):
     command = [sys.executable, ROOT / "scripts" / "reproduce.py", "--cache", cache, "--datasets", "synthband"]
-    command += ["--representations", "chroma mfcc", "--songs", SONGS, "--batch-size", "15", "--jobs", "2", *more]
+    command += [
+        "--representations",
+        "mfcc stemjepa-reproduce",
+        "--songs",
+        SONGS,
+        "--steps",
+        STEPS,
+        "--batch-size",
+        "15",
+        "--jobs",
+        "2",
+        *more,
+    ]
     with open(cache.parent / f"{cache.name}.log", "ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=cache.parent)
 
@@ -30,8 +43,10 @@ def finish(process, cache):
 
 
 def numbers(cache):
-    """Vectors and raw audio to the byte, and the results but for the columns of timings."""
+    """Weights, vectors and raw audio to the byte, and the results but for the columns of timings."""
     found = {str(path.relative_to(cache)): path.read_bytes() for path in sorted(cache.rglob("*.npy"))}
+    found["weights"] = (cache / "checkpoints" / "reproduce.safetensors").read_bytes()
+    found["retrieval"] = (cache / "retrieval" / "synthband_stems" / "reproduce" / "retrieval.csv").read_bytes()
     found |= {str(path.relative_to(cache)): path.read_bytes() for path in sorted(cache.glob("processed/**/*.wav"))}
     for path in sorted(cache.rglob("results.csv")):
         with open(path, newline="") as file:
@@ -51,7 +66,7 @@ def test_it_ends_with_a_page_and_all_results(whole):
     assert (whole / "report" / "index.html").stat().st_size > 10_000
     with open(whole / "report" / "results.csv", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {row["representation"] for row in rows} == {"chroma", "mfcc", "trivial"}
+    assert {row["representation"] for row in rows} == {"mfcc", "stemjepa-reproduce", "trivial"}
     assert {row["task"] for row in rows} == {"key", "genre", "tags", "emotion", "tempo"}
     test = [row for row in rows if row["split"] == "test" and row["primary"] == "true"]
     assert all(float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in test if row["low"])
@@ -72,7 +87,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_numbers(whole, tmp_path, s
     kills = 0
     for _ in range(4):
         process = start(cache)
-        time.sleep(moments.uniform(1, 12))
+        time.sleep(moments.uniform(1, 40))
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             kills += 1
@@ -87,7 +102,7 @@ def test_the_plan_says_what_would_run_and_runs_nothing(tmp_path):
     cache = tmp_path / "cache"
     finish(start(cache, "--plan"), cache)
     log = (tmp_path / "cache.log").read_text()
-    assert all(stage in log for stage in ("download", "process", "extract", "probe", "report"))
+    assert all(stage in log for stage in ("download", "process", "train", "extract", "retrieval", "probe", "report"))
     assert not (cache / "datasets").exists()
 
 

@@ -11,7 +11,6 @@ import logging
 import platform
 import shutil
 import sys
-import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -215,15 +214,14 @@ class _Run:
         )
 
     def _finish(self, module: Module, figures: Mapping[str, float]) -> None:
-        provenance = {
-            "settings": self.settings.to_dict(),
+        latest = figures or (table.read(self.folder) or [{}])[-1]
+        provenance = {  # nothing of when and how fast: the same run again is the same file
+            "settings": _without_places(self.settings.to_dict()),
             "steps": module.step,
-            "seconds": round(module.seconds, 1),
             "tracks": len(self.material.train),
             "data": self.material.digest(),
-            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "versions": versions(),
-            "metrics": dict(figures) or (table.read(self.folder) or [{}])[-1],
+            "metrics": {name: value for name, value in latest.items() if name.rpartition("/")[2] not in table.TIMINGS},
         }
         checkpoint.save(self.weights, module.network, provenance=provenance, sources=self.material.sources)
         page.write(self.folder, self.material.sources)
@@ -233,6 +231,12 @@ class _Run:
         """One line, from the first process only."""
         if self.here.rank == 0:
             print(f"jukemir-like: {line}", file=sys.stderr)  # noqa: T201
+
+
+def _without_places(settings: dict[str, Any]) -> dict[str, Any]:
+    """With names of the data's folders instead of paths, which are this machine's."""
+    names = {option: Path(path).name for option in ("data_path", "valid_path") if (path := settings["data"][option])}
+    return {**settings, "data": settings["data"] | names}
 
 
 def versions() -> dict[str, str]:

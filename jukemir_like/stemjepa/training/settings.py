@@ -85,7 +85,7 @@ class Objective:
 
     Args:
         contrastive_steps: the first steps, in which pooled predictions are to find their own pooled targets in the batch.
-        mix_weight: in these steps, of a second such term: the pooled mixes themselves are to find them, both less their means over the batch.
+        mix_weight: in these steps, of a second such term: pooled mixes are to find them themselves, both less their means over the batch.
         temperature: of both.
         contrastive_weight: of the contrastive term in the steps after it, beside the predictive one; 0: predictive alone, as in the paper.
         tau_half_life_steps: the teacher's; None: τ goes linearly from ``tau_first`` to ``tau_last``, as in the paper.

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 NAME = "metrics.csv"
+TIMINGS = frozenset({"seconds", "examples_per_second"})
+"""Last parts of the names of columns that another run of the same settings has otherwise."""
 
 Row = dict[str, float]
 

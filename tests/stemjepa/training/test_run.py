@@ -90,6 +90,13 @@ def test_a_finished_run_is_not_trained_again(settings, whole):
     assert (folder / "states" / "000000005.ckpt").stat().st_mtime_ns == began
 
 
+def test_the_same_run_elsewhere_is_the_same_file_and_names_no_place(settings, whole, tmp_path):
+    folder, _ = whole
+    elsewhere = train(settings(), tmp_path / "elsewhere")
+    assert elsewhere.read_bytes() == (folder / run.WEIGHTS).read_bytes()
+    assert str(tmp_path).encode() not in elsewhere.read_bytes()
+
+
 def test_another_run_is_not_mixed_into_a_folder(settings, whole):
     folder, expected = whole
     with pytest.raises(RequestError, match=r"another optimiser\.lr \(0\.1 there, 0\.2 here\)"):
