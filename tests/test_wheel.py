@@ -34,6 +34,8 @@ def test_it_holds_the_package_and_the_declarations_and_no_tests(installed):
     names = zipfile.ZipFile(wheel).namelist()
     assert "jukemir_like/datasets/declarations/synthband/card.md" in names
     assert "jukemir_like/py.typed" in names
+    assert "jukemir_like/stemjepa/weights/synthband.safetensors" in names
+    assert "jukemir_like/stemjepa/configs/recipe/reproduce.yaml" in names
     assert not [name for name in names if name.startswith(("tests/", "bench/", "scripts/"))]
 
 
@@ -50,6 +52,8 @@ def test_the_line_runs_from_it(installed, tmp_path):
         ["download", "synthband", "--songs", "12"],
         ["process", "synthband"],
         ["extract", "mfcc", "--dataset", "synthband"],
+        ["extract", "stemjepa", "--dataset", "synthband"],
+        ["train", "--recipe", "reproduce", "--show"],
         ["probe", "synthband", "mfcc", "--task", "emotion"],
         ["probe", "synthband", "trivial", "--task", "emotion"],
         ["report"],

@@ -269,3 +269,14 @@ def test_the_packages_own_weights_are_small_and_can_be_read():
     assert sum(path.stat().st_size for path in own) <= 16e6
     for path in own:
         assert checkpoint.load(path).provenance
+
+
+@pytest.mark.parametrize("length", [0x4B50, 0x4B80], ids=["like a zip archive", "like a pickle"])
+def test_weights_whose_first_bytes_happen_to_be_another_format_s_are_read(network, tmp_path, length):
+    """A file begins with the length of its header: 19,280 is written as the letters PK, 19,328 begins as a pickle does."""
+    path = tmp_path / "weights.safetensors"
+    checkpoint.save(path, network, provenance={"note": ""})
+    shorter = int.from_bytes(path.read_bytes()[:8], "little")
+    checkpoint.save(path, network, provenance={"note": "x" * (length - shorter)})
+    assert int.from_bytes(path.read_bytes()[:8], "little") == length
+    assert len(checkpoint.load(path).provenance["note"]) == length - shorter
