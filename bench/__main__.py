@@ -10,7 +10,7 @@ from pathlib import Path
 from bench import timing
 from jukemir_like import __version__
 
-SECTIONS = ("stages", "features", "probe")
+SECTIONS = ("stages", "features", "stems", "training", "embedding", "probe")
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 
 
