@@ -93,14 +93,14 @@ model = config.Model(encoder=config.Encoder("custom", 32, 1, 2, chunk_seconds=0.
 examples = stems.Examples(stems.find(Path(sys.argv[1]), 4).tracks, Data(), model, 0)
 loader = stems.loader(examples, batch_size=1, batches=100, workers=2)
 batches = iter(loader)
-next(batches)
+next(batches), next(batches)  # one of each: both have begun
 workers = multiprocessing.active_children()
 print(*(worker.pid for worker in workers), flush=True)
 if sys.argv[2] == "terminate workers":
     for worker in workers:
         os.kill(worker.pid, signal.SIGTERM)
         os.kill(worker.pid, signal.SIGINT)
-    print(1 + sum(1 for _ in batches), flush=True)
+    print(2 + sum(1 for _ in batches), flush=True)
 elif sys.argv[2] == "wait":
     time.sleep(60)
 """
