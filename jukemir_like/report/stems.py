@@ -58,16 +58,14 @@ def _section(dataset: str, tables: dict[str, list[Row]], number: int) -> dict[st
         for pool, holds in POOLS.items():
             scores = [_row(tables[name], pool, "all", metric) for metric in ("R@1", "R@5", "R@10", "median_normalised_rank")]
             if scores[0] is not None:
-                pools.append(
-                    {"name": name, "pool": pool, "holds": holds, "n": scores[0]["n_candidates"], "cells": list(map(_cell, scores))}
-                )
+                pools.append({"name": name, "pool": pool, "holds": holds, "n": _number(scores[0]), "cells": list(map(_cell, scores))})
     return {
         "dataset": dataset,
         "instruments": instruments,
         "bars": plots.bars(bars, "R@1, % (same instrument)", f"retrieval-{number}") if bars else "",
         "rows": rows,
         "pools": pools,
-        "n": next((row["n_candidates"] for row in one if row["pool"] == "same-instrument"), ""),
+        "n": next((_number(row) for row in one if row["pool"] == "same-instrument"), ""),
     }
 
 
@@ -87,6 +85,11 @@ def _cell(row: Row | None) -> dict[str, str]:
     low, high = (plots.figures(100 * float(row[end])) if row[end] else "" for end in ("low", "high"))
     chance = f"chance {100 * float(row['chance']):.2g}" if row["chance"] else ""
     return {"value": plots.figures(100 * float(row["value"])), "ends": f"{low} – {high}" if low else "", "chance": chance}
+
+
+def _number(row: Row) -> str:
+    """How many candidates a query has, on average."""
+    return f"{float(row['n_candidates'] or 0):,.0f}"
 
 
 def _data_url(path: Path) -> str:

@@ -42,7 +42,7 @@ class Frontend:
 
     def __post_init__(self) -> None:
         _positive(self, "sample_rate", "n_fft", "hop_length", "n_mels", "std")
-        _check(
+        check(
             0 <= self.f_min < self.f_max <= self.sample_rate / 2,
             f"f_min {self.f_min} and f_max {self.f_max} Hz",
             "order them, up to half the rate",
@@ -74,19 +74,19 @@ class Encoder:
 
     def __post_init__(self) -> None:
         given = (self.width, self.depth, self.heads)
-        _check(
+        check(
             self.size in (*SIZES, "custom"),
             f"encoder size {self.size!r}",
             f"choose {', '.join(SIZES)}, or custom with width, depth and heads",
         )
         if self.size != "custom":
-            _check(
+            check(
                 given in ((0, 0, 0), SIZES[self.size]), f"encoder size {self.size} with another width, depth or heads", "choose size custom"
             )
             for name, value in zip(("width", "depth", "heads"), SIZES[self.size], strict=True):
                 object.__setattr__(self, name, value)
         _positive(self, "width", "depth", "heads", "mlp_ratio", "patch_mels", "patch_frames", "chunk_seconds")
-        _check(
+        check(
             self.width % self.heads == 0 and self.width % 4 == 0,
             f"width {self.width}",
             f"make it a multiple of 4 and of heads, {self.heads}",
@@ -115,20 +115,20 @@ class Predictor:
     heads: int = 16
 
     def __post_init__(self) -> None:
-        _check(self.kind in ("mlp", "transformer"), f"predictor kind {self.kind!r}", "choose mlp or transformer")
+        check(self.kind in ("mlp", "transformer"), f"predictor kind {self.kind!r}", "choose mlp or transformer")
         for name, value in (("width", 1024 if self.kind == "mlp" else 512), ("depth", 5 if self.kind == "mlp" else 8)):
             if getattr(self, name) == 0:
                 object.__setattr__(self, name, value)
         _positive(self, "width", "depth", "heads")
-        _check(self.num_sources >= 2, f"num_sources {self.num_sources}", "a mix needs two stems or more")
-        _check(
+        check(self.num_sources >= 2, f"num_sources {self.num_sources}", "a mix needs two stems or more")
+        check(
             bool(re.fullmatch(r"concat(-[1-9]\d*)?|film|none", self.conditioning)),
             f"conditioning {self.conditioning!r}",
             "choose concat, concat-N, film or none",
         )
-        _check(self.concatenated <= self.depth + 1, f"conditioning {self.conditioning!r}", f"the predictor has {self.depth + 1} layers")
+        check(self.concatenated <= self.depth + 1, f"conditioning {self.conditioning!r}", f"the predictor has {self.depth + 1} layers")
         if self.kind == "transformer":
-            _check(
+            check(
                 self.width % self.heads == 0 and self.width % 4 == 0,
                 f"predictor width {self.width}",
                 f"make it a multiple of 4 and of heads, {self.heads}",
@@ -151,15 +151,15 @@ class Model:
 
     def __post_init__(self) -> None:
         mels, patch = self.frontend.n_mels, self.encoder.patch_mels
-        _check(mels % patch == 0, f"patch_mels {patch}", f"it must divide n_mels, {mels}")
+        check(mels % patch == 0, f"patch_mels {patch}", f"it must divide n_mels, {mels}")
         samples = self.encoder.chunk_seconds * self.frontend.sample_rate
         step = self.frontend.hop_length * self.encoder.patch_frames
-        _check(
+        check(
             abs(samples - round(samples)) < 1e-6 and round(samples) % step == 0,
             f"chunk_seconds {self.encoder.chunk_seconds}",
             f"make it a multiple of a patch, {step / self.frontend.sample_rate:g} s",
         )
-        _check(samples > self.frontend.n_fft / 2, f"chunk_seconds {self.encoder.chunk_seconds}", "it must be longer than half a frame")
+        check(samples > self.frontend.n_fft / 2, f"chunk_seconds {self.encoder.chunk_seconds}", "it must be longer than half a frame")
 
     @property
     def chunk_samples(self) -> int:
@@ -194,7 +194,7 @@ class Model:
         """
         sections = {"frontend": Frontend, "encoder": Encoder, "predictor": Predictor}
         unknown = sorted(set(values) - set(sections))
-        _check(not unknown, f"unknown section {', '.join(unknown)} of a model", f"known are {', '.join(sections)}")
+        check(not unknown, f"unknown section {', '.join(unknown)} of a model", f"known are {', '.join(sections)}")
         return cls(**{name: build(kind, values.get(name, {}), name) for name, kind in sections.items()})  # type: ignore[arg-type]
 
     def with_statistics(self, mean: float, std: float) -> Model:
@@ -210,8 +210,8 @@ def build(section: type[Section], values: Mapping[str, Any], name: str) -> Secti
     """
     known = {option.name: str(option.type) for option in fields(section)}  # type: ignore[arg-type]
     for option, value in values.items():
-        _check(option in known, f"unknown option {name}.{option}", f"known are {', '.join(known)}")
-        _check(_fits(value, known[option]), f"{name}.{option} is {value!r}", f"give a value of type {known[option]}")
+        check(option in known, f"unknown option {name}.{option}", f"known are {', '.join(known)}")
+        check(_fits(value, known[option]), f"{name}.{option} is {value!r}", f"give a value of type {known[option]}")
     return section(**values)
 
 
@@ -227,9 +227,10 @@ def _fits(value: Any, annotation: str) -> bool:
 def _positive(section: object, *names: str) -> None:
     for name in names:
         value = getattr(section, name)
-        _check(value > 0, f"{name} {value}", "it must be above 0")
+        check(value > 0, f"{name} {value}", "it must be above 0")
 
 
-def _check(holds: bool, what: str, remedy: str) -> None:
+def check(holds: bool, what: str, remedy: str) -> None:
+    """:class:`RequestError` with what is wrong and what to do, where ``holds`` is false."""
     if not holds:
         raise RequestError(f"{what}: {remedy}")

@@ -40,6 +40,7 @@ def test_the_page_shows_every_score_of_the_table_and_the_best_weights_first(cach
     report(cache)
     page = (cache.report / "index.html").read_text()
     assert page.index("<tr><th>good</th>") < page.index("<tr><th>poor</th>")
+    assert "(N = 30)" in page
     (row,) = re.findall(r"<tr><th>poor</th>(.*?)</tr>", page[page.index('id="retrieval-songs_stems"') :])
     shown = re.findall(r"<td>([\d.]+)<small>([\d.]+) – ([\d.]+)</small><small>chance ([\d.]+)</small>", row)
     expected = evaluate(4.0)

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from jukemir_like.errors import RequestError
 from jukemir_like.stemjepa import config
+from jukemir_like.stemjepa.config import check
 
 CONTEXTS = ("uniform", "max", "one", "one-plus")
 LOGGERS = ("csv", "tensorboard", "wandb")
@@ -76,7 +76,7 @@ class Data:
     def __post_init__(self) -> None:
         if self.sources is not None:
             object.__setattr__(self, "sources", tuple(self.sources))
-        _check(self.context in CONTEXTS, f"data.context {self.context!r}", f"choose one of {', '.join(CONTEXTS)}")
+        check(self.context in CONTEXTS, f"data.context {self.context!r}", f"choose one of {', '.join(CONTEXTS)}")
 
 
 @dataclass(frozen=True)
@@ -155,10 +155,10 @@ class Trainer:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        _check(self.accelerator in ("cpu", "gpu", "auto"), f"trainer.accelerator {self.accelerator!r}", "choose cpu, gpu or auto")
-        _check(self.precision in ("32", "bf16"), f"trainer.precision {self.precision!r}", "choose '32' or bf16")
-        _check(self.max_steps > 0, f"trainer.max_steps {self.max_steps}", "it must be above 0")
-        _check(self.accumulate > 0, f"trainer.accumulate {self.accumulate}", "it must be above 0")
+        check(self.accelerator in ("cpu", "gpu", "auto"), f"trainer.accelerator {self.accelerator!r}", "choose cpu, gpu or auto")
+        check(self.precision in ("32", "bf16"), f"trainer.precision {self.precision!r}", "choose '32' or bf16")
+        check(self.max_steps > 0, f"trainer.max_steps {self.max_steps}", "it must be above 0")
+        check(self.accumulate > 0, f"trainer.accumulate {self.accumulate}", "it must be above 0")
 
 
 @dataclass(frozen=True)
@@ -175,9 +175,9 @@ class Training:
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.logger) - set(LOGGERS))
-        _check(not unknown, f"unknown logger {', '.join(unknown)}", f"choose from {', '.join(LOGGERS)}")
+        check(not unknown, f"unknown logger {', '.join(unknown)}", f"choose from {', '.join(LOGGERS)}")
         stems, names = self.model.predictor.num_sources, self.data.sources
-        _check(
+        check(
             names is None or len(names) == stems,
             f"data.sources are {len(names or ())}, model.predictor.num_sources is {stems}",
             "name as many stems as there are sources",
@@ -199,7 +199,7 @@ class Training:
         """
         sections = {"seed", "model", "data", "objective", "optimiser", "trainer", "logger"}
         unknown = sorted(set(values) - sections)
-        _check(not unknown, f"unknown option {', '.join(unknown)} of a training run", f"known are {', '.join(sorted(sections))}")
+        check(not unknown, f"unknown option {', '.join(unknown)} of a training run", f"known are {', '.join(sorted(sections))}")
         data = dict(values.get("data", {}))
         data["dataloader"] = config.build(Dataloader, data.get("dataloader", {}), "data.dataloader")
         data["augmentation"] = config.build(Augmentation, data.get("augmentation", {}), "data.augmentation")
@@ -212,8 +212,3 @@ class Training:
             trainer=config.build(Trainer, values.get("trainer", {}), "trainer"),
             logger=tuple(values.get("logger", ("csv", "tensorboard"))),
         )
-
-
-def _check(holds: bool, what: str, remedy: str) -> None:
-    if not holds:
-        raise RequestError(f"{what}: {remedy}")
