@@ -162,7 +162,7 @@ def _find(folder: Path) -> tuple[int, float]:
 def _loader(folder: Path) -> dict[str, float]:
     """Examples a second, by who reads and what is changed."""
     from jukemir_like.stemjepa import config, stems
-    from jukemir_like.stemjepa.training.settings import Augmentation, Data
+    from jukemir_like.stemjepa.settings import Augmentation, Data
 
     for index in range(SONGS):
         _song(folder / f"{index}.wav", SONG_SECONDS, SONG_RATE, index)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training.experiment import Experiment
-from jukemir_like.stemjepa.training.settings import Training
 
 
 @Experiment

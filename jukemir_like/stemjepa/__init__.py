@@ -12,6 +12,7 @@ The room, in the order in which its modules import one another::
     objective   how far a prediction is from its target
     teacher     the target encoder, a moving average of the encoder
     network     all of these together
+    settings    what a training run is told
     checkpoint  weights to and from a file
     conversion  weights of the original code
     stems/      folders of stems → examples to train on
@@ -19,6 +20,7 @@ The room, in the order in which its modules import one another::
     pretrained  embed, predict and rank with a trained network
     retrieval/  which stem of a library fits a mix, and how often that is right
     training/   the loop, its watching and its commands
+    commands    retrieve and evaluate-retrieval
     configs/    recipes
     weights/    what the package brings along
 """

@@ -58,7 +58,8 @@ class StemJEPA:
         Args:
             weights: see :func:`~jukemir_like.stemjepa.checkpoint.resolve`; None: those of the package.
             device: None: ``cuda`` where there is one, else ``cpu``.
-            precision: ``32``, or ``bf16``: matrix products in bfloat16, about half the time and vectors within 1 % of the same.
+            precision: ``32``, or ``bf16``: matrix products in bfloat16; vectors within 1 % of the same, in about half the time where the
+                processor has such products, and in more where it only emulates them.
             cache: where named weights are looked for; None: the default cache.
 
         Raises:

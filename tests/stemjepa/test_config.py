@@ -2,7 +2,7 @@ import pytest
 
 from jukemir_like.errors import RequestError
 from jukemir_like.stemjepa.config import Model
-from jukemir_like.stemjepa.training.settings import Training
+from jukemir_like.stemjepa.settings import Training
 
 
 def test_the_paper_makes_250_patches_and_3840_numbers():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jukemir_like.stemjepa.training.settings import Augmentation
+from jukemir_like.stemjepa.settings import Augmentation
 
 _LOW_HZ, _HIGH_HZ = (80.0, 400.0), (2000.0, 6000.0)
 

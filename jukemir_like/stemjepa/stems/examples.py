@@ -18,11 +18,11 @@ from torch.utils.data import Dataset
 from jukemir_like.errors import InputError, RequestError
 from jukemir_like.records import printable
 from jukemir_like.stemjepa import config
+from jukemir_like.stemjepa.settings import Data
 from jukemir_like.stemjepa.stems import augmentation, drawing
 from jukemir_like.stemjepa.stems.loudness import Loudness, column_peaks
 from jukemir_like.stemjepa.stems.reading import SCALES, read_frames
 from jukemir_like.stemjepa.stems.tracks import Track
-from jukemir_like.stemjepa.training.settings import Data
 
 _OFFSETS = 10  # chunks of a track that are tried before another track is taken
 _TRACKS = 50  # tracks that are tried before the data is given up

@@ -11,11 +11,11 @@ from tqdm import tqdm
 from jukemir_like.errors import RequestError
 from jukemir_like.stemjepa import config
 from jukemir_like.stemjepa.frontend import LogMel
+from jukemir_like.stemjepa.settings import Data
 from jukemir_like.stemjepa.stems.examples import Examples
 from jukemir_like.stemjepa.stems.loading import loader
 from jukemir_like.stemjepa.stems.loudness import Loudness
 from jukemir_like.stemjepa.stems.tracks import Track
-from jukemir_like.stemjepa.training.settings import Data
 
 _BATCH = 16
 

@@ -13,7 +13,7 @@ import click
 from jukemir_like.errors import DONE, RequestError
 
 if TYPE_CHECKING:
-    from jukemir_like.stemjepa.training.settings import Training
+    from jukemir_like.stemjepa.settings import Training
 
 NAME = "stemjepa"
 _NEEDED = ("lightning", "hydra", "omegaconf")

@@ -25,8 +25,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from jukemir_like.errors import RequestError
 from jukemir_like.stemjepa import config
-from jukemir_like.stemjepa.training import settings as options
-from jukemir_like.stemjepa.training.settings import Training
+from jukemir_like.stemjepa import settings as options
+from jukemir_like.stemjepa.settings import Training
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 NAME = "config"

@@ -13,8 +13,8 @@ from typing import Any
 from jukemir_like.errors import RequestError
 from jukemir_like.records import printable
 from jukemir_like.stemjepa import checkpoint, stems
+from jukemir_like.stemjepa.settings import Data, Training
 from jukemir_like.stemjepa.training.places import Place
-from jukemir_like.stemjepa.training.settings import Data, Training
 
 _VALID_SEED = 1
 _MOST_TOLD = 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jukemir_like.stemjepa.training.settings import Training
+from jukemir_like.stemjepa.settings import Training
 
 NEUTRAL = frozenset(
     {

@@ -6,7 +6,8 @@ A run that goes on keeps the lines up to the step from which it goes on, and rep
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from jukemir_like.cache import make_folder, storage_errors, write_bytes
 from jukemir_like.errors import RequestError
+from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import table
-from jukemir_like.stemjepa.training.settings import Training
 
 PROJECT = "stemjepa"
 
@@ -86,17 +87,10 @@ def loggers(settings: Training, folder: Path, step: int) -> list[Any]:
     return made
 
 
-class _named:  # noqa: N801
+@contextmanager
+def _named(name: str) -> Iterator[None]:
     """Says which logger's package is missing."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, ImportError):
-            raise RequestError(
-                f"logger={self.name} needs the package {self.name}: pip install {self.name}, or choose logger=csv"
-            ) from error
+    try:
+        yield
+    except ImportError as error:
+        raise RequestError(f"logger={name} needs the package {name}: pip install {name}, or choose logger=csv") from error

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from jukemir_like.stemjepa import objective, teacher
 from jukemir_like.stemjepa.network import Network, Views
+from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import schedule
-from jukemir_like.stemjepa.training.settings import Training
 
 Batch = dict[str, Tensor]
 

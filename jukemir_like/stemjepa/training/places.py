@@ -16,7 +16,7 @@ import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 
 from jukemir_like.errors import RequestError
-from jukemir_like.stemjepa.training.settings import Trainer
+from jukemir_like.stemjepa.settings import Trainer
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from jukemir_like.errors import BUG, INTERRUPTED, JukemirLikeError
-from jukemir_like.stemjepa.training.settings import Training
+from jukemir_like.stemjepa.settings import Training
 
 _POLL_SECONDS = 0.05
 

@@ -25,12 +25,12 @@ from jukemir_like import __version__, parallel
 from jukemir_like.cache import make_folder, storage_errors, sweep, write_json
 from jukemir_like.errors import JukemirLikeError, RequestError
 from jukemir_like.stemjepa import checkpoint
+from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import feeding, identity, logs, page, schedule, state, table
 from jukemir_like.stemjepa.training.interruption import Interruption
 from jukemir_like.stemjepa.training.module import Module
 from jukemir_like.stemjepa.training.places import Environment, Place, place
 from jukemir_like.stemjepa.training.processes import Processes
-from jukemir_like.stemjepa.training.settings import Training
 from jukemir_like.stemjepa.training.validating import Validation
 from jukemir_like.stemjepa.training.watching import Watching
 

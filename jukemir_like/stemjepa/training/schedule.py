@@ -9,7 +9,7 @@ import math
 
 from jukemir_like.errors import RequestError
 from jukemir_like.stemjepa import teacher
-from jukemir_like.stemjepa.training.settings import Training
+from jukemir_like.stemjepa.settings import Training
 
 
 def check(settings: Training) -> None:

@@ -16,9 +16,9 @@ from jukemir_like.records import printable
 from jukemir_like.stemjepa import objective, stems
 from jukemir_like.stemjepa.network import Views
 from jukemir_like.stemjepa.retrieval import embedding, evaluation
+from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import feeding, monitors
 from jukemir_like.stemjepa.training.module import Module
-from jukemir_like.stemjepa.training.settings import Training
 
 MOST_SECONDS = 32.0
 """So much of each track, from its beginning, is looked for and in."""

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from jukemir_like.errors import RequestError
 from jukemir_like.parallel import Progress
+from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import monitors, schedule, state
 from jukemir_like.stemjepa.training.interruption import Interruption
 from jukemir_like.stemjepa.training.module import Module, everywhere
-from jukemir_like.stemjepa.training.settings import Training
 from jukemir_like.stemjepa.training.validating import Validation
 
 _WATCHED_EXAMPLES = 32

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import freqz_sos
 
+from jukemir_like.stemjepa.settings import Augmentation
 from jukemir_like.stemjepa.stems import augmentation
-from jukemir_like.stemjepa.training.settings import Augmentation
 
 
 def test_what_is_switched_off_changes_nothing_and_draws_nothing():

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jukemir_like.stemjepa.settings import CONTEXTS
 from jukemir_like.stemjepa.stems import drawing
-from jukemir_like.stemjepa.training.settings import CONTEXTS
 
 DRAWS = 6000
 

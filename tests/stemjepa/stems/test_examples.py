@@ -10,7 +10,7 @@ import torch
 
 from jukemir_like.errors import RequestError
 from jukemir_like.stemjepa import stems
-from jukemir_like.stemjepa.training.settings import Augmentation, Data
+from jukemir_like.stemjepa.settings import Augmentation, Data
 
 CHUNK = 7680
 BASE = 1 << 15  # so that the first frame is at half of the last one's level

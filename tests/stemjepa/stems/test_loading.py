@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from jukemir_like.errors import RequestError
 from jukemir_like.stemjepa import stems
+from jukemir_like.stemjepa.settings import Augmentation, Data
 from jukemir_like.stemjepa.stems.loading import Batches
-from jukemir_like.stemjepa.training.settings import Augmentation, Data
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ SCRIPT = """
 import multiprocessing, os, signal, sys, time
 from pathlib import Path
 from jukemir_like.stemjepa import config, stems
-from jukemir_like.stemjepa.training.settings import Data
+from jukemir_like.stemjepa.settings import Data
 model = config.Model(encoder=config.Encoder("custom", 32, 1, 2, chunk_seconds=0.48))
 examples = stems.Examples(stems.find(Path(sys.argv[1]), 4).tracks, Data(), model, 0)
 loader = stems.loader(examples, batch_size=1, batches=100, workers=2)

@@ -7,7 +7,7 @@ import torch
 from jukemir_like.errors import RequestError
 from jukemir_like.stemjepa import config, stems
 from jukemir_like.stemjepa.frontend import LogMel
-from jukemir_like.stemjepa.training.settings import Data
+from jukemir_like.stemjepa.settings import Data
 
 
 @pytest.fixture

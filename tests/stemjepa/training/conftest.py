@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like.stemjepa.training.settings import Training
+from jukemir_like.stemjepa.settings import Training
 
 
 @pytest.fixture(scope="session")

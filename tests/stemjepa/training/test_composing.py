@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from jukemir_like.errors import RequestError
+from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import composing, schedule
 from jukemir_like.stemjepa.training.composing import compose_settings
 from jukemir_like.stemjepa.training.identity import differences
-from jukemir_like.stemjepa.training.settings import Training
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from jukemir_like.errors import RequestError
+from jukemir_like.stemjepa.settings import Trainer
 from jukemir_like.stemjepa.training.places import Environment, place
-from jukemir_like.stemjepa.training.settings import Trainer
 
 CPU = Trainer(accelerator="cpu")
 
