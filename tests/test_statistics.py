@@ -64,33 +64,6 @@ def tagged(n, random, quality=1.0):
     return y, quality * y + random.standard_normal(y.shape)
 
 
-# The draws
-
-
-def test_items_of_a_group_are_drawn_together_and_as_many_groups_as_there_are():
-    groups = np.array(["b", "a", "c", "a", "b", "d", "a"])
-    weights = np.concatenate(list(statistics.draw(groups, 600, 0)))
-    assert weights.shape == (600, 7)
-    for name in "ab":
-        own = weights[:, groups == name]
-        assert (own == own[:, :1]).all()
-    one_of_each = weights[:, [1, 0, 2, 5]]
-    assert (one_of_each.sum(1) == 4).all()
-
-
-def test_multiplicities_have_the_moments_of_the_multinomial():
-    weights = np.concatenate(list(statistics.draw([f"{index}" for index in range(10)], 40_000, 3)))
-    assert weights.mean(0) == pytest.approx(1, abs=0.03)
-    assert np.cov(weights.T) == pytest.approx(np.eye(10) - 0.1, abs=0.03)
-
-
-def test_draws_depend_on_the_names_of_groups_and_not_on_the_order_of_items():
-    groups = np.array(list("abcabcdd"))
-    order = np.random.default_rng(0).permutation(8)
-    straight, shuffled = (np.concatenate(list(statistics.draw(one, 300, 7))) for one in (groups, groups[order]))
-    assert (straight[:, order] == shuffled).all()
-
-
 # The interval
 
 

@@ -21,7 +21,7 @@ What is reported
   interval where fewer than half of the resamples remain, or where there are fewer than two groups.
 """
 
-from jukemir_like.statistics.bootstrap import CONFIDENCE, RESAMPLES, SEED, Difference, Interval, difference, draw, interval
+from jukemir_like.bootstrap import CONFIDENCE, RESAMPLES, SEED, Difference, Interval, difference, draw, interval
 from jukemir_like.statistics.resampled import Comparison, Resampled, compare, intervals, read, resample
 from jukemir_like.statistics.table import Score, percent, score
 

@@ -11,10 +11,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from jukemir_like.bootstrap import RESAMPLES, SEED, Array, Difference, Interval, difference, draw, interval
 from jukemir_like.errors import RequestError
 from jukemir_like.probe import metrics, results
 from jukemir_like.probe.results import Predictions, Run
-from jukemir_like.statistics.bootstrap import RESAMPLES, SEED, Array, Difference, Interval, difference, draw, interval
 
 
 @dataclass(frozen=True)

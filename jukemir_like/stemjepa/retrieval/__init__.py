@@ -3,7 +3,6 @@
 In the order in which the modules import one another::
 
     metrics     ranks, and what is said of them: R@k, normalised rank, area under the recall curve
-    intervals   the bootstrap over tracks
     embedding   queries and candidates of tracks
     pools       among what a stem is looked for
     evaluation  all of these together: the scores of a network on a folder of stems

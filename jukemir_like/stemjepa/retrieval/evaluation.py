@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jukemir_like import bootstrap
 from jukemir_like.errors import InputError, RequestError
 from jukemir_like.parallel import Progress
 from jukemir_like.records import Summary
 from jukemir_like.stemjepa import stems
-from jukemir_like.stemjepa.retrieval import intervals, metrics
+from jukemir_like.stemjepa.retrieval import metrics
 from jukemir_like.stemjepa.retrieval.embedding import BATCH_SIZE, Embedded, embed_tracks
 from jukemir_like.stemjepa.retrieval.pools import Standings, standings
 
@@ -91,8 +92,8 @@ def evaluate(
     sources: Sequence[str],
     groups: Sequence[str] | None = None,
     *,
-    draws: int = intervals.DRAWS,
-    seed: int = intervals.SEED,
+    resamples: int = bootstrap.RESAMPLES,
+    seed: int = bootstrap.SEED,
 ) -> Evaluation:
     """Scores of tracks that are embedded.
 
@@ -100,14 +101,14 @@ def evaluate(
         embedded: the tracks.
         sources: names of the instruments, in the order of their numbers.
         groups: of each track, what must stay together when drawing (its artist); None: every track by itself.
-        draws: of the bootstrap; 0: no intervals.
+        resamples: of the bootstrap; 0: no intervals.
         seed: of the draws.
     """
     tracks = len(embedded.tracks.queries)
-    group = np.arange(tracks) if groups is None else intervals.number(groups)
-    drawn = intervals.draw(len(np.unique(group)), draws, seed)
+    group = np.arange(tracks) if groups is None else np.asarray(groups)
+    times = np.concatenate([np.zeros((0, tracks), np.int32), *bootstrap.draw(group, resamples, seed)])
     found = list(standings(embedded))
-    scores = [score for standing in found for score in _scores(standing, sources, group, drawn)]
+    scores = [score for standing in found for score in _scores(standing, sources, group, times)]
     return Evaluation(tuple(sources), found, scores, seed, tracks)
 
 
@@ -119,7 +120,7 @@ def evaluate_folder(
     split: str | None = None,
     batch_size: int = BATCH_SIZE,
     bf16: bool = False,
-    seed: int = intervals.SEED,
+    seed: int = bootstrap.SEED,
     workers: int = 1,
 ) -> Evaluation:
     """Scores of the tracks of ``folder``, each of which is read once.
@@ -194,13 +195,14 @@ def _read(
         bar.update()
 
 
-def _scores(standing: Standings, sources: Sequence[str], group: np.ndarray, drawn: np.ndarray) -> Iterator[Score]:
+def _scores(standing: Standings, sources: Sequence[str], group: np.ndarray, times: np.ndarray) -> Iterator[Score]:
     for number, instrument in [(None, ALL), *enumerate(sources)]:
         chosen = np.ones(len(standing.ranks), bool) if number is None else standing.source == number
-        ranks, groups = standing.ranks.of(chosen), group[standing.track[chosen]]
+        ranks, track = standing.ranks.of(chosen), standing.track[chosen]
+        groups = len(np.unique(group[track]))
         chance, candidates = metrics.chance(ranks), float(ranks.size.mean()) if len(ranks) else 0.0
         for metric, of_queries in metrics.values(ranks).items():
             value = metrics.aggregate(metric, of_queries)
-            low, high = intervals.interval(of_queries, groups, drawn, median=metrics.is_median(metric)) or (None, None)
-            counts = (len(ranks), candidates, len(np.unique(groups)))
-            yield Score(standing.pool, instrument, metric, value, low, high, chance[metric], *counts)
+            samples = metrics.aggregate_resamples(metric, of_queries, times[:, track])
+            found = bootstrap.interval(value, samples, groups)
+            yield Score(standing.pool, instrument, metric, value, found.low, found.high, chance[metric], len(ranks), candidates, groups)

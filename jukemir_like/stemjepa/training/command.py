@@ -26,6 +26,13 @@ _NEEDED = ("lightning", "hydra", "omegaconf")
 @click.option("--name", help=f"Of the run and its weights [default: that of the recipe, else {NAME}].")
 @click.option("--output", type=click.Path(file_okay=False), help="Where runs and weights are kept [default: checkpoints/ of the cache].")
 @click.option("--restart", is_flag=True, help="Begin anew, whatever an earlier run of this name left.")
+@click.option(
+    "--on_change",
+    type=click.Choice(["refuse", "restart"]),
+    default="refuse",
+    show_default=True,
+    help="Where the earlier run had other settings or tracks.",
+)
 @click.option("--show", is_flag=True, help="Print the whole configuration as YAML, and do not train.")
 @click.option(
     "--cache",
@@ -34,7 +41,7 @@ _NEEDED = ("lightning", "hydra", "omegaconf")
 )
 def train(
     overrides: tuple[str, ...], recipe: str | None, data: str | None, name: str | None, output: str | None,
-    restart: bool, show: bool, cache: str | None,
+    restart: bool, on_change: str, show: bool, cache: str | None,
 ) -> int:  # fmt: skip
     """Train a Stem-JEPA on a folder of stems.
 
@@ -54,7 +61,7 @@ def train(
     from jukemir_like.cache import atomic
     from jukemir_like.stemjepa.training import run
 
-    trained = run.train(settings, folder, resume=not restart)
+    trained = run.train(settings, folder, resume=not restart, on_change=on_change)
     if int(os.environ.get("SLURM_PROCID", os.environ.get("RANK", 0))) == 0:
         with atomic(weights) as temporary:
             shutil.copyfile(trained, temporary)

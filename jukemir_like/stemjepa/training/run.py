@@ -36,16 +36,19 @@ from jukemir_like.stemjepa.training.watching import Watching
 
 WEIGHTS = "weights.safetensors"
 SETTINGS = "settings.json"
+TRACKS = "tracks"  # in it, beside the settings: the digest of what is trained on
+REFUSE, RESTART = "refuse", "restart"
 STATES = "states"
 
 
-def train(settings: Training, folder: Path, *, resume: bool = True) -> Path:
+def train(settings: Training, folder: Path, *, resume: bool = True, on_change: str = REFUSE) -> Path:
     """Trains, and returns the file of weights in ``folder``.
 
     Args:
         settings: what to train, on what, how.
         folder: of the run; made where it is not there.
-        resume: go on from what an interrupted run of the same settings left there; else it is removed first.
+        resume: go on from what an interrupted run of the same settings and tracks left there; else it is removed first.
+        on_change: what to do where the folder is that of another run: ``refuse``, or ``restart``, which removes it first.
 
     Raises:
         RequestError: the settings cannot be carried out, or the folder is that of another run.
@@ -54,10 +57,10 @@ def train(settings: Training, folder: Path, *, resume: bool = True) -> Path:
     schedule.check(settings)
     here = place(settings.trainer)
     feeding.micro_batch(settings, here)
+    material = feeding.material(settings, workers=settings.data.dataloader.num_workers or 1)
     if here.rank == 0:
-        _claim(settings, folder, resume=resume)
+        _claim(settings.to_dict() | {TRACKS: material.digest()}, folder, resume=resume, on_change=on_change)
     if not here.external and here.world_size > 1:
-        feeding.material(settings)  # what is wrong with the data is said once
         Processes(settings, folder, here.world_size).run()
         return folder / WEIGHTS
     _quieten()
@@ -66,36 +69,42 @@ def train(settings: Training, folder: Path, *, resume: bool = True) -> Path:
         try:
             if here.accelerator == "cpu":
                 torch.set_num_threads(settings.trainer.threads or max(1, parallel.available_cpus() // here.devices))
-            return _Run(settings, folder, here).whole()
+            return _Run(settings, material, folder, here).whole()
         finally:
             torch.set_num_threads(threads)
 
 
-def _claim(settings: Training, folder: Path, *, resume: bool) -> None:
-    """Makes the folder this run's, or refuses one that is another's."""
+def _claim(told: dict[str, Any], folder: Path, *, resume: bool, on_change: str) -> None:
+    """Makes the folder the run's that was told this, or refuses one that is another's."""
     make_folder(folder)
-    told = folder / SETTINGS
-    if not resume:
+    change = _change(told, folder) if resume else None
+    if change and on_change == REFUSE:
+        raise RequestError(f"{folder} holds a run with another {change}: choose another name, or start it anew")
+    if change or not resume:
         state.clear(folder / STATES)
-        for path in (told, folder / table.NAME, folder / WEIGHTS, folder / page.PICTURE):
+        for path in (folder / SETTINGS, folder / table.NAME, folder / WEIGHTS, folder / page.PICTURE):
             with storage_errors(path):
                 path.unlink(missing_ok=True)
         shutil.rmtree(folder / "tensorboard", ignore_errors=True)
-    values = settings.to_dict()
-    if told.is_file() and state.any_in(folder / STATES):
-        try:
-            before = json.loads(told.read_bytes())
-        except ValueError as error:
-            raise RequestError(f"{told} is damaged: choose another name or folder for this run") from error
-        for option, now, then in identity.differing(values, before):
-            if option not in identity.NEUTRAL:
-                raise RequestError(
-                    f"{folder} holds a run with another {option} ({then} there, {now} here): choose another name, or start it anew"
-                )
-    write_json(told, values)
+    write_json(folder / SETTINGS, told)
     make_folder(folder / STATES)
     for part in (folder, folder / STATES):
         sweep(part)
+
+
+def _change(told: dict[str, Any], folder: Path) -> str | None:
+    """In what the run that ``folder`` can go on with differs from this; None: in nothing, or there is no such run."""
+    path = folder / SETTINGS
+    if not (path.is_file() and state.any_in(folder / STATES)):
+        return None
+    try:
+        before = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise RequestError(f"{path} is damaged: choose another name or folder for this run") from error
+    for option, now, then in identity.differing(told, before):
+        if option not in identity.NEUTRAL:
+            return f"{option} ({then} there, {now} here)"
+    return None
 
 
 @contextmanager
@@ -133,10 +142,9 @@ def _quieten() -> None:
 class _Run:
     """The stations of a run in one process."""
 
-    def __init__(self, settings: Training, folder: Path, here: Place) -> None:
-        self.folder, self.here = folder, here
+    def __init__(self, settings: Training, material: feeding.Material, folder: Path, here: Place) -> None:
+        self.material, self.folder, self.here = material, folder, here
         self.weights = folder / WEIGHTS
-        self.material = feeding.material(settings, workers=settings.data.dataloader.num_workers or 1)
         self.say(f"training on {len(self.material.train):,} tracks, {len(self.material.valid):,} held out, in {folder}")
         if here.rank == 0:
             feeding.tell(self.material.failed)

@@ -60,7 +60,7 @@ class Validation:
         size = embedding.BATCH_SIZE if module.device.type == "cpu" else MOST_EXAMPLES
         embedded = embedding.embed_tracks(module.network, self._waves(), batch_size=size, bf16=bf16)
         figures: dict[str, float] = {}
-        for score in evaluation.evaluate(embedded, self.sources, draws=0).scores:
+        for score in evaluation.evaluate(embedded, self.sources, resamples=0).scores:
             name = f"{score.pool}/{score.metric}"
             if score.instrument == evaluation.ALL:
                 figures[name] = score.value

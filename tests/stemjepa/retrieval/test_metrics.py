@@ -124,3 +124,17 @@ def test_no_queries_have_no_value():
     empty = metrics.rank(np.zeros((0, 4), np.float32), np.ones((3, 4), np.float32), np.zeros(0, int))
     assert all(np.isnan(metrics.aggregate(name, of_queries)) for name, of_queries in metrics.values(empty).items())
     assert all(np.isnan(value) for value in metrics.chance(empty).values())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6))
+def test_a_resample_is_its_queries_repeated(seed):
+    random = np.random.default_rng(seed)
+    of_queries = random.random(25).round(1)
+    times = random.integers(0, 4, (110, 25)).astype(np.int32)
+    times[3] = 0
+    for metric in metrics.METRICS:
+        found = metrics.aggregate_resamples(metric, of_queries, times)
+        slow = [metrics.aggregate(metric, np.repeat(of_queries, row)) for row in times]
+        assert found == pytest.approx(np.array(slow), nan_ok=True)
+        assert np.isnan(found[3])

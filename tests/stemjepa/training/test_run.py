@@ -106,6 +106,23 @@ def test_another_run_is_not_mixed_into_a_folder(settings, whole):
     assert not torch.equal(anew["predictor.layers.0.weight"], expected["predictor.layers.0.weight"])
 
 
+def test_a_run_does_not_go_on_with_other_tracks(settings, whole):
+    """It would end with weights that neither set of tracks gives."""
+    folder, expected = whole
+    data = Path(settings().data.data_path)
+    extra = data / "one more.wav"
+    shutil.copy(next(iter(sorted(data.rglob("*.wav")))), extra)
+    try:
+        with pytest.raises(RequestError, match="another tracks"):
+            train(settings(), folder)
+        assert_same_bits(weights(folder / run.WEIGHTS), expected)
+        before = json.loads((folder / run.SETTINGS).read_text())[run.TRACKS]
+        train(settings(), folder, on_change="restart")
+        assert json.loads((folder / run.SETTINGS).read_text())[run.TRACKS] != before
+    finally:
+        extra.unlink()
+
+
 def test_where_and_how_a_run_is_done_does_not_matter(settings, whole):
     folder, expected = whole
     interrupt(folder, 4)

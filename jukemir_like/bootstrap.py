@@ -1,4 +1,4 @@
-"""The bootstrap itself: draws of groups, percentile intervals, and the p of a difference. Arrays in, figures out."""
+"""The bootstrap over groups: draws, percentile intervals, and the p of a difference. Arrays in, figures out."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def interval(value: float, samples: Array, groups: int) -> Interval:
     """
     defined = _defined(samples)
     undefined = len(samples) - len(defined)
-    if groups < 2 or undefined > len(samples) / 2 or not np.isfinite(value):
+    if groups < 2 or not len(defined) or undefined > len(samples) / 2 or not np.isfinite(value):
         return Interval(value, None, None, undefined)
     bias = _quantile_of(value, defined)
     tail = _NORMAL.inv_cdf((1 + CONFIDENCE) / 2)
