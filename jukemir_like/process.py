@@ -16,7 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from jukemir_like import __version__, audio, records
+from jukemir_like import __version__, audio, records, stemfile
 from jukemir_like.cache import make_folder, sweep, write_json
 from jukemir_like.datasets import Clip, Dataset, Item
 from jukemir_like.errors import InputError, RequestError, StorageError
@@ -96,12 +96,10 @@ def _process_source(stems: tuple[str, ...] | None, output: Path, work: Source) -
     started = time.perf_counter()
     made = [records.new(item.uid, _signature(item, stems)) for item, _ in items]
     try:
-        digest = audio.digest(source)
+        digest = stemfile.digest(source, stems) if stems else audio.digest(source)
         if all(finished == digest for _, finished in items):
             return [record | {"status": "kept"} for record in made]
-        decoded = audio.decode(source)
-        if stems and decoded.samples.shape[0] != len(stems):
-            raise InputError(f"has {decoded.samples.shape[0]} channels where {len(stems)} stems are expected: {', '.join(stems)}")
+        decoded = stemfile.decode(source, stems) if stems else audio.decode(source)
         samples = decoded.samples if stems else audio.mix_down(decoded.samples)[None]
     except InputError as error:
         return [record | records.failure(error) for record in made]
