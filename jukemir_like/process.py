@@ -16,7 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from jukemir_like import __version__, audio, records, stemfile
+from jukemir_like import __version__, audio, datasets, records, stemfile
 from jukemir_like.cache import make_folder, sweep, write_json
 from jukemir_like.datasets import Clip, Dataset, Item
 from jukemir_like.errors import InputError, RequestError, StorageError
@@ -41,7 +41,7 @@ def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: 
         Counts of WAV files, with ``failed`` by uid. Items that failed stay in ``meta.json`` and are named in ``dataset.json``.
 
     Raises:
-        RequestError: two items with one uid, or a uid that is no file name.
+        RequestError: two items with one uid, a uid that is no file name, or no audio at all.
         StorageError: ``output`` cannot be written.
     """
     started = time.perf_counter()
@@ -49,10 +49,13 @@ def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: 
     summary = Summary(f"process {dataset.name}")
     make_folder(output)
     failed = {item.uid: str(item.extra["failed"]) for item in dataset.items if "failed" in item.extra}
+    skipped = {item.uid: str(item.extra["skipped"]) for item in dataset.items if "skipped" in item.extra}
+    summary.notes += [f"skipped: {records.printable(uid)}: {reason}" for uid, reason in skipped.items()]
     if not metadata_only:
+        _check_audio(dataset)
         _write_audio(dataset, output, workers, summary)
     summary.failed = dict(sorted((failed | summary.failed).items()))
-    write_json(output / "dataset.json", _description(dataset, summary.failed, metadata_only))
+    write_json(output / "dataset.json", _description(dataset, summary.failed, skipped, metadata_only))
     write_json(output / "meta.json", {item.uid: _meta(item) for item in dataset.items})
     summary.seconds = time.perf_counter() - started
     return summary
@@ -156,6 +159,14 @@ def _check_uids(dataset: Dataset) -> None:
         seen.add(item.uid)
 
 
+def _check_audio(dataset: Dataset) -> None:
+    """Where nothing of a dataset's audio is there, that is one line and not one for each of its files."""
+    sources = {item.source for item in dataset.items if item.source is not None}
+    if sources and not any(source.exists() for source in sources):
+        get = f"run `jukemir-like download {datasets.assets(dataset.name)}`, or " if datasets.is_known(dataset.name) else ""
+        raise RequestError(f"no audio of {dataset.name} is there, such as {min(sources)}: {get}give --metadata_only")
+
+
 def _meta(item: Item) -> dict[str, Any]:
     record: dict[str, Any] = {"split": item.split, "y": item.y}
     if item.clip is not None:
@@ -163,16 +174,18 @@ def _meta(item: Item) -> dict[str, Any]:
     return record | {"extra": item.extra}
 
 
-def _description(dataset: Dataset, failed: dict[str, str], metadata_only: bool) -> dict[str, Any]:
+def _description(dataset: Dataset, failed: dict[str, str], skipped: dict[str, str], metadata_only: bool) -> dict[str, Any]:
     splits = [item.split for item in dataset.items]
     return {
         "name": dataset.name,
+        "options": list(dataset.options),
         "tasks": {name: task.to_json() for name, task in dataset.tasks.items()},
         "group": dataset.group,
         "stems": list(dataset.stems) if dataset.stems else None,
         "items": {split or "none": splits.count(split) for split in ("train", "valid", "test", None) if split in splits},
         "metadata_only": metadata_only,
         "failed": failed,
+        "skipped": skipped,
         "sources": dataset.sources,
         "versions": _versions(),
     }

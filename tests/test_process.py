@@ -134,3 +134,22 @@ def test_a_uid_that_would_leave_the_folder_or_hide_is_refused(tmp_path, uid):
 def test_a_uid_that_stands_twice_is_refused(tmp_path):
     with pytest.raises(RequestError, match="stands twice"):
         process(Dataset("d", GENRE, [Item("x", "train", "rock", None)] * 2), tmp_path / "out")
+
+
+def test_known_faulty_items_are_skipped_with_a_word(tmp_path, write_audio):
+    write_audio(tmp_path / "a.wav")
+    items = [Item("a", "train", 1, tmp_path / "a.wav"), Item("b", None, 1, None, extra={"skipped": "is cut short in every copy"})]
+    summary = process(Dataset("d", {}, items), tmp_path / "out")
+    assert (summary.done, summary.exit_code) == (1, 0)
+    assert "skipped: b: is cut short in every copy" in summary.text()
+    assert json.loads((tmp_path / "out" / "dataset.json").read_text())["skipped"] == {"b": "is cut short in every copy"}
+
+
+def test_no_audio_at_all_is_one_line(tmp_path):
+    items = [Item(f"{index}", None, 1, tmp_path / "wav" / f"{index}.wav") for index in range(100)]
+    with pytest.raises(RequestError, match=r"no audio of d is there, such as .*/0\.wav: give --metadata_only"):
+        process(Dataset("d", {}, items), tmp_path / "out")
+    assert not (tmp_path / "out" / "meta.json").exists()
+    assert process(Dataset("d", {}, items), tmp_path / "out", metadata_only=True).exit_code == 0
+    with pytest.raises(RequestError, match="jukemir-like download gtzan`, or give"):
+        process(Dataset("gtzan_ff", {}, items), tmp_path / "out")

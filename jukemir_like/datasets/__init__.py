@@ -12,7 +12,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from jukemir_like.assets import declarations as declarations
 from jukemir_like.cache import Cache
+from jukemir_like.datasets.options import parse
 from jukemir_like.errors import RequestError
 
 TaskType = Literal["multiclass", "multilabel", "regression", "key"]
@@ -95,6 +97,7 @@ class Dataset:
         group: the key of ``extra`` whose items must stay together when resampling (artist, track); None: every item by itself.
         stems: names of the channels for a dataset of stems; None for mono.
         sources: digests or parameters of what it was made from.
+        options: those that ``name`` asks for, sorted; see :func:`options`.
     """
 
     name: str
@@ -103,47 +106,85 @@ class Dataset:
     group: str | None = None
     stems: tuple[str, ...] | None = None
     sources: dict[str, Any] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
 
 
 _BUILT_IN = {
+    "emomusic": ("emomusic", "jukemir_like.datasets.emomusic:dataset"),
+    "giantsteps": ("giantsteps", "jukemir_like.datasets.giantsteps:dataset"),
+    "giantsteps_clips": ("giantsteps", "jukemir_like.datasets.giantsteps:clips_dataset"),
+    "gtzan_ff": ("gtzan", "jukemir_like.datasets.gtzan:dataset"),
+    "magnatagatune": ("magnatagatune", "jukemir_like.datasets.magnatagatune:dataset"),
+    "musdb18": ("musdb18", "jukemir_like.datasets.musdb:dataset"),
+    "musdb18hq": ("musdb18hq", "jukemir_like.datasets.musdb:hq_dataset"),
     "synthband": ("synthband", "jukemir_like.datasets.synthband:dataset"),
     "synthband_stems": ("synthband", "jukemir_like.datasets.synthband:stems_dataset"),
 }
 """Name → the raw assets' folder, and the function from that folder to a :class:`Dataset`."""
 
+_OPTIONS = {
+    "emomusic": ("artist_clean",),
+    "giantsteps": ("unique",),
+    "giantsteps_clips": ("unique",),
+    "magnatagatune": ("artist_clean", "tagged_only"),
+}
+
+
+_STEMS = {"synthband": "synthband_stems"} | {name: name for name in ("musdb18", "musdb18hq", "synthband_stems")}
+
 
 def names() -> list[str]:
-    """The datasets that can be processed by name, sorted."""
+    """The datasets that can be processed by name, sorted; without their options."""
     return sorted(_BUILT_IN)
+
+
+def options(name: str) -> tuple[str, ...]:
+    """The options of dataset ``name``: what may follow its name, with ``+`` before each, in this order.
+
+    Raises:
+        RequestError: unknown name.
+    """
+    return _OPTIONS.get(_parse(name)[0], ())
+
+
+def stems_of(name: str) -> str | None:
+    """The dataset that holds the songs of dataset ``name`` as stems, where there is one: itself, or another."""
+    return _STEMS.get(name)
+
+
+def is_known(name: str) -> bool:
+    """Whether ``name``, options included, can be processed by name."""
+    try:
+        _parse(name)
+    except RequestError:
+        return False
+    return True
 
 
 def assets(name: str) -> str:
     """Which raw assets dataset ``name`` is made from: the name to give to ``download``.
 
     Raises:
-        RequestError: unknown name.
+        RequestError: unknown name or option.
     """
-    if name not in _BUILT_IN:
-        raise RequestError(f"unknown dataset {name!r}: choose one of {', '.join(names())}, or 'folder' for your own")
-    return _BUILT_IN[name][0]
+    return _BUILT_IN[_parse(name)[0]][0]
 
 
 def load(name: str, cache: Cache) -> Dataset:
-    """The dataset ``name`` from its raw assets in ``cache``.
+    """The dataset ``name``, options included, from its raw assets in ``cache``. Only annotations need to be there.
 
     Raises:
-        RequestError: unknown name, or its assets are not there.
+        RequestError: unknown name or option, or its assets are not there.
     """
+    base, chosen = _parse(name)
     folder = cache.dataset(assets(name))
     if not folder.is_dir():
-        raise RequestError(f"{name} is not in {cache.root}: run `jukemir-like download {assets(name)}` first")
-    module, _, attribute = _BUILT_IN[name][1].partition(":")
-    make: Callable[[Path], Dataset] = getattr(import_module(module), attribute)
-    return make(folder)
+        raise RequestError(f"{base} is not in {cache.root}: run `jukemir-like download {assets(name)}` first")
+    module, _, attribute = _BUILT_IN[base][1].partition(":")
+    make: Callable[..., Dataset] = getattr(import_module(module), attribute)
+    return make(folder, name, chosen) if chosen else make(folder, name)
 
 
-def declarations(name: str) -> Path:
-    """The folder that declares dataset ``name`` (card, licence, assets): in an installed package, or in a source tree."""
-    package = Path(__file__).parent
-    installed = package / "declarations" / name
-    return installed if installed.is_dir() else package.parents[1] / "datasets" / name
+def _parse(name: str) -> tuple[str, frozenset[str]]:
+    """The dataset that ``name`` begins with, and its options."""
+    return parse(name, {base: _OPTIONS.get(base, ()) for base in _BUILT_IN})

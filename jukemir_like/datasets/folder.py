@@ -34,12 +34,12 @@ import numpy as np
 
 from jukemir_like import audio
 from jukemir_like.datasets import KEYS, SPLITS, Dataset, Item, Task, TaskType
+from jukemir_like.datasets.keys import key_name
 from jukemir_like.errors import RequestError
 
 _RESERVED = {"uid", "path", "split", "group"}
 _SPLIT_NAMES = {"train": "train", "valid": "valid", "test": "test", "val": "valid", "validation": "valid", "dev": "valid", "": None}
 _SHARES = {"train": 0.7, "valid": 0.15, "test": 0.15}
-_FLATS = {"C#": "Db", "D#": "Eb", "F#": "Gb", "G#": "Ab", "A#": "Bb", "Cb": "B", "B#": "C", "E#": "F", "Fb": "E"}
 
 Row = dict[str, str]
 
@@ -179,7 +179,7 @@ def _one_column(column: str, values: set[str], task_type: TaskType | None, label
         elif all(map(_is_number, values)):
             task_type = "regression"
         else:
-            task_type = "key" if all(_key(value) for value in values) else "multiclass"
+            task_type = "key" if all(key_name(value) for value in values) else "multiclass"
     if task_type == "multilabel":
         tags = sorted({tag for value in values for tag in _split(value)})
         return Task(column, "multilabel", tuple(tags)), lambda row: _split(row[column]) if row[column] else None
@@ -189,10 +189,10 @@ def _one_column(column: str, values: set[str], task_type: TaskType | None, label
             raise RequestError(f"{labels}: column {column!r} holds {wrong!r}, which is not a finite number")
         return Task(column, "regression", (column,)), lambda row: _numbers(row, [column])
     if task_type == "key":
-        wrong = next((value for value in sorted(values) if not _key(value)), None)
+        wrong = next((value for value in sorted(values) if not key_name(value)), None)
         if wrong is not None:
             raise RequestError(f"{labels}: column {column!r} holds {wrong!r}, which is not a key such as 'Eb minor'")
-        return Task(column, "key", KEYS), lambda row: _key(row[column])
+        return Task(column, "key", KEYS), lambda row: key_name(row[column])
     return Task(column, "multiclass", tuple(sorted(values))), lambda row: row[column] or None
 
 
@@ -213,13 +213,6 @@ def _is_number(value: str) -> bool:
         return math.isfinite(float(value))
     except ValueError:
         return False
-
-
-def _key(value: str) -> str | None:
-    tonic, _, mode = value.partition(" ")
-    tonic = tonic[:1].upper() + tonic[1:]
-    name = f"{_FLATS.get(tonic, tonic)} {mode.strip().lower()}"
-    return name if name in KEYS else None
 
 
 def _splits(rows: Sequence[Row], group_column: str, seed: int, labels: Path) -> list[str | None]:
