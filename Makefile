@@ -14,19 +14,21 @@ PROTOCOL ?= linear
 SEED ?= 0
 SONGS ?= 600
 STEPS ?=
+TRAINING_DATASET ?= synthband_stems
 JOBS ?=
 BATCH_SIZE ?= 256
 PYTEST_ARGS ?=
 
 REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(DATASETS)" --representations "$(REPRESENTATIONS)" \
-	--protocol "$(PROTOCOL)" --seed "$(SEED)" --songs "$(SONGS)" --jobs "$(JOBS)" --batch-size "$(BATCH_SIZE)" $(if $(STEPS),--steps "$(STEPS)")
+	--protocol "$(PROTOCOL)" --seed "$(SEED)" --songs "$(SONGS)" --jobs "$(JOBS)" --batch-size "$(BATCH_SIZE)" \
+	--training-dataset "$(TRAINING_DATASET)" $(if $(STEPS),--steps "$(STEPS)")
 
 .PHONY: help setup test test-slow lint format reproduce plan bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… PROTOCOL=linear|jukemir SEED=… SONGS=… STEPS=… CACHE=… JOBS=…"
+	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… PROTOCOL=linear|jukemir SEED=… SONGS=… STEPS=… TRAINING_DATASET=… CACHE=… JOBS=…"
 
 setup: $(SETUP)  ## Make the virtual environment .venv and install everything
 

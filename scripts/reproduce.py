@@ -21,6 +21,8 @@ from jukemir_like.parallel import available_cpus
 from jukemir_like.stemjepa import checkpoint
 
 SCRIPTS = Path(__file__).resolve().parent
+STAMPS = Path(".stages")  # in the cache, as below
+AGAIN = STAMPS / "again"
 
 
 def main() -> int:
@@ -38,6 +40,8 @@ def main() -> int:
         except BlockingIOError:
             print(f"another run is using {cache}; waiting for it to end", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
+        if not options.plan:
+            _try_again(cache)
         configuration = Path(temporary) / "config.json"
         configuration.write_text(json.dumps(config))
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(SCRIPTS / "Snakefile"), "--directory", str(cache)]
@@ -60,6 +64,13 @@ def main() -> int:
     return code
 
 
+def _try_again(cache: Path) -> None:
+    """Lets Snakemake forget the downloads in which something was missing; what is there is kept, and takes no time."""
+    for name in (cache / AGAIN).glob("*"):
+        (cache / STAMPS / "download" / name.name).unlink(missing_ok=True)
+        name.unlink()
+
+
 def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
     """What the Snakefile needs to know; names are checked here, so that a wrong one is one line and not a workflow that fails."""
     config: dict[str, list[str]] = {name: getattr(options, name).split() for name in ("datasets", "representations", "protocol")}
@@ -76,6 +87,10 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
     if not all(seed.isdigit() for seed in options.seed.split()):
         raise RequestError(f"SEED {options.seed!r} is not a number, or several with spaces between them")
     seeds = [int(seed) for seed in options.seed.split()]
+    if not any(name.startswith("stemjepa") for name in config["representations"]):
+        alone = next((dataset for dataset in config["datasets"] if datasets.stems_of(dataset) == dataset), None)
+        if alone:
+            raise RequestError(f"{alone} has stems and no labels: only stemjepa says something of it, add it to REPRESENTATIONS")
     return {
         **config,
         "seeds": seeds,
@@ -84,7 +99,7 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
         "batch_size": options.batch_size,
         "training_dataset": options.training_dataset,
         "trained": {recipe: _training(recipe, options.steps) for recipe in sorted(set(recipes.values()))},
-        "stems": {dataset: f"{dataset}_stems" for dataset in config["datasets"] if f"{dataset}_stems" in datasets.names()},
+        "again": str(AGAIN),
     }
 
 
