@@ -1,4 +1,4 @@
-"""Stand-ins for the hosts of the real datasets: small archives in every real layout, and declarations that differ in URLs and digests alone.
+"""Stand-ins for the hosts of the real datasets: small archives in every real layout, declared with their own URLs and digests.
 
 Annotations are those of tests/fixtures, cut to a few records; audio is synthband's. The first URL of every asset is gone (404).
 """
@@ -83,7 +83,8 @@ def giantsteps(band):
     for name in ("key-annotations", "mtg-key-annotations"):
         with tarfile.open(FIXTURES / "giantsteps" / f"{name}.tar.xz") as archive:
             archives[name] = {member.name: archive.extractfile(member).read() for member in archive if member.isfile()}
-    published = [json.loads(line) for line in gzip.open(FIXTURES / "giantsteps" / "giantsteps_clips.jsonl.gz")]
+    with gzip.open(FIXTURES / "giantsteps" / "giantsteps_clips.jsonl.gz") as file:
+        published = [json.loads(line) for line in file]
     wanted = {"train": 12, "valid": 6, "test": 12}
     kept = set()
     for split, number in wanted.items():
