@@ -106,19 +106,41 @@ def _finish(summary: Summary) -> int:
 
 @cli.command()
 @click.argument("dataset")
+@click.option("--num_parallel", type=click.IntRange(1, 64), default=8, show_default=True, help="Files under way at once.")
+@click.option("--delete_wrong", is_flag=True, help="Remove files in the cache that are not what is declared, and get them again.")
+@click.option(
+    "--from",
+    "own_copy",
+    type=click.Path(file_okay=False),
+    help="Take the assets from this folder, your own copy, whatever its layout; nothing is downloaded.",
+)
+@click.option("--dry_run", is_flag=True, help="Say sizes, licence, access and sources, and what is there already; do nothing.")
 @click.option("--songs", type=click.IntRange(1, 20_000), default=600, show_default=True, help="Songs of the embedded dataset.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the embedded dataset.")
 @_workers_option
 @_cache_option
-def download(dataset: str, songs: int, seed: int, workers: int | None, cache: str | None) -> int:
-    """Get the raw assets of DATASET. The embedded one, synthband, is composed and rendered here: no network is needed."""
-    workers = _prepare(workers)
-    from jukemir_like.datasets import synthband
-    from jukemir_like.errors import RequestError
+def download(
+    dataset: str, songs: int, seed: int, workers: int | None, cache: str | None, dry_run: bool, own_copy: str | None, **options: Any
+) -> int:
+    """Get the raw assets of DATASET, or those whose tags begin with DATASET (such as GIANTSTEPS_MTG), verified and unpacked.
 
-    if dataset != "synthband":
-        raise RequestError(f"unknown dataset {dataset!r}: choose synthband (for your own audio: `jukemir-like process folder`)")
-    return _finish(synthband.download(_cache(cache).dataset("synthband"), songs=songs, seed=seed, workers=workers))
+    The embedded dataset, synthband, is composed and rendered here: no network is needed.
+    """
+    workers = _prepare(workers)
+    from jukemir_like import assets, datasets
+
+    name = datasets.assets(dataset) if dataset.partition("+")[0] in datasets.names() else dataset
+    chosen = assets.select(name)
+    if dry_run:
+        click.echo(assets.announce(chosen, _cache(cache)))
+        return DONE
+    if name != "synthband":
+        return _finish(assets.download(chosen, _cache(cache), own_copy=None if own_copy is None else Path(own_copy), **options))
+    if own_copy is not None:
+        raise click.UsageError("synthband is made here: --from is for datasets that are downloaded")
+    from jukemir_like.datasets import synthband
+
+    return _finish(synthband.download(_cache(cache).dataset(name), songs=songs, seed=seed, workers=workers))
 
 
 @cli.command()
@@ -246,6 +268,23 @@ def probe(
     for note in notes:
         click.echo(f"note: {note}", err=True)
     return DONE
+
+
+@cli.command()
+@click.argument("dataset")
+@_workers_option
+@_cache_option
+def audit(dataset: str, workers: int | None, cache: str | None) -> int:
+    """Look for what a score on DATASET could owe to something else than the music.
+
+    Artists, albums and recordings in several splits, audio that stands twice, labels and audio that are missing.
+    """
+    workers = _prepare(workers)
+    from jukemir_like.audit import audit as run
+
+    audited = run(_cache(cache), dataset, workers=workers)
+    click.echo(audited)
+    return audited.exit_code
 
 
 @cli.command()

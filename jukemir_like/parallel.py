@@ -17,7 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -72,8 +72,8 @@ class Progress(tqdm):  # type: ignore[misc]
 
     monitor_interval = 0
 
-    def __init__(self, total: int, desc: str, unit: str):
-        super().__init__(total=total, desc=desc, unit=unit, disable=None)
+    def __init__(self, total: int, desc: str, unit: str, **more: Any):
+        super().__init__(total=total, desc=desc, unit=unit, disable=None, **more)
 
 
 def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[tuple[Item, Result | Exception]]:

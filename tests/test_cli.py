@@ -18,7 +18,7 @@ def test_help_loads_nothing_heavy():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["download", "process", "extract", "probe", "report", "list"])
+@pytest.mark.parametrize("name", ["download", "process", "extract", "probe", "audit", "report", "list"])
 def test_every_command_has_help(command, name):
     done = command(name, "--help")
     assert done.returncode == 0

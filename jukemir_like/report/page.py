@@ -14,7 +14,7 @@ from jukemir_like.cache import Cache
 from jukemir_like.probe.results import Run
 from jukemir_like.probe.trivial import NAME as TRIVIAL
 from jukemir_like.records import printable
-from jukemir_like.report import plots, stages, standings, stems
+from jukemir_like.report import audits, beside, plots, stages, standings, stems
 from jukemir_like.report.standings import Average, Question
 from jukemir_like.statistics import CONFIDENCE, RESAMPLES, Interval
 
@@ -46,6 +46,7 @@ def render(cache: Cache, runs: Sequence[Run], asked: Sequence[Question], unfinis
     names = standings.representations(asked)
     colours = {name: plots.GREY if name == TRIVIAL else plots.COLOURS[i % len(plots.COLOURS)] for i, name in enumerate(names)}
     ran = stages.stages(cache, runs)
+    audited = audits.audits(cache, [run.dataset for run in runs])
     return environment.get_template("page.html").render(
         version=__version__,
         trivial=TRIVIAL,
@@ -54,6 +55,8 @@ def render(cache: Cache, runs: Sequence[Run], asked: Sequence[Question], unfinis
         datasets=stages.describe(cache, [run.dataset for run in runs]),
         headline=_headline(asked, names),
         questions=[_question(question, colours, number) for number, question in enumerate(asked)],
+        published_source=beside.SOURCE,
+        audits=audited,
         retrieval=stems.retrieval(cache),
         trainings=stems.trainings(cache),
         stages=[_stage(stage) for stage in ran],
@@ -73,12 +76,14 @@ def _headline(asked: Sequence[Question], names: Sequence[str]) -> dict[str, Any]
     ]
     means = standings.averages(asked)
     columns += [{"dataset": one.dataset, "task": "average", "protocol": one.protocol, "metric": "of tasks"} for one in means]
+    of_four = beside.our_averages(asked)
+    columns += [{"dataset": "the four datasets", "task": "average", "protocol": one.protocol, "metric": "of datasets"} for one in of_four]
     rows = []
     for name in names:
         cells = [_answer_cell(question, name, number) for number, question in enumerate(asked)]
-        cells += [_average_cell(one, name) for one in means]
+        cells += [_average_cell(one, name) for one in (*means, *of_four)]
         rows.append({"name": name, "cells": cells, "trivial": name == TRIVIAL})
-    return {"columns": columns, "rows": rows}
+    return {"columns": columns, "rows": rows, "published": beside.headline(asked, len(means), len(of_four))}
 
 
 def _answer_cell(question: Question, name: str, number: int) -> dict[str, Any] | None:
@@ -124,8 +129,10 @@ def _question(question: Question, colours: dict[str, str], number: int) -> dict[
         "metric": _name(question.metric),
         "metrics": [_name(metric) for metric in metrics],
         "several_seeds": any(len(answer.runs) > 1 for answer in question.answers.values()),
-        "bars": plots.bars(bars, f"{_name(question.metric)}, % (test)", f"bars-{number}"),
+        "bars": plots.bars([*bars, *beside.bars(question)], f"{_name(question.metric)}, % (test)", f"bars-{number}"),
         "rows": rows,
+        "published": beside.rows(question, metrics),
+        "published_note": beside.note(question),
         "comparisons": _comparisons(question),
         "confusions": _confusions(question, number),
         "notes": _notes(question),

@@ -16,12 +16,15 @@ from jukemir_like.datasets import KEYS
 
 if TYPE_CHECKING:
     import numpy as np
+    from matplotlib.axes import Axes
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's palette, which the common colour blindnesses leave distinct, without its yellow and black."""
 GREY = "#9a9a9a"
+PUBLISHED = "#8a68b8"
+"""Of what others measured: none of the colours of representations, and readable on light and dark."""
 
 _INK = "#010203"  # stands for the page's text colour
 _SETTINGS: Any = {
@@ -41,12 +44,16 @@ _SETTINGS: Any = {
 # By fifths, each minor key at the place of its relative major: what listeners confuse then lies near the diagonals.
 _FIFTHS = [7 * step % 12 for step in range(12)]
 _KEY_ORDER = [KEYS[tonic] for tonic in _FIFTHS] + [KEYS[12 + (tonic + 9) % 12] for tonic in _FIFTHS]
+_PUBLISHED_GAP = 0.6  # between our bars and those that were published
 _MOST_NUMBERED = 12  # classes: in larger matrices numbers would be too small to read
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar: a value in percent, its interval, and the values of the single seeds where there are several."""
+    """One bar: a value in percent, its interval, and the values of the single seeds where there are several.
+
+    What was ``published`` by others is drawn below the rest, hollow and hatched, with its name in italics.
+    """
 
     label: str
     value: float
@@ -54,6 +61,7 @@ class Bar:
     high: float | None
     colour: str
     seeds: tuple[float, ...] = ()
+    published: bool = False
 
 
 def figures(value: float) -> str:
@@ -65,7 +73,7 @@ def bars(rows: Sequence[Bar], axis: str, identifier: str) -> str:
     """Horizontal bars from top to bottom, with intervals and the value in figures.
 
     Args:
-        rows: at least one.
+        rows: at least one; those that were published stand last.
         axis: what is measured, with its unit.
         identifier: makes the names inside the SVG unique in the page.
     """
@@ -73,10 +81,11 @@ def bars(rows: Sequence[Bar], axis: str, identifier: str) -> str:
     from matplotlib.figure import Figure
 
     with rc_context(_SETTINGS):
-        figure = Figure(figsize=(8, 0.75 + 0.34 * len(rows)), layout="constrained")
+        places = [index + (_PUBLISHED_GAP if row.published else 0) for index, row in enumerate(rows)]
+        figure = Figure(figsize=(8, 0.75 + 0.34 * (places[-1] + 1)), layout="constrained")
         axes = figure.add_subplot()
-        for place, row in enumerate(rows):
-            axes.barh(place, row.value, height=0.62, color=row.colour)
+        for place, row in zip(places, rows, strict=True):
+            _bar(axes, place, row)
             end = max(row.value, 0.0)
             if row.low is not None and row.high is not None:
                 axes.plot([row.low, row.high], [place, place], color=_INK, linewidth=1.2, solid_capstyle="butt")
@@ -85,8 +94,10 @@ def bars(rows: Sequence[Bar], axis: str, identifier: str) -> str:
             if len(row.seeds) > 1:
                 axes.plot(row.seeds, [place + 0.31] * len(row.seeds), ".", color=_INK, markersize=3.5)
             axes.annotate(figures(row.value), (end, place), (6, 0), textcoords="offset points", va="center")
-        axes.set_yticks(range(len(rows)), [_short(row.label) for row in rows])
-        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_yticks(places, [_short(row.label) for row in rows])
+        for label, row in zip(axes.get_yticklabels(), rows, strict=True):
+            label.set(style="italic" if row.published else "normal", color=row.colour if row.published else _INK)
+        axes.set_ylim(places[-1] + 0.6, -0.6)
         axes.margins(x=0.12)
         axes.axvline(0, color=_INK, linewidth=0.6)
         axes.set_xlabel(axis)
@@ -95,6 +106,14 @@ def bars(rows: Sequence[Bar], axis: str, identifier: str) -> str:
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(length=0)
         return _svg(figure, identifier, f"Bar plot: {axis}. " + "; ".join(f"{row.label} {row.value:.1f}" for row in rows))
+
+
+def _bar(axes: Axes, place: float, row: Bar) -> None:
+    """The bar alone: full, or hollow and hatched for what was published."""
+    if row.published:
+        axes.barh(place, row.value, height=0.62, facecolor="none", edgecolor=row.colour, hatch="////", linewidth=0.8)
+    else:
+        axes.barh(place, row.value, height=0.62, color=row.colour)
 
 
 def confusion_matrix(y: np.ndarray, predicted: np.ndarray, labels: Sequence[str], title: str, identifier: str) -> str:

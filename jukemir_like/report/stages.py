@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like import datasets, records
+from jukemir_like.audit import listening
 from jukemir_like.cache import Cache
 from jukemir_like.probe.results import Run
 
@@ -56,7 +57,8 @@ def stages(cache: Cache, runs: Sequence[Run]) -> list[Stage]:
     found = []
     for dataset in dict.fromkeys(run.dataset for run in runs):
         of_dataset = [run for run in runs if run.dataset == dataset]
-        folders = [("download", cache.dataset(_assets(dataset))), ("process", cache.processed(dataset))]
+        processed = cache.processed(dataset)
+        folders = [("download", cache.dataset(_assets(dataset))), ("process", processed), ("audit", listening.folder(processed))]
         names = list(dict.fromkeys(run.representation for run in of_dataset))
         folders += [(f"extract {name}", cache.representation(dataset, name)) for name in names]
         found += [stage for name, folder in folders if (stage := _recorded(name, dataset, folder))]
@@ -95,7 +97,7 @@ def _recorded(name: str, dataset: str, folder: Path) -> Stage | None:
 
 
 def _assets(dataset: str) -> str:
-    return datasets.assets(dataset) if dataset in datasets.names() else dataset
+    return datasets.assets(dataset) if datasets.is_known(dataset) else dataset
 
 
 def _json(path: Path) -> dict[str, Any]:

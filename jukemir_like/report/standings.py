@@ -106,6 +106,20 @@ def averages(asked: Sequence[Question]) -> list[Average]:
     return made
 
 
+def across(asked: Sequence[Question], datasets: Collection[str]) -> list[Average]:
+    """The mean over ``datasets``, for every protocol under which each of them asks one question; of the representations that answered all.
+
+    Their test items are different ones and are drawn independently.
+    """
+    made = []
+    for protocol in dict.fromkeys(question.protocol for question in asked):
+        together = [question for question in asked if question.protocol == protocol and question.dataset in datasets]
+        names = [name for name in representations(together) if all(name in question.answers for question in together)]
+        if sorted(question.dataset for question in together) == sorted(datasets) and names:
+            made.append(_mean(", ".join(datasets), protocol, together, names))
+    return made
+
+
 def _question(answers: dict[str, list[Run]]) -> Question:
     run = next(iter(answers.values()))[0]
     problems: list[str] = []
@@ -134,14 +148,23 @@ def _resample(runs: Sequence[Run], problems: list[str]) -> Resampled:
 
 def _average(dataset: str, protocol: str, together: Sequence[Question], names: Sequence[str]) -> Average:
     """Draws depend on the dataset and its groups alone: where tasks share the groups, their resamples are of the same songs."""
-    parts = {name: [_counted(question.task, question.answers[name]) for question in together] for name in names}
-    values = {name: float(np.mean([value for value, _ in of_one])) for name, of_one in parts.items()}
     answers = [question.answers[name] for question in together for name in names]
     if not answers or any(set(answer.group) != set(answers[0].group) for answer in answers[1:]):
-        return Average(dataset, protocol, {name: Interval(value, None, None, 0) for name, value in values.items()}, None)
-    groups = answers[0].groups
+        values = {name: np.mean([_counted(question.task, question.answers[name])[0] for question in together]) for name in names}
+        return Average(dataset, protocol, {name: Interval(float(value), None, None, 0) for name, value in values.items()}, None)
+    return _mean(dataset, protocol, together, names)
+
+
+def _mean(dataset: str, protocol: str, together: Sequence[Question], names: Sequence[str]) -> Average:
+    """The mean over questions in every resample. Representations of one question meet the same resamples: differences are paired."""
+    parts = {name: [_counted(question.task, question.answers[name]) for question in together] for name in names}
+    values = {name: float(np.mean([value for value, _ in of_one])) for name, of_one in parts.items()}
+    groups = min(question.answers[name].groups for question in together for name in names)
     samples = {name: np.mean([sample for _, sample in of_one], axis=0) for name, of_one in parts.items()}
     intervals = {name: interval(value, samples[name], groups) for name, value in values.items()}
+    drawn = [{frozenset(question.answers[name].group) for name in names} for question in together]
+    if any(len(groups_of_one) > 1 for groups_of_one in drawn):  # vectors are missing somewhere: other draws, nothing to pair
+        return Average(dataset, protocol, intervals, None)
     first = max(names, key=lambda name: values[name])
     clear = [
         interval(values[first] - values[other], samples[first] - samples[other], groups).excludes_zero for other in names if other != first

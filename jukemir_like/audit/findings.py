@@ -1,0 +1,179 @@
+"""An audit in words: a short table, and the sentences that a reader of scores should have read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from jukemir_like.records import printable
+
+Found = Mapping[str, Any]
+"""The content of ``audit.json``, or a part of it."""
+
+_EXAMPLES = 3
+
+
+class Row(NamedTuple):
+    """One line of the table: what was looked for, how much was found, and what it is."""
+
+    what: str
+    found: str
+    detail: str
+
+
+def text(found: Found) -> str:
+    """The table and the sentences, for a terminal."""
+    from tabulate import tabulate
+
+    table = tabulate(
+        rows(found),
+        (found["dataset"], "found", ""),
+        disable_numparse=True,
+        colalign=("left", "right", "left"),
+        maxcolwidths=[None, None, 110],
+    )
+    return "\n".join([table, *sentences(found)])
+
+
+def rows(found: Found) -> list[Row]:
+    """What was looked for, and what was found; 0 too is an answer."""
+    items = Row("items", f"{sum(found['items'].values()):,}", _counted(found["items"]))
+    return [items, *_split_rows(found), *_audio_rows(found["audio"]), *_duplicate_rows(found["duplicates"]), *_label_rows(found["labels"])]
+
+
+def sentences(found: Found) -> list[str]:
+    """What a score on the test items may owe to what was heard in training; one line each."""
+    splits = found["splits"]
+    said = [sentence for kind, overlap in splits.items() if overlap["in_several_splits"] for sentence in _shared(kind, overlap)]
+    apart = [kind for kind, overlap in splits.items() if not overlap["in_several_splits"] and overlap["known"]["test"]]
+    if apart:
+        said.append(f"No {_alternatives(apart)} stands in more than one split.")
+    if "artist" not in splits or not splits["artist"]["known"]["test"]:
+        said.append("The artists of the test items are not known here: whether they were heard in training cannot be told.")
+    return [*said, _heard_again(found["duplicates"])]
+
+
+def _shared(kind: str, overlap: Found) -> list[str]:
+    """What stands in several splits, of one kind."""
+    heard, number = overlap["heard"][0], f"{overlap['in_several_splits']:,}"
+    if heard["items"]:
+        amount = f"{share(heard['items'], heard['of'])} of the test items ({_of(heard['items'], heard['of'])})"
+        return [f"{amount} have {_article(kind)} {kind} heard in training."]
+    if overlap["known"]["test"]:
+        return [f"No test item has {_article(kind)} {kind} heard in training; {kind}s in several splits: {number}."]
+    return [f"{kind.capitalize()}s in both train and valid: {number}."]
+
+
+def share(part: int, whole: int) -> str:
+    """In percent; with a decimal where it is small."""
+    percent = 100 * part / whole if whole else 0.0
+    return f"{percent:.0f} %" if percent >= 10 or not part else f"{percent:.1f} %"
+
+
+def _heard_again(duplicates: Found | None) -> str:
+    if duplicates is None:
+        return "There is no audio to look for duplicates in."
+    again = duplicates["heard"][0]
+    if not again["items"]:
+        return "No test item sounds like one in training."
+    amount = f"{_of(again['items'], again['of'])} test items ({share(again['items'], again['of'])})"
+    return f"{amount} sound like one in training, wholly or in part."
+
+
+def _split_rows(found: Found) -> list[Row]:
+    made = []
+    for kind, overlap in found["splits"].items():
+        told = [
+            f"{_of(heard['items'], heard['of'])} {heard['split']} items ({share(heard['items'], heard['of'])}) have one of {heard['in']}"
+            for heard in overlap["heard"]
+            if heard["items"]
+        ]
+        names = list(dict.fromkeys(name for heard in overlap["heard"] for name in heard["names"]))
+        detail = "; ".join([*told, *([_such_as(names)] if names else [])])
+        made.append(Row(f"{kind}s in several splits", _of(overlap["in_several_splits"], overlap["values"]), detail))
+    return made
+
+
+def _audio_rows(audio: Found | None) -> list[Row]:
+    if audio is None:
+        return [Row("WAV files", "0", "only what meta.json says was looked at")]
+    made = [Row("WAV files", f"{audio['files']:,}", _described(audio))]
+    reasons = Counter(audio["without"].values())
+    made.append(Row("items without audio", f"{len(audio['without']):,}", "; ".join(f"{n:,}: {why}" for why, n in reasons.most_common(3))))
+    for what, uids in (
+        ("WAV files that cannot be read", audio["unreadable"]),
+        ("constant WAV files", audio["constant"]),
+        ("near-silent WAV files", audio["near_silent"]),
+        ("WAV files of no item", audio["not_in_meta"]),
+    ):
+        made.append(Row(what, f"{len(uids):,}", _such_as(list(uids)) if uids else ""))
+    return made
+
+
+def _described(audio: Found) -> str:
+    if not audio["seconds"]:
+        return ""
+    low, middle, high = (audio["seconds"][name] for name in ("min", "median", "max"))
+    length = f"{low:.1f} s each" if f"{low:.1f}" == f"{high:.1f}" else f"{low:.1f} to {high:.1f} s, median {middle:.1f} s"
+    rates = _alternatives([f"{int(rate):,} Hz" for rate in audio["sample_rates"]])
+    return f"{sum(audio['hours'].values()):.2f} h; {length}; {rates}; channels: {_alternatives(list(audio['channels']))}"
+
+
+def _duplicate_rows(duplicates: Found | None) -> list[Row]:
+    if duplicates is None:
+        return []
+    made = []
+    for what, groups in (
+        ("groups with the same samples", duplicates["same_samples"]),
+        ("pairs that sound alike", duplicates["same_sound"]),
+    ):
+        across = sum(len(set(group["splits"]) - {None}) > 1 for group in groups)
+        differ = sum(group["labels_differ"] for group in groups)
+        told = [f"{across:,} across splits", f"{differ:,} with different labels"]
+        examples = _such_as([" = ".join(group["items"][:_EXAMPLES]) for group in groups])
+        made.append(Row(what, f"{len(groups):,}", "; ".join([*told, examples]) if groups else ""))
+    return made
+
+
+def _label_rows(tasks: Found) -> list[Row]:
+    made = []
+    for name, task in tasks.items():
+        without = sum(task["without_label"].values())
+        told = [f"{without:,} items without a label"] if without else []
+        if task["type"] == "regression":
+            for label, splits in task["values"].items():
+                means = (f"{split} {of_split['mean']:.2f} ± {of_split['std']:.2f}" for split, of_split in splits.items())
+                told.append(f"{label} {', '.join(means)}")
+            made.append(Row(f"outputs of {name}", f"{len(task['values'])}", "; ".join(told)))
+            continue
+        totals = {label: sum(counts.values()) for label, counts in task["counts"].items()}
+        fewest, most = (choose(totals, key=totals.__getitem__) for choose in (min, max))
+        told.append(f"from {totals[fewest]:,} items ({printable(fewest)}) to {totals[most]:,} ({printable(most)})")
+        told += [f"not in {split}: {_such_as(absent)}" for split, absent in task["absent"].items() if absent]
+        if task["undeclared"]:
+            told.append(f"not declared: {_such_as(list(task['undeclared']))}")
+        made.append(Row(f"labels of {name}", f"{len(totals)}", "; ".join(told)))
+    return made
+
+
+def _such_as(names: Sequence[str]) -> str:
+    shown = ", ".join(printable(name) for name in names[:_EXAMPLES])
+    return shown if len(names) <= _EXAMPLES else f"{shown} and {len(names) - _EXAMPLES:,} more"
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{split} {count:,}" for split, count in counts.items())
+
+
+def _of(part: int, whole: int) -> str:
+    return f"{part:,} of {whole:,}"
+
+
+def _article(kind: str) -> str:
+    return "an" if kind[:1] in "aeiou" else "a"
+
+
+def _alternatives(names: Iterable[str]) -> str:
+    *rest, last = [str(name) for name in names] or [""]
+    return f"{', '.join(rest)} or {last}" if rest else last

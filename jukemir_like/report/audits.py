@@ -1,0 +1,21 @@
+"""What an audit found of each dataset, for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from jukemir_like import audit
+from jukemir_like.audit import findings
+from jukemir_like.cache import Cache
+
+
+def audits(cache: Cache, datasets: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Dataset → its findings, of those with an ``audit.json`` that is of their present ``meta.json``."""
+    made = {}
+    for number, name in enumerate(dict.fromkeys(datasets)):
+        found = audit.read(cache, name)
+        if found is not None:
+            rows = [row._asdict() for row in findings.rows(found)]
+            made[name] = {"anchor": f"audit-{number}", "sentences": findings.sentences(found), "rows": rows}
+    return made
