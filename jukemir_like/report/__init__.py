@@ -32,7 +32,7 @@ def report(
         What was written; as text, the table of results.
 
     Raises:
-        RequestError: there is no finished probe, or runs to be compared were scored on different labels.
+        RequestError: there is no finished probe and no retrieval, or runs to be compared were scored on different labels.
         StorageError: the page cannot be written.
     """
     from jukemir_like.report.writing import write

@@ -46,18 +46,20 @@ def render(cache: Cache, runs: Sequence[Run], asked: Sequence[Question], unfinis
     names = standings.representations(asked)
     colours = {name: plots.GREY if name == TRIVIAL else plots.COLOURS[i % len(plots.COLOURS)] for i, name in enumerate(names)}
     ran = stages.stages(cache, runs)
-    audited = audits.audits(cache, [run.dataset for run in runs])
+    retrieval = stems.retrieval(cache)
+    named = [run.dataset for run in runs] or [section["dataset"] for section in retrieval]  # stems alone have no labels to probe
+    audited = audits.audits(cache, named)
     return environment.get_template("page.html").render(
         version=__version__,
         trivial=TRIVIAL,
         confidence=f"{100 * CONFIDENCE:.0f}",
         resamples=f"{RESAMPLES:,}",
-        datasets=stages.describe(cache, [run.dataset for run in runs]),
+        datasets=stages.describe(cache, named),
         headline=_headline(asked, names),
         questions=[_question(question, colours, number) for number, question in enumerate(asked)],
         published_source=beside.SOURCE,
         audits=audited,
-        retrieval=stems.retrieval(cache),
+        retrieval=retrieval,
         trainings=stems.trainings(cache),
         stages=[_stage(stage) for stage in ran],
         failures=[failure for stage in ran for failure in _failures(stage)],

@@ -13,7 +13,7 @@ from jukemir_like.errors import RequestError
 from jukemir_like.probe import results
 from jukemir_like.probe.results import Run
 from jukemir_like.probe.trivial import NAME as TRIVIAL
-from jukemir_like.report import standings
+from jukemir_like.report import standings, stems
 from jukemir_like.report.page import render
 from jukemir_like.report.standings import Question
 from jukemir_like.statistics import intervals, percent, read
@@ -32,7 +32,8 @@ class Written:
     asked: list[Question]
 
     def __str__(self) -> str:
-        return f"{terminal_table(self.asked)}\nwritten: {self.page}"
+        table = f"{terminal_table(self.asked)}\n" if self.asked else ""
+        return f"{table}written: {self.page}"
 
 
 def write(cache: Cache, datasets: Collection[str] | None, representations: Collection[str] | None, protocol: str | None) -> Written:
@@ -47,7 +48,7 @@ def write(cache: Cache, datasets: Collection[str] | None, representations: Colle
         and (representations is None or run.representation in (*representations, TRIVIAL))
         and (protocol is None or run.protocol == protocol)
     ]
-    if not runs:
+    if not runs and (datasets or representations or protocol or not stems.retrieval(cache)):
         raise RequestError(f"no finished probe that fits in {cache.root / 'probes'}: run `jukemir-like probe DATASET REPRESENTATION` first")
     asked = standings.questions(runs)
     unfinished = sorted(str(folder.relative_to(cache.root)) for folder in [*_unfinished(cache), *damaged])

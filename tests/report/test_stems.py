@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jukemir_like.cache import Cache, write_bytes
+from jukemir_like.errors import RequestError
 from jukemir_like.report import report, stems
 from jukemir_like.stemjepa.config import SOURCES
 from jukemir_like.stemjepa.retrieval import evaluation, table
@@ -63,3 +64,12 @@ def test_without_stems_the_page_says_nothing_of_them(tmp_path, make_run, tasks):
     page = (cache.report / "index.html").read_text()
     assert "Which stem fits a mix" not in page
     assert "Training of" not in page
+
+
+def test_stems_alone_have_a_page_without_probes(cache):
+    written = report(cache)
+    page = written.page.read_text()
+    assert 'id="retrieval-songs_stems"' in page
+    assert 'id="results"' not in page
+    with pytest.raises(RequestError, match="no finished probe"):
+        report(cache, protocol="linear")
