@@ -1,9 +1,9 @@
 """Assets: what datasets are made from, brought into the cache and verified.
 
 Read in this order: ``declaration`` says what is declared, ``verifying`` whether a file is that, ``contents``, ``archives``, ``parts`` and
-``unpacking`` look into archives; ``partial``, ``exchange`` and ``transfer`` fetch one file, ``adopting`` takes it from a user's copy,
-``locking`` keeps processes apart; ``places`` and ``obtaining`` deal with one asset, ``downloading`` with all, and ``announcing`` says what
-would be done. How to use it: docs/datasets.md.
+``unpacking`` look into archives; ``partial``, ``answer``, ``exchange`` and ``transfer`` fetch one file, ``adopting`` takes it from a user's
+copy, ``locking`` keeps processes apart; ``places`` and ``obtaining`` deal with one asset, ``downloading`` with all, and ``announcing`` says
+what would be done. How to use it: docs/datasets.md.
 """
 
 from jukemir_like.assets.announcing import announce

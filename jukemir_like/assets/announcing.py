@@ -15,13 +15,11 @@ _MOST_ROWS = 30
 
 
 def announce(selection: Selection, cache: Cache) -> str:
-    """Licence, citation, access, sizes, sources, and what is there already, of each dataset of ``selection``."""
+    """Licence, access, sizes, sources, and what is there already, of each dataset of ``selection``."""
     sections = []
     for declaration, assets in selection:
         place = Place(declaration, folder(cache, declaration.name))
         lines = [f"{declaration.name}: {declaration.title}", f"  licence:  {declaration.licence}"]
-        if declaration.citation:
-            lines.append(f"  citation: {declaration.citation}")
         lines.append(f"  access:   {declaration.access or 'public'}")
         lines.append(f"  folder:   {place.folder}")
         if not declaration.assets:
@@ -81,4 +79,5 @@ def _sum(place: Place, assets: Sequence[Asset]) -> str:
         return "nothing would be downloaded"
     archives = sum(asset.archive is not None for asset in missing)
     unpacked = f", and {archives:,} of them unpacked" if archives else ""
-    return f"{len(missing):,} of {len(assets):,} files would be downloaded, {_sizes(missing)}{unpacked}"
+    size = _sizes(missing).replace("?", "of unknown size")
+    return f"{len(missing):,} of {len(assets):,} files would be downloaded, {size}{unpacked}"

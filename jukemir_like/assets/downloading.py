@@ -63,6 +63,7 @@ def download(
     if own_copy is not None and not own_copy.is_dir():
         raise RequestError(f"{own_copy} is not a folder: give the folder of your own copy with --from")
     work = _Work(wanted, num_parallel, stage)
+    access = [] if own_copy is not None else [f"access to {made.name}: {made.access}" for made, _ in selection if made.access]
     try:
         work.obtain_all(Patience() if patience is None else patience, delete_wrong, own_copy)
         for place, assets in places:
@@ -71,7 +72,7 @@ def download(
     finally:
         for place, _ in places:
             place.ledger.close()
-    return work.outcome(time.perf_counter() - started)
+    return work.outcome(time.perf_counter() - started, access)
 
 
 class _Work:
@@ -115,8 +116,8 @@ class _Work:
     def _make_room(self, missing: list[tuple[Place, Asset]], run: Run) -> None:
         known = room.sizes(missing, run, self._number, self._stop)
         run.board.expect(sum(known.values()))
-        for place in {id(place): place for place, _ in missing}.values():
-            room.check(place.folder, room.needed([pair for pair in missing if pair[0] is place], known))
+        if missing:  # all datasets are in one cache
+            room.check(missing[0][0].folder, room.needed(missing, known))
 
     def _pass(self, todo: list[tuple[Place, Asset]], run: Run, *, wait: bool) -> list[tuple[Place, Asset]]:
         """Works through ``todo``; returns those that another process was at."""
@@ -197,8 +198,8 @@ class _Work:
             more = f" and {len(done.left_out) - _MOST_NAMED:,} more" if len(done.left_out) > _MOST_NAMED else ""
             self._notes.append(f"{archive}: left out {'; '.join(done.left_out[:_MOST_NAMED])}{more}")
 
-    def outcome(self, seconds: float) -> Outcome:
-        """Counts and table."""
+    def outcome(self, seconds: float, access: list[str]) -> Outcome:
+        """Counts and table; where something failed, with what ``access`` says."""
         order = {asset.tag: number for number, (_, asset) in enumerate(self._wanted)}
         rows = [row for _, row in sorted(self._rows.items(), key=lambda pair: order.get(pair[0], len(order)))]
         made = Outcome(self._stage, seconds=seconds, rows=rows)
@@ -212,7 +213,7 @@ class _Work:
                 made.transferred += row.size or 0
             if row.status != "failed" and row.reason:
                 made.notes.append(f"{row.tag}: {row.reason}")
-        made.notes += self._notes
+        made.notes += [*self._notes, *(access if made.failed else [])]
         return made
 
 

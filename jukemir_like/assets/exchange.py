@@ -1,25 +1,33 @@
 """One HTTP exchange: ask for a file, or for the rest of one, and take what comes only where it is what was asked for.
 
 A rest is asked for with ``Range`` and, of the source that sent the beginning, with ``If-Range`` (RFC 9110, 13.1.5 and 14.2), so that a file
-that has changed since is sent whole. Another source's rest is taken only where a digest of the whole is declared. Whatever an answer says
-of itself is compared before a byte of it is written: its range, its version, its length, its type.
+that has changed since is sent whole. Another source's rest is taken only where a digest of the whole is declared.
 """
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from jukemir_like import __version__
+from jukemir_like.assets.answer import (
+    Passing,
+    Refused,
+    check_announced,
+    check_continues,
+    check_status,
+    is_encoded,
+    is_page,
+    length,
+    version_of,
+)  # fmt: skip
 from jukemir_like.assets.declaration import Asset
-from jukemir_like.assets.partial import Partial, Version
+from jukemir_like.assets.partial import Partial
 from jukemir_like.errors import StorageError
 
 if TYPE_CHECKING:
@@ -27,10 +35,6 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 256 << 10
 _SLOWEST = 100  # bytes a second, over as long as may pass without any
-_PAGE_NAMES = (".html", ".htm")
-_TEXT_NAMES = (".txt", ".csv", ".tsv", ".json", ".md", ".xml")
-_PASSING_STATUS = {408, 425, 429}
-_ENCODINGS = {"gzip", "x-gzip", "deflate"}
 
 
 @dataclass(frozen=True)
@@ -65,30 +69,6 @@ class Watch(Protocol):
         """Sleeps; raises where the transfer is to end."""
 
 
-class Refused(Exception):  # noqa: N818 (these say what a source did; they are no errors to a user)
-    """This source does not have the file; asking again would change nothing."""
-
-
-class Passing(Exception):  # noqa: N818
-    """Something that may pass: a cut connection, a busy server.
-
-    Args:
-        wait_seconds: what the server asks for.
-        unreachable: there was no connection.
-        trickle: bytes came, too slowly.
-    """
-
-    def __init__(self, reason: str, *, wait_seconds: float | None = None, unreachable: bool = False, trickle: bool = False):
-        super().__init__(reason)
-        self.trickle = trickle
-        self.wait_seconds = wait_seconds
-        self.unreachable = unreachable
-
-
-class Anew(Exception):  # noqa: N818
-    """The rest that was asked for is not to be had here: the whole file must be asked for."""
-
-
 def session() -> requests.Session:
     """Connections that are kept open between files; for one thread."""
     import requests
@@ -108,8 +88,8 @@ def remote_size(client: requests.Session, url: str, timeout_seconds: float) -> i
     except requests.RequestException:
         return None
     with answer:
-        plain = answer.status_code == 200 and not _is_page(answer) and "Content-Encoding" not in answer.headers
-        return _length(answer) if plain else None
+        plain = answer.status_code == 200 and not is_page(answer) and "Content-Encoding" not in answer.headers
+        return length(answer) if plain else None
 
 
 def receive(client: requests.Session, url: str, asset: Asset, partial: Partial, patience: Patience, watch: Watch, *, resume: bool) -> None:
@@ -127,16 +107,14 @@ def receive(client: requests.Session, url: str, asset: Asset, partial: Partial, 
         if partial.version and partial.version.url == url and partial.version.validator:
             headers["If-Range"] = partial.version.validator
     with _network(), client.get(url, headers=headers, stream=True, timeout=(patience.connect_seconds, patience.read_seconds)) as answer:
-        _check_status(answer, offset)
-        decode = _is_encoded(answer, asset)
-        version = _version(answer, url, decode)
+        check_status(answer, offset)
+        decode = is_encoded(answer, asset)
+        version = version_of(answer, url, decode)
         if answer.status_code == 206:
-            _check_continues(answer, offset, partial.version, version, decode)
-        _check_announced(answer, asset, version)
+            check_continues(answer, offset, partial.version, version, decode)
+        check_announced(answer, asset, version)
         _check_room(partial.path, (version.total or 0) - offset)
-        if answer.status_code == 206:
-            partial.pieces += 1
-        else:
+        if answer.status_code != 206:
             partial.begin(version)
         totals = (asset.size, version.total, partial.version.total if partial.version else None)
         expected = next((total for total in totals if total is not None), None)
@@ -179,83 +157,6 @@ def _innermost(error: BaseException) -> str:
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return " ".join(str(error).split())[:120] or type(error).__name__
-
-
-def _check_status(answer: requests.Response, offset: int) -> None:
-    status = answer.status_code
-    if status == 200 or (status == 206 and offset):
-        return
-    if (_length(answer) or 1 << 20) < 1 << 16:  # the connection is good for the next request only once all is read
-        answer.raw.drain_conn()
-    if status == 416 and offset:
-        raise Anew
-    said = f"{status} {answer.reason or ''}".strip()
-    if status in _PASSING_STATUS or status >= 500:
-        raise Passing(said, wait_seconds=_retry_after(answer))
-    raise Refused(said)
-
-
-def _retry_after(answer: requests.Response) -> float | None:
-    """Seconds, from a number or from a date (RFC 9110, 10.2.3)."""
-    given = answer.headers.get("Retry-After", "").strip()
-    if re.fullmatch("[0-9]{1,9}", given):
-        return float(given)
-    try:
-        return max(0.0, parsedate_to_datetime(given).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None
-
-
-def _is_encoded(answer: requests.Response, asset: Asset) -> bool:
-    """Whether what comes must be decoded first. Some hosts call a .gz file's own format an encoding: that is left as it is."""
-    return answer.headers.get("Content-Encoding", "").strip().lower() in _ENCODINGS and not asset.path.endswith((".gz", ".tgz"))
-
-
-def _version(answer: requests.Response, url: str, decode: bool) -> Version:
-    if decode:  # lengths and ranges are those of the encoded bytes
-        return Version(url)
-    etag = answer.headers.get("ETag", "").strip()
-    if answer.status_code == 206:
-        said = re.fullmatch(r"\s*bytes\s+[0-9]+-[0-9]+/([0-9]+)\s*", answer.headers.get("Content-Range", ""))
-        total = int(said[1]) if said else None
-    else:
-        total = _length(answer)
-    return Version(url, etag if etag.startswith('"') else None, answer.headers.get("Last-Modified"), total)
-
-
-def _length(answer: requests.Response) -> int | None:
-    given = answer.headers.get("Content-Length", "")
-    return int(given) if re.fullmatch("[0-9]{1,18}", given) else None
-
-
-def _check_continues(answer: requests.Response, offset: int, before: Version | None, now: Version, decode: bool) -> None:
-    said = re.fullmatch(r"\s*bytes\s+([0-9]+)-([0-9]+)/(?:[0-9]+|\*)\s*", answer.headers.get("Content-Range", ""))
-    if decode or before is None or said is None or int(said[1]) != offset:
-        raise Anew
-    if None not in (before.total, now.total) and before.total != now.total:
-        raise Anew
-    if before.url == now.url:
-        if None not in (before.etag, now.etag) and before.etag != now.etag:
-            raise Anew
-        if None in (before.etag, now.etag) and None not in (before.modified, now.modified) and before.modified != now.modified:
-            raise Anew
-
-
-def _check_announced(answer: requests.Response, asset: Asset, version: Version) -> None:
-    """Refuses, before anything of it is written, what cannot be the file."""
-    suffix = PurePosixPath(asset.path).suffix.lower()
-    has_digest = bool(asset.sha256 or asset.md5)
-    if _is_page(answer) and suffix not in _PAGE_NAMES and not (has_digest and suffix in _TEXT_NAMES):
-        raise Refused("sent a web page instead of the file")
-    if version.total is not None and asset.size is not None and version.total != asset.size:
-        raise Refused(f"has a file of {version.total:,} bytes, not {asset.size:,}")
-    chunked = answer.headers.get("Transfer-Encoding", "").lower() == "chunked"
-    if not (has_digest or asset.contents or asset.size is not None or _length(answer) is not None or chunked):
-        raise Refused("does not say how long the file is, and nothing is declared to tell whether it is whole")
-
-
-def _is_page(answer: requests.Response) -> bool:
-    return answer.headers.get("Content-Type", "").partition(";")[0].strip().lower() in ("text/html", "application/xhtml+xml")
 
 
 def _check_room(path: Path, needed: int) -> None:

@@ -126,8 +126,8 @@ def _kept(place: Place, asset: Asset, run: Run, watch: Follower) -> Row | None:
 
 def _fetch(place: Place, asset: Asset, run: Run, watch: Follower) -> Row:
     if not asset.urls:
-        access = place.declaration.access or "it must be asked for"
-        raise InputError(f"has no public source: {access.rstrip('.')}. Then run this command with --from and the folder of your copy")
+        access = (place.declaration.access or "it must be asked for").rstrip(".")
+        raise InputError(f"has no public source: {access}. Then give the folder of your copy with --from")
     partial = Partial(place.partial(asset), asset)
     try:
         watch.arrived(partial.size, None)

@@ -50,7 +50,6 @@ class Partial:
         self._digest: verifying.Digest | None = None  # of all that is there; None: there are bytes of an earlier process, not yet read
         self.version: Version | None = None
         self.size = 0
-        self.pieces = 1  # in how many it came: more than one may not fit together
         self._recall()
 
     def _recall(self) -> None:
@@ -59,9 +58,7 @@ class Partial:
             self.size = self.path.stat().st_size
         except (OSError, ValueError, TypeError):
             self.version, self.size = None, 0
-        if self.size:
-            self.pieces = 2
-        else:
+        if not self.size:
             self._digest = verifying.Digest(self._asset)
 
     def begin(self, version: Version) -> None:
@@ -70,7 +67,7 @@ class Partial:
         with storage_errors(self.path):
             self._open(os.O_TRUNC)
             write_json(self._about, asdict(version))
-        self.version, self.size, self.pieces, self._digest = version, 0, 1, verifying.Digest(self._asset)
+        self.version, self.size, self._digest = version, 0, verifying.Digest(self._asset)
 
     def append(self, data: bytes) -> None:
         """Adds the next bytes to the file and to its digest."""
@@ -105,7 +102,7 @@ class Partial:
         with storage_errors(self.path):
             self.path.unlink(missing_ok=True)
             self._about.unlink(missing_ok=True)
-        self.version, self.size, self.pieces, self._digest = None, 0, 1, verifying.Digest(self._asset)
+        self.version, self.size, self._digest = None, 0, verifying.Digest(self._asset)
 
     def close(self) -> None:
         """Lets go of the file; it stays."""

@@ -42,6 +42,10 @@ class Board:
             self._bar.set_postfix_str(f"{self._finished:,} of {self._files:,} files", refresh=False)
 
     def close(self) -> None:
+        """Ends the bar; what was expected may have been an estimate."""
+        if self._finished == self._files:
+            self._bar.total = self._bar.n
+            self._bar.refresh()
         self._bar.close()
 
 

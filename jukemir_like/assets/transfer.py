@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from jukemir_like.assets import verifying
+from jukemir_like.assets.answer import Anew, Passing, Refused
 from jukemir_like.assets.declaration import Asset
-from jukemir_like.assets.exchange import Anew, Passing, Patience, Refused, Watch, receive
+from jukemir_like.assets.exchange import Patience, Watch, receive
 from jukemir_like.assets.partial import Partial
 from jukemir_like.errors import InputError
 
@@ -64,7 +65,7 @@ class Fetched:
 
 
 class _AnotherFile(Exception):  # noqa: N818
-    """What a source sent, in one piece, is not the file that was declared."""
+    """What came is not the file that was declared: another one, or pieces of two."""
 
 
 def host(url: str) -> str:
@@ -109,7 +110,7 @@ def fetch(asset: Asset, partial: Partial, client: requests.Session, hosts: Hosts
 
 def _from(url: str, asset: Asset, partial: Partial, client: requests.Session, patience: Patience, watch: Watch, *, second: bool) -> str:
     """The file from one source; its digest in one word."""
-    tries, best, resume, mended = 0, partial.size, True, False
+    tries, best, resume = 0, partial.size, True
     while True:
         try:
             if not _is_complete(partial, asset):
@@ -134,11 +135,8 @@ def _from(url: str, asset: Asset, partial: Partial, client: requests.Session, pa
         try:
             return verifying.check(partial.path, asset, partial.digest(watch.alive), watch.alive)
         except InputError as wrong:
-            mend = partial.pieces > 1 and not mended  # perhaps the pieces were not of one file: once more from the beginning
             partial.discard()
-            if not mend:
-                raise _AnotherFile(f"its file {wrong}") from wrong
-            tries, best, mended = 0, 0, True
+            raise _AnotherFile(f"its file {wrong}") from wrong
 
 
 def _is_complete(partial: Partial, asset: Asset) -> bool:
