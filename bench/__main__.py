@@ -12,6 +12,7 @@ from bench import timing
 from jukemir_like import __version__
 
 SECTIONS = {
+    "assets": "Downloading",
     "stages": "Stages",
     "features": "chroma and mfcc",
     "stems": "Stems",
