@@ -21,7 +21,7 @@ from jukemir_like.parallel import available_cpus
 from jukemir_like.stemjepa import checkpoint
 
 SCRIPTS = Path(__file__).resolve().parent
-STAMPS = Path(".stages")  # in the cache, as below
+STAMPS = Path(".stages")  # in the cache, as the next
 AGAIN = STAMPS / "again"
 
 
@@ -40,13 +40,12 @@ def main() -> int:
         except BlockingIOError:
             print(f"another run is using {cache}; waiting for it to end", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        if not options.plan:
-            _try_again(cache)
         configuration = Path(temporary) / "config.json"
         configuration.write_text(json.dumps(config))
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(SCRIPTS / "Snakefile"), "--directory", str(cache)]
         command += ["--profile", str(SCRIPTS / "profiles" / "local"), "--configfile", str(configuration)]
         command += ["--cores", options.jobs or str(available_cpus())]
+        command += _again(cache, options.datasets.split())
         command += ["--dry-run", "--quiet", "host"] if options.plan else []
         # The lock goes along, so that it is held until Snakemake has ended even if this process is killed before.
         process = subprocess.Popen(command, pass_fds=[lock.fileno()])
@@ -64,11 +63,11 @@ def main() -> int:
     return code
 
 
-def _try_again(cache: Path) -> None:
-    """Lets Snakemake forget the downloads in which something was missing; what is there is kept, and takes no time."""
-    for name in (cache / AGAIN).glob("*"):
-        (cache / STAMPS / "download" / name.name).unlink(missing_ok=True)
-        name.unlink()
+def _again(cache: Path, wanted: list[str]) -> list[str]:
+    """Options that have the downloads tried once more in which something was missing, and what follows; what is there is kept."""
+    known = {datasets.assets(dataset) for dataset in wanted if datasets.is_known(dataset)}
+    stamps = [str(STAMPS / "download" / path.name) for path in sorted((cache / AGAIN).glob("*")) if path.name in known]
+    return ["--forcerun", *stamps] if stamps else []
 
 
 def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
