@@ -14,6 +14,7 @@ from jukemir_like import __version__
 SECTIONS = {
     "assets": "Downloading",
     "stages": "Stages",
+    "processing": "Processing",
     "features": "chroma and mfcc",
     "stems": "Stems",
     "training": "Training",
