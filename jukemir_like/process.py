@@ -102,14 +102,13 @@ def _process_source(stems: tuple[str, ...] | None, output: Path, work: Source) -
         digest = stemfile.digest(source, stems) if stems else audio.digest(source)
         if all(finished == digest for _, finished in items):
             return [record | {"status": "kept"} for record in made]
-        decoded = stemfile.decode(source, stems) if stems else audio.decode(source)
-        samples = decoded.samples if stems else audio.mix_down(decoded.samples)[None]
+        decoded = stemfile.decode(source, stems) if stems else audio.decode_mono(source)
     except InputError as error:
         return [record | records.failure(error) for record in made]
     for record, (item, _) in zip(made, items, strict=True):
         record["digest"] = digest
         try:
-            piece = _cut(samples, decoded.sample_rate, item.clip)
+            piece = _cut(decoded.samples, decoded.sample_rate, item.clip)
         except InputError as error:
             record |= records.failure(error)
             continue

@@ -146,3 +146,33 @@ def test_find_survives_a_loop_of_links(tmp_path):
     (tmp_path / "a" / "x.wav").touch()
     (tmp_path / "a" / "back").symlink_to(tmp_path)
     assert audio.find(tmp_path) == ["a/x.wav"]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_U8", "PCM_24", "FLOAT", "MPEG_LAYER_III", "VORBIS"])
+def test_decoded_to_mono_is_decoded_mixed_down_and_rounded(tmp_path, channels, subtype):
+    samples = np.random.default_rng(0).uniform(-1.1, 1.1, (80_001, channels))
+    path = tmp_path / "a"
+    form = {"MPEG_LAYER_III": "MP3", "VORBIS": "OGG"}.get(subtype, "WAV")
+    if (form, channels) == ("MP3", 3):
+        return  # there are none
+    with open(path, "wb") as file:
+        soundfile.write(file, samples, 22050, subtype=subtype, format=form)
+    whole, mono = audio.decode(path), audio.decode_mono(path)
+    assert mono.samples.dtype == np.int16
+    assert mono.sample_rate == whole.sample_rate
+    assert np.array_equal(mono.samples[0], audio.to_int16(audio.mix_down(whole.samples)))
+
+
+def test_the_mean_of_two_channels_is_numpys():
+    samples = np.random.default_rng(0).uniform(-1, 1, (2, 10_000)).astype(np.float32)
+    assert np.array_equal(audio.mix_down(samples), samples.mean(axis=0, dtype=np.float32))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_a_wav_is_that_of_libsndfile_to_the_byte(tmp_path, channels):
+    samples = np.random.default_rng(0).integers(-32768, 32768, (channels, 1001)).astype(np.int16)
+    audio.write_wav(tmp_path / "a.wav", samples if channels > 1 else samples[0], 22050)
+    expected = io.BytesIO()
+    soundfile.write(expected, samples.T, 22050, subtype="PCM_16", format="WAV")
+    assert (tmp_path / "a.wav").read_bytes() == expected.getvalue()
