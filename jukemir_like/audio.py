@@ -30,7 +30,7 @@ EXTENSIONS = frozenset(
 they are reported and not silently left out."""
 
 _SMALL_INTEGERS = ("PCM_16", "PCM_S8", "PCM_U8")
-_PIECE = 1 << 14  # samples of each channel that are mixed and rounded at a time
+_PIECE = 1 << 15  # samples of each channel that are mixed and rounded at a time
 _SHORT_CHUNK = re.compile(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
