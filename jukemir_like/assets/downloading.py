@@ -98,7 +98,7 @@ class _Work:
         if not todo:
             return
         copy = None if own_copy is None else adopting.Copy(own_copy)
-        for parent in {place.path(asset).parent for place, asset in todo}:
+        for parent in {path.parent for place, asset in todo for path in (place.path(asset), place.partial(asset))}:
             sweep(parent)
         board = Board(self._stage, len(todo), self._stop)
         run = Run(board, delete_wrong, copy, patience=patience)

@@ -6,6 +6,7 @@ import random
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -105,6 +106,17 @@ def killed_until_complete(start, host, served, folder, leftovers, moments):
 
 def test_killed_at_random_moments_and_run_again_it_completes(start, host, served, folder, leftovers):
     assert killed_until_complete(start, host, served, folder, leftovers, random.Random(0)) > 0
+
+
+def test_what_a_killed_process_was_writing_is_removed(start, host, served, folder, leftovers):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = folder / ".partial" / f".tmp-{socket.gethostname()[:32]}-{dead.pid}-14.json"
+    left.parent.mkdir(parents=True)
+    left.write_text("{")
+    _, errors = start("testset").communicate()
+    assert is_whole(folder, served), errors
+    assert leftovers(folder) == ["unpacked/genres/.unpacked.json"]
 
 
 @pytest.mark.slow
