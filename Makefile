@@ -17,18 +17,22 @@ STEPS ?=
 TRAINING_DATASET ?= synthband_stems
 JOBS ?=
 BATCH_SIZE ?= 256
+RUNNER ?= local
+BASE_IMAGE ?= python:3.11-slim
+TORCH_INDEX ?=
+IMAGE ?=
 PYTEST_ARGS ?=
 
 REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(DATASETS)" --representations "$(REPRESENTATIONS)" \
 	--protocol "$(PROTOCOL)" --seed "$(SEED)" --songs "$(SONGS)" --jobs "$(JOBS)" --batch-size "$(BATCH_SIZE)" \
-	--training-dataset "$(TRAINING_DATASET)" $(if $(STEPS),--steps "$(STEPS)")
+	--training-dataset "$(TRAINING_DATASET)" $(if $(STEPS),--steps "$(STEPS)") --runner "$(RUNNER)"
 
-.PHONY: help setup test test-slow lint format reproduce plan bench clean
+.PHONY: help setup test test-slow test-docker lint format reproduce plan images conform bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… PROTOCOL=linear|jukemir SEED=… SONGS=… STEPS=… TRAINING_DATASET=… CACHE=… JOBS=…"
+	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… PROTOCOL=linear|jukemir SEED=… SONGS=… STEPS=… TRAINING_DATASET=… CACHE=… JOBS=… RUNNER=local|docker"
 
 setup: $(SETUP)  ## Make the virtual environment .venv and install everything
 
@@ -44,7 +48,10 @@ test: $(SETUP)  ## Run the tests
 	$(BIN)/pytest -n auto $(PYTEST_ARGS)
 
 test-slow: $(SETUP)  ## Run the slow tests: the whole line killed and resumed, the README's commands
-	$(BIN)/pytest -n auto -m slow $(PYTEST_ARGS)
+	$(BIN)/pytest -n auto -m "slow and not docker" $(PYTEST_ARGS)
+
+test-docker: $(SETUP)  ## Run the tests that need a Docker engine: images, their contract, the line in images
+	$(BIN)/pytest -m docker $(PYTEST_ARGS)
 
 lint: $(SETUP)  ## Check style, types and the order of the rooms
 	$(BIN)/ruff check .
@@ -61,6 +68,12 @@ reproduce: $(SETUP)  ## From nothing to a results page: cache/report/index.html
 
 plan: $(SETUP)  ## Say what `make reproduce` would run
 	@$(REPRODUCE) --plan
+
+images:  ## Build the images of all stages, and write down what is in them (BASE_IMAGE=… TORCH_INDEX=…)
+	@$(PYTHON) scripts/images.py --base "$(BASE_IMAGE)" --torch-index "$(TORCH_INDEX)"
+
+conform: $(SETUP)  ## Check whether IMAGE=… keeps the contract of a representation's image
+	@$(BIN)/jukemir-like conform $(IMAGE)
 
 bench: $(SETUP)  ## Measure speed and memory, and write docs/benchmarks.md
 	$(BIN)/python -m bench

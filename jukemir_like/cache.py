@@ -17,6 +17,7 @@ import itertools
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,12 +33,13 @@ _STORAGE_ERRNOS = {
     errno.EDQUOT: "the disk quota is used up: free some space and run again",
     errno.EFBIG: "the file is larger than this file system or process may write",
     errno.EROFS: "the folder is read-only: choose another output folder",
-    errno.EACCES: "permission denied: choose another output folder or change its owner",
+    errno.EACCES: "permission denied: choose another output folder, change its owner, or (in a container) run as its owner, --user",
     errno.EPERM: "permission denied: choose another output folder or change its owner",
     errno.ENOTDIR: "a part of the path is a file, not a folder: choose another output folder",
     errno.EEXIST: "a file stands where a folder must be: choose another output folder",
 }
 _TEMPORARY_PREFIX = ".tmp-"
+_ABANDONED_SECONDS = 3600.0
 _counter = itertools.count()
 
 
@@ -105,7 +107,7 @@ def make_folder(folder: Path) -> Path:
 def atomic(path: Path) -> Iterator[Path]:
     """Yields a temporary path in the folder of ``path``; on a clean exit it is renamed to ``path``, on any other it is removed.
 
-    The temporary name is hidden, short (so that the longest legal name can be written) and tells host and process, so that
+    The temporary name is hidden, short (so that the longest legal name can be written) and tells machine and process, so that
     :func:`sweep` can remove what a killed process left.
     """
     make_folder(path.parent)
@@ -130,11 +132,14 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def sweep(folder: Path) -> int:
-    """Removes temporary files that processes of this machine, now dead, left in ``folder``; returns how many."""
+    """Removes temporary files of dead processes in ``folder``; returns how many.
+
+    Whether a process lives can be seen on its own machine (and in its own container) alone; what others left goes when it has not been
+    written to for an hour.
+    """
     removed = 0
-    for temporary in folder.glob(f"{_temporary_prefix()}*") if folder.is_dir() else ():
-        process = temporary.name[len(_temporary_prefix()) :].partition("-")[0]
-        if process.isdigit() and not _alive(int(process)):
+    for temporary in folder.glob(f"{_TEMPORARY_PREFIX}*") if folder.is_dir() else ():
+        if _abandoned(temporary):
             with storage_errors(temporary):
                 temporary.unlink(missing_ok=True)
             removed += 1
@@ -142,7 +147,22 @@ def sweep(folder: Path) -> int:
 
 
 def _temporary_prefix() -> str:
-    return f"{_TEMPORARY_PREFIX}{socket.gethostname()[:32]}-"
+    """Begins with who counts processes: the machine, and on it the container, as each of these has a process 1."""
+    try:
+        namespace = Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        namespace = 0
+    return f"{_TEMPORARY_PREFIX}{socket.gethostname()[:32]}-{namespace:x}-"
+
+
+def _abandoned(temporary: Path) -> bool:
+    if temporary.name.startswith(_temporary_prefix()):
+        process = temporary.name[len(_temporary_prefix()) :].partition("-")[0]
+        return process.isdigit() and not _alive(int(process))
+    try:
+        return time.time() - temporary.stat().st_mtime > _ABANDONED_SECONDS
+    except OSError:  # its writer has just renamed it
+        return False
 
 
 def _alive(process: int) -> bool:

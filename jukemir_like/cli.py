@@ -13,14 +13,14 @@ import click
 
 from jukemir_like import __version__
 from jukemir_like.errors import DONE, INTERRUPTED, WRONG_REQUEST, JukemirLikeError
+from jukemir_like.launch import command as launching
+from jukemir_like.launch import planning
 from jukemir_like.stemjepa import commands
 from jukemir_like.stemjepa.training.command import train
 
 if TYPE_CHECKING:
     from jukemir_like.cache import Cache
     from jukemir_like.records import Summary
-
-_BATCH_VARIABLES = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")
 
 Command = Callable[..., Any]
 
@@ -55,15 +55,20 @@ def _interrupt(*_: object) -> None:
 
 
 def _command_name() -> str:
-    return f"{sys.argv[1]} " if len(sys.argv) > 1 and sys.argv[1] in cli.commands else ""
+    name = next((word for word in sys.argv[1:] if word != "--docker"), "")
+    return f"{name} " if name in cli.commands else ""
 
 
 @click.group(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120}, no_args_is_help=False, invoke_without_command=True
+    cls=launching.Stages,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    no_args_is_help=False,
+    invoke_without_command=True,
 )
 @click.version_option(__version__, prog_name="jukemir-like")
+@click.option("--docker", is_flag=True, help="Run the stage in its image, by the Docker engine of this machine.")
 @click.pass_context
-def cli(context: click.Context) -> None:
+def cli(context: click.Context, docker: bool) -> None:  # noqa: ARG001 -- the group looks at it
     """Which representation of audio knows what about music?
 
     Each command is one stage; a stage reads a folder and writes a folder. `make reproduce` runs them all.
@@ -209,12 +214,7 @@ def extract(
     from jukemir_like.extract import extract as run
 
     folders = _cache(cache)
-    if (dataset is None) == (input is None or output is None):
-        raise click.UsageError("give INPUT and OUTPUT, or --dataset")
-    if dataset is not None:
-        source, target = folders.processed(dataset) / "wav", folders.representation(dataset, representation)
-    else:
-        source, target = Path(str(input)), Path(str(output))
+    source, target = planning.source_and_target(representation, input, output, dataset, folders)
     if batch_size is not None and batch_idx is None:
         batch_idx = _batch_idx_of_environment()
     return _finish(
@@ -223,7 +223,7 @@ def extract(
 
 
 def _batch_idx_of_environment() -> int | None:
-    for variable in _BATCH_VARIABLES:
+    for variable in planning.BATCH_VARIABLES:
         value = os.environ.get(variable)
         if value:
             if not value.isdigit():
@@ -300,6 +300,22 @@ def report(datasets: tuple[str, ...], representations: tuple[str, ...], protocol
     summary = room.report(_cache(cache), datasets or None, representations or None, protocol)
     click.echo(summary)
     return DONE
+
+
+cli.add_command(launching.commands)
+
+
+@cli.command()
+@click.argument("image")
+@click.option("--rule", "rules", multiple=True, help="Only this rule of the contract, C1 to C14; may be repeated.")
+@click.option("--gpus", is_flag=True, help="Give the containers the GPUs.")
+def conform(image: str, rules: tuple[str, ...], gpus: bool) -> int:
+    """Check that IMAGE keeps the contract of a representation's image."""
+    from jukemir_like.launch import conformance
+
+    report = conformance.check(image, only=rules or None, gpus=gpus)
+    click.echo(report.text())
+    return report.exit_code
 
 
 @cli.command(name="list")

@@ -55,15 +55,16 @@ def keep_freed_memory() -> None:
     mallopt(_M_TOP_PAD, 16 << 20)
 
 
-def available_cpus() -> int:
-    """Processors this process may use: its affinity, and the limit of its control group (containers), at least 1."""
+def available_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Processors this process may use: its affinity, and the limit of its control group (containers; both versions), at least 1."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            count = min(count, -(-int(quota) // int(period)))
-    except (OSError, ValueError):
-        pass
+    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            quota, period = " ".join((cgroup / file).read_text() for file in files).split()
+            if quota not in ("max", "-1"):
+                count = min(count, -(-int(quota) // int(period)))
+        except (OSError, ValueError):
+            continue
     return max(1, count)
 
 

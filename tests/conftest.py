@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 # librosa compiles itself on first use and keeps the result beside its source, for all processes: two test processes that do so at once
 # corrupt it, and every later one crashes. So each has its own.
@@ -50,3 +51,16 @@ def command():
         )
 
     return run
+
+
+@pytest.fixture
+def abandon():
+    """A function that leaves in a folder what a process leaves that is killed while it writes ``name`` there; returns its path."""
+    dies = "import os, sys, pathlib\nfrom jukemir_like import cache\nwith cache.atomic(pathlib.Path(sys.argv[1])) as temporary:\n"
+    dies += "    temporary.write_bytes(b'half'); print(temporary); sys.stdout.flush(); os._exit(9)"
+
+    def leave(folder, name):
+        killed = subprocess.run([sys.executable, "-c", dies, folder / name], stdout=subprocess.PIPE, text=True, check=False)
+        return Path(killed.stdout.rstrip("\n"))
+
+    return leave

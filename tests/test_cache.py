@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,25 @@ def test_sweep_counts_a_killed_process_that_nobody_waited_for_as_dead(tmp_path):
         assert len(list(tmp_path.iterdir())) == 1
         assert cache.sweep(tmp_path) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_what_another_machine_or_container_writes_is_left_alone_for_an_hour(tmp_path):
+    elsewhere = tmp_path / f".tmp-another-host-f0000000-{os.getpid()}-0.npy"
+    elsewhere.touch()
+    assert cache.sweep(tmp_path) == 0
+    os.utime(elsewhere, (time.time() - 3700,) * 2)
+    assert cache.sweep(tmp_path) == 1
+
+
+def test_temporary_files_of_two_containers_with_one_host_name_differ(tmp_path):
+    write = "from jukemir_like import cache; from pathlib import Path\n"
+    write += "with cache.atomic(Path('x.npy')) as temporary: temporary.touch(); print(temporary.name)"
+    own = subprocess.run([sys.executable, "-c", write], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    unshare = ["unshare", "--fork", "--pid", "--mount-proc", sys.executable, "-c", write]
+    contained = subprocess.run(unshare, cwd=tmp_path, capture_output=True, text=True, check=False)
+    if contained.returncode:
+        pytest.skip(f"process namespaces cannot be made here: {contained.stderr.strip()}")
+    assert own.rsplit("-", 2)[0] != contained.stdout.rsplit("-", 2)[0]
 
 
 def test_a_file_where_a_folder_must_be_is_one_clear_line(tmp_path):

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -245,12 +244,9 @@ def test_interrupted_and_run_again_gives_what_one_run_gives(run, folder, tmp_pat
     assert not list(output.rglob(".tmp-*"))
 
 
-def test_what_a_killed_run_left_in_a_sub_folder_is_swept(run, folder, tmp_path):
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    left = tmp_path / "out" / "a" / f".tmp-{socket.gethostname()[:32]}-{dead.pid}-0.npy"
-    left.parent.mkdir(parents=True)
-    left.touch()
+def test_what_a_killed_run_left_in_a_sub_folder_is_swept(run, folder, abandon, tmp_path):
+    left = abandon(tmp_path / "out" / "a", "b.npy")
+    assert left.exists()
     assert run("level", folder, tmp_path / "out").returncode == 0
     assert not left.exists()
 

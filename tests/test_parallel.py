@@ -110,6 +110,26 @@ def test_there_is_at_least_one_processor():
     assert 1 <= available_cpus() <= (os.cpu_count() or 1)
 
 
+@pytest.mark.parametrize(
+    ("files", "processors"),
+    [
+        ({"cpu.max": "150000 100000"}, 2),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "max 100000"}, None),
+        ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu.max": "nonsense"}, None),
+        ({}, None),
+    ],
+)
+def test_the_limit_of_a_container_counts_in_both_versions_of_control_groups(tmp_path, files, processors):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    own = len(os.sched_getaffinity(0))
+    assert available_cpus(tmp_path) == min(own, processors or own)
+
+
 def test_a_bar_is_shown_on_a_terminal_and_nothing_in_a_pipe():
     script = "from jukemir_like.parallel import Progress\nwith Progress(4, 'work', 'file') as bar:\n    bar.update(4)"
     piped = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

@@ -6,7 +6,6 @@ import random
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
@@ -108,12 +107,8 @@ def test_killed_at_random_moments_and_run_again_it_completes(start, host, served
     assert killed_until_complete(start, host, served, folder, leftovers, random.Random(0)) > 0
 
 
-def test_what_a_killed_process_was_writing_is_removed(start, host, served, folder, leftovers):
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    left = folder / ".partial" / f".tmp-{socket.gethostname()[:32]}-{dead.pid}-14.json"
-    left.parent.mkdir(parents=True)
-    left.write_text("{")
+def test_what_a_killed_process_was_writing_is_removed(start, host, served, folder, abandon, leftovers):
+    assert abandon(folder / ".partial", "genres.json").exists()
     _, errors = start("testset").communicate()
     assert is_whole(folder, served), errors
     assert leftovers(folder) == ["unpacked/genres/.unpacked.json"]

@@ -1,0 +1,137 @@
+"""A Docker engine, where there is one; and images of two megabytes whose stages do what a test says."""
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import uuid
+from pathlib import Path
+
+import pytest
+
+from jukemir_like import __version__
+from jukemir_like.launch import images
+
+BUSYBOX = Path("/bin/busybox")
+PROGRAMS = ("cat", "cp", "echo", "env", "head", "id", "kill", "ls", "mkdir", "pwd", "seq", "sh", "sleep", "stty", "touch", "yes")
+
+# What stands for a stage: its last argument is what it does, as a shell understands it.
+STAGE = """#!/bin/sh
+while [ $# -gt 1 ]; do shift; done
+eval "$1"
+"""
+# What stands for a representation of others: it tells what it was asked, and what it sees.
+REPRESENTATION = """#!/bin/sh
+name=$(echo "$*" | { read words; echo "${words// /_}"; })
+echo "$*"
+{ id -u; id -g; ls /input; } > "/output/${name:-all}.txt"
+"""
+
+
+def absent(reason):
+    """Skips, or fails where an engine and all that is needed must be there."""
+    (pytest.fail if os.environ.get("REQUIRE_DOCKER") == "1" else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """A client of the engine. Without one, tests that ask for it are skipped; with REQUIRE_DOCKER=1 they fail."""
+    import docker
+
+    try:
+        client = docker.from_env(timeout=60)
+        client.ping()
+    except docker.errors.DockerException as error:
+        absent(f"needs a Docker engine, and none answers: {str(error).splitlines()[0]}")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def built(engine):
+    """A function from images' names to their references; skips where one has not been built."""
+
+    def reference(*names):
+        wanted = [images.reference(name) for name in names]
+        missing = [one for one in wanted if not engine.images.list(one)]
+        if missing:
+            absent(f"needs the images {', '.join(missing)}: make images")
+        return wanted
+
+    return reference
+
+
+def busybox(engine, reference, scripts, entrypoint):
+    """An image of busybox and ``scripts``, by name."""
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as archive:
+        for name, data in {"busybox": BUSYBOX.read_bytes(), **{name: script.encode() for name, script in scripts.items()}}.items():
+            member = tarfile.TarInfo(f"bin/{name}")
+            member.mode, member.size = 0o755, len(data)
+            archive.addfile(member, io.BytesIO(data))
+        for name in PROGRAMS:
+            member = tarfile.TarInfo(f"bin/{name}")
+            member.type, member.linkname = tarfile.SYMTYPE, "busybox"
+            archive.addfile(member)
+    repository, _, tag = reference.rpartition(":")
+    engine.api.import_image_from_data(target.getvalue(), repository, tag, changes=[f"ENTRYPOINT {entrypoint}"])
+
+
+@pytest.fixture(scope="session")
+def stand_ins(engine):
+    """The prefix of images that stand for the stages, and for the representation ``echo``."""
+    if not BUSYBOX.exists():
+        absent("needs busybox-static")
+    prefix = f"jukemir-like-test-{uuid.uuid4().hex[:8]}"
+    made = {f"{prefix}/{name}:{__version__}": ({"jukemir-like": STAGE}, '["jukemir-like"]') for name in ("process", "download", "train")}
+    made[f"{prefix}/representations_echo:{__version__}"] = ({"tell": REPRESENTATION}, '["/bin/tell"]')
+    made[f"{prefix}/probe:{__version__}"] = ({}, '["/bin/sh"]')  # one in which our program is missing
+    try:
+        for reference, (scripts, entrypoint) in made.items():
+            busybox(engine, reference, scripts, entrypoint)
+        yield prefix
+    finally:
+        for reference in made:
+            for container in engine.containers.list(all=True, filters={"ancestor": reference}):
+                container.remove(force=True)
+            engine.images.remove(reference, force=True)
+
+
+@pytest.fixture
+def left(engine, stand_ins):
+    """A function that says which containers of the stand-ins there are, running or not."""
+    return lambda: [
+        container for container in engine.containers.list(all=True) if container.attrs["Config"]["Image"].startswith(f"{stand_ins}/")
+    ]
+
+
+@pytest.fixture
+def start(stand_ins, tmp_path):
+    """A function that starts ``jukemir-like --docker …`` with the stand-ins: ``start("audit", "echo hello")``."""
+    started = []
+
+    def launch(*arguments, environment=None, **options):
+        variables = {"JUKEMIR_LIKE_IMAGES": stand_ins, "JUKEMIR_LIKE_CACHE_DIR": str(tmp_path / "cache"), **(environment or {})}
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        command = [sys.executable, "-m", "jukemir_like", "--docker", *map(os.fspath, arguments)]
+        started.append(subprocess.Popen(command, env={**os.environ, **variables}, **options))
+        return started[-1]
+
+    yield launch
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=60)
+
+
+@pytest.fixture
+def launch(start):
+    """As ``start``, to the end: returns exit code, standard output and standard error, as text."""
+
+    def finish(*arguments, **options):
+        process = start(*arguments, **options)
+        output, errors = process.communicate(timeout=120)
+        return process.returncode, output.decode(), errors.decode()
+
+    return finish
