@@ -116,7 +116,7 @@ def records(seen: Snapshot) -> dict[str, Record]:
     """
     latest: dict[str, tuple[float, Record]] = {}
     for journal in sorted(journals(seen), key=lambda path: seen[path].modified):
-        for line in (seen[journal].content or b"").splitlines():
+        for line in (seen[journal].content or b"").split(b"\n"):
             record = _record(line)
             if record is None:
                 continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import sys
 import types
@@ -10,6 +12,7 @@ from functools import partial
 from multiprocessing import context, forkserver, popen_forkserver, process
 from typing import Any
 
+import numpy as np
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
@@ -20,6 +23,9 @@ from jukemir_like.parallel import start_worker
 from jukemir_like.stemjepa.stems.examples import Examples
 
 _AHEAD = 4  # batches that each worker has ready
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - where workers hand their batches over
+
+_log = logging.getLogger(__name__)
 
 
 class Batches(Sampler[list[int]]):
@@ -87,17 +93,44 @@ def loader(
     sampler = Batches(batch_size, first_batch, batches, rank, world_size)
     # A generator of its own: torch's global one is the network's, and would go on differently after an interruption.
     common: dict[str, Any] = {"batch_sampler": sampler, "pin_memory": torch.cuda.is_available(), "generator": torch.Generator()}
+    batch_bytes = batch_size * 2 * examples.chunk_samples * np.dtype(np.float32).itemsize
+    workers, ahead = read_ahead(min(workers, max(1, batches)), batch_bytes, _free_shared_memory() // world_size)
     if workers == 0:
         return Loader(examples, **common)
     return Loader(
         examples,
-        num_workers=min(workers, max(1, batches)),
+        num_workers=workers,
         persistent_workers=True,
-        prefetch_factor=_AHEAD,
+        prefetch_factor=ahead,
         worker_init_fn=_start_worker,
         multiprocessing_context=_context(),
         **common,
     )
+
+
+def read_ahead(workers: int, batch_bytes: int, free: int) -> tuple[int, int]:
+    """How many workers, and how many batches each has ready, fit into ``free`` bytes of shared memory: as many as asked for, if they do.
+
+    A container has 64 MB of it unless it is given more, and a worker that finds none left cannot go on.
+    """
+    ahead = _AHEAD
+    room = free * 9 // 10 // max(1, batch_bytes)  # batches; each worker writes one more than it has ready
+    while workers * (ahead + 1) > room and ahead > 1:
+        ahead -= 1
+    fitting = min(workers, room // (ahead + 1))
+    if fitting < workers:
+        _log.warning(
+            "%s has room for %d of %d loader workers: give the container more for speed (--shm-size 1g)", _SHARED_MEMORY, fitting, workers
+        )
+    return fitting, ahead
+
+
+def _free_shared_memory() -> int:
+    try:
+        found = os.statvfs(_SHARED_MEMORY)
+    except OSError:
+        return sys.maxsize
+    return found.f_bavail * found.f_frsize
 
 
 class _Popen(popen_forkserver.Popen):

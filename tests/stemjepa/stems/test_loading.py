@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from jukemir_like.errors import RequestError
 from jukemir_like.stemjepa import stems
 from jukemir_like.stemjepa.settings import Augmentation, Data
-from jukemir_like.stemjepa.stems.loading import Batches
+from jukemir_like.stemjepa.stems.loading import Batches, read_ahead
 
 
 @pytest.fixture
@@ -134,3 +134,20 @@ def test_workers_outlive_a_clusters_sigterm_and_end_with_their_process(folder, e
     assert process.wait(30) == (-signal.SIGKILL if what == "wait" else 0)
     assert wait_until(lambda: not any(map(alive, workers)))
     assert not Path(f"/proc/{process.pid}").exists()
+
+
+@pytest.mark.parametrize(
+    ("workers", "batch_bytes", "free", "expected"),
+    [
+        (2, 1 << 20, 1 << 30, (2, 4)),
+        (2, 32 << 20, 1 << 30, (2, 4)),
+        (2, 32 << 20, 200 << 20, (2, 1)),
+        (2, 16 << 20, 64 << 20, (1, 1)),
+        (2, 32 << 20, 64 << 20, (0, 1)),
+        (0, 32 << 20, 64 << 20, (0, 1)),
+    ],
+)
+def test_workers_never_have_more_ready_than_shared_memory_holds(workers, batch_bytes, free, expected):
+    made, ahead = read_ahead(workers, batch_bytes, free)
+    assert (made, ahead if made else 1) == expected
+    assert made * (ahead + 1) * batch_bytes <= free
