@@ -20,6 +20,7 @@ SECTIONS = {
     "training": "Training",
     "embedding": "stemjepa's embedding",
     "probe": "Probes",
+    "containers": "Containers",
 }
 """Module of this package → heading of its section, in the order of the page."""
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"

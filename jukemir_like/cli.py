@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,7 +39,7 @@ def main() -> None:
         click.echo(f"jukemir-like: {error.format_message()} (see jukemir-like {_command_name()}--help)", err=True)
         code = WRONG_REQUEST
     except _Interrupted:
-        click.echo("jukemir-like: interrupted; what was finished is kept, run the same command to go on", err=True)
+        click.echo(_INTERRUPTED, err=True)
         code = INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -50,7 +51,16 @@ class _Interrupted(BaseException):
     """Ctrl-C, or a scheduler that asks to end. Not KeyboardInterrupt, to which click adds a line of its own."""
 
 
-def _interrupt(*_: object) -> None:
+_INTERRUPTED = "jukemir-like: interrupted; what was finished is kept, run the same command to go on"
+
+
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            # Nothing is half done during an import, and an exception in that of an extension module can crash the interpreter.
+            os.write(sys.stderr.fileno(), f"{_INTERRUPTED}\n".encode())
+            os._exit(INTERRUPTED)
+        frame = frame.f_back
     raise _Interrupted
 
 
@@ -307,15 +317,17 @@ cli.add_command(launching.commands)
 
 @cli.command()
 @click.argument("image")
-@click.option("--rule", "rules", multiple=True, help="Only this rule of the contract, C1 to C14; may be repeated.")
+@click.option(
+    "--rule", "rules", multiple=True, help="Only this clause of the contract (C5), or this rule of it (C5.dtype); may be repeated."
+)
 @click.option("--gpus", is_flag=True, help="Give the containers the GPUs.")
 def conform(image: str, rules: tuple[str, ...], gpus: bool) -> int:
     """Check that IMAGE keeps the contract of a representation's image."""
-    from jukemir_like.launch import conformance
+    from jukemir_like.launch.conformance import check
 
-    report = conformance.check(image, only=rules or None, gpus=gpus)
-    click.echo(report.text())
-    return report.exit_code
+    checked = check(image, only=rules or None, gpus=gpus)
+    click.echo(checked.text())
+    return checked.exit_code
 
 
 @cli.command(name="list")

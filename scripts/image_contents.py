@@ -146,11 +146,11 @@ def _query(package: Package) -> dict[str, Any]:
 
 
 def _python_reference(name: str, version: str) -> str:
-    return f"pkg:pypi/{name.lower().replace('_', '-')}@{quote(version)}"
+    return f"pkg:pypi/{name.lower().replace('_', '-')}@{quote(version, safe=':')}"
 
 
 def _debian_reference(name: str, one: dict[str, str]) -> str:
-    return f"pkg:deb/debian/{quote(name)}@{quote(one['version'])}?arch={one['architecture']}"
+    return f"pkg:deb/debian/{quote(name)}@{quote(one['version'], safe=':')}?arch={one['architecture']}"
 
 
 def bill_of_materials(contents: Contents, known: dict[Package, list[str]]) -> dict[str, Any]:

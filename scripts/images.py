@@ -72,10 +72,10 @@ def _variables(options: argparse.Namespace) -> dict[str, str]:
 
 def _base(name: str) -> tuple[str, str]:
     """The base image pinned to the digest that its registry gives it today, and that digest; of one that is here alone, its own digest."""
-    here = _docker("image", "inspect", "--format", '{{.Id}} {{join .RepoDigests " "}}', name)
+    here = _docker("image", "inspect", name)
     if here is not None:
-        identity, *digests = here.split()
-        return name, digests[0].partition("@")[2] if digests else identity
+        image = json.loads(here)[0]
+        return name, image["RepoDigests"][0].partition("@")[2] if image.get("RepoDigests") else image["Id"]
     digest = _docker("buildx", "imagetools", "inspect", "--format", "{{.Manifest.Digest}}", name)
     return (name, "") if not digest else (name if "@" in name else f"{name}@{digest}", digest)
 

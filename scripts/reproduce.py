@@ -17,6 +17,7 @@ from pathlib import Path
 from jukemir_like import datasets, representations
 from jukemir_like.cache import Cache
 from jukemir_like.errors import INTERRUPTED, WRONG_REQUEST, RequestError
+from jukemir_like.launch import engine, images
 from jukemir_like.parallel import available_cpus
 from jukemir_like.stemjepa import checkpoint
 
@@ -30,6 +31,8 @@ def main() -> int:
     cache = Path(options.cache).absolute()
     try:
         config = _config(options, Cache(cache))
+        if options.runner == "docker" and not options.plan:
+            _check_images(options.representations.split())
     except RequestError as error:
         print(f"make reproduce: {error}", file=sys.stderr)
         return WRONG_REQUEST
@@ -99,7 +102,18 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
         "training_dataset": options.training_dataset,
         "trained": {recipe: _training(recipe, options.steps) for recipe in sorted(set(recipes.values()))},
         "again": str(AGAIN),
+        "runner": options.runner,
     }
+
+
+def _check_images(names: list[str]) -> None:
+    """That there is an engine and an image of every stage, before the first one is started."""
+    stages = {images.STAGES[stage].image for stage in ("download", "process", "probe")}
+    stages |= {images.of_representation(name).image for name in names}
+    stages |= {images.STAGES["train"].image for name in names if _recipe(name)}
+    missing = engine.missing(engine.connect(), sorted(images.reference(name) for name in stages))
+    if missing:
+        raise engine.no_image(missing)
 
 
 def _recipe(representation: str) -> str | None:
@@ -138,6 +152,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="of training, instead of the recipe's own")
     parser.add_argument("--songs", type=int, default=600, help="size of the embedded dataset")
     parser.add_argument("--batch-size", type=int, default=256, help="files a batch of extraction")
+    parser.add_argument("--runner", choices=["local", "docker"], default="local", help="run the stages here, or each in its image")
     parser.add_argument("--jobs", default="", help="processors to use [default: all]")
     parser.add_argument("--plan", action="store_true", help="only say what would run")
     return parser.parse_args()

@@ -1,6 +1,7 @@
 """What all tests share: numerical libraries on one thread, small audio files, and the command line as users call it."""
 
 import atexit
+import json
 import os
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL
 import numpy as np
 import pytest
 import soundfile
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
@@ -64,3 +67,52 @@ def abandon():
         return Path(killed.stdout.rstrip("\n"))
 
     return leave
+
+
+def absent(reason):
+    """Skips, or fails where an engine and all that is needed must be there."""
+    (pytest.fail if os.environ.get("REQUIRE_DOCKER") == "1" else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """A client of the Docker engine. Without one, tests that ask for it are skipped; with REQUIRE_DOCKER=1 they fail."""
+    import docker
+
+    try:
+        client = docker.from_env(timeout=120)
+        client.ping()
+    except docker.errors.DockerException as error:
+        absent(f"needs a Docker engine, and none answers: {str(error).splitlines()[0]}")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def built_images(engine, tmp_path_factory):
+    """Images of this working tree, by name, and the folder of the lists of what is in them: what `make images` makes.
+
+    On $BASE_IMAGE, else on what .ci/engine finds or makes.
+    """
+    base = os.environ.get("BASE_IMAGE")
+    if not base:
+        found = subprocess.run([ROOT / ".ci" / "engine"], capture_output=True, text=True, check=False)
+        base = found.stdout.strip() or absent(f"there is no image to build on: {found.stderr.strip()}")
+    lists = tmp_path_factory.mktemp("images")
+    command = [sys.executable, ROOT / "scripts" / "images.py", "--base", base, "--osv", "", "--output", lists]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout + made.stderr
+    names = [path.name.partition(".")[0] for path in lists.glob("*.cdx.json")]
+    return {name: engine.images.get(f"stemjepa/{name}") for name in names}, lists
+
+
+@pytest.fixture(scope="session")
+def images(built_images):
+    """Name → image, of this working tree."""
+    return built_images[0]
+
+
+@pytest.fixture(scope="session")
+def bills(built_images):
+    """Name of an image → its bill of materials."""
+    return {path.name.partition(".")[0]: json.loads(path.read_text()) for path in built_images[1].glob("*.cdx.json")}

@@ -14,6 +14,7 @@ import soundfile
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+IN_CONTAINERS = "make images"
 
 
 SCRIPTS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
@@ -72,7 +73,7 @@ def copy(tmp_path):
 
 @pytest.mark.slow
 def test_its_commands_run_one_after_the_other(copy):
-    commands = "\n".join(block for block in BLOCKS if "make test" not in block)
+    commands = "\n".join(block for block in BLOCKS if "make test" not in block and IN_CONTAINERS not in block)
     commands += "".join(f"\npython - <<'end'\n{script}end\n" for script in SCRIPTS)
     # Fewer songs and steps than the default: the commands are the README's to the letter, the sizes come from the environment.
     environment = {**os.environ, "SONGS": "40", "STEPS": "8"}
@@ -85,3 +86,18 @@ def test_its_commands_run_one_after_the_other(copy):
     assert list(copy.glob("outputs/xps/*/weights.safetensors"))
     assert (copy / "cache-small" / "retrieval" / "synthband_stems" / "synthband" / "retrieval.csv").exists()
     assert "(set -e)" not in done.stderr
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+def test_its_commands_for_containers_run(copy, images):  # noqa: ARG001 - built already, so that the image build here is a matter of seconds
+    (block,) = (block for block in BLOCKS if IN_CONTAINERS in block)
+    environment = {**os.environ, "SONGS": "24", "REPRESENTATIONS": "mfcc", "BASE_IMAGE": os.environ.get("BASE_IMAGE") or base_image()}
+    done = subprocess.run(["bash", "-euxc", block], cwd=copy, env=environment, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert (copy / "cache-docker" / "report" / "index.html").stat().st_size > 10_000
+    assert len(list((copy / "vectors_docker").glob("*.npy"))) == 30
+    assert len(list((copy / "vectors_docker_mfcc").glob("*.npy"))) == 10
+    printed = [line for line in done.stdout.splitlines() if line.startswith("docker run ")]
+    assert [line.rpartition(" ")[2] for line in printed] == ["0", "1", "2"]
+    assert "C14" in done.stdout

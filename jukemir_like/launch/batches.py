@@ -10,6 +10,7 @@ from jukemir_like.cache import Cache
 from jukemir_like.extract import find_inputs
 from jukemir_like.launch import lines as shell
 from jukemir_like.launch import planning
+from jukemir_like.launch.arguments import is_path
 from jukemir_like.launch.images import is_stemjepa
 from jukemir_like.launch.paths import absolute
 
@@ -54,6 +55,6 @@ def _plain(
         yield from ("--dataset", dataset)
     for name, value in options.items():
         if value is not None:
-            is_path = name == "weights" and planning.is_path(value)
-            yield from (f"--{name}", str(absolute(value)) if is_path else str(value))
+            whole = name == "weights" and is_path(value)
+            yield from (f"--{name}", str(absolute(value)) if whole else str(value))
     yield from ("--", representation, *(str(absolute(folder)) for folder in folders if folder is not None))

@@ -13,6 +13,8 @@ from jukemir_like.errors import RequestError
 if TYPE_CHECKING:
     from docker import APIClient
 
+_ALL_GPUS = "nvidia.com/gpu=all"  # Container Device Interface
+
 
 def connect() -> APIClient:
     """A client of the engine.
@@ -28,7 +30,9 @@ def connect() -> APIClient:
         client = docker.from_env().api
         client.ping()
     except docker.errors.DockerException as error:
-        raise RequestError(f"no Docker engine answers ({_one_line(error)}): start it, or run without containers") from error
+        reason = _one_line(error)
+        remedy = "become a member of the group docker" if "Permission denied" in reason else "start it"
+        raise RequestError(f"no Docker engine answers ({reason}): {remedy}, or run without containers") from error
     return client
 
 
@@ -73,16 +77,16 @@ def user(information: dict[str, Any]) -> tuple[str, list[str]]:
     return f"{os.getuid()}:{os.getgid()}", [str(group) for group in os.getgroups()]
 
 
-def gpu_requests(information: dict[str, Any]) -> list[Any]:
+def gpu_requests(information: dict[str, Any], devices: Path = Path("/dev")) -> list[Any]:
     """What to ask for so that a container gets the GPUs; nothing where there are none or the engine cannot give them."""
     from docker.types import DeviceRequest
 
-    if not any(Path("/dev").glob("nvidia[0-9]*")):
+    if not any(devices.glob("nvidia[0-9]*")):
         return []
     if "nvidia" in (information.get("Runtimes") or {}):
         return [DeviceRequest(count=-1, capabilities=[["gpu"]])]
-    devices = {device.get("ID") for device in information.get("DiscoveredDevices") or ()}
-    return [DeviceRequest(driver="cdi", device_ids=["nvidia.com/gpu=all"])] if "nvidia.com/gpu=all" in devices else []
+    discovered = {device.get("ID") for device in information.get("DiscoveredDevices") or ()}
+    return [DeviceRequest(driver="cdi", device_ids=[_ALL_GPUS])] if _ALL_GPUS in discovered else []
 
 
 def _one_line(error: Exception) -> str:

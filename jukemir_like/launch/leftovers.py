@@ -31,7 +31,7 @@ def sweep(client: APIClient) -> int:
 
     removed = 0
     for found in client.containers(all=True, filters={"label": LABEL}):
-        if _is_gone(found["Labels"][LABEL]):
+        if is_gone(found["Labels"][LABEL]):
             with suppress(docker.errors.APIError):  # another launch may be doing the same
                 client.stop(found["Id"], timeout=GRACE_SECONDS)
                 client.remove_container(found["Id"], v=True, force=True)
@@ -39,7 +39,7 @@ def sweep(client: APIClient) -> int:
     return removed
 
 
-def _is_gone(value: str) -> bool:
+def is_gone(value: str) -> bool:
     """Whether that launcher is known not to run any more. Of other machines, and of other containers on this one, nothing is known."""
     known = value.split(" ")
     boot, space = _boot()

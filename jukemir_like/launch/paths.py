@@ -10,40 +10,37 @@ from jukemir_like.errors import RequestError
 from jukemir_like.launch.container import Mount
 from jukemir_like.records import printable
 
-_OF_THE_IMAGE = {
-    "",
-    "bin",
-    "boot",
-    "dev",
-    "etc",
-    "input",
-    "lib",
-    "lib32",
-    "lib64",
-    "mnt",
-    "opt",
-    "output",
-    "proc",
-    "run",
-    "sbin",
-    "sys",
-    "usr",
-}
+_OF_THE_IMAGE = frozenset(
+    ("", "bin", "boot", "dev", "etc", "host", "input", "lib", "lib32", "lib64", "opt", "output", "proc", "run", "sbin", "sys", "usr")
+)
+
+ELSEWHERE = "/host"  # where a container sees what it cannot see under its own path
 
 
 @dataclass
 class Paths:
-    """What a container is to see; grows with every path that is asked for."""
+    """What a container is to see; grows with every path that is asked for.
 
+    Args:
+        here: the folder that relative paths are told from, inside as outside; None: all are told whole.
+    """
+
+    here: Path | None = None
     mounts: dict[str, Mount] = field(default_factory=dict)
+
+    @classmethod
+    def from_here(cls) -> Paths:
+        """From where this process is, if a container can be there too."""
+        here = Path.cwd()
+        return cls(None if _is_of_the_image(here) else here)
 
     def read(self, path: str | os.PathLike[str]) -> str:
         """The path under which the container reads ``path``. One that is not there is not there inside either: the stage says so."""
-        return self._see(absolute(path), written=False)
+        return self._see(path, written=False)
 
     def write(self, path: str | os.PathLike[str]) -> str:
         """The path under which the container writes to the folder ``path``."""
-        return self._see(absolute(path), written=True)
+        return self._see(path, written=True)
 
     def mount(self, path: str | os.PathLike[str], target: str, *, written: bool = False) -> None:
         """Shows ``path`` as ``target``."""
@@ -56,17 +53,23 @@ class Paths:
         known = self.mounts.get(target)
         self.mounts[target] = Mount(source, target, written or (known is not None and known.written))
 
-    def _see(self, path: Path, *, written: bool) -> str:
+    def _see(self, given: str | os.PathLike[str], *, written: bool) -> str:
+        path = absolute(given)
         target = self._place(path)
         if written or path.exists():
             self.mount(path, target, written=written)
-        return target
+        is_told_as_given = self.here is not None and str(self.here / given) == target
+        return os.fspath(given) if is_told_as_given else target
 
     def _place(self, path: Path) -> str:
-        if (*path.parts, "")[1] not in _OF_THE_IMAGE:
+        if not _is_of_the_image(path):
             return str(path)
         known = next((mount.target for mount in self.mounts.values() if mount.source == path), None)
-        return known or f"/mnt/{len(self.mounts)}/{path.name or 'root'}"
+        return known or f"{ELSEWHERE}/{len(self.mounts)}/{path.name or 'root'}"
+
+
+def _is_of_the_image(path: Path) -> bool:
+    return (*path.parts, "")[1] in _OF_THE_IMAGE
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:

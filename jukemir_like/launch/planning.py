@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from jukemir_like import cache as cache_room
 from jukemir_like.cache import Cache
 from jukemir_like.errors import RequestError
-from jukemir_like.launch import images
+from jukemir_like.launch import arguments, images
 from jukemir_like.launch.container import Container
 from jukemir_like.launch.paths import Paths
 
 INPUT, OUTPUT, CACHE = "/input", "/output", "/cache"  # of the contract of a representation's image
 BATCH_VARIABLES = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")
 
-_WRITTEN = {"cache", "output"}
 _OF_THE_CONTRACT = {"batch_size", "batch_idx"}
 _OWN_CONFIGS = "configs"  # of training, where the command is called
 _DECLARATIONS = "JUKEMIR_LIKE_DECLARATIONS"
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-_STEMS = re.compile(r"(\+{0,2}data\.(?:data_path|valid_path))=(.+)", re.DOTALL)
 
 
 def plan(context: click.Context) -> Container:
@@ -81,14 +75,14 @@ def extraction(
         raise RequestError(f"{source} is not a folder: give the folder of audio files")
     paths.mount(source, INPUT)
     paths.mount(target, OUTPUT, written=True)
-    arguments = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     entrypoint = None
     if images.is_stemjepa(representation) and representation != "stemjepa":
         entrypoint = (images.PROGRAM, "extract")
-        arguments = [representation, INPUT, OUTPUT, *arguments]
+        words = [representation, INPUT, OUTPUT, *words]
     return Container(
         images.reference(stage.image),
-        tuple(arguments),
+        tuple(words),
         entrypoint,
         tuple(paths.mounts.values()),
         environment={name: os.environ[name] for name in BATCH_VARIABLES if os.environ.get(name)},
@@ -100,7 +94,7 @@ def _weights(representation: str, weights: str | None, cache: Cache, paths: Path
     """Shows the weights that the representation has, where they are not in the package; returns what is to be said of them."""
     from jukemir_like.stemjepa import checkpoint
 
-    if weights is not None and is_path(weights):
+    if weights is not None and arguments.is_path(weights):
         return {"weights": paths.read(weights)}
     name = weights or representation.removeprefix("stemjepa").removesuffix("-untrained").removeprefix("-") or None
     file = checkpoint.resolve(name, cache)
@@ -112,25 +106,27 @@ def _weights(representation: str, weights: str | None, cache: Cache, paths: Path
 def _stage(context: click.Context) -> Container:
     name = str(context.command.name)
     stage = images.STAGES[name]
-    paths = Paths()
+    paths = Paths.from_here()
     environment = {cache_room.ENVIRONMENT_VARIABLE: paths.write(Cache.default(context.params.get("cache")).root)}
     if _DECLARATIONS in os.environ:
         environment[_DECLARATIONS] = paths.read(os.environ[_DECLARATIONS])
     network = name == "download" and _downloads(context.params)
     if network:
         environment |= _way_out(paths)
-    container = Container(
+    if name == "train":
+        paths.read(_OWN_CONFIGS)
+    words = tuple(arguments.given(context, paths))
+    return Container(
         images.reference(stage.image),
-        tuple(_arguments(context, paths)),
+        words,
         (images.PROGRAM, name),
-        environment=environment,
+        tuple(paths.mounts.values()),
+        environment,
         network=network,
         gpu=stage.gpu,
         shared_memory=stage.shared_memory,
+        folder=None if paths.here is None else str(paths.here),
     )
-    if name == "train" and Path(_OWN_CONFIGS).is_dir():
-        container = replace(container, folder=str(Path(paths.read(_OWN_CONFIGS)).parent))
-    return replace(container, mounts=tuple(paths.mounts.values()))
 
 
 def _downloads(params: dict[str, Any]) -> bool:
@@ -147,57 +143,3 @@ def _way_out(paths: Paths) -> dict[str, str]:
     return {name: os.environ[name] for name in names} | {
         name: paths.read(os.environ[name]) for name in _CERTIFICATES if os.environ.get(name)
     }
-
-
-def _arguments(context: click.Context, paths: Paths) -> Iterator[str]:
-    """What was given on the command line, options first; paths as the container sees them."""
-    given = [
-        parameter
-        for parameter in context.command.params
-        if parameter.name in context.params and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
-    ]
-    options = [parameter for parameter in given if isinstance(parameter, click.Option)]
-    for option in options:
-        value = context.params[str(option.name)]
-        name = max(option.opts, key=len)
-        for one in value if option.multiple else (value,):
-            if option.is_flag:
-                yield name
-            else:
-                seen = _seen(option, str(one), paths)
-                yield from (f"{name}={seen}",) if seen.startswith("-") else (name, seen)
-    arguments = [parameter for parameter in given if not isinstance(parameter, click.Option)]
-    if arguments:
-        yield "--"
-    for argument in arguments:
-        value = context.params[str(argument.name)]
-        for one in value if argument.nargs != 1 else (value,):
-            yield _seen(argument, str(one), paths)
-
-
-def _seen(parameter: click.Parameter, value: str, paths: Paths) -> str:
-    """``value`` as the container is told it."""
-    if parameter.name == "overrides":
-        stems = _STEMS.fullmatch(value)
-        return f"{stems[1]}='{_quoted(paths.read(_unquoted(stems[2])))}'" if stems else value
-    if isinstance(parameter.type, click.Path) or (parameter.name == "weights" and is_path(value)):
-        return (paths.write if parameter.name in _WRITTEN else paths.read)(value)
-    return value
-
-
-def is_path(weights: str) -> bool:
-    """Whether ``weights`` are given by their file, and not by their name."""
-    from jukemir_like.stemjepa import checkpoint
-
-    return "/" in weights or weights.endswith(checkpoint.SUFFIX)
-
-
-def _unquoted(value: str) -> str:
-    """Of an override's value, which may stand in quotes."""
-    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
-        return value[1:-1].replace(f"\\{value[0]}", value[0]).replace("\\\\", "\\")
-    return value
-
-
-def _quoted(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("'", "\\'")

@@ -69,17 +69,22 @@ def _run(client: APIClient, identifier: str, container: Container, mask: Iterabl
         raise
 
 
-class _Output(threading.Thread):
-    """What the container says, passed on as it comes, each stream to its own."""
+class _Output:
+    """What the container says, passed on as it comes, each stream to its own, by a thread.
+
+    Attributes:
+        ended: is set when there is no more of it. (A thread that is joined takes itself for ended when a signal comes in between.)
+        error: why it could not be passed on.
+    """
 
     def __init__(self, frames: Any):
-        super().__init__(daemon=True)
+        self.ended = threading.Event()
         self.error: Exception | None = None
         self._frames = frames
         self._streams = (sys.stdout, sys.stderr)
-        self.start()
+        threading.Thread(target=self._pass_on, daemon=True).start()
 
-    def run(self) -> None:
+    def _pass_on(self) -> None:
         try:
             for parts in self._frames:
                 for stream, part in zip(self._streams, parts, strict=True):
@@ -90,6 +95,8 @@ class _Output(threading.Thread):
         except Exception as error:
             self.error = error
             self._frames.close()  # or the container would wait for us
+        finally:
+            self.ended.set()
 
     def follow(self) -> None:
         """Waits for the end of what the container says.
@@ -97,7 +104,7 @@ class _Output(threading.Thread):
         Raises:
             OSError: it cannot be passed on.
         """
-        self.join()
+        self.ended.wait()
         if self.error is not None:
             raise self.error
 
@@ -155,8 +162,8 @@ def _end(client: APIClient, identifier: str, container: Container, output: _Outp
         client.kill(identifier, signal.SIGINT.name)
         if output.error is not None:
             client.wait(identifier, timeout=GRACE_SECONDS)
-    output.join(GRACE_SECONDS)
-    return None if output.is_alive() or output.error else _code(client, identifier, container)
+    ended = output.ended.wait(GRACE_SECONDS)
+    return _code(client, identifier, container) if ended and output.error is None else None
 
 
 @contextmanager

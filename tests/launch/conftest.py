@@ -23,9 +23,11 @@ eval "$1"
 """
 # What stands for a representation of others: it tells what it was asked, and what it sees.
 REPRESENTATION = """#!/bin/sh
-name=$(echo "$*" | { read words; echo "${words// /_}"; })
 echo "$*"
-{ id -u; id -g; ls /input; } > "/output/${name:-all}.txt"
+echo "$*" >> /output/asked
+ls /input > /output/seen
+touch /input/x 2> /dev/null && echo "/input can be written to"
+env > /output/variables
 """
 
 
@@ -86,7 +88,6 @@ def stand_ins(engine):
     prefix = f"jukemir-like-test-{uuid.uuid4().hex[:8]}"
     made = {f"{prefix}/{name}:{__version__}": ({"jukemir-like": STAGE}, '["jukemir-like"]') for name in ("process", "download", "train")}
     made[f"{prefix}/representations_echo:{__version__}"] = ({"tell": REPRESENTATION}, '["/bin/tell"]')
-    made[f"{prefix}/probe:{__version__}"] = ({}, '["/bin/sh"]')  # one in which our program is missing
     try:
         for reference, (scripts, entrypoint) in made.items():
             busybox(engine, reference, scripts, entrypoint)
@@ -101,9 +102,7 @@ def stand_ins(engine):
 @pytest.fixture
 def left(engine, stand_ins):
     """A function that says which containers of the stand-ins there are, running or not."""
-    return lambda: [
-        container for container in engine.containers.list(all=True) if container.attrs["Config"]["Image"].startswith(f"{stand_ins}/")
-    ]
+    return lambda: [found["Id"] for found in engine.api.containers(all=True) if found["Image"].startswith(f"{stand_ins}/")]
 
 
 @pytest.fixture

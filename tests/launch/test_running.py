@@ -12,8 +12,6 @@ import time
 
 import pytest
 
-from jukemir_like.launch import images
-
 pytestmark = pytest.mark.docker
 
 
@@ -144,7 +142,7 @@ def test_files_belong_to_the_caller(launch, tmp_path):
 
 def test_nothing_can_be_written_but_the_cache_and_the_temporary_folder(launch, tmp_path):
     (tmp_path / "own").mkdir()
-    folders = ["/", "/bin", "/etc", str(tmp_path), str(tmp_path / "own"), "/tmp", str(tmp_path / "cache")]
+    folders = ["/", "/bin", "/etc", str(tmp_path / "own"), "/tmp", str(tmp_path / "cache")]
     tried = "; ".join(f'touch "{folder}/x" 2>/dev/null && echo "{folder}"' for folder in folders)
     code, output, _ = launch("download", "--from", tmp_path / "own", "--", f"{tried}; true")
     assert code == 0
@@ -186,7 +184,7 @@ def test_a_folder_where_the_image_has_its_own_is_shown_elsewhere(launch):
     try:
         code, output, _ = launch("audit", "--cache", folder, "--", 'touch "$JUKEMIR_LIKE_CACHE_DIR/made"; echo $JUKEMIR_LIKE_CACHE_DIR')
         assert code == 0
-        assert output.startswith("/mnt/")
+        assert output.startswith("/host/")
         assert os.listdir(folder) == ["made"]
     finally:
         subprocess.run(["rm", "-r", folder], check=True)
@@ -195,7 +193,7 @@ def test_a_folder_where_the_image_has_its_own_is_shown_elsewhere(launch):
 def test_training_has_shared_memory_for_its_loaders_and_sees_the_configurations_beside_it(launch, tmp_path):
     (tmp_path / "configs" / "data").mkdir(parents=True)
     (tmp_path / "configs" / "data" / "mine.yaml").touch()
-    script = "cat /proc/mounts; cat /proc/self/environ > /dev/null; pwd; ls configs/data"
+    script = "cat /proc/mounts; pwd; ls configs/data"
     _, output, _ = launch("train", "--", script, cwd=tmp_path)
     *mounts, folder, names = output.splitlines()
     assert "size=1048576k" in next(line for line in mounts if line.split()[1] == "/dev/shm")
@@ -205,9 +203,9 @@ def test_training_has_shared_memory_for_its_loaders_and_sees_the_configurations_
 @pytest.mark.parametrize(
     ("arguments", "environment", "words"),
     [
-        (("report",), {}, "the engine cannot run"),
+        (("audit", "x"), {"JUKEMIR_LIKE_IMAGES": "NO NAME"}, "the engine cannot run NO NAME/process"),
         (("retrieve", "--context", __file__, "--instrument", "bass", "--library", "."), {}, "no image"),
-        (("audit", "x"), {"JUKEMIR_LIKE_IMAGES": "nowhere"}, f"make images`, or get it with `docker pull {images.reference('process')}"),
+        (("audit", "x"), {"JUKEMIR_LIKE_IMAGES": "nowhere"}, "`make images`, or get it with `docker pull nowhere/process:"),
         (("audit", "x"), {"DOCKER_HOST": "unix:///nowhere.sock"}, "no Docker engine answers"),
         (("list",), {}, "list is no stage"),
         (("nosuch",), {}, "No such command"),
@@ -224,6 +222,6 @@ def test_a_wrong_request_is_one_line_and_exit_2(launch, left, tmp_path, argument
     assert code == 2
     assert output == ""
     assert len(errors.splitlines()) == 1
-    assert words.replace("stemjepa/", "nowhere/") in errors
+    assert words in errors
     assert list(tmp_path.iterdir()) == []
     assert not left()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from jukemir_like.launch.conformance import material
-from jukemir_like.launch.conformance.folder import Snapshot, look, output_of, outputs, touched
-from jukemir_like.launch.conformance.laboratory import Laboratory, Run, Seen
+from jukemir_like.launch.conformance.folder import is_unicode, look, output_of, outputs, records, touched, vector_of
+from jukemir_like.launch.conformance.laboratory import Laboratory
 from jukemir_like.launch.conformance.rule import rule
+from jukemir_like.launch.conformance.run import Run, Seen
 from jukemir_like.records import printable
 
 SIZE = 3
@@ -16,20 +18,16 @@ _FIRST, _SECOND = "SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"
 
 
 @dataclass(frozen=True)
-class Batches:
-    """All batches of a folder, one after the other into one output folder.
+class Batches(Seen):
+    """All batches of a folder into one output folder; ``run`` is the last.
 
     Args:
-        inputs: by path, in the order of the contract.
         runs: one a batch.
-        written: the outputs that each of them wrote.
-        output: the folder after the last.
+        written: the outputs that each of them wrote, where they ran one after the other.
     """
 
-    inputs: dict[str, bytes]
     runs: list[Run]
     written: list[set[str]]
-    output: Snapshot
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,22 @@ def batches(laboratory: Laboratory) -> Batches:
         after = look(target)
         written.append(touched(before, after))
         before = after
-    return Batches(inputs, runs, written, before)
+    return Batches(runs[-1], inputs, before, runs, written)
+
+
+def together(laboratory: Laboratory) -> Batches:
+    """The same batches all at once, as a cluster runs them."""
+    inputs = material.ordered()
+    source, target = laboratory.new_folder(inputs), laboratory.new_folder()
+    present = look(source)
+    inputs = {path: content for path, content in inputs.items() if path in present}
+    with ExitStack() as stack:
+        started = [
+            stack.enter_context(laboratory.started(source, target, "--batch_size", str(SIZE), "--batch_idx", str(index)))
+            for index in range(-(-len(inputs) // SIZE))
+        ]
+        runs = [one.end() for one in started]
+    return Batches(runs[-1], inputs, look(target), runs, [])
 
 
 def _bytes(item: tuple[str, bytes]) -> bytes:
@@ -84,6 +97,18 @@ def _partition(batches: Batches) -> Iterator[str]:
             yield f"{printable(path)} is in {times} batches"
 
 
+@rule("C4.together", "batches may run at the same time into one folder", together)
+def _together(together: Batches) -> Iterator[str]:
+    for index, run in enumerate(together.runs):
+        yield from run.ended(0, f"batch {index}")
+    recorded = records(together.output)
+    for path in together.inputs:
+        if vector_of(together.output, path) is None:
+            yield f"{printable(path)} has no vector"
+        if is_unicode(path) and recorded.get(path, {}).get("status") != "done":
+            yield f"{printable(path)} has no record that it is done"
+
+
 def _batch_rule(name: str, what: str, environment: Environment, expected: str) -> None:
     """Declares that ``environment`` means the inputs whose names are the letters of ``expected``."""
 
@@ -105,7 +130,9 @@ _batch_rule(
     Environment(((_FIRST, "1"), (_SECOND, "2")), ("--batch_size", "1", "--batch_idx", "0")),
     "a",
 )
-_batch_rule("C4.variable-alone", "without options, all inputs are done, whatever the variables say", Environment(((_FIRST, "1"),), ()), "abc")
+_batch_rule(
+    "C4.variable-alone", "without options, all inputs are done, whatever the variables say", Environment(((_FIRST, "1"),), ()), "abc"
+)
 _batch_rule("C4.large-batch", "a batch may be larger than the folder", Environment((), ("--batch_size", "1000", "--batch_idx", "0")), "abc")
 
 

@@ -90,6 +90,11 @@ def visible(seen: Snapshot) -> Snapshot:
     return {path: entry for path, entry in seen.items() if not is_hidden(path)}
 
 
+def is_unicode(path: str) -> bool:
+    """Whether all of its bytes are UTF-8. How others are spelled in JSON is left open."""
+    return not any("\ud800" <= character <= "\udfff" for character in path)
+
+
 def outputs(seen: Snapshot) -> Snapshot:
     """Files with an output's name."""
     return {path: entry for path, entry in visible(seen).items() if path.endswith(".npy") and not entry.is_folder}
@@ -143,9 +148,9 @@ def not_records(seen: Snapshot) -> list[str]:
 
 
 def vector_of(seen: Snapshot, path: str) -> Any:
-    """The vector of input ``path``; None where there is none."""
+    """The numbers in the output of input ``path``; None where there are none."""
     entry = seen.get(output_of(path))
-    return None if entry is None else npy.vector(entry.content)
+    return None if entry is None else npy.values(entry.content)
 
 
 def _record(line: bytes) -> Record | None:

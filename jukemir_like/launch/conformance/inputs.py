@@ -8,8 +8,9 @@ from typing import Any
 
 from jukemir_like.launch.conformance import material
 from jukemir_like.launch.conformance.folder import Snapshot, look, output_of, outputs, records
-from jukemir_like.launch.conformance.laboratory import Laboratory, Seen, read_folder
+from jukemir_like.launch.conformance.laboratory import Laboratory
 from jukemir_like.launch.conformance.rule import rule
+from jukemir_like.launch.conformance.run import Seen
 from jukemir_like.launch.conformance.watch import written_in
 from jukemir_like.records import printable
 
@@ -57,15 +58,8 @@ def terminal(laboratory: Laboratory) -> Seen:
 
 def volumes(laboratory: Laboratory) -> Seen:
     """With named volumes, the output's a new one, as whom the image says."""
-    import docker
-
-    source, target = laboratory.new_volume(material.few(), "/input"), laboratory.new_volume()
-    try:
-        with laboratory.started(source, target, default_user=True) as started:
-            run = started.end()
-            return Seen(run, material.few(), read_folder(started.container, "/output"))
-    except docker.errors.APIError as error:
-        return Seen(laboratory.refusal(error), material.few(), {})
+    seen, _ = laboratory.see_in_volumes(material.few(), laboratory.new_volume(), user=None)
+    return seen
 
 
 @rule("C1.start", "IMAGE alone, without options, does the whole folder", whole)
@@ -77,17 +71,12 @@ def _start(whole: Whole) -> Iterator[str]:
 
 @rule("C1.terminal", "with a terminal it does the same", terminal)
 def _terminal(terminal: Seen) -> Iterator[str]:
-    yield from _complete(terminal)
+    yield from terminal.complete()
 
 
 @rule("C1.volumes", "named volumes do, new ones too, as the image's own user", volumes)
 def _volumes(volumes: Seen) -> Iterator[str]:
-    yield from _complete(volumes)
-
-
-def _complete(seen: Seen) -> Iterator[str]:
-    yield from seen.run.ended(0)
-    yield from seen.missing()
+    yield from volumes.complete()
 
 
 @rule("C2.endings", ".wav, .flac, .ogg and .mp3 are inputs", whole)
@@ -142,7 +131,6 @@ def _vector_of_other(path: str) -> str:
 
 @rule("C2.names", "a name may contain any byte", strange)
 def _names(strange: Seen) -> Iterator[str]:
-    yield from strange.run.ended(0)
-    yield from strange.missing()
+    yield from strange.complete()
     expected = {output_of(path) for path in strange.inputs}
     yield from (f"{printable(path)} is the output of no input" for path in outputs(strange.output) if path not in expected)

@@ -9,13 +9,13 @@ from jukemir_like.launch.conformance.sounds import encoded, wav
 TONE = "tone.wav"
 
 _ORDERED = (
-    "10.wav", "9.wav", "B.wav", "Z.wav", "_.wav", "a b.wav", "a-b.wav", "a.b.wav", "a/b.wav", "a/z/0.wav", "a0.wav", "b.wav",
+    "10.wav", "11.wav", "12.wav", "9.wav", "Z.wav", "_.wav", "a b.wav", "a-b.wav", "a.b.wav", "a.wav", "a/0.wav", "y.wav",
     "é.wav", "ｚ.wav", "😀.wav", "\udcff.wav",
 )  # fmt: skip
 _STRANGE = (
-    " begins with a space.wav", "-rf.wav", "--batch_size.wav", "-/-.wav", "it's \"quoted\".wav", "star*.wav", "star1.wav", "[s]?.wav", "100%d%n.wav",
-    "two\nlines.wav", "a\ttab.wav", "back\\slash.wav", "$HOME `id` & ;.wav", "#.wav", "~.wav", "two..dots.wav", "ends with a space .wav", "😀.wav",
-    "e\u0301.wav", "\udcff.wav", "l" * 251 + ".wav",
+    " begins with a space.wav", "-rf.wav", "--batch_size.wav", "-/-.wav", "it's \"quoted\".wav", "star*.wav", "star1.wav", "[s]?.wav",
+    "100%d%n.wav", "two\nlines.wav", "a\ttab.wav", "back\\slash.wav", "$HOME `id` & ;.wav", "#.wav", "~.wav",
+    "two..dots.wav", "ends with a space .wav", "😀.wav", "e\u0301.wav", "\udcff.wav", "l" * 251 + ".wav",
 )  # fmt: skip
 
 

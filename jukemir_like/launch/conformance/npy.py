@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _MAGIC = b"\x93NUMPY"
-_LENGTH = {(1, 0): "<H", (2, 0): "<I", (3, 0): "<I"}  # by version
+_LENGTH = {b"\1\0": "<H", b"\2\0": "<I", b"\3\0": "<I"}  # by version
 _KEYS = {"descr", "fortran_order", "shape"}
 FLOAT32 = "<f4"
 
@@ -49,7 +49,7 @@ def parse(content: bytes) -> Array:
     """
     if content[:6] != _MAGIC:
         raise NotNpyError("does not begin as .npy files do" if content else "is empty")
-    length_format = _LENGTH.get(tuple(content[6:8]))  # type: ignore[call-overload]
+    length_format = _LENGTH.get(content[6:8])
     if length_format is None:
         raise NotNpyError(f"is of an unknown version of the format, {list(content[6:8])}")
     start = 8 + struct.calcsize(length_format)
@@ -66,15 +66,15 @@ def parse(content: bytes) -> Array:
     return array
 
 
-def vector(content: bytes | None) -> np.ndarray | None:
-    """The values of a float32 vector; None where ``content`` is anything else."""
+def values(content: bytes | None) -> np.ndarray | None:
+    """The numbers in a ``.npy`` file, whatever their type and order; None where there are none to be read."""
     import numpy as np
 
     try:
         array = parse(content or b"")
     except NotNpyError:
         return None
-    return np.frombuffer(array.data, FLOAT32) if array.descr == FLOAT32 and len(array.shape) == 1 else None
+    return np.frombuffer(array.data, array.descr).astype(float) if np.dtype(array.descr).kind in "fiu" else None
 
 
 def same(first: np.ndarray | None, second: np.ndarray | None) -> bool:
@@ -84,7 +84,7 @@ def same(first: np.ndarray | None, second: np.ndarray | None) -> bool:
     if first is None or second is None or first.shape != second.shape:
         return False
     largest = max(np.abs(first).max(initial=0.0), np.abs(second).max(initial=0.0))
-    return bool(np.abs(first.astype(float) - second).max(initial=0.0) <= 1e-5 * largest)
+    return np.array_equal(first, second, equal_nan=True) or bool(np.abs(first - second).max(initial=0.0) <= 1e-5 * largest)
 
 
 def _header(text: bytes) -> dict[str, Any]:
@@ -107,6 +107,6 @@ def _item_size(descr: Any) -> int:
     import numpy as np
 
     try:
-        return np.dtype(descr).itemsize
+        return int(np.dtype(descr).itemsize)
     except (TypeError, ValueError):
         raise NotNpyError(f"is of an unknown type, {descr!r}") from None

@@ -1,0 +1,148 @@
+"""The images themselves: size, who runs, what they may touch, signals, what is said to be in them."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+
+from jukemir_like import __version__
+
+pytestmark = pytest.mark.docker
+
+MOST_MEGABYTES = {"download": 700, "process": 700, "representations_chroma": 700, "representations_mfcc": 700}
+MOST_MEGABYTES |= {"representations": 1400, "train": 1400, "probe": 1400}
+IMAGES = sorted(MOST_MEGABYTES)
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory):
+    """Twelve files of ten seconds, in a folder that any user may read."""
+    import soundfile
+
+    folder = tmp_path_factory.mktemp("songs")
+    for number in range(12):
+        noise = np.random.default_rng(number).normal(0, 0.1, 220_500)
+        soundfile.write(folder / f"{number:02}.wav", noise + 0.2 * np.sin(np.arange(220_500) * (0.02 + 0.003 * number)), 22_050)
+    for path in (*folder.parents[:3], folder):
+        path.chmod(path.stat().st_mode | 0o555)
+    return folder
+
+
+@pytest.fixture
+def output(tmp_path):
+    folder = tmp_path / "output"
+    folder.mkdir()
+    folder.chmod(0o777)
+    return folder
+
+
+def docker(*arguments, **options):
+    return subprocess.run(["docker", *map(str, arguments)], capture_output=True, text=True, **options)
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_is_not_larger_than_it_may_be(image, images):
+    assert images[image].attrs["Size"] / 1e6 < MOST_MEGABYTES[image]
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_says_where_it_comes_from(image, images):
+    labels = images[image].labels
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    assert labels["org.opencontainers.image.revision"].removesuffix("-changed") == commit
+    assert labels["org.opencontainers.image.licenses"] == "MIT"
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", labels["org.opencontainers.image.base.digest"])
+    assert {f"stemjepa/{image}:latest", f"stemjepa/{image}:{__version__}"} <= set(images[image].tags)
+    assert labels["org.opencontainers.image.version"] == __version__
+    assert images[image].attrs["Config"]["User"] == "1000:1000"
+    if image.startswith("representations"):
+        assert labels["org.jukemir-like.contract"] == "1"
+
+
+def test_chroma_and_mfcc_have_no_torch_and_the_others_have_one_without_what_they_do_not_need(images):
+    look = "import importlib.util as u; print(*[n for n in ('torch', 'requests', 'lightning', 'matplotlib', 'docker') if u.find_spec(n)])"
+    found = {}
+    for image in IMAGES:
+        found[image] = docker("run", "--rm", "--entrypoint", "python", images[image].id, "-c", look).stdout.split()
+    assert found["representations_chroma"] == found["representations_mfcc"] == found["process"] == []
+    assert found["download"] == ["requests"]
+    assert found["representations"] == found["probe"] == ["torch", "matplotlib"]
+    assert found["train"] == ["torch", "lightning", "matplotlib"]
+
+
+@pytest.mark.parametrize("image", ["representations_chroma", "train"])
+def test_the_bill_of_materials_is_what_pip_and_dpkg_say(image, images, bills):
+    listed = {(one["name"].lower(), one["version"]) for one in bills[image]["components"] if one.get("purl", "").startswith("pkg:pypi/")}
+    frozen = docker("run", "--rm", "--entrypoint", "pip", images[image].id, "list", "--format", "json").stdout
+    assert listed == {(one["name"].lower(), one["version"]) for one in json.loads(frozen)}
+    debian = {one["name"] for one in bills[image]["components"] if one.get("purl", "").startswith("pkg:deb/")}
+    asked = docker("run", "--rm", "--entrypoint", "dpkg-query", images[image].id, "-W", "-f", "${db:Status-Status} ${Package}\n").stdout
+    assert debian == {line.split()[1] for line in asked.splitlines() if line.startswith("installed ")}
+    weights = [one["hashes"][0]["content"] for one in bills[image]["components"] if one["type"] == "machine-learning-model"]
+    package = "/opt/venv/lib/python3*/site-packages/jukemir_like"
+    sums = docker("run", "--rm", "--entrypoint", "sh", images[image].id, "-c", f"sha256sum {package}/stemjepa/weights/*.safetensors").stdout
+    assert weights == [line.split()[0] for line in sums.splitlines()]
+    assert len(weights) == 1
+
+
+def test_as_jukemir_was_called(images, songs, output):
+    """Its own command line, with a terminal: the batch that is asked for, no more."""
+    image = images["representations_chroma"].id
+    command = f"docker run -it --rm -v {songs}:/input -v {output}:/output {image} --batch_size 5 --batch_idx 2"
+    done = subprocess.run(["script", "--quiet", "--return", "--command", command, "/dev/null"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert sorted(path.name for path in output.glob("*.npy")) == ["10.npy", "11.npy"]
+
+
+@pytest.mark.parametrize("user", [(), ("--user", "4321:4321")], ids=["its own user", "another"])
+def test_new_named_volumes_can_be_written_by_the_image_as_it_stands(engine, images, songs, user):
+    volume = engine.volumes.create()
+    try:
+        mounts = ("-v", f"{songs}:/input:ro", "-v", f"{volume.name}:/output")
+        done = docker("run", "--rm", *user, *mounts, images["representations_mfcc"].id)
+        assert done.returncode == 0, done.stderr
+        listed = docker("run", "--rm", "--entrypoint", "ls", *mounts, images["representations_mfcc"].id, "/output").stdout.split()
+        assert listed == [f"{number:02}.npy" for number in range(12)]
+    finally:
+        volume.remove(force=True)
+
+
+def test_a_container_uses_as_many_processors_as_it_is_given(images):
+    asks = "from jukemir_like.parallel import available_cpus; print(available_cpus())"
+    for given, expected in (("1", "1"), ("0.5", "1")):
+        done = docker("run", "--rm", "--cpus", given, "--entrypoint", "python", images["representations_chroma"].id, "-c", asks)
+        assert done.stdout.strip() == expected
+
+
+@pytest.mark.parametrize("init", [(), ("--init",)], ids=["as process 1", "with an init"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("wait", [0.3, 0.6, 0.9])
+def test_signals_end_it_at_once_and_what_is_done_stays(engine, images, songs, output, init, number, wait):
+    """Of the image with torch, which takes longest to begin: also while it is still importing."""
+    name = f"jukemir-like-test-{os.getpid()}-{time.monotonic_ns()}"
+    command = ["docker", "run", "--rm", "--name", name, *init, "-v", f"{songs}:/input:ro", "-v", f"{output}:/output"]
+    running = subprocess.Popen([*command, images["representations"].id, "--workers", "1"], stderr=subprocess.PIPE, text=True)
+    while not any(one.name == name for one in engine.containers.list()):
+        assert running.poll() is None
+        time.sleep(0.02)
+    time.sleep(wait)
+    started = time.monotonic()
+    docker("kill", "--signal", number.name, name, check=True)
+    _, errors = running.communicate(timeout=30)
+    assert running.returncode == 130, errors
+    assert time.monotonic() - started < 5
+    assert "run the same command to go on" in errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("image", ["representations_chroma", "representations_mfcc", "representations"])
+def test_our_images_keep_the_contract(image, images):
+    from jukemir_like.launch import conformance
+
+    report = conformance.check(images[image].id)
+    assert report.exit_code == 0, report.text()

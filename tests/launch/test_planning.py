@@ -1,0 +1,248 @@
+"""What a command becomes: the same command in the image, with what it needs of this machine and no more."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jukemir_like import __version__
+from jukemir_like.cli import cli
+from jukemir_like.errors import RequestError
+from jukemir_like.launch import images, paths, planning
+from jukemir_like.stemjepa import checkpoint
+
+
+def parse(words):
+    name, *rest = words
+    return cli.commands[name].make_context(name, rest)
+
+
+def plan(*words):
+    return planning.plan(parse([str(word) for word in words]))
+
+
+def mounted(container):
+    return {mount.target: (mount.source, mount.written) for mount in container.mounts}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A folder to be in, with a cache."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JUKEMIR_LIKE_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("JUKEMIR_LIKE_IMAGES", raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "image", "network", "gpu"),
+    [
+        ("download gtzan", "download", True, False),
+        ("download synthband", "download", False, False),
+        ("download gtzan --from own", "download", False, False),
+        ("process gtzan", "process", False, False),
+        ("audit gtzan", "process", False, False),
+        ("train", "train", False, True),
+        ("probe gtzan mfcc", "probe", False, True),
+        ("report", "probe", False, False),
+        ("evaluate-retrieval", "representations", False, True),
+        ("extract chroma . out", "representations_chroma", False, False),
+        ("extract mfcc . out", "representations_mfcc", False, False),
+        ("extract stemjepa . out", "representations", False, True),
+        ("extract stemjepa-untrained . out", "representations", False, True),
+        ("extract level . out", "representations_level", False, True),
+    ],
+)
+def test_a_stage_has_its_image_and_what_it_needs(words, image, network, gpu):
+    made = plan(*words.split())
+    assert made.image == f"stemjepa/{image}:{__version__}"
+    assert (made.network, made.gpu) == (network, gpu)
+
+
+def test_images_may_come_from_elsewhere(monkeypatch):
+    monkeypatch.setenv("JUKEMIR_LIKE_IMAGES", "registry.example:5000/music/")
+    assert images.reference("probe") == f"registry.example:5000/music/probe:{__version__}"
+
+
+def test_every_command_that_writes_to_the_cache_has_an_image():
+    with_cache = {name for name, command in cli.commands.items() if any(option.name == "cache" for option in command.params)}
+    assert with_cache == set(images.STAGES)
+
+
+text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
+names = text.filter(lambda name: "/" not in name and name not in (".", ".."))
+STAGE_OPTIONS = {
+    "process": {"--label": text, "--group": text, "--name": text, "--seed": st.integers(0, 9).map(str), "--metadata_only": None},
+    "probe": {"--task": text, "--seed": st.integers(0, 9).map(str), "--protocol": st.sampled_from(["linear", "jukemir"])},
+    "evaluate-retrieval": {"--split": text, "--untrained": None, "--weights": names, "--output": names, "--data": names},
+    "train": {"--name": text, "--recipe": text, "--restart": None, "--data": names},
+    "report": {"--dataset": text, "--representation": text},
+    "download": {"--songs": st.integers(1, 9).map(str), "--dry_run": None, "--from": names},
+}
+POSITIONS = {"process": 1, "probe": 2, "evaluate-retrieval": 0, "train": 3, "report": 0, "download": 1}
+
+
+@st.composite
+def commands(draw):
+    name = draw(st.sampled_from(sorted(STAGE_OPTIONS)))
+    words = [name]
+    for option, values in STAGE_OPTIONS[name].items():
+        repeated = option in ("--label", "--task", "--dataset", "--representation") or (name == "probe" and option == "--seed")
+        times = range(draw(st.integers(0, 3 if repeated else 1)))
+        words += [option if values is None else f"{option}={draw(values)}" for _ in times]
+    return [*words, "--", *draw(st.lists(text, min_size=POSITIONS[name], max_size=POSITIONS[name]))]
+
+
+@given(commands())
+def test_the_command_inside_is_parsed_as_the_one_outside(words):
+    outside = parse(words)
+    container = planning.plan(outside)
+    assert container.entrypoint == ("jukemir-like", words[0])
+    inside = parse([words[0], *container.arguments])
+    assert container.folder == str(Path.cwd())
+    for parameter in outside.command.params:
+        assert inside.params[parameter.name] == outside.params[parameter.name], parameter.name
+
+
+def test_folders_are_seen_under_their_own_paths_and_only_results_can_be_written(here):
+    for name in ("stems", "music"):
+        (here / name).mkdir()
+    for name in ("labels.csv", "w.safetensors"):
+        (here / name).touch()
+    cache = {str(here / "cache"): (here / "cache", True)}
+    made = plan("evaluate-retrieval", "--data", "stems", "--output", "results/new", "--weights", "./w.safetensors")
+    assert mounted(made) == cache | {
+        str(here / "stems"): (here / "stems", False),
+        str(here / "results" / "new"): (here / "results" / "new", True),
+        str(here / "w.safetensors"): (here / "w.safetensors", False),
+    }
+    assert made.arguments == ("--data", "stems", "--output", "results/new", "--weights", "./w.safetensors")
+    assert made.folder == str(here)
+    made = plan("process", "folder", "--audio", "music", "--labels", "labels.csv")
+    assert mounted(made) == cache | {str(here / name): (here / name, False) for name in ("music", "labels.csv")}
+    made = plan("report", "--cache", "other")
+    assert mounted(made) == {str(here / "other"): (here / "other", True)}
+    assert made.environment["JUKEMIR_LIKE_CACHE_DIR"] == str(here / "other")
+
+
+def test_what_is_not_there_is_not_there_inside_either(here):
+    made = plan("process", "folder", "--audio", "missing", "--labels", "missing.csv")
+    assert list(mounted(made)) == [str(here / "cache")]
+    assert "missing" in made.arguments
+
+
+def test_a_path_through_a_link_and_back_is_the_kernel_s(here):
+    (here / "elsewhere" / "deep").mkdir(parents=True)
+    (here / "elsewhere" / "audio").mkdir()
+    (here / "link").symlink_to("elsewhere/deep")
+    assert plan("process", "folder", "--audio", "link/../audio").arguments[1] == str((here / "elsewhere" / "audio").resolve())
+    assert str(here / "link") in mounted(plan("process", "folder", "--audio", "link"))
+
+
+@pytest.mark.parametrize("path", ["/", "/usr/share", "/etc", "/dev", "/proc/self"])
+def test_the_image_s_own_folders_are_never_hidden(path):
+    seen = paths.Paths()
+    target = seen.read(path)
+    assert target.startswith("/host/")
+    assert seen.mounts[target].source == Path(path)
+    assert seen.read(path) == target
+    assert len(seen.mounts) == 1
+
+
+def test_where_a_container_cannot_be_paths_are_told_whole(here, monkeypatch):
+    monkeypatch.chdir("/usr/share")
+    made = plan("process", "folder", "--audio", "doc")
+    assert made.folder is None
+    assert mounted(made)[made.arguments[1]] == (Path("/usr/share/doc"), False)
+
+
+def test_two_folders_of_one_name_are_both_seen():
+    seen = paths.Paths()
+    assert seen.read("/usr/share") != seen.read("/etc/../usr/share/../../usr") != seen.write("/opt/share")
+    assert len({mount.target for mount in seen.mounts.values()}) == 3
+
+
+def test_a_name_that_no_engine_takes_is_one_line(here):
+    folder = here / "caf\udce9"
+    folder.mkdir()
+    with pytest.raises(RequestError, match=r"not UTF-8, as .*caf\\xe9"):
+        plan("extract", "chroma", folder, "out")
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("data.data_path=stems", "data.data_path='stems'"),
+        ("++data.valid_path='stems'", "++data.valid_path='stems'"),
+        ('data.data_path="my stems"', "data.data_path='my stems'"),
+        (r"data.data_path='it\'s'", r"data.data_path='it\'s'"),
+        ("trainer.max_steps=3", "trainer.max_steps=3"),
+        ("data=mine", "data=mine"),
+    ],
+)
+def test_the_folders_of_overrides_are_seen(here, override, told):
+    from jukemir_like.stemjepa.training import composing
+
+    for name in ("stems", "my stems", "it's"):
+        (here / name).mkdir()
+    made = plan("train", override)
+    assert made.arguments == ("--", told)
+    if "_path" in override:
+        outside, inside = (composing.compose_settings([one]).data for one in (override, made.arguments[1]))
+        assert inside == outside
+        assert str(here / (outside.data_path or str(outside.valid_path))) in mounted(made)
+
+
+def test_extraction_is_by_the_contract(here, monkeypatch):
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    (here / "in").mkdir()
+    for name in ("chroma", "stemjepa", "level"):
+        made = plan("extract", name, "in", "out", "--batch_size", "4")
+        assert made.entrypoint is None
+        assert made.arguments == ("--batch_size", "4")
+        assert made.environment == {"SLURM_ARRAY_TASK_ID": "3"}
+        assert mounted(made) == {"/input": (here / "in", False), "/output": (here / "out", True)}
+
+
+def test_extraction_of_a_dataset_reads_and_writes_its_folders_in_the_cache(here):
+    (here / "cache" / "processed" / "mine" / "wav").mkdir(parents=True)
+    made = plan("extract", "mfcc", "--dataset", "mine", "--batch_size", "2", "--batch_idx", "0", "--workers", "1")
+    assert made.arguments == ("--batch_size", "2", "--batch_idx", "0", "--workers", "1")
+    folders = {"/input": here / "cache" / "processed" / "mine" / "wav", "/output": here / "cache" / "representations" / "mine" / "mfcc"}
+    assert {target: source for target, (source, _) in mounted(made).items()} == folders
+
+
+def test_weights_of_the_cache_go_along_and_those_of_the_package_are_in_the_image(here):
+    (here / "in").mkdir()
+    file = here / "cache" / "checkpoints" / "mine.safetensors"
+    file.parent.mkdir(parents=True)
+    file.touch()
+    for words in (["stemjepa-mine"], ["stemjepa-mine-untrained"], ["stemjepa", "--weights", "mine"]):
+        made = plan("extract", words[0], "in", "out", *words[1:])
+        assert mounted(made)["/cache/checkpoints/mine.safetensors"] == (file, False)
+        assert ("--weights" in made.arguments) == (len(words) > 1)
+    made = plan("extract", "stemjepa-mine", "in", "out", "--precision", "bf16")
+    assert (made.entrypoint, made.arguments[:3]) == (("jukemir-like", "extract"), ("stemjepa-mine", "/input", "/output"))
+    made = plan("extract", "stemjepa", "in", "out", "--weights", "cache/checkpoints/mine.safetensors")
+    assert mounted(made)[made.arguments[1]] == (file, False)
+    for name in ("stemjepa", f"stemjepa-{checkpoint.EMBEDDED}", "stemjepa-untrained"):
+        assert len(plan("extract", name, "in", "out").mounts) == 2
+
+
+def test_declarations_of_a_site_are_seen(here, monkeypatch):
+    (here / "site").mkdir()
+    monkeypatch.setenv("JUKEMIR_LIKE_DECLARATIONS", "site")
+    made = plan("process", "gtzan")
+    assert here / made.environment["JUKEMIR_LIKE_DECLARATIONS"] == here / "site"
+    assert mounted(made)[str(here / "site")] == (here / "site", False)
+
+
+def test_proxies_and_certificates_are_for_downloads_alone(here, monkeypatch):
+    (here / "ca.pem").touch()
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(here / "ca.pem"))
+    made = plan("download", "gtzan")
+    assert made.environment["https_proxy"] == "http://proxy.example:3128"
+    assert made.environment["REQUESTS_CA_BUNDLE"] in mounted(made)
+    assert not {"https_proxy", "REQUESTS_CA_BUNDLE"} & plan("process", "gtzan").environment.keys()
