@@ -58,7 +58,7 @@ def is_audio(path: Path) -> bool:
 
 
 def find(folder: Path) -> list[str]:
-    """Audio files of ``folder`` and its sub-folders, as relative paths with ``/``, sorted; hidden files and folders are not looked at.
+    """Audio files of ``folder`` and its sub-folders, as relative paths with ``/``, sorted by their bytes; hidden files and folders are not looked at.
 
     Links to folders are followed once; a loop of links is not.
     """
@@ -80,7 +80,7 @@ def find(folder: Path) -> list[str]:
                     found.append(prefix + entry.name)
 
     visit(os.fspath(folder), "")
-    return sorted(found)
+    return sorted(found, key=os.fsencode)
 
 
 def digest(path: Path) -> str:

@@ -69,13 +69,14 @@ def abandon():
     return leave
 
 
-def absent(reason):
-    """Skips, or fails where an engine and all that is needed must be there."""
-    (pytest.fail if os.environ.get("REQUIRE_DOCKER") == "1" else pytest.skip)(reason)
+@pytest.fixture(scope="session")
+def absent():
+    """A function that skips for a reason, or fails where all that tests of containers need must be there (REQUIRE_DOCKER=1)."""
+    return pytest.fail if os.environ.get("REQUIRE_DOCKER") == "1" else pytest.skip
 
 
 @pytest.fixture(scope="session")
-def engine():
+def engine(absent):
     """A client of the Docker engine. Without one, tests that ask for it are skipped; with REQUIRE_DOCKER=1 they fail."""
     import docker
 
@@ -89,17 +90,20 @@ def engine():
 
 
 @pytest.fixture(scope="session")
-def built_images(engine, tmp_path_factory):
-    """Images of this working tree, by name, and the folder of the lists of what is in them: what `make images` makes.
+def base_image(engine, absent):
+    """The image to build on: $BASE_IMAGE, else what .ci/engine finds or makes."""
+    chosen = os.environ.get("BASE_IMAGE")
+    if chosen:
+        return chosen
+    found = subprocess.run([ROOT / ".ci" / "engine"], capture_output=True, text=True, check=False)
+    return found.stdout.strip() or absent(f"there is no image to build on: {found.stderr.strip()}")
 
-    On $BASE_IMAGE, else on what .ci/engine finds or makes.
-    """
-    base = os.environ.get("BASE_IMAGE")
-    if not base:
-        found = subprocess.run([ROOT / ".ci" / "engine"], capture_output=True, text=True, check=False)
-        base = found.stdout.strip() or absent(f"there is no image to build on: {found.stderr.strip()}")
+
+@pytest.fixture(scope="session")
+def built_images(engine, base_image, tmp_path_factory):
+    """Images of this working tree, by name, and the folder of the lists of what is in them: what `make images` makes."""
     lists = tmp_path_factory.mktemp("images")
-    command = [sys.executable, ROOT / "scripts" / "images.py", "--base", base, "--osv", "", "--output", lists]
+    command = [sys.executable, ROOT / "scripts" / "images.py", "--base", base_image, "--osv", "", "--output", lists]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stdout + made.stderr
     names = [path.name.partition(".")[0] for path in lists.glob("*.cdx.json")]

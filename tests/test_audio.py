@@ -1,6 +1,8 @@
 """Decoding, mixing, resampling and writing, against soundfile's own float reading, SciPy and closed forms."""
 
 import io
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -132,6 +134,17 @@ def test_a_missing_file_has_its_own_reason(tmp_path):
 def test_the_digest_is_sha256_of_the_bytes(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
     assert audio.digest(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2
+
+
+def test_names_are_sorted_by_their_bytes_also_those_that_are_no_text(tmp_path):
+    names = [b"\xff.wav", "ｚ.wav".encode(), "😀.wav".encode(), b"a/b.wav", b"a-b.wav", b"B.wav", b"a.wav"]
+    (tmp_path / "a").mkdir()
+    try:
+        for name in names:
+            Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).touch()
+    except OSError as error:
+        pytest.skip(f"this file system takes no such names: {error}")
+    assert [os.fsencode(name) for name in audio.find(tmp_path)] == sorted(names)
 
 
 def test_find_lists_audio_sorted_by_relative_path_without_hidden_files(tmp_path):

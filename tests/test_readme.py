@@ -90,9 +90,10 @@ def test_its_commands_run_one_after_the_other(copy):
 
 @pytest.mark.docker
 @pytest.mark.slow
-def test_its_commands_for_containers_run(copy, images):  # noqa: ARG001 - built already, so that the image build here is a matter of seconds
+@pytest.mark.usefixtures("images")  # built already, so that building them here is a matter of seconds
+def test_its_commands_for_containers_run(copy, base_image):
     (block,) = (block for block in BLOCKS if IN_CONTAINERS in block)
-    environment = {**os.environ, "SONGS": "24", "REPRESENTATIONS": "mfcc", "BASE_IMAGE": os.environ.get("BASE_IMAGE") or base_image()}
+    environment = {**os.environ, "SONGS": "24", "REPRESENTATIONS": "mfcc", "BASE_IMAGE": base_image}
     done = subprocess.run(["bash", "-euxc", block], cwd=copy, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert (copy / "cache-docker" / "report" / "index.html").stat().st_size > 10_000

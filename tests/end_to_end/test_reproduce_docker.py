@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from jukemir_like.launch import images
+from jukemir_like.launch.images import STAGES, reference
 
 ROOT = Path(__file__).resolve().parents[2]
 REPRESENTATIONS = "chroma mfcc stemjepa stemjepa-reproduce"
@@ -21,25 +21,7 @@ REPRESENTATIONS = "chroma mfcc stemjepa stemjepa-reproduce"
 # the signature of what they extract: two interpreters' are two files of the same weights.
 OF_THE_RUN = {"seconds", "versions", "digest", "lineage"}
 
-pytestmark = [pytest.mark.slow, pytest.mark.docker]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def built():
-    """Skips where there is no engine or an image is missing; with REQUIRE_DOCKER=1 it fails."""
-    docker = pytest.importorskip("docker")
-    absent = pytest.fail if os.environ.get("REQUIRE_DOCKER") == "1" else pytest.skip
-    try:
-        client = docker.from_env()
-        client.ping()
-    except docker.errors.DockerException as error:
-        absent(f"needs a Docker engine, and none answers: {str(error).splitlines()[0]}")
-    names = {stage.image for stage in (*images.STAGES.values(), *map(images.of_representation, REPRESENTATIONS.split()))}
-    missing = [reference for reference in map(images.reference, sorted(names)) if not client.images.list(reference)]
-    if missing:
-        absent(f"needs the images {', '.join(missing)}: make images")
-    yield client
-    client.close()
+pytestmark = [pytest.mark.slow, pytest.mark.docker, pytest.mark.usefixtures("images")]
 
 
 def start(cache, runner, representations=REPRESENTATIONS):
@@ -126,14 +108,14 @@ def test_another_runner_finds_everything_done(outside, inside, made_by, then):
     assert {path.name for path in after if after[path] != stamps.get(path)} - {".lock"} == set()
 
 
-def test_interrupted_it_leaves_no_container_and_goes_on(built, inside, tmp_path):
+def test_interrupted_it_leaves_no_container_and_goes_on(engine, inside, tmp_path):
     cache = tmp_path / "cache"
     process = start(cache, "docker", "mfcc")
-    ours = {images.reference(stage.image) for stage in images.STAGES.values()}
+    ours = {reference(stage.image) for stage in STAGES.values()}
 
     def running():
         return [
-            found["Id"] for found in built.api.containers(all=True) if found["Image"] in ours and str(cache) in json.dumps(found["Mounts"])
+            found["Id"] for found in engine.api.containers(all=True) if found["Image"] in ours and str(cache) in json.dumps(found["Mounts"])
         ]
 
     while not running():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jukemir_like import __version__
-from jukemir_like.launch import images
+from jukemir_like.launch import images as references
 
 BUSYBOX = Path("/bin/busybox")
 PROGRAMS = ("cat", "cp", "echo", "env", "head", "id", "kill", "ls", "mkdir", "pwd", "seq", "sh", "sleep", "stty", "touch", "yes")
@@ -31,37 +31,10 @@ env > /output/variables
 """
 
 
-def absent(reason):
-    """Skips, or fails where an engine and all that is needed must be there."""
-    (pytest.fail if os.environ.get("REQUIRE_DOCKER") == "1" else pytest.skip)(reason)
-
-
 @pytest.fixture(scope="session")
-def engine():
-    """A client of the engine. Without one, tests that ask for it are skipped; with REQUIRE_DOCKER=1 they fail."""
-    import docker
-
-    try:
-        client = docker.from_env(timeout=60)
-        client.ping()
-    except docker.errors.DockerException as error:
-        absent(f"needs a Docker engine, and none answers: {str(error).splitlines()[0]}")
-    yield client
-    client.close()
-
-
-@pytest.fixture(scope="session")
-def built(engine):
-    """A function from images' names to their references; skips where one has not been built."""
-
-    def reference(*names):
-        wanted = [images.reference(name) for name in names]
-        missing = [one for one in wanted if not engine.images.list(one)]
-        if missing:
-            absent(f"needs the images {', '.join(missing)}: make images")
-        return wanted
-
-    return reference
+def built(images):
+    """A function from images' names to their references."""
+    return lambda *names: [references.reference(name) for name in names if images[name]]
 
 
 def busybox(engine, reference, scripts, entrypoint):
@@ -81,7 +54,7 @@ def busybox(engine, reference, scripts, entrypoint):
 
 
 @pytest.fixture(scope="session")
-def stand_ins(engine):
+def stand_ins(engine, absent):
     """The prefix of images that stand for the stages, and for the representation ``echo``."""
     if not BUSYBOX.exists():
         absent("needs busybox-static")

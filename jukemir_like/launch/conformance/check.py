@@ -19,9 +19,9 @@ from jukemir_like.launch.conformance import (  # noqa: F401 (each declares its r
     interruption,
     outputs,
     recording,
-    requests,
     resume,
     vectors,
+    wrong_requests,
 )
 from jukemir_like.launch.conformance.laboratory import Laboratory
 from jukemir_like.launch.conformance.report import BROKEN, KEPT, NOT_CAUGHT, Finding, Report

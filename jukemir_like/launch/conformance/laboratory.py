@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jukemir_like.errors import RequestError
-from jukemir_like.launch import engine
+from jukemir_like.launch import engine, leftovers
 from jukemir_like.launch.conformance import archive
 from jukemir_like.launch.conformance.folder import look, place
 from jukemir_like.launch.conformance.run import Refused, Run, Seen, Started, has_ended
@@ -53,7 +53,7 @@ class Laboratory:
         self._user = engine.user(information)[0] if os.getuid() else "1000:1000"
         self._folder = Path(tempfile.mkdtemp(prefix="jukemir-like-conform-"))
         self._session = uuid.uuid4().hex[:12]
-        self._labels = {LABEL: self._session}
+        self._labels = {LABEL: self._session, leftovers.LABEL: leftovers.launcher()}  # of a killed check, the next launch removes them
         self._filter: dict[str, Any] = {"label": f"{LABEL}={self._session}"}
         self._numbers = itertools.count()
         self._is_over = False

@@ -17,7 +17,7 @@ from jukemir_like.launch.conformance.rule import rule
 from jukemir_like.launch.conformance.run import Run
 from jukemir_like.launch.conformance.sounds import wav
 
-_FIRST, _SECOND, _THIRD = wav(0), wav(1), wav(2)
+_FIRST, _SECOND, _THIRD = range(3)  # sounds, as long as each other
 _INPUTS = {
     "same.wav": _FIRST,
     "second.wav": _SECOND,
@@ -48,13 +48,13 @@ class Resumed:
 
 def resumed(laboratory: Laboratory) -> Resumed:
     """Runs, changes one thing of each kind, runs, changes some back, runs."""
-    source, target = laboratory.new_folder(_INPUTS), laboratory.new_folder()
+    source, target = laboratory.new_folder({path: wav(sound) for path, sound in _INPUTS.items()}), laboratory.new_folder()
     _age(source)
     runs, left = [laboratory.run(source, target)], [look(target)]
     _change(source, target, left[0])
     runs.append(laboratory.run(source, target))
     left.append(look(target))
-    place(source, {"changed.wav": _FIRST, "turns.wav": _FIRST})
+    place(source, {"changed.wav": wav(_FIRST), "turns.wav": wav(_FIRST)})
     _age(source)
     runs.append(laboratory.run(source, target))
     left.append(look(target))
@@ -63,7 +63,8 @@ def resumed(laboratory: Laboratory) -> Resumed:
 
 def _change(source: Path, target: Path, seen: Snapshot) -> None:
     (target / "deleted.npy").unlink(missing_ok=True)
-    place(source, {_PLANTED: _SECOND, _NEW: _SECOND, "changed.wav": _SECOND, "turns.wav": b"no audio any more"})
+    second = wav(_SECOND)
+    place(source, {_PLANTED: second, _NEW: second, "changed.wav": second, "turns.wav": b"no audio any more"})
     _age(source)
     (source / "touched.wav").touch()
     third = seen.get("third.npy")

@@ -16,6 +16,7 @@ from jukemir_like.launch.conformance.check import _judge
 from jukemir_like.launch.conformance.laboratory import LABEL
 from jukemir_like.launch.conformance.report import NOT_CAUGHT
 from jukemir_like.launch.conformance.run import Run, Seen
+from jukemir_like.launch.engine import gpu_requests
 
 
 def left_behind(engine):
@@ -33,6 +34,12 @@ def test_a_rule_that_is_not_there_is_refused():
         conformance.check("some/image", only=["C5.dtype", "C5.colour"])
 
 
+def test_the_command_line_can_import_it_without_what_is_heavy():
+    program = "import sys; import jukemir_like.launch.conformance; print(*{'docker', 'numpy', 'requests', 'soundfile'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
 def test_no_engine_is_a_wrong_request(monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     with pytest.raises(RequestError, match="no Docker engine answers"):
@@ -45,6 +52,14 @@ def test_an_image_that_was_too_fast_is_not_said_to_have_passed():
     seen |= {interruption.killed: interruption.Killed(False, [], done), interruption.reference: done}
     rules = conformance.rules(["C12.SIGTERM", "C12.SIGINT", "C12.SIGTERM-init", "C12.SIGINT-init", "C12.resumed", "C12.killed"])
     assert [(_judge(rule, seen).rule, _judge(rule, seen).status) for rule in rules] == [(rule.name, NOT_CAUGHT) for rule in rules]
+
+
+@pytest.mark.docker
+def test_gpus_where_there_are_none_are_a_wrong_request(representation, engine):
+    if gpu_requests(engine.info()):
+        pytest.skip("the engine has GPUs to give")
+    with pytest.raises(RequestError, match="gives containers no GPU"):
+        conformance.check(representation(), gpus=True)
 
 
 @pytest.mark.docker

@@ -134,7 +134,7 @@ def test_every_rule_is_broken_by_some_fault():
 @pytest.mark.docker
 @pytest.mark.slow
 def test_an_image_that_keeps_the_contract_passes(representation):
-    report = conformance.check(representation(pause_seconds=0.02))
+    report = conformance.check(representation(pause_seconds=0.02), workers=SIDE_BY_SIDE)
     assert report.broken == [], report.text()
     assert report.exit_code == 0
     assert [finding.rule for finding in report.findings] == [rule.name for rule in conformance.rules()]
