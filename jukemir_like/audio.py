@@ -58,8 +58,9 @@ def is_audio(path: Path) -> bool:
 
 
 def find(folder: Path) -> list[str]:
-    """Audio files of ``folder`` and its sub-folders, as relative paths with ``/``, sorted by their bytes; hidden files and folders are not looked at.
+    """Audio files of ``folder`` and its sub-folders, as relative paths with ``/``, sorted by their bytes.
 
+    Hidden files and folders are not looked at.
     Links to folders are followed once; a loop of links is not.
     """
     found: list[str] = []
