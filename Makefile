@@ -51,7 +51,7 @@ test-slow: $(SETUP)  ## Run the slow tests: the whole line killed and resumed, t
 	$(BIN)/pytest -n auto -m "slow and not docker" $(PYTEST_ARGS)
 
 test-docker: $(SETUP)  ## Run the tests that need a Docker engine: images, their contract, the line in images
-	$(BIN)/pytest -m docker $(PYTEST_ARGS)
+	$(BIN)/pytest -n auto --dist loadfile -m docker $(PYTEST_ARGS)
 
 lint: $(SETUP)  ## Check style, types and the order of the rooms
 	$(BIN)/ruff check .

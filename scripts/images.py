@@ -63,7 +63,7 @@ def _variables(options: argparse.Namespace) -> dict[str, str]:
         "TORCH_INDEX": options.torch_index,
         "WHEELS": str(Path(wheels).absolute()) if wheels and Path(wheels).is_dir() else "",
         "PREFIX": options.prefix,
-        "VERSION": version[1] if version else "latest",
+        "VERSION": version[1].replace("+", "-") if version else "latest",
         "COMMIT": _git("rev-parse", "HEAD") + ("-changed" if changed else ""),
         "SOURCE_DATE_EPOCH": _git("show", "--no-patch", "--format=%ct", "HEAD"),
         "WEIGHTS_DIGEST": " ".join(f"{path.name}@sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" for path in weights),

@@ -99,6 +99,6 @@ def test_its_commands_for_containers_run(copy, base_image):
     assert (copy / "cache-docker" / "report" / "index.html").stat().st_size > 10_000
     assert len(list((copy / "vectors_docker").glob("*.npy"))) == 30
     assert len(list((copy / "vectors_docker_mfcc").glob("*.npy"))) == 10
-    printed = [line for line in done.stdout.splitlines() if line.startswith("docker run ")]
+    printed = [line for line in done.stdout.splitlines() if "docker run --rm" in line]
     assert [line.rpartition(" ")[2] for line in printed] == ["0", "1", "2"]
     assert "C14" in done.stdout
