@@ -10,7 +10,7 @@ variable "BASE_DIGEST" { default = "" }
 variable "SOURCE_DATE_EPOCH" { default = "" }
 
 group "default" {
-  targets = ["download", "process", "train", "representations", "representations_chroma", "representations_mfcc", "probe"]
+  targets = ["stages", "representations_of"]
 }
 
 target "_common" {
@@ -56,56 +56,29 @@ target "_stage" {
     "org.opencontainers.image.licenses"    = "MIT"
     "org.opencontainers.image.base.name"   = BASE_IMAGE
     "org.opencontainers.image.base.digest" = BASE_DIGEST
+    "org.jukemir-like.weights"             = WEIGHTS_DIGEST
   }
 }
 
-# Images with the weights in the package say which.
-target "_weights" {
-  inherits = ["_stage"]
-  labels   = { "org.jukemir-like.weights" = WEIGHTS_DIGEST }
-}
-
-target "download" {
+target "stages" {
+  name       = stage
+  matrix     = { stage = ["download", "process", "train", "probe"] }
   inherits   = ["_stage"]
-  dockerfile = "containers/download/Dockerfile"
-  tags       = ["${PREFIX}/download:${VERSION}", "${PREFIX}/download:latest"]
+  dockerfile = "containers/${stage}/Dockerfile"
+  tags       = ["${PREFIX}/${stage}:${VERSION}", "${PREFIX}/${stage}:latest"]
 }
 
-target "process" {
-  inherits   = ["_stage"]
-  dockerfile = "containers/process/Dockerfile"
-  tags       = ["${PREFIX}/process:${VERSION}", "${PREFIX}/process:latest"]
-}
-
-target "train" {
-  inherits   = ["_weights"]
-  dockerfile = "containers/train/Dockerfile"
-  tags       = ["${PREFIX}/train:${VERSION}", "${PREFIX}/train:latest"]
-}
-
-target "representations" {
-  inherits   = ["_weights"]
-  dockerfile = "containers/representations/Dockerfile"
-  target     = "stemjepa"
-  tags       = ["${PREFIX}/representations:${VERSION}", "${PREFIX}/representations:latest"]
-}
-
-target "representations_chroma" {
+target "representations_of" {
+  name = image.name
+  matrix = {
+    image = [
+      { name = "representations", target = "stemjepa" },
+      { name = "representations_chroma", target = "chroma" },
+      { name = "representations_mfcc", target = "mfcc" },
+    ]
+  }
   inherits   = ["_stage"]
   dockerfile = "containers/representations/Dockerfile"
-  target     = "chroma"
-  tags       = ["${PREFIX}/representations_chroma:${VERSION}", "${PREFIX}/representations_chroma:latest"]
-}
-
-target "representations_mfcc" {
-  inherits   = ["_stage"]
-  dockerfile = "containers/representations/Dockerfile"
-  target     = "mfcc"
-  tags       = ["${PREFIX}/representations_mfcc:${VERSION}", "${PREFIX}/representations_mfcc:latest"]
-}
-
-target "probe" {
-  inherits   = ["_stage"]
-  dockerfile = "containers/probe/Dockerfile"
-  tags       = ["${PREFIX}/probe:${VERSION}", "${PREFIX}/probe:latest"]
+  target     = image.target
+  tags       = ["${PREFIX}/${image.name}:${VERSION}", "${PREFIX}/${image.name}:latest"]
 }
