@@ -67,7 +67,7 @@ def stand_ins(engine, absent):
         yield prefix
     finally:
         for reference in made:
-            for container in engine.containers.list(all=True, filters={"ancestor": reference}):
+            for container in engine.containers.list(all=True, filters={"ancestor": reference}, ignore_removed=True):
                 container.remove(force=True)
             engine.images.remove(reference, force=True)
 

@@ -87,8 +87,10 @@ def _observe(laboratory: Laboratory, chosen: list[Rule], workers: int) -> dict[S
     """Runs every scenario that the rules need, once."""
     scenarios = sorted(dict.fromkeys(scenario for rule in chosen for scenario in rule.scenarios), key=_is_short)
     with ThreadPoolExecutor(workers, thread_name_prefix="conform") as pool:
-        under_way: dict[Future[Any], Scenario] = {pool.submit(scenario, laboratory): scenario for scenario in scenarios}
+        under_way: dict[Future[Any], Scenario] = {}
         try:
+            for scenario in scenarios:
+                under_way[pool.submit(scenario, laboratory)] = scenario
             with Progress(len(scenarios), "conform", "case") as bar:
                 for future in as_completed(under_way):
                     future.result()

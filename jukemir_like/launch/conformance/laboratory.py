@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 LABEL = "org.jukemir-like.conformance"
+IMAGE_LABEL = f"{LABEL}.image"
 WHO_TESTS = ""
 
 
@@ -53,7 +54,8 @@ class Laboratory:
         self._user = engine.user(information)[0] if os.getuid() else "1000:1000"
         self._folder = Path(tempfile.mkdtemp(prefix="jukemir-like-conform-"))
         self._session = uuid.uuid4().hex[:12]
-        self._labels = {LABEL: self._session, leftovers.LABEL: leftovers.launcher()}  # of a killed check, the next launch removes them
+        # By the second of these, the next launch removes what a killed check has left.
+        self._labels = {LABEL: self._session, leftovers.LABEL: leftovers.launcher(), IMAGE_LABEL: image}
         self._filter: dict[str, Any] = {"label": f"{LABEL}={self._session}"}
         self._numbers = itertools.count()
         self._is_over = False

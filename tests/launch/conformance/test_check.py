@@ -13,15 +13,16 @@ from jukemir_like.errors import RequestError
 from jukemir_like.launch import conformance
 from jukemir_like.launch.conformance import interruption
 from jukemir_like.launch.conformance.check import _judge
-from jukemir_like.launch.conformance.laboratory import LABEL
+from jukemir_like.launch.conformance.laboratory import IMAGE_LABEL
 from jukemir_like.launch.conformance.report import NOT_CAUGHT
 from jukemir_like.launch.conformance.run import Run, Seen
 from jukemir_like.launch.engine import gpu_requests
 
 
-def left_behind(engine):
-    filters = {"label": LABEL}
-    return engine.containers.list(all=True, filters=filters) + engine.volumes.list(filters=filters)
+def left_behind(engine, image):
+    """Of checks of ``image``; others may be under way."""
+    filters = {"label": f"{IMAGE_LABEL}={image}"}
+    return engine.containers.list(all=True, filters=filters, ignore_removed=True) + engine.volumes.list(filters=filters)
 
 
 def test_rules_are_chosen_by_name_or_clause():
@@ -88,22 +89,24 @@ def test_an_image_that_does_not_end_is_ended(representation):
 @pytest.mark.docker
 def test_nothing_is_left_behind(representation, engine, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    report = conformance.check(representation(), only=["C1", "C13.user", "C13.elsewhere"])
+    image = representation()
+    report = conformance.check(image, only=["C1", "C13.user", "C13.elsewhere"])
     assert report.exit_code == 0, report.text()
     assert report.left is None
-    assert left_behind(engine) == []
+    assert left_behind(engine, image) == []
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.docker
 @pytest.mark.slow
 def test_nothing_is_left_behind_when_it_is_interrupted(representation, engine, tmp_path):
-    program = f"from jukemir_like.launch import conformance; conformance.check({representation('hangs')!r})"
+    image = representation("hangs")
+    program = f"from jukemir_like.launch import conformance; conformance.check({image!r})"
     process = subprocess.Popen(
         [sys.executable, "-c", program], env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE, start_new_session=True
     )
     try:
-        while not any(container.status == "running" for container in left_behind(engine)):
+        while not any(container.status == "running" for container in left_behind(engine, image)):
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
@@ -111,5 +114,5 @@ def test_nothing_is_left_behind_when_it_is_interrupted(representation, engine, t
     finally:
         process.kill()
     assert b"KeyboardInterrupt" in process.stderr.read()
-    assert left_behind(engine) == []
+    assert left_behind(engine, image) == []
     assert [path for path in tmp_path.iterdir() if Path(path).name.startswith("jukemir-like-conform-")] == []
