@@ -101,7 +101,9 @@ def test_nothing_is_left_behind(representation, engine, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_nothing_is_left_behind_when_it_is_interrupted(representation, engine, tmp_path):
     image = representation("hangs")
-    program = f"from jukemir_like.launch import conformance; conformance.check({image!r})"
+    # What a shell runs in the background, and so all tests with it, does not hear SIGINT unless it says that it does.
+    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    program += f"from jukemir_like.launch import conformance; conformance.check({image!r})"
     process = subprocess.Popen(
         [sys.executable, "-c", program], env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE, start_new_session=True
     )
