@@ -51,6 +51,7 @@ test-slow: $(SETUP)  ## Run the slow tests: the whole line killed and resumed, t
 	$(BIN)/pytest -n auto -m "slow and not docker" $(PYTEST_ARGS)
 
 test-docker: $(SETUP)  ## Run the tests that need a Docker engine: images, their contract, the line in images
+	@test "$$REQUIRE_DOCKER" != 1 || .ci/engine > /dev/null  # an engine, an image to build on, busybox
 	$(BIN)/pytest -n auto --dist loadfile -m docker $(PYTEST_ARGS)
 
 lint: $(SETUP)  ## Check style, types and the order of the rooms
