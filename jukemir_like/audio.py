@@ -19,8 +19,9 @@ import numpy as np
 import soundfile
 import soxr
 
+from jukemir_like import files
 from jukemir_like.cache import atomic
-from jukemir_like.errors import InputError
+from jukemir_like.errors import InputError, RequestError
 
 EXTENSIONS = frozenset(
     {".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64"}
@@ -57,28 +58,48 @@ def is_audio(path: Path) -> bool:
     return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
 
 
-def find(folder: Path) -> list[str]:
+def find(folder: Path, *, on_error: Callable[[str, str], None] | None = None) -> list[str]:
     """Audio files of ``folder`` and its sub-folders, as relative paths with ``/``, sorted by their bytes.
 
-    Hidden files and folders are not looked at.
-    Links to folders are followed once; a loop of links is not.
+    Hidden files and folders are not looked at. Links to folders are followed once; a loop of links is not. What has the name of an audio
+    file is listed whatever it is: opening it says why it is none (a named pipe, a link that leads nowhere).
+
+    Args:
+        folder: what to search.
+        on_error: called with the relative path of each sub-folder that cannot be read, and why; None: that is an error.
+
+    Raises:
+        RequestError: ``folder`` itself, or without ``on_error`` a sub-folder, cannot be read.
     """
     found: list[str] = []
     seen: set[tuple[int, int]] = set()
 
-    def visit(directory: str, prefix: str) -> None:
-        status = Path(directory).stat()
-        if (status.st_dev, status.st_ino) in seen:
+    def visit(directory: str, name: str) -> None:
+        try:
+            status = Path(directory).stat()
+            if (status.st_dev, status.st_ino) in seen:
+                return
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(directory) as entries:
+                listed = list(entries)
+        except OSError as error:
+            if on_error is None or not name:
+                where = os.fsencode(directory).decode(errors="backslashreplace")
+                raise RequestError(f"folder {where} {files.refusal(error)}: give it rights, or move it away") from error
+            on_error(name, f"folder {files.refusal(error)}")
             return
-        seen.add((status.st_dev, status.st_ino))
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir():
-                    visit(entry.path, f"{prefix}{entry.name}/")
-                elif is_audio(Path(entry.name)):
-                    found.append(prefix + entry.name)
+        for entry in listed:
+            if entry.name.startswith("."):
+                continue
+            path = f"{name}/{entry.name}" if name else entry.name
+            try:
+                folder_below = entry.is_dir()
+            except OSError:  # a link to itself
+                folder_below = False
+            if folder_below:
+                visit(entry.path, path)
+            elif is_audio(Path(entry.name)):
+                found.append(path)
 
     visit(os.fspath(folder), "")
     return sorted(found, key=os.fsencode)
@@ -87,10 +108,10 @@ def find(folder: Path) -> list[str]:
 def digest(path: Path) -> str:
     """SHA-256 of a file's bytes; :class:`InputError` where it cannot be read."""
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with files.open_regular(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     except OSError as error:
-        raise InputError(f"cannot be read ({os.strerror(error.errno or 0).lower()})") from error
+        raise InputError(files.refusal(error)) from error
 
 
 def decode(source: Path | bytes) -> Audio:
@@ -114,11 +135,15 @@ def decode_mono(source: Path | bytes) -> Audio:
 
 
 def _decode(source: Path | bytes, read: Callable[[io.BytesIO | int], Audio]) -> Audio:
-    if not (len(source) if isinstance(source, bytes) else source.stat().st_size):
-        raise InputError("the file is empty (0 bytes)")
     try:
         # Opened here, not by its name: libsndfile would let the extension of a name decide.
-        with io.BytesIO(source) if isinstance(source, bytes) else open(source, "rb", buffering=0) as stream:
+        stream = io.BytesIO(source) if isinstance(source, bytes) else files.open_regular(source)
+    except OSError as error:
+        raise InputError(files.refusal(error)) from error
+    try:
+        with stream:
+            if not (len(source) if isinstance(source, bytes) else os.fstat(stream.fileno()).st_size):
+                raise InputError("the file is empty (0 bytes)")
             audio = read(stream if isinstance(stream, io.BytesIO) else stream.fileno())
     except (soundfile.LibsndfileError, RuntimeError, ValueError, OSError) as error:
         reason = str(error).rpartition(": ")[2].rstrip(".") or type(error).__name__
