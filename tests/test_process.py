@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from jukemir_like import records
 from jukemir_like.datasets import Clip, Dataset, Item, Task
 from jukemir_like.errors import RequestError
 from jukemir_like.process import process
@@ -153,3 +154,30 @@ def test_no_audio_at_all_is_one_line(tmp_path):
     assert process(Dataset("d", {}, items), tmp_path / "out", metadata_only=True).exit_code == 0
     with pytest.raises(RequestError, match="jukemir-like download gtzan`, or give"):
         process(Dataset("gtzan_ff", {}, items), tmp_path / "out")
+
+
+def test_records_that_name_files_elsewhere_or_not_made_here_remove_nothing(tmp_path, write_audio):
+    made = items(tmp_path / "in", write_audio, 2)
+    process(Dataset("d", GENRE, made), tmp_path / "cache" / "out")
+    victims = [tmp_path / "victim.wav", tmp_path / "cache" / "victim.wav", tmp_path / "cache" / "out" / "wav" / "mine.wav"]
+    for victim in victims:
+        victim.write_bytes(b"somebody's")
+    with records.journal(tmp_path / "cache" / "out", "zz") as journal:
+        for name in ("../../../victim", "../../victim", str(tmp_path / "victim"), "mine"):
+            journal.append(records.new(name, "s", digest="0" * 64, output_digest="0" * 64, time=9e9))
+    process(Dataset("d", GENRE, made), tmp_path / "cache" / "out")
+    assert all(victim.read_bytes() == b"somebody's" for victim in victims)
+
+
+def test_older_bytes_that_are_put_back_do_not_find_the_wav_of_the_newer_ones_whatever_the_clock_said(tmp_path, write_audio, monkeypatch):
+    made = items(tmp_path / "in", write_audio, 1)
+    old = made[0].source.read_bytes()
+    monkeypatch.setattr(records.time, "time", lambda: 4e9)  # a node whose clock ran ahead
+    process(Dataset("d", GENRE, made), tmp_path / "out")
+    expected = files(tmp_path / "out")
+    monkeypatch.undo()
+    write_audio(made[0].source, seconds=0.5, seed=99)
+    assert process(Dataset("d", GENRE, made), tmp_path / "out").done == 1
+    made[0].source.write_bytes(old)
+    assert process(Dataset("d", GENRE, made), tmp_path / "out").done == 1
+    assert files(tmp_path / "out") == expected
