@@ -78,7 +78,7 @@ def dataset(
     uses |= {} if group is None else {group: "group"}
     notes = [*_of_splits(given, groups, group, seed), *matched.notes]
     if matched.unlabelled:
-        notes.append(f"{matched.unlabelled:,} audio files have no row")
+        notes.append(f"audio files without a row: {matched.unlabelled:,}")
     return Dataset(
         name,
         asked.tasks,
@@ -99,7 +99,7 @@ def _group(read: Table, name: str) -> str | None:
 def _of_splits(given: Sequence[str | None], groups: Sequence[str], group: str | None, seed: int) -> list[str]:
     notes = []
     if missing := given.count(None):
-        notes.append(f"{missing:,} of {len(given):,} splits are drawn, with seed {seed}")
+        notes.append(f"splits drawn, with seed {seed}: {missing:,} of {len(given):,}")
     if group is not None and (alone := groups.count("")):
-        notes.append(f"{alone:,} items have no group: each is one by itself")
+        notes.append(f"items without a group, each one by itself: {alone:,}")
     return notes

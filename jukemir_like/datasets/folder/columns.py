@@ -20,17 +20,18 @@ import shlex
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from jukemir_like.datasets import KEYS, TaskType
 from jukemir_like.datasets.folder import cells
 from jukemir_like.datasets.folder.table import Table
 from jukemir_like.datasets.keys import key_name
-from jukemir_like.errors import RequestError
 from jukemir_like.records import printable
 
 _SEPARATORS = (";", "|")
+_Read = tuple[tuple[str, ...], dict[str, Any]]
+"""Labels, and the meaning of each cell."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Column:
         name: in the table.
         type: of the task.
         labels: classes, tags, or the column itself where it holds numbers.
-        read: from a cell that is not missing to its label: a class, a list of tags, or a number.
+        meanings: cell → its label (a class, a list of tags, a number, or whether it has the tag), of every cell that is not missing.
         missing: word for a missing value, as written → number of rows.
         notes: what could be otherwise, and how to have it so.
     """
@@ -49,33 +50,23 @@ class Column:
     name: str
     type: TaskType
     labels: tuple[str, ...]
-    read: Callable[[str], Any]
+    meanings: dict[str, Any]
     missing: dict[str, int]
     notes: tuple[str, ...] = ()
 
     def label(self, cell: str) -> Any:
         """The label of a cell, None where it is missing."""
-        return None if cells.is_missing(cell) else self.read(cell)
+        return self.meanings.get(cell)
 
 
-@dataclass
-class _Values:
-    """The values of one column that are not missing: how often each is there, and in which line first."""
+class Values:
+    """The different values of one column: how often each is there, those for a missing one apart."""
 
-    table: Table
-    column: str
-    counts: Counter[str] = field(default_factory=Counter)
-    lines: dict[str, int] = field(default_factory=dict)
-    missing: Counter[str] = field(default_factory=Counter)
-
-    def __post_init__(self) -> None:
-        for row in self.table.rows:
-            cell = row.cells[self.column]
-            if cells.is_missing(cell):
-                self.missing[cell] += 1
-            else:
-                self.counts[cell] += 1
-                self.lines.setdefault(cell, row.line)
+    def __init__(self, table: Table, column: str) -> None:
+        self.table = table
+        self.column = column
+        self.counts = Counter(row.cells[column] for row in table.rows)
+        self.missing = {word: self.counts.pop(word) for word in sorted(self.counts) if cells.is_missing(word)}
 
     def all(self, holds: Callable[[str], Any]) -> bool:
         return all(map(holds, self.counts))
@@ -87,46 +78,41 @@ class _Values:
         """Refuses the first value that is not so."""
         wrong = next((value for value in self.counts if not holds(value)), None)
         if wrong is not None:
-            raise self.table.refusal(self.lines[wrong], f"column {self.column!r} holds {wrong!r}, which is not {what}: {remedy}")
+            line = next(row.line for row in self.table.rows if row.cells[self.column] == wrong)
+            raise self.table.refusal(line, f"column {self.column!r} holds {wrong!r}, which is not {what}: {remedy}")
 
 
-def understand(table: Table, column: str, type: TaskType | None) -> Column:  # noqa: A002
-    """What ``column`` of ``table`` holds.
+def understand(values: Values, type: TaskType | None) -> Column:  # noqa: A002
+    """What a column holds.
 
     Args:
-        table: the table.
-        column: its name.
+        values: of the column.
         type: what the user says it is; None: what its values say.
 
     Raises:
-        RequestError: it is empty, or holds a value that does not fit the others or the type.
+        RequestError: it holds a value that does not fit the others or the type.
     """
-    values = _Values(table, column)
-    if not values.counts:
-        raise RequestError(f"{table.path}: column {column!r} is empty: fill it or leave it out")
     read = {"multiclass": _classes, "multilabel": _tags, "regression": _numbers, "key": _keys}
     chosen = type or _type(values)
-    labels, reader = read[chosen](values)
+    labels, meanings = read[chosen](values)
     notes = (*([] if type else _other_ways(values, chosen)), *_doubts(values, chosen, labels))
-    return Column(column, chosen, labels, reader, dict(sorted(values.missing.items())), notes)
+    return Column(values.column, chosen, labels, meanings, values.missing, notes)
 
 
-def holds_flags(table: Table, column: str) -> bool:
+def holds_flags(values: Values) -> bool:
     """Whether a column says yes or no, in one of the ways that :func:`cells.flag` reads, and nothing else."""
-    values = _Values(table, column)
-    return bool(values.counts) and values.all(lambda cell: cells.flag(cell) is not None)
+    return values.all(lambda cell: cells.flag(cell) is not None)
 
 
-def flags(table: Table, column: str, *, note: str = "") -> Column:
+def flags(values: Values, *notes: str) -> Column:
     """A column of yes and no as a tag that an item has or has not."""
-    notes = (note,) if note else ()
-    return Column(column, "multilabel", (column,), cells.flag, dict(sorted(_Values(table, column).missing.items())), notes)
+    return Column(values.column, "multilabel", (values.column,), {cell: cells.flag(cell) for cell in values.counts}, values.missing, notes)
 
 
 def counts_rows(table: Table, column: str) -> bool:
     """Whether a column does no more than count the rows, from 0 or 1; of fewer than five rows that could be chance."""
-    written = [row.cells[column] for row in table.rows]
-    return len(written) >= 5 and any(written == [str(start + place) for place in range(len(written))] for start in (0, 1))
+    rows = table.rows
+    return len(rows) >= 5 and any(all(row.cells[column] == str(count) for count, row in enumerate(rows, start)) for start in (0, 1))
 
 
 def said(column: str, type: str) -> str:  # noqa: A002
@@ -134,7 +120,7 @@ def said(column: str, type: str) -> str:  # noqa: A002
     return f"--task {shlex.quote(f'{printable(column)}={type}')}"
 
 
-def _type(values: _Values) -> TaskType:
+def _type(values: Values) -> TaskType:
     remedy = f"correct it, leave the cell empty, or say what the column holds ({said(values.column, 'multiclass')})"
     if values.most(_is_list):
         values.require(_is_list, "a list as the others are", remedy)
@@ -151,33 +137,33 @@ def _type(values: _Values) -> TaskType:
     return "multilabel" if several or _separator(values) else "multiclass"
 
 
-def _classes(values: _Values) -> tuple[tuple[str, ...], Callable[[str], Any]]:
-    read = cells.whole if _are_whole(values) else str
-    return tuple(sorted(set(map(read, values.counts)))), read
+def _classes(values: Values) -> _Read:
+    name = cells.whole if _are_whole(values) else str
+    meanings = {cell: name(cell) for cell in values.counts}
+    return tuple(sorted(set(meanings.values()))), meanings
 
 
-def _tags(values: _Values) -> tuple[tuple[str, ...], Callable[[str], Any]]:
+def _tags(values: Values) -> _Read:
     separator = _separator(values)
-
-    def read(cell: str) -> list[str]:
+    meanings = {}
+    for cell in values.counts:
         found = cells.tags(cell)
         if found is None:
             found = cell.split(separator) if separator else [cell]
-        return list(dict.fromkeys(tag.strip() for tag in found if tag.strip()))
+        meanings[cell] = list(dict.fromkeys(tag.strip() for tag in found if tag.strip()))
+    values.require(lambda cell: not any(map(cells.is_missing, meanings[cell])), "a list of tags: a missing value is among them")
+    return tuple(sorted({tag for own in meanings.values() for tag in own})), meanings
 
-    values.require(lambda cell: not any(map(cells.is_missing, read(cell))), "a list of tags: a missing value is among them")
-    return tuple(sorted({tag for value in values.counts for tag in read(value)})), read
 
-
-def _numbers(values: _Values) -> tuple[tuple[str, ...], Callable[[str], Any]]:
+def _numbers(values: Values) -> _Read:
     numbers = _numbers_of(values)
     values.require(numbers.is_number, "a finite number")
-    return (values.column,), numbers.read
+    return (values.column,), {cell: numbers.read(cell) for cell in values.counts}
 
 
-def _keys(values: _Values) -> tuple[tuple[str, ...], Callable[[str], Any]]:
+def _keys(values: Values) -> _Read:
     values.require(key_name, "a key such as 'Eb minor'")
-    return KEYS, key_name
+    return KEYS, {cell: key_name(cell) for cell in values.counts}
 
 
 @dataclass(frozen=True)
@@ -194,7 +180,7 @@ class _Numbers:
         return self.read(cell) is not None
 
 
-def _numbers_of(values: _Values) -> _Numbers:
+def _numbers_of(values: Values) -> _Numbers:
     """How the column's numbers are written. A comma is decimal where the table leaves no doubt: not where it separates the cells, not
     where it could stand between thousands.
     """
@@ -204,18 +190,19 @@ def _numbers_of(values: _Values) -> _Numbers:
     return _Numbers(bool(with_comma) and not doubtful and not any("." in value for value in values.counts))
 
 
-def _are_whole(values: _Values) -> bool:
+def _are_whole(values: Values) -> bool:
     numbers = map(_numbers_of(values).read, values.counts)
     return all(number is not None and number.is_integer() for number in numbers)
 
 
-def _are_classes(values: _Values) -> bool:
+def _are_classes(values: Values) -> bool:
     """Whether numbers are names: whole, and most items share theirs with another; or nothing but 1 and 0."""
     if not _are_whole(values):
         return False
+    read = _numbers_of(values).read
     numbers: Counter[float | None] = Counter()
     for value, count in values.counts.items():
-        numbers[_numbers_of(values).read(value)] += count
+        numbers[read(value)] += count
     return numbers.keys() <= {0.0, 1.0} or 2 * sum(count for count in numbers.values() if count > 1) > numbers.total()
 
 
@@ -229,14 +216,14 @@ def _is_vector(cell: str) -> bool:
     return bool(found) and all(map(cells.is_like_a_number, found)) and not all(map(str.isdigit, found))
 
 
-def _separator(values: _Values) -> str | None:
+def _separator(values: Values) -> str | None:
     """What stands between the tags of a cell."""
     return next(
         (separator for separator in _SEPARATORS if any(separator in value and not _is_list(value) for value in values.counts)), None
     )
 
 
-def _other_ways(values: _Values, chosen: TaskType) -> Iterator[str]:
+def _other_ways(values: Values, chosen: TaskType) -> Iterator[str]:
     """What else a column could be that was understood by its values, and how to have it so."""
     as_classes = said(values.column, "multiclass")
     if chosen == "multiclass" and _are_whole(values):
@@ -257,7 +244,7 @@ def _other_ways(values: _Values, chosen: TaskType) -> Iterator[str]:
         yield f"keys, sharps read as flats; as they are written: {as_classes}"
 
 
-def _doubts(values: _Values, chosen: TaskType, labels: tuple[str, ...]) -> Iterator[str]:
+def _doubts(values: Values, chosen: TaskType, labels: tuple[str, ...]) -> Iterator[str]:
     """What may not be meant, whoever decided."""
     if chosen == "regression":
         if len(values.counts) == 1:
@@ -272,7 +259,7 @@ def _doubts(values: _Values, chosen: TaskType, labels: tuple[str, ...]) -> Itera
         alike.setdefault(" ".join(unicodedata.normalize("NFKC", label).casefold().split()), []).append(label)
     same = [group for group in alike.values() if len(group) > 1]
     if same:
-        yield f"{len(same)} labels in more than one spelling, each a label of its own: {', '.join(map(printable, same[0]))}"
+        yield f"labels that differ in spelling alone are labels of their own, such as {', '.join(map(printable, same[0]))}"
     if any("," in label for label in labels):
         yield "commas are part of a label; between tags stands ';'"
     once = sum(count == 1 for count in values.counts.values())

@@ -7,19 +7,21 @@ Several columns of yes and no are the tags of one task, ``tags``; where all colu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 from urllib.parse import quote
 
 from jukemir_like.datasets import Task, TaskType
 from jukemir_like.datasets.folder import columns
-from jukemir_like.datasets.folder.columns import Column
+from jukemir_like.datasets.folder.columns import Column, Values
 from jukemir_like.datasets.folder.table import RESERVED, Row, Table, listed
 from jukemir_like.errors import RequestError
 from jukemir_like.records import printable
 
 _NAMELESS = re.compile(r"unnamed: ?\d+.*", re.IGNORECASE)
+TAGS = "tags"
+VALUES = "values"
 _LONGEST_NAME = 200  # a task's name is the name of a folder
 
 
@@ -83,14 +85,19 @@ def understand(table: Table, chosen: Sequence[str], every: TaskType | None, each
     for chosen_type in types.values():
         if chosen_type is not None and chosen_type not in get_args(TaskType):
             raise RequestError(f"unknown type of task {chosen_type!r}: choose one of {', '.join(get_args(TaskType))}")
-    yes_or_no = [column for column in chosen if types[column] in (None, "multilabel") and columns.holds_flags(table, column)]
+    values = {column: Values(table, column) for column in chosen}
+    empty = next((column for column in chosen if not values[column].counts), None)
+    if empty is not None:
+        raise RequestError(f"{table.path}: column {empty!r} is empty: fill it or leave it out")
+    yes_or_no = [column for column in chosen if types[column] in (None, "multilabel") and columns.holds_flags(values[column])]
     if len(yes_or_no) == 1 and types[yes_or_no[0]] is None:
         yes_or_no = []  # two classes
-    note = "yes or no, a tag of the task 'tags'; as a task of its own: {{}}" if len(yes_or_no) > 1 else ""
+    if len(yes_or_no) > 1 and TAGS in chosen and TAGS not in yes_or_no:
+        raise RequestError(f"{table.path}: column {TAGS!r} has the name of the task of {listed(tuple(yes_or_no))}: rename it")
     understood = [
-        columns.flags(table, column, note=note.format(columns.said(column, "multiclass")))
+        columns.flags(values[column], *_note(column, yes_or_no))
         if column in yes_or_no
-        else columns.understand(table, column, types[column])
+        else columns.understand(values[column], types[column])
         for column in chosen
     ]
     grouped = _grouped(understood, yes_or_no)
@@ -115,13 +122,20 @@ def _no_label(table: Table, column: str) -> str | None:
     return "counts the rows" if columns.counts_rows(table, column) else None
 
 
+def _note(column: str, yes_or_no: Sequence[str]) -> Iterator[str]:
+    """Said once, of the first column of several."""
+    if len(yes_or_no) > 1 and column == yes_or_no[0]:
+        alone = columns.said(column, "multiclass")
+        yield f"one of {len(yes_or_no):,} columns of yes and no, the tags of one task, {TAGS!r}; as a task of its own: {alone}"
+
+
 def _grouped(understood: Sequence[Column], yes_or_no: Sequence[str]) -> dict[str, list[Column]]:
     """Columns by the name of their task."""
     if len(understood) > 1 and all(column.type == "regression" for column in understood):
-        return {"values": list(understood)}
+        return {VALUES: list(understood)}
     grouped: dict[str, list[Column]] = {}
     for column in understood:
-        name = "tags" if len(yes_or_no) > 1 and column.name in yes_or_no else column.name
+        name = TAGS if len(yes_or_no) > 1 and column.name in yes_or_no else column.name
         grouped.setdefault(name, []).append(column)
     return grouped
 

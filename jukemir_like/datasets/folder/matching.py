@@ -77,7 +77,7 @@ def match(table: Table, folder: Path) -> Matched:
         matched.files.append(file)
     matched.unlabelled = len(found) - len(line_of_file)
     if others:
-        matched.notes.append(f"{len(others):,} rows name another extension than their file has, such as: {others[0]}")
+        matched.notes.append(f"rows that name another extension than their file has: {len(others):,}, such as {others[0]}")
     if not line_of_file:
         matched.notes.append(f"no row leads to a file: paths are taken from {printable(str(folder))}, which has {len(found):,} audio files")
     return matched

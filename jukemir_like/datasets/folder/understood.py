@@ -19,6 +19,7 @@ CHANGE = (
     "or another name for a column"
 )
 _WIDTH = 60
+_MOST_COLUMNS = 10
 
 
 def describe(
@@ -55,15 +56,17 @@ def describe(
 
 
 def _label(table: Table, task: str, column: Column, splits: Sequence[str]) -> dict[str, Any]:
-    values = [column.label(row.cells[column.name]) for row in table.rows]
-    there = [value for value in values if value is not None]
+    cells = [row.cells[column.name] for row in table.rows]
+    items = Counter(split for split, cell in zip(splits, cells, strict=True) if cell in column.meanings)
     held: dict[str, Any]
     if column.type == "regression":
-        held = {"range": [min(there), max(there)]}
+        held = {"range": [min(column.meanings.values()), max(column.meanings.values())]}
     else:
-        counts = Counter(label for value in there for label in _listed(value, column.name))
+        counts: Counter[str] = Counter()
+        for cell, number in Counter(cells).items():
+            for label in _listed(column.label(cell), column.name):
+                counts[label] += number
         held = {"labels": {label: counts[label] for label in column.labels if counts[label] or column.type != "key"}}
-    items = Counter(split for split, value in zip(splits, values, strict=True) if value is not None)
     return {
         "task": task,
         "type": column.type,
@@ -74,24 +77,35 @@ def _label(table: Table, task: str, column: Column, splits: Sequence[str]) -> di
     }
 
 
-def _listed(value: Any, column: str) -> list[str]:
+def _listed(label: Any, column: str) -> list[str]:
     """The labels of a cell: of a flag the column's name, or nothing."""
-    if isinstance(value, bool):
-        return [column] if value else []
-    return value if isinstance(value, list) else [value]
+    if label is None or label is False:
+        return []
+    if label is True:
+        return [column]
+    return label if isinstance(label, list) else [label]
 
 
 def lines(described: Mapping[str, Any]) -> list[str]:
-    """What :func:`describe` tells, for a terminal."""
-    rows = [_row(column) for column in described["columns"]]
-    separated = f"separated by {described['separator']!r}, {described['encoding']}"
-    notes = [*described["notes"]]
+    """What :func:`describe` tells, for a terminal; of a task with many columns some."""
+    rows: list[list[str]] = []
+    of_task: Counter[str] = Counter()
     for column in described["columns"]:
-        notes += [f"{_shown(column['column'])}: {note}" for note in column.get("notes", ())]
+        of_task[column.get("task", "")] += 1
+        if column["use"] != "label" or of_task[column["task"]] <= _MOST_COLUMNS:
+            rows.append(_row(column))
+    separated = f"separated by {described['separator']!r}, {described['encoding']}"
+    notes = [
+        f"{number - _MOST_COLUMNS:,} more columns of {_shown(task)}" for task, number in of_task.items() if task and number > _MOST_COLUMNS
+    ]
+    for column in described["columns"]:
+        if column["use"] == "label":
+            notes += [f"{_shown(column['column'])}: {note}" for note in column["notes"]]
     return [
         f"{printable(described['table'])}: {described['rows']:,} rows, {separated}, understood as:",
         *tabulate(rows, ["column", "used as", "labels or range", "missing", *SPLITS], disable_numparse=True).splitlines(),
         *notes,
+        *described["notes"],
         described["change"],
     ]
 
@@ -99,13 +113,13 @@ def lines(described: Mapping[str, Any]) -> list[str]:
 def _row(column: Mapping[str, Any]) -> list[str]:
     name = _shown(column["column"])
     if column["use"] != "label":
-        return [name, column["use"]]
-    of_task = "" if column["task"] == column["column"] else f", of {column['task']}"
+        return [name, column["use"], *map(_shown, column.get("notes", ()))]
+    of_task = "" if column["task"] == column["column"] else f" ({column['task']})"
     if "range" in column:
         least, most = column["range"]
         held = f"{least:g} to {most:g}"
     else:
-        held = _shown(f"{len(column['labels']):,}: " + ", ".join(f"{label} {number:,}" for label, number in column["labels"].items()))
+        held = _shown(f"{len(column['labels']):,}: " + ", ".join(f"{label} ({number:,})" for label, number in column["labels"].items()))
     words = ", ".join(f"{word or 'empty'} {number:,}" for word, number in column["missing"].items())
     missing = sum(column["missing"].values())
     return [
