@@ -75,7 +75,12 @@ def tags(cell: str) -> list[str] | None:
     if len(cell) < 3 or cell[0] + cell[-1] not in ("[]", "()", "{}"):
         return None
     if _LIST.fullmatch(inner):
-        return [str(ast.literal_eval(item)).strip() for item in re.findall(_QUOTED, inner, re.DOTALL)]
+        return [_whole_characters(str(ast.literal_eval(item))).strip() for item in re.findall(_QUOTED, inner, re.DOTALL)]
     if cell[0] != "[" or "'" in inner or '"' in inner:
         return None
     return [tag.strip() for tag in inner.split(",")]
+
+
+def _whole_characters(text: str) -> str:
+    """Pairs of surrogates, by which JSON escapes what is beyond 16 bits, as the characters that they mean."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -181,13 +181,17 @@ class _Numbers:
 
 
 def _numbers_of(values: Values) -> _Numbers:
-    """How the column's numbers are written. A comma is decimal where the table leaves no doubt: not where it separates the cells, not
-    where it could stand between thousands.
+    """How the column's numbers are written.
+
+    A comma is decimal where the table leaves no doubt: where it does not separate the cells and could not stand between thousands, or
+    where nothing but one zero follows it (whole numbers as pandas writes them beside missing ones).
     """
     with_comma = [value for value in values.counts if "," in value]
     separator = values.table.separator
     doubtful = separator == "," or (separator != ";" and all(map(cells.has_thousands, with_comma)))
-    return _Numbers(bool(with_comma) and not doubtful and not any("." in value for value in values.counts))
+    if not with_comma or any("." in value for value in values.counts):
+        return _Numbers(decimal_comma=False)
+    return _Numbers(decimal_comma=not doubtful or all(value.endswith(",0") for value in with_comma))
 
 
 def _are_whole(values: Values) -> bool:

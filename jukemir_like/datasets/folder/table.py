@@ -25,7 +25,7 @@ RESERVED = ("uid", "path", "split", "group")
 
 _SEPARATORS = (",", "\t", ";", "|")
 _MOST_BYTES = 1 << 29
-_QUOTED_OTHERWISE = re.compile(r"""\\[\\"']|^'.*''.*'$""", re.DOTALL)  # by backslashes, or in single quotes that are doubled
+_QUOTED_OTHERWISE = re.compile(r"""\\(?:[\\"']|$)|^'.*''.*'$""", re.DOTALL)  # by backslashes, or in single quotes that are doubled
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ def read(path: Path) -> Table:
     separator = _separator(path, text)
     lines = _rows(path, text, separator)
     header_line, header = next(lines, (1, []))
+    _check_quotes(path, header_line, header)
     columns, nameless = _columns(path, header_line, header)
     rows = [Row(line, dict(zip(columns, cells, strict=True))) for line, cells in _checked(path, lines, len(columns))]
     if not rows:
@@ -153,7 +154,7 @@ def _rows(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str
                 yield line, stripped
             line = reader.line_num + 1
     except csv.Error as error:
-        raise RequestError(f"{path}, line {line}: is not a table ({error}): quotes inside a cell are doubled") from error
+        raise RequestError(f"{path}, line {line}: is not a table ({printable(str(error))}): quotes inside a cell are doubled") from error
 
 
 def _columns(path: Path, line: int, header: list[str]) -> tuple[tuple[str, ...], frozenset[str]]:
@@ -175,9 +176,13 @@ def _checked(path: Path, rows: Iterator[tuple[int, list[str]]], number: int) -> 
                 f"{path}, line {line}: {len(cells)} cells where the header has {number}: a cell that holds the separator "
                 "stands in quotes, an empty one still has its separator"
             )
-        strange = next(filter(_QUOTED_OTHERWISE.search, cells), None)
-        if strange is not None:
-            raise RequestError(
-                f"{path}, line {line}: {strange!r} is quoted in another way than a table's: cells stand in \", a quote in them is doubled"
-            )
+        _check_quotes(path, line, cells)
         yield line, cells
+
+
+def _check_quotes(path: Path, line: int, cells: list[str]) -> None:
+    strange = next(filter(_QUOTED_OTHERWISE.search, cells), None)
+    if strange is not None:
+        raise RequestError(
+            f"{path}, line {line}: {strange!r} is quoted in another way than a table's: cells stand in \", a quote in them is doubled"
+        )
