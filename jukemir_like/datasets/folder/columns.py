@@ -106,7 +106,10 @@ def holds_flags(values: Values) -> bool:
 
 def flags(values: Values, *notes: str) -> Column:
     """A column of yes and no as a tag that an item has or has not."""
-    return Column(values.column, "multilabel", (values.column,), {cell: cells.flag(cell) for cell in values.counts}, values.missing, notes)
+    meanings = {cell: cells.flag(cell) for cell in values.counts}
+    if len(set(meanings.values())) == 1:
+        notes += ("all items say the same: nothing to tell apart",)
+    return Column(values.column, "multilabel", (values.column,), meanings, values.missing, notes)
 
 
 def counts_rows(table: Table, column: str) -> bool:
