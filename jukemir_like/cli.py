@@ -209,6 +209,10 @@ def _folder_dataset(
     if audio is None or labels is None:
         raise click.UsageError("a dataset of your own needs --audio DIR and --labels FILE")
     types: dict[str, Any] = {column: kind for column, _, kind in (task.rpartition("=") for task in task_types)}
+    if len(types) < len(task_types):
+        raise click.UsageError(
+            "--task says twice what the same columns are: give each COLUMN=TYPE once, and TYPE alone once for the others"
+        )
     return folder.dataset(
         Path(audio), Path(labels), name=name, task_type=types.pop("", None), column_types=types, group_column=group, **options
     )

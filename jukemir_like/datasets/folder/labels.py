@@ -115,7 +115,7 @@ def _no_label(table: Table, column: str) -> str | None:
         return "has no name"
     if _NAMELESS.fullmatch(column) or column.casefold() in ("index", "level_0"):
         return "is the index of a data frame"
-    if column.casefold() == "fold":
+    if column.casefold() in ("fold", "folds"):
         return "is the number of a fold, which belongs to a protocol of evaluation"
     if column.casefold() in RESERVED:
         return "is reserved"

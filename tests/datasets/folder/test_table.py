@@ -87,11 +87,10 @@ def test_only_a_file_of_a_sensible_size_is_read(tmp_path):
     st.lists(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\\"), max_size=5), min_size=2, max_size=2), min_size=1),
     st.sampled_from(",;\t|"),
     st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
-    st.sampled_from(["\n", "\r\n", "\r"]),
 )
-def test_the_cells_that_python_writes_are_read(tmp_path_factory, rows, separator, quoting, end):
+def test_the_cells_that_python_writes_are_read(tmp_path_factory, rows, separator, quoting):
     file = io.StringIO(newline="")
-    csv.writer(file, delimiter=separator, quoting=quoting, lineterminator=end).writerows([["uid", "label"], *rows])
+    csv.writer(file, delimiter=separator, quoting=quoting, lineterminator="\r\n").writerows([["uid", "label"], *rows])
     path = tmp_path_factory.mktemp("table") / "labels.csv"
     path.write_bytes(file.getvalue().encode())
     wanted = [cells for cells in ([cell.strip() for cell in row] for row in rows) if any(cells)]

@@ -64,6 +64,12 @@ def test_without_audio_it_says_how_many_records_it_wrote(command, own):
     assert "understood as:" in done.stdout
 
 
+def test_a_column_s_type_is_said_once(command, own):
+    done = command(*own, "--task", "bpm=regression", "--task", "bpm=key")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "twice" in done.stderr
+
+
 def test_an_item_without_one_label_is_probed_on_the_others(make, tmp_path):
     splits = ["train", "train", "valid", "valid", "test", "test"]
     table = "uid,split,genre,bpm\n" + "".join(
