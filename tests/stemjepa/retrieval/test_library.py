@@ -43,7 +43,7 @@ def test_candidates_are_ranked_as_by_the_model_itself(jepa, cache, folder, tmp_p
     write_audio(tmp_path / "mix.wav", seconds=2, seed=9)
     candidates = library.open_library(jepa, folder, cache)
     assert candidates.paths == ["a.wav", "b.flac", "d.wav", "short.wav", "sub/c.wav"]
-    matches = candidates.nearest(library.query(jepa, tmp_path / "mix.wav", "drums"), 3)
+    matches = candidates.nearest(library.query(jepa, tmp_path / "mix.wav", "drums").vector, 3)
     expected = jepa.rank(folder, tmp_path / "mix.wav", "drums", top=3)
     assert [match.rank for match in matches] == [1, 2, 3]
     assert [match.path for match in matches] == [path for path, _ in expected]

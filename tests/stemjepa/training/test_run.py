@@ -361,7 +361,7 @@ def test_data_without_a_mix_is_one_line(settings, tmp_path, workers):
         alone[:, track] = 0.1 * np.random.default_rng(track).standard_normal(16000)
         soundfile.write(tmp_path / f"{track}.wav", alone, 16000)
     changes = {"data.data_path": str(tmp_path), "data.dataloader.num_workers": workers, "data.valid_fraction": 0.0}
-    with pytest.raises(RequestError, match=r"^in 50 tracks no two stems were found") as caught:
+    with pytest.raises(RequestError, match=r"no two stems were found") as caught:
         train(settings(changes), tmp_path / "run")
     assert "\n" not in str(caught.value)
 
