@@ -85,7 +85,10 @@ def _heads_of(folder: Path, decoded: Path, names: list[str]) -> list[Head | Inpu
     for name in names:
         try:
             path = folder / name
-            result.append(head(native.decoded(path, decoded) if native.is_native(path) else path))
+            if native.is_native(path):
+                with readable(path):  # is a file: ffmpeg would wait for whoever writes into a pipe
+                    path = native.decoded(path, decoded)
+            result.append(head(path))
         except InputError as error:
             result.append(InputError(str(error)))
     return result

@@ -83,10 +83,11 @@ def material(settings: Training, *, workers: int = 1) -> Material:
 
 def _find(data: Data, folder: str, count: int, sources: tuple[str, ...] | None, workers: int) -> stems.Found:
     """Tracks of a folder, or of its copy on this node's disk."""
-    path, missed = Path(folder).expanduser(), {}
-    found = stems.find(
-        stems.local_copy(path, on_error=missed.__setitem__) if data.local_dir else path, count, workers=workers, sources=sources
-    )
+    path = Path(folder).expanduser()
+    missed: dict[str, str] = {}
+    if data.local_dir:
+        path = stems.local_copy(path, on_error=missed.__setitem__)
+    found = stems.find(path, count, workers=workers, sources=sources)
     return replace(found, failures=missed | found.failures)
 
 

@@ -1,6 +1,7 @@
 """A whole training run: settings and a folder in, weights out.
 
-The folder holds ``settings.json``, ``data.json``, ``metrics.csv``, ``training.png``, ``states/`` to go on from and, at the end, ``weights.safetensors``.
+The folder holds ``settings.json``, ``data.json``, ``metrics.csv``, ``training.png``, ``states/`` to go on from and, at the end,
+``weights.safetensors``.
 """
 
 from __future__ import annotations
