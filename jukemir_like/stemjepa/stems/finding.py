@@ -168,7 +168,7 @@ class _Reading:
             if self.sources or self.declared:
                 source = f", in the order {'given' if self.sources else f'of {_DESCRIPTION}'}"
             else:
-                source = ", in an order that nothing here says: taken as usual" if self.names else ""
+                source = ", in an order that nothing here says: taken as usual" if self.names else ", which nothing here names"
             lines.append(f"{_some(count, 'track')}: one channel per stem{of_names}{source}")
         if count := self.counts["native"]:
             lines.append(f"{_some(count, 'track')}: {SUFFIX}{of_names}")

@@ -146,6 +146,15 @@ def test_a_link_to_nowhere_is_told(jepa, cache, folder):
     assert library.open_library(jepa, folder, cache).summary.failed == {"gone.wav": "cannot be read (no such file or directory)"}
 
 
+def test_what_is_no_file_is_told_and_stops_nothing(jepa, cache, folder):
+    os.mkfifo(folder / "pipe.wav")
+    (folder / "zero.wav").symlink_to("/dev/zero")
+    (folder / "itself").symlink_to("itself")
+    found = library.open_library(jepa, folder, cache)
+    assert found.summary.failed == {"pipe.wav": "is a named pipe, not a file", "zero.wav": "is a device, not a file"}
+    assert len(found.paths) == 5
+
+
 @pytest.mark.parametrize(
     "damage", [lambda data: b"", lambda data: data[:100], lambda data: data[:300] + b"\xff" * 50 + data[350:], lambda _: b"x"]
 )
