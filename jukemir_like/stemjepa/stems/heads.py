@@ -106,7 +106,7 @@ def head(path: Path) -> Head:
         file.seek(0)
         layout = wav.layout(file)
         # Not asked of a WAV in mono or stereo: on a network disk every read is a round trip.
-        said = speakers.named(file) if layout is None or layout.channels > 2 else None
+        said = speakers.named(file) if layout is None else speakers.named(file, layout.offset) if layout.channels > 2 else None
     if layout is not None:
         channels, sample_rate, frames = layout.channels, layout.sample_rate, layout.frames
     else:

@@ -66,8 +66,9 @@ def songs(
         if _is_song(song.names, order, num_sources, words, wide):
             found[folder] = song
     taken = {file for song in found.values() for file in song.files}
-    if not declared:
-        found |= _by_parts([name for name in known if name not in taken], known, words)
+    if taken and by_name:
+        by_name = _by_parts([name for name in known if name not in taken], known, words)
+    found |= by_name
     return found, order if found else None
 
 
@@ -82,8 +83,8 @@ def objection(name: str, head: Head, beside: Counter[int], words: frozenset[str]
         ordered: which channel is which stem can be known.
     """
     stem, part = _stem(name), naming.in_song(_stem(name), words)
-    called = naming.whole(stem, words) if naming.whole(stem, words) in words else part[1] if part and part[1] in words else None
-    if called:
+    called = naming.whole(stem, words) if part is None else part[1]
+    if called in words:
         return f"is called as one stem ({called}), and none beside it makes a song with it"
     if head.channels == 2:
         return "is stereo, and stereo is not two stems"
@@ -133,8 +134,8 @@ def _by_parts(names: Sequence[str] | Known, known: Known, words: frozenset[str])
     found = {}
     for label, stems in parts.items():
         folder, _, song = label.rpartition("/")
-        mixtures = [name for stem, name in stems if stem in naming.MIXTURES - words]
-        of_stems = tuple((stem, name) for stem, name in stems if stem not in naming.MIXTURES - words)
+        mixtures = [name for stem, name in stems if stem not in words]
+        of_stems = tuple((stem, name) for stem, name in stems if stem in words)
         if of_stems:
             mixtures += [name for name in whole[folder] if naming.is_mixture_of(_stem(name), song) and _channels(known[name]) <= 2]
             found[label] = Song(of_stems, tuple(mixtures))

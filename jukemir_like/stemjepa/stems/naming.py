@@ -28,6 +28,7 @@ STEMS = frozenset([*_PARTS, *(f"no_{part}" for part in _PARTS), *_WITHOUT_VOCALS
 MIXTURES = frozenset({"mixture", "mix", "linear_mixture", "full_mix", "original"})
 """Names of what is beside the stems of a song and none of them."""
 
+_BLANKS = re.compile(r"[\s_-]+")
 _BRACKETS = re.compile(r"[(\[]([^()\[\]]+)[)\]]")
 _SEPARATOR = re.compile(r"\s+-\s+|[-_.]")
 _TAIL = re.compile(
@@ -54,15 +55,16 @@ def in_song(name: str, known: frozenset[str]) -> tuple[str, str] | None:
     >>> in_song("1_Song_(No Vocals)", STEMS), in_song("Song-vocals-Eb minor-120bpm", STEMS), in_song("Kind of bass", STEMS)
     (('1_Song', 'no_vocals'), ('Song', 'vocals'), None)
     """
-    both = known | MIXTURES
     for match in _BRACKETS.finditer(name):
-        if word(match[1]) in both:
+        stem = word(match[1])
+        if stem in known or stem in MIXTURES:
             rest = name[match.end() :].rstrip()
-            return (song + rest, word(match[1])) if (song := name[: match.start()].rstrip(" _-.")) else None
+            return (song + rest, stem) if (song := name[: match.start()].rstrip(" _-.")) else None
     shorter = _TAIL.sub("", name)
     for match in _SEPARATOR.finditer(shorter):  # the first one that fits leaves the longest name of a stem: no_vocals, not vocals
-        if (song := shorter[: match.start()].rstrip(" _-.")) and word(shorter[match.end() :]) in both:
-            return song, word(shorter[match.end() :])
+        stem = word(shorter[match.end() :])
+        if (stem in known or stem in MIXTURES) and (song := shorter[: match.start()].rstrip(" _-.")):
+            return song, stem
     return None
 
 
@@ -83,4 +85,4 @@ def sound_field(path: str) -> bool:
 
 def word(name: str) -> str:
     """A name of a stem as it is compared: in lower case, underscores for blanks and hyphens."""
-    return re.sub(r"[\s_-]+", "_", name.strip().lower())
+    return _BLANKS.sub("_", name.strip().lower())

@@ -20,10 +20,10 @@ _COMMENT_MASK = re.compile(rb"WAVEFORMATEXTENSIBLE_CHANNEL_MASK=0x([0-9a-f]+)", 
 _CAF_B_FORMAT, _CAF_NEUTRAL = 107, (0, 147, 0xFFFF)  # described one by one; in order, without meaning; unknown
 
 
-def named(file: BinaryIO) -> str | None:
-    """:data:`SOUND_FIELD` or :data:`LOUDSPEAKERS`; None where the header of an open file says neither."""
+def named(file: BinaryIO, length: int = _HEADER_BYTES) -> str | None:
+    """:data:`SOUND_FIELD` or :data:`LOUDSPEAKERS`; None where the first ``length`` bytes of an open file say neither."""
     file.seek(0)
-    header = file.read(_HEADER_BYTES)
+    header = file.read(min(length, _HEADER_BYTES))
     before = header[: min(place for place in (header.find(b"data"), header.find(b"SSND"), len(header)) if place >= 0)]
     if _WORDS.search(before):
         return SOUND_FIELD

@@ -24,7 +24,7 @@ def by_folder(tracks: Sequence[Track]) -> tuple[list[Track], list[str]]:
     for track in tracks:
         for parent, split in _steps(track.name):
             beside[parent].add(split)
-    told = [replace(track, split=_split(track.name, beside)) for track in tracks]
+    told = [replace(track, split=split) if (split := _split(track.name, beside)) else track for track in tracks]
     counts = Counter(track.split for track in told)
     if counts.keys() - {None}:
         shares = ", ".join(f"{counts[split]:,} {split}" for split in ("train", "valid", "test") if counts[split])
@@ -42,5 +42,7 @@ def _split(name: str, beside: dict[str, set[str]]) -> str | None:
 
 def _steps(name: str) -> list[tuple[str, str]]:
     """Parent and split of each folder above a track that is called as a split; the track's own name is none."""
+    if "/" not in name:
+        return []
     parts = name.split("/")[:-1]
     return [("/".join(parts[:depth]), _NAMES[part.lower()]) for depth, part in enumerate(parts) if part.lower() in _NAMES]
