@@ -24,7 +24,7 @@ def by_folder(tracks: Sequence[Track]) -> tuple[list[Track], list[str]]:
     for track in tracks:
         for parent, split in _steps(track.name):
             beside[parent].add(split)
-    told = [replace(track, split=split) if (split := _split(track.name, beside)) else track for track in tracks]
+    told = [replace(track, split=part) if (part := _split(track.name, beside)) else track for track in tracks]
     counts = Counter(track.split for track in told)
     if counts.keys() - {None}:
         shares = ", ".join(f"{counts[split]:,} {split}" for split in ("train", "valid", "test") if counts[split])
