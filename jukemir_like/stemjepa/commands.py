@@ -50,7 +50,8 @@ def retrieve(
 
     query = library.query(model, Path(context), instrument)
     candidates = library.open_library(model, Path(folder), folders)
-    matches = candidates.nearest(query, top)
+    candidates.summary.notes[:0] = query.notes
+    matches = candidates.nearest(query.vector, top)
     if as_json:
         request = {"context": context, "instrument": instrument, "weights": str(path), "digest": model.digest}
         click.echo(candidates.to_json(matches, request))
