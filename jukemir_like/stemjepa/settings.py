@@ -198,7 +198,7 @@ class Training:
             RequestError: an unknown option, or one of a wrong type or range.
         """
         sections = {"seed", "model", "data", "objective", "optimiser", "trainer", "logger"}
-        unknown = sorted(set(values) - sections)
+        unknown = sorted(map(str, set(values) - sections))
         check(not unknown, f"unknown option {', '.join(unknown)} of a training run", f"known are {', '.join(sorted(sections))}")
         data = dict(values.get("data", {}))
         data["dataloader"] = config.build(Dataloader, data.get("dataloader", {}), "data.dataloader")
