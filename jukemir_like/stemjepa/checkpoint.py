@@ -18,7 +18,7 @@ from jukemir_like import __version__, files
 from jukemir_like.cache import Cache, atomic
 from jukemir_like.errors import RequestError
 from jukemir_like.stemjepa import config, shapes, tensorfile
-from jukemir_like.stemjepa.config import shown
+from jukemir_like.stemjepa.config import is_name, shown
 from jukemir_like.stemjepa.tensorfile import REMEDY
 
 if TYPE_CHECKING:
@@ -29,12 +29,11 @@ if TYPE_CHECKING:
 EMBEDDED = "synthband"
 """The weights that are meant where none are named."""
 
+SUFFIX = config.SUFFIX
 FORMAT = "jukemir-like stemjepa 1"
-SUFFIX = ".safetensors"
 FOLDER = Path(__file__).parent / "weights"
 
 _WRAPPERS = {"_orig_mod", "module"}  # torch.compile's and DistributedDataParallel's
-_LONGEST_SOURCE = 100
 _ALIGNED = 8  # bytes; the header is filled up so that the tensors begin at a multiple of it
 
 
@@ -120,11 +119,6 @@ def resolve(weights: str | Path | None = None, cache: Cache | None = None) -> Pa
     )
 
 
-def is_name(text: str) -> bool:
-    """Whether weights can be called so: a part of a path, printable, not hidden, without the suffix."""
-    return files.is_inside(text) and "/" not in text and text.isprintable() and not text.startswith(".") and not text.endswith(SUFFIX)
-
-
 def save(path: Path, network: Network, *, provenance: Mapping[str, Any], sources: Sequence[str] | None = None, half: bool = False) -> None:
     """Writes encoder, teacher and predictor, whole or not at all. Same arguments, same bytes.
 
@@ -143,7 +137,7 @@ def save(path: Path, network: Network, *, provenance: Mapping[str, Any], sources
 
     model: config.Model = _bare(network).settings
     names_of_sources = default_sources(model) if sources is None else tuple(sources)
-    check_sources(names_of_sources, model)
+    config.check_sources(names_of_sources, model.predictor.num_sources)
     kind = torch.float16 if half else torch.float32
     tensors = {_plain(key): tensor.detach().to("cpu", kind).contiguous() for key, tensor in sorted(_bare(network).state_dict().items())}
     metadata = {
@@ -224,7 +218,7 @@ def _described(path: Path, table: tensorfile.Table) -> Header:
     try:
         model = config.Model.from_dict(tensorfile.parse(metadata["model"]))
         sources = json.loads(metadata["sources"])
-        check_sources(sources, model)
+        config.check_sources(sources, model.predictor.num_sources)
         provenance, versions = (tensorfile.parse(metadata.get(key, "{}")) for key in ("provenance", "versions"))
         if not all(isinstance(version, str) for version in versions.values()):
             raise ValueError("versions are no strings")
@@ -238,20 +232,6 @@ def default_sources(model: config.Model) -> tuple[str, ...]:
     """Names of the instruments where nobody named them: bass, drums, other, vocals for four, else stem0, stem1, …."""
     count = model.predictor.num_sources
     return config.SOURCES if count == len(config.SOURCES) else tuple(f"stem{number}" for number in range(count))
-
-
-def check_sources(sources: Sequence[str], model: config.Model) -> None:
-    """:class:`RequestError` where these cannot be the names of the model's instruments (or of files: a stem's file is called so too)."""
-    count = model.predictor.num_sources
-    if not isinstance(sources, list | tuple) or not all(isinstance(name, str) for name in sources):
-        raise RequestError(f"sources are {shown(repr(sources), 60)}: give a list of names")
-    if len(sources) != count or len(set(sources)) != count:
-        raise RequestError(f"sources {shown(', '.join(sources))}: the model has {count}, give as many different names")
-    wrong = [name for name in sources if not is_name(name) or len(name) > _LONGEST_SOURCE]
-    if wrong:
-        raise RequestError(
-            f"sources: {shown(wrong[0], 60)!r} is no name of an instrument: give a short one, without / and control characters"
-        )
 
 
 def _check_tensors(path: Path, there: Mapping[str, tensorfile.Tensor], model: config.Model) -> None:

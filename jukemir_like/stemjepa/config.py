@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
+from jukemir_like import files
 from jukemir_like.errors import RequestError
 
 Section = TypeVar("Section")
 
 SIZES = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}
 SOURCES = ("bass", "drums", "other", "vocals")
+SUFFIX = ".safetensors"
+
+_LONGEST_SOURCE = 100
 
 # What a configuration may ask for. A model within is still far larger than any that was trained; beyond, a file of a few bytes could ask
 # for all memory there is.
@@ -24,7 +28,7 @@ _MOST_NUMBER = 2**63
 _MOST_HZ = 1_000_000
 _MOST_WEIGHTS_OF_BANDS = 1 << 24
 _MOST_SAMPLES = 1 << 27  # of a chunk
-_MOST_BINS = 1 << 28  # of its spectrogram
+_MOST_BINS = 1 << 26  # of its spectrogram
 _MOST_PATCHES = 1 << 16
 
 
@@ -265,6 +269,22 @@ def check(holds: bool, what: str, remedy: str) -> None:
     """:class:`RequestError` with what is wrong and what to do, where ``holds`` is false."""
     if not holds:
         raise RequestError(f"{shown(what)}: {remedy}")
+
+
+def is_name(text: str) -> bool:
+    """Whether weights or an instrument can be called so: a part of a path, printable, not hidden, without the suffix of weights."""
+    return files.is_inside(text) and "/" not in text and text.isprintable() and not text.startswith(".") and not text.endswith(SUFFIX)
+
+
+def check_sources(names: Sequence[str], count: int) -> None:
+    """:class:`RequestError` where these cannot be the names of ``count`` instruments (or of files: a stem's file is called so too)."""
+    strings = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    check(strings, f"sources are {shown(repr(names), 60)}", "give a list of names")
+    enough = len(names) == count and len(set(names)) == count
+    check(enough, f"sources {', '.join(names)}", f"the model has {count}, give as many different names")
+    for name in names:
+        remedy = "give a short name, without / and control characters"
+        check(is_name(name) and len(name) <= _LONGEST_SOURCE, f"source {shown(name, 60)!r} is no name of an instrument", remedy)
 
 
 def shown(text: object, most: int = 300) -> str:

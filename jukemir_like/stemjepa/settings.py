@@ -182,6 +182,8 @@ class Training:
             f"data.sources are {len(names or ())}, model.predictor.num_sources is {stems}",
             "name as many stems as there are sources",
         )
+        if names is not None:
+            config.check_sources(names, stems)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values that :meth:`from_dict` reads back."""

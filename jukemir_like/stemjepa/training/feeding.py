@@ -12,7 +12,7 @@ from typing import Any
 
 from jukemir_like.errors import RequestError
 from jukemir_like.records import printable
-from jukemir_like.stemjepa import checkpoint, stems
+from jukemir_like.stemjepa import checkpoint, config, stems
 from jukemir_like.stemjepa.settings import Data, Training
 from jukemir_like.stemjepa.training.places import Place
 
@@ -66,7 +66,7 @@ def material(settings: Training, *, workers: int = 1) -> Material:
     else:
         train, valid = (list(part) for part in stems.split(found, data.valid_fraction, settings.seed))
     sources = data.sources or found.sources or checkpoint.default_sources(settings.model)
-    checkpoint.check_sources(sources, settings.model)
+    config.check_sources(sources, count)
     return Material(train, valid, tuple(sources), failed, notes)
 
 
