@@ -66,6 +66,8 @@ def convert(
         _check_numbers(path, part)
     model = _model(student, predictor, sources, heads, frontend or config.Frontend(), chunk_seconds)
     order = _channel_order(student, model)
+    if "pos_embed" in teacher and not torch.equal(order, _channel_order(teacher, model)):
+        raise RequestError(f"{path}: encoder and target encoder have other positions: give a Stem-JEPA's weights")
     parts = {"encoder": _encoder(student), "teacher": _encoder(teacher), "predictor": predictor}
     _check_shapes(path, {f"{part}.{key}": tensor for part, state in parts.items() for key, tensor in state.items()}, model)
     parts["encoder"], parts["teacher"] = (_reordered_encoder(parts[part], order) for part in ("encoder", "teacher"))
@@ -181,8 +183,9 @@ def _predictor(state: State) -> State:
     linear = [tensors for tensors in modules.values() if tensors.keys() == {"weight", "bias"} and tensors["weight"].ndim == 2]
     embeddings = [tensors["weight"] for tensors in modules.values() if tensors.keys() == {"weight"} and tensors["weight"].ndim == 2]
     norms = [tensors for tensors in modules.values() if tensors.keys() == {"weight", "bias"} and tensors["weight"].ndim == 1]
-    if len(linear) < 2 or len(embeddings) > 1 or len(norms) != 1:
-        counts = f"{len(linear)} linear layers, {len(embeddings)} embeddings, {len(norms)} norms"
+    others = len(modules) - len(linear) - len(embeddings) - len(norms)
+    if len(linear) < 2 or len(embeddings) > 1 or len(norms) != 1 or others:
+        counts = f"{len(linear)} linear layers, {len(embeddings)} embeddings, {len(norms)} norms, {others} others"
         raise RequestError(f"the predictor has {counts}: expected is an MLP with one embedding and one norm")
     converted = {f"layers.{number}.{kind}": tensor for number, layer in enumerate(linear) for kind, tensor in layer.items()}
     converted |= {f"norm.{kind}": tensor for kind, tensor in norms[0].items()}

@@ -32,6 +32,7 @@ CLIP = np.random.default_rng(1).uniform(-0.5, 0.5, 30_000).astype(np.float32)
 FREE = {f"frontend.{name}" for name in ("sample_rate", "n_fft", "hop_length", "n_mels", "f_min", "f_max", "mean", "std")}
 FREE |= {"encoder.heads", "encoder.chunk_seconds", "predictor.heads"}  # the predictor is an MLP
 DEEP = "DEEP"
+AS_DEFAULT = FREE | {"predictor.kind", "predictor.num_sources", "predictor.conditioning", "encoder.mlp_ratio"}  # may be left out
 VALUES = [
     None,
     True,
@@ -376,7 +377,7 @@ def test_the_other_commands_that_read_weights(used, command, tmp_path):
     assert not (tmp_path / "scores").exists()
 
 
-@pytest.mark.parametrize("name", ["", "..", ".hidden", "a\0b", "a\nb", "x" * 300, "x" * 5000, "\ud800", "\udcff"])
+@pytest.mark.parametrize("name", ["", "..", ".hidden", "a\0b", "a\nb", "x" * 300, "x" * 5000, "\ud800"])
 def test_names_that_weights_cannot_have_are_one_line(tmp_path, monkeypatch, name):
     monkeypatch.setenv("JUKEMIR_LIKE_CACHE_DIR", str(tmp_path))
     (tmp_path / "checkpoints").mkdir()
