@@ -255,7 +255,9 @@ def _channel_order(encoder: State, model: config.Model) -> Tensor:
 
 def _encoder(encoder: State) -> State:
     """The tensors by our names and of our shapes."""
-    return {key: tensor.flatten(1) if key == _PATCHES else tensor for key, tensor in encoder.items() if key != "pos_embed"}
+    return {
+        key: tensor.flatten(1) if key == _PATCHES and tensor.ndim == 4 else tensor for key, tensor in encoder.items() if key != "pos_embed"
+    }
 
 
 def _reordered_encoder(encoder: State, order: Tensor) -> State:
