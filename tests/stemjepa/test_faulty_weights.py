@@ -377,6 +377,23 @@ def test_the_other_commands_that_read_weights(used, command, tmp_path):
     assert not (tmp_path / "scores").exists()
 
 
+@pytest.mark.slow
+def test_results_stay_in_the_folder_of_results(used, command, tmp_path):
+    weights, inputs, _ = used
+    (weights.parent / "...safetensors").write_bytes(WHOLE)
+    before = everything(tmp_path / "cache")
+    for words in (
+        ("--data", "/"),
+        ("--dataset", "../x"),
+        ("--dataset", ""),
+        ("--data", inputs, "--weights", weights.parent / "...safetensors"),
+    ):
+        done = command("evaluate-retrieval", *words)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert "cannot be the name of a folder of results" in done.stderr
+    assert everything(tmp_path / "cache") == before
+
+
 @pytest.mark.parametrize("name", ["", "..", ".hidden", "a\0b", "a\nb", "x" * 300, "x" * 5000, "\ud800"])
 def test_names_that_weights_cannot_have_are_one_line(tmp_path, monkeypatch, name):
     monkeypatch.setenv("JUKEMIR_LIKE_CACHE_DIR", str(tmp_path))
