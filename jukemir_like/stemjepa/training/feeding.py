@@ -13,7 +13,7 @@ from typing import Any
 
 from jukemir_like.errors import RequestError
 from jukemir_like.records import printable
-from jukemir_like.stemjepa import checkpoint, stems
+from jukemir_like.stemjepa import checkpoint, config, stems
 from jukemir_like.stemjepa.settings import Data, Training
 from jukemir_like.stemjepa.training.places import Place
 
@@ -65,7 +65,7 @@ def material(settings: Training, *, workers: int = 1) -> Material:
         raise RequestError("no data: give data.data_path=FOLDER, or data=NAME for a configuration configs/data/NAME.yaml")
     found = _find(data, data.data_path, count, data.sources, workers)
     sources = data.sources or found.sources or checkpoint.default_sources(settings.model)
-    checkpoint.check_sources(sources, settings.model)
+    config.check_sources(sources, count)
     failed, notes = dict(found.failures), list(found.notes)
     if data.valid_path is not None:
         # By the same names in the same order: a stem has one number, whichever folder it comes from.

@@ -3,6 +3,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -141,6 +142,13 @@ def test_weights_say_where_they_come_from(settings, whole):
     assert told["settings"] == expected
     assert told["versions"]["torch"] == torch.__version__
     assert 0 <= told["metrics"]["valid/same-instrument/R@1"] <= 1
+
+
+def test_weights_say_nothing_of_the_machine(settings, whole):
+    content = (whole[0] / run.WEIGHTS).read_bytes()
+    header = content[8 : 8 + int.from_bytes(content[:8], "little")].decode()
+    known = {socket.gethostname(), str(Path.home()), str(whole[0]), str(Path(settings().data.data_path)), *os.environ.values()}
+    assert [text for text in known if len(text) > 8 and text in header] == []
 
 
 def test_the_table_holds_what_is_watched(whole):
