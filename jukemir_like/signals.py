@@ -41,6 +41,7 @@ class _State:
     grace_seconds = _GRACE_SECONDS
     is_raised = False
     is_over = False
+    is_ending = False
     is_said = False
     at_last: list[Callable[[], object]] = []  # noqa: RUF012 -- there is one
 
@@ -81,19 +82,21 @@ def at_last(function: Callable[[], object]) -> Iterator[None]:
 
 def end() -> None:
     """Ends an interrupted process in order: functions that wait for the end are called, processes that are left are killed."""
+    finish()
     say(WORDS)
     _State.is_said = True
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
-    kill(_descendants(os.getpid()))
+    kill(descendants(os.getpid()))
     os._exit(INTERRUPTED)
 
 
 def end_at_once() -> None:
     """Ends this process and all that descend from it, whatever they are doing; exit code 130."""
-    kill(_descendants(os.getpid()))
+    _State.is_ending = True
+    kill(descendants(os.getpid()))
     left = len(_State.at_last)
 
     def call(function: Callable[[], object]) -> None:
@@ -115,6 +118,8 @@ def end_at_once() -> None:
 def finish() -> None:
     """The work is done and the process about to end: signals do not change that any more, unless it does not end."""
     _State.is_over = True
+    while _State.is_ending:  # the other thread has still something to do
+        time.sleep(0.1)
 
 
 def say(line: str) -> None:
@@ -131,7 +136,7 @@ def kill(processes: set[int]) -> None:
             with suppress(OSError):
                 os.kill(process, signal.SIGSTOP)
         stopped |= new
-        processes = stopped | {child for process in stopped for child in _descendants(process)}
+        processes = stopped | {child for process in stopped for child in descendants(process)}
     for process in stopped:
         with suppress(OSError):
             os.kill(process, signal.SIGKILL)
@@ -163,7 +168,7 @@ def _watch(reader: int) -> None:
             end_at_once()
 
 
-def _descendants(root: int) -> set[int]:
+def descendants(root: int) -> set[int]:
     """Processes that descend from ``root``, as Linux shows them; elsewhere none is known, and workers end by themselves."""
     children: dict[int, list[int]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):

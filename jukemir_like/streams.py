@@ -2,6 +2,9 @@
 
 Who reads nothing gets the files all the same. That something could not be said on standard output is an error in the end; on standard
 error nothing is lost but words.
+
+What is said goes into the file ``$JUKEMIR_LIKE_LOG`` as well, where that is set: so a workflow keeps the log of a stage, and a terminal
+its bars.
 """
 
 from __future__ import annotations
@@ -9,9 +12,12 @@ from __future__ import annotations
 import io
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 from jukemir_like.errors import DONE, WRONG_REQUEST
+
+LOG_VARIABLE = "JUKEMIR_LIKE_LOG"
 
 
 class _Descriptor(io.FileIO):
@@ -19,11 +25,16 @@ class _Descriptor(io.FileIO):
 
     Attributes:
         error: why it gave up, or None.
+        log: another descriptor, to which all but bars is written; or None.
     """
 
     error: OSError | None = None
+    log: int | None = None
 
     def write(self, data: Any) -> int:
+        if self.log is not None and b"\r" not in bytes(data):
+            with suppress(OSError):
+                os.write(self.log, data)
         try:
             return super().write(data)
         except OSError as error:
@@ -44,7 +55,11 @@ def prepare() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)  # takes the lowest number that is free
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
-    sys.stdout, sys.stderr = _writer(1, sys.stdout), _writer(2, sys.stderr)
+    log = None
+    if path := os.environ.get(LOG_VARIABLE):
+        with suppress(OSError):
+            log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    sys.stdout, sys.stderr = _writer(1, sys.stdout, log), _writer(2, sys.stderr, log)
 
 
 def close(code: int) -> int:
@@ -63,9 +78,10 @@ def close(code: int) -> int:
     return WRONG_REQUEST if code == DONE else code
 
 
-def _writer(number: int, before: Any) -> io.TextIOWrapper:
+def _writer(number: int, before: Any, log: int | None) -> io.TextIOWrapper:
     # As Python opens them; but a character that the terminal lacks is escaped, on both.
     encoding = getattr(before, "encoding", None) or "utf-8"
     is_terminal = os.isatty(number)
-    buffer = io.BufferedWriter(_Descriptor(number, "w", closefd=False))
-    return io.TextIOWrapper(buffer, encoding, "backslashreplace", line_buffering=is_terminal or number == 2)
+    descriptor = _Descriptor(number, "w", closefd=False)
+    descriptor.log = log
+    return io.TextIOWrapper(io.BufferedWriter(descriptor), encoding, "backslashreplace", line_buffering=is_terminal or number == 2)
