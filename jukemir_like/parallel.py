@@ -113,7 +113,7 @@ class Progress(tqdm):  # type: ignore[misc]
     def tick(self) -> None:
         """Says a line where a minute has passed since the last one."""
         now = self._clock()
-        if self in _open and now - self._said >= _LINE_SECONDS:
+        if self in _open and now - self._said >= _LINE_SECONDS and sys.stderr is not None:
             self._said = now
             with suppress(OSError, ValueError, AttributeError):  # a stream that is closed, or full
                 print(f"{self._what}: {self._line(now - self._began)}", file=sys.stderr, flush=True)  # noqa: T201
@@ -126,11 +126,11 @@ class Progress(tqdm):  # type: ignore[misc]
     def _line(self, seconds: float) -> str:
         is_bytes = self._unit == "B"
         done, total, rate = self.n, self.total, (self.n - self._first) / seconds
-        shown = tqdm.format_sizeof if is_bytes else "{:,}".format
-        unit = "B" if is_bytes else f" {self._unit}s"
+        shown = (lambda number: f"{tqdm.format_sizeof(number)}B") if is_bytes else "{:,}".format
+        unit = "" if is_bytes else f" {self._unit}s"
         parts = [f"{shown(done)} of {shown(total)}{unit}" if total else f"{shown(done)}{unit}"]
         if rate:
-            parts.append(f"{shown(rate)}B a second" if is_bytes else f"{rate:,.3g} a second" if rate >= 1 else f"{60 * rate:,.3g} a minute")
+            parts.append(f"{shown(rate)} a second" if is_bytes else f"{rate:,.3g} a second" if rate >= 1 else f"{60 * rate:,.3g} a minute")
             parts += [f"{_duration((total - done) / rate)} left"] if total and total > done else []
         return ", ".join([*parts, f"{_duration(seconds)} so far"])
 
