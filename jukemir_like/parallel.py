@@ -197,17 +197,16 @@ def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], wor
 def _hand_out(function: Callable[[Item], Result], source: Iterator[Item], pool: list[_Worker[Item, Result]], workers: int) -> None:
     """Gives every idle worker an item; starts workers as they are needed."""
     for place in range(workers):
-        if place == len(pool) or pool[place].item is _NOTHING:
-            item = next(source, _NOTHING)
-            if item is _NOTHING:
-                return
-            if place < len(pool) and not pool[place].give(item):
-                del pool[place]  # it was killed while it had nothing to do
-                pool.append(_Worker(function, pool))
-                pool[-1].give(item)
-            elif place == len(pool):
-                pool.append(_Worker(function, pool))
-                pool[place].give(item)
+        if place < len(pool) and pool[place].item is not _NOTHING:
+            continue
+        item = next(source, _NOTHING)
+        if item is _NOTHING:
+            return
+        if place == len(pool):
+            pool.append(_Worker(function, pool))
+        if not pool[place].give(item):  # it was killed while it had nothing to do
+            pool[place] = _Worker(function, pool)
+            pool[place].give(item)
 
 
 def _alone(function: Callable[[Item], Result], item: Item) -> Result | Exception:
@@ -290,6 +289,8 @@ def _dismiss(pool: list[_Worker[Any, Any]]) -> None:
 def _work(function: Callable[[Item], Result], connection: Connection[Any, Any], inherited: list[Connection[Any, Any]]) -> None:
     """A worker's life."""
     start_worker()
+    # It is a daemon, so that the parent never waits for it at its end. But what it calls may start processes of its own.
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
     for other in inherited:  # or they would stay open when the parent closes them
         other.close()
     with suppress(EOFError, OSError):  # the parent does not want more

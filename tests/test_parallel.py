@@ -69,6 +69,52 @@ def test_items_are_read_as_they_are_needed():
     results.close()
 
 
+def square_elsewhere(number):
+    import multiprocessing
+
+    with multiprocessing.Pool(1) as pool:
+        return pool.apply(square, (number,))
+
+
+def test_a_worker_may_have_workers_of_its_own():
+    assert dict(map_unordered(square_elsewhere, range(3), 2)) == {0: 0, 1: 1, 2: 4}
+
+
+def end_later(number):
+    """Ends the worker when its result is there, and it waits for the next item."""
+    threading.Timer(0.2, os._exit, [9]).start()
+    return number
+
+
+def test_a_worker_that_is_killed_while_it_waits_costs_nothing():
+    def items():
+        yield from range(2)
+        time.sleep(1)
+        yield from range(2, 4)
+
+    assert dict(map_unordered(end_later, items(), 2)) == {number: number for number in range(4)}
+
+
+def nest(_):
+    return lambda: None  # cannot be sent
+
+
+def test_a_result_that_cannot_be_sent_is_an_error_of_its_item():
+    results = dict(map_unordered(nest, range(2), 2))
+    assert all(isinstance(result, Exception) and "cannot be sent" in str(result) for result in results.values())
+
+
+def test_a_program_that_fails_does_not_wait_for_workers():
+    """Its traceback keeps the generator from being closed."""
+    script = (
+        "import time\nfrom jukemir_like.parallel import map_unordered\nfor _ in map_unordered(time.sleep, [0, 100], 2): raise ValueError"
+    )
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr.endswith("ValueError\n")
+    assert time.monotonic() - began < 20
+
+
 def test_works_in_a_program_that_runs_threads_too():
     stop = threading.Event()
     thread = threading.Thread(target=stop.wait)

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from jukemir_like import signals
+from jukemir_like import signals, streams
 from jukemir_like.errors import BUG, INTERRUPTED, JukemirLikeError
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training.interruption import SECONDS
@@ -120,4 +120,5 @@ def main(request: str, folder: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    streams.prepare()
+    sys.exit(streams.close(main(*sys.argv[1:])))
