@@ -100,7 +100,8 @@ def _failed(cache: Path, code: int, command: list[str]) -> int:
         print(f"  its log: {log}", file=sys.stderr)
     if not failed:
         # It was told to be quiet. Asked what it would do, it says what it cannot.
-        said = subprocess.run([*command, "--dry-run", "--quiet", "host"], capture_output=True, text=True, check=False).stderr
+        asked = [*command, "--dry-run", "--quiet", "host"]
+        said = subprocess.run(asked, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
         print(f"make reproduce: the workflow itself has failed:\n{said.rstrip()}", file=sys.stderr)
     print("what is finished is kept: mend that, then give the same command again, and it goes on from there", file=sys.stderr)
     return codes[0] if codes else code
