@@ -1,0 +1,133 @@
+"""FLAC (RFC 9639): the number of samples in the first metadata block may be 0, "unknown", and files may have been joined.
+
+Each frame says which it is, so that the last one tells the length.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+
+from jukemir_like.errors import InputError
+from jukemir_like.formats.stream import AS_IT_IS, Stream
+
+_BEGINNING = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # the marker, and the header of the block that must follow it
+_SYNC = re.compile(rb"\xff[\xf8\xf9][\x10-\xff]", re.DOTALL)
+_LARGEST_FRAME = 1 << 20  # bytes that are searched for the last frame, where the file does not say how large its frames are
+_TOTAL = (1 << 36) - 1
+
+
+def streams(data: bytes, start: int) -> list[Stream]:
+    """The files in a file; see :func:`jukemir_like.formats.streams`."""
+    begins = [start, *(found.start() for found in _BEGINNING.finditer(data, _first_frame(data, start)))]
+    ends = [*begins[1:], len(data)]
+    parts = [_stream(data, first, last, whole=len(begins) == 1) for first, last in zip(begins, ends, strict=True)]
+    return parts
+
+
+def _stream(data: bytes, start: int, end: int, *, whole: bool) -> Stream:
+    said = struct.unpack_from(">Q", data, start + 18)[0] & _TOTAL if start + 26 <= end else 0
+    frame = _first_frame(data, start)
+    if said and whole and _some_frame_ends_at(data, frame, end, said):
+        return AS_IT_IS
+    total = _length(data, frame, end)
+    if total is None:
+        if not said:
+            raise InputError("does not say how long it is, and does not end as a FLAC does: it is cut short, or something was added")
+        total = said
+    if whole and total <= said:
+        return AS_IT_IS
+    part = bytearray(data[start:end])
+    field = struct.unpack_from(">Q", part, 18)[0]
+    struct.pack_into(">Q", part, 18, field & ~_TOTAL | total)
+    return Stream(bytes(part))
+
+
+def _first_frame(data: bytes, start: int) -> int:
+    """Where the metadata blocks of a file end."""
+    position, last = start + 4, False
+    while not last and position + 4 <= len(data):
+        last = bool(data[position] & 0x80)
+        position += 4 + int.from_bytes(data[position + 1 : position + 4], "big")
+    return position
+
+
+def _some_frame_ends_at(data: bytes, start: int, end: int, total: int) -> bool:
+    """Whether a frame near the end seems to be the last of ``total`` samples: cheap, and enough where nothing speaks against it."""
+    return any(_end_of_frame(data, position) == total for position in _candidates(data, start, end))
+
+
+def _length(data: bytes, start: int, end: int) -> int | None:
+    """Samples up to the end of the last frame, which is the one whose checksum is right; None where there is none such."""
+    if data.startswith(b"TAG", end - 128):
+        end -= 128
+    for position in _candidates(data, start, end):
+        if (total := _end_of_frame(data, position)) is not None and _crc(data[position:end], 16, 0x8005) == 0:
+            return total
+    return None
+
+
+def _candidates(data: bytes, start: int, end: int) -> list[int]:
+    """Where the last frame may begin, the last place first."""
+    return [found.start() for found in _SYNC.finditer(data, max(start, end - _LARGEST_FRAME), end)][::-1]
+
+
+def _end_of_frame(data: bytes, position: int) -> int | None:
+    """The number of the sample behind the frame at ``position`` in its stream; None where there is no header of a frame."""
+    head = data[position : position + 16]
+    if len(head) < 16:
+        head += bytes(16 - len(head))
+    number, at = _number(head, 4)
+    size, rate = head[2] >> 4, head[2] & 15
+    if number is None or size == 0 or rate == 15:
+        return None
+    if size in (6, 7):
+        width = size - 5
+        samples = 1 + int.from_bytes(head[at : at + width], "big")
+        at += width
+    else:
+        samples = 192 if size == 1 else 576 << size - 2 if size < 6 else 256 << size - 8
+    at += {12: 1, 13: 2, 14: 2}.get(rate, 0)
+    if _crc(head[: at + 1], 8, 0x07) != 0:
+        return None
+    if head[1] & 1:  # blocks of varying size: frames are numbered by their first sample
+        return number + samples
+    block = struct.unpack_from(">H", data, data.rfind(b"fLaC", 0, position) + 8)[0]
+    return number * block + samples  # type: ignore[no-any-return]
+
+
+def _number(head: bytes, at: int) -> tuple[int | None, int]:
+    """A number that is coded as UTF-8 codes characters, up to 36 bits; and where it ends."""
+    first = head[at]
+    if first < 0x80:
+        return first, at + 1
+    length = 8 - (first ^ 0xFF).bit_length()
+    if not 2 <= length <= 7 or any(byte & 0xC0 != 0x80 for byte in head[at + 1 : at + length]):
+        return None, at
+    number = first & (0x7F >> length)
+    for byte in head[at + 1 : at + length]:
+        number = number << 6 | byte & 0x3F
+    return number, at + length
+
+
+def _crc(data: bytes, bits: int, polynomial: int) -> int:
+    """The remainder of ``data``, checksum included: 0 where that is right."""
+    top, mask = 1 << bits, (1 << bits) - 1
+    table = _TABLES.get(bits)
+    if table is None:
+        table = []
+        for value in range(256):
+            remainder = value << bits - 8
+            for _ in range(8):
+                remainder <<= 1
+                if remainder & top:
+                    remainder ^= top | polynomial
+            table.append(remainder & mask)
+        _TABLES[bits] = table
+    remainder = 0
+    for byte in data:
+        remainder = (remainder << 8 & mask) ^ table[(remainder >> bits - 8) ^ byte]
+    return remainder
+
+
+_TABLES: dict[int, list[int]] = {}
