@@ -1,7 +1,8 @@
 """The one place that decodes, resamples, mixes and writes audio.
 
-Decoding is libsndfile's (WAV, FLAC, OGG, MP3, AIFF and more), of all that a file holds (:mod:`jukemir_like.formats`), or for MP4, AAC and
-WMA ffmpeg's; the content decides, not the extension. Resampling is soxr's HQ, mixing down is the plain mean of the channels. Samples are float32 in [-1, 1), arrays are ``(channels, samples)`` or, for mono, ``(samples,)``.
+Decoding is libsndfile's (WAV, FLAC, OGG, MP3, AIFF and more), of all that a file holds (:mod:`jukemir_like.formats`), and ffmpeg's for
+MP4, AAC and WMA (:mod:`jukemir_like.ffmpeg`); the content decides, not the extension. Resampling is soxr's HQ, mixing down is the plain
+mean of the channels. Samples are float32 in [-1, 1), arrays are ``(channels, samples)`` or, for mono, ``(samples,)``.
 """
 
 from __future__ import annotations
@@ -206,7 +207,7 @@ def _read(sound: soundfile.SoundFile, stream: formats.Stream) -> np.ndarray:
     """
     room = sound.frames if stream.room is None else min(sound.frames, stream.room)
     values = np.empty((room, sound.channels), np.int16 if sound.subtype in _SMALL_INTEGERS else np.float32)
-    values = sound.read(out=values)
+    values = np.asarray(sound.read(out=values)[stream.skip :])
     if len(values) < stream.least:
         rate = sound.samplerate
         raise InputError(f"is damaged: {len(values) / rate:.1f} s of at least {stream.least / rate:.1f} s can be decoded")
@@ -217,7 +218,7 @@ def scaled(values: np.ndarray) -> np.ndarray:
     """Frames → float32 of shape ``(channels, samples)``."""
     if values.dtype == np.int16:
         # Reading the integers and scaling them here is bit-equal and five times faster than letting libsndfile scale.
-        return np.multiply(values.T, np.float32(1 / 32768), dtype=np.float32, order="C")
+        return np.asarray(np.multiply(values.T, np.float32(1 / 32768), dtype=np.float32, order="C"))
     samples = np.ascontiguousarray(values.T)
     _check_finite(samples)
     return samples

@@ -142,7 +142,7 @@ def _run(file: BinaryIO, kind: str, options: list[str], limit_seconds: float, *,
                 capture_output=True,
                 timeout=limit_seconds,
                 pass_fds=(descriptor,),
-                preexec_fn=_ends_with(os.getpid()) if _prctl is not None else None,  # noqa: PLW1509
+                preexec_fn=_ends_with(os.getpid()) if _prctl is not None else None,
             )
         except subprocess.TimeoutExpired as error:
             raise InputError(f"cannot be decoded: ffmpeg had not finished after {limit_seconds:.0f} s") from error

@@ -23,7 +23,7 @@ from jukemir_like.errors import InputError, RequestError, StorageError
 from jukemir_like.parallel import Progress, map_unordered
 from jukemir_like.records import Record, Summary
 
-_RECIPE = 1  # raised when the same source would give other samples
+_RECIPE = 2  # raised when the same source would give other samples
 
 Source = tuple[Path, list[tuple[Item, str | None]]]
 

@@ -37,7 +37,7 @@ from jukemir_like.records import Record, Summary
 
 MEASURED = ("frames", "samples_digest", "sample_rate", "channels", "constant", "level_db", "audio_seconds")
 
-_RECIPE = 1  # raised when the same samples would give other measurements or another fingerprint
+_RECIPE = 2  # raised when the same samples would give other measurements or another fingerprint
 _HEADER_BYTES = 128  # of a one-dimensional .npy file, format 1.0
 _BLOCK_SAMPLES = 1 << 20
 

@@ -1,4 +1,4 @@
-"""What a file of audio really holds, where libsndfile would believe its header: a length that is estimated, missing or wrong, one stream of several.
+"""What a file of audio really holds, where its header does not say it: a length that is estimated, missing or wrong, several streams.
 
 libsndfile decodes one stream, and no further than the header says. :func:`streams` looks at the bytes instead, and gives what libsndfile
 must be handed to decode all of it. Nothing is decoded here.

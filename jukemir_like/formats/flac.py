@@ -5,8 +5,10 @@ Each frame says which it is, so that the last one tells the length.
 
 from __future__ import annotations
 
+import io
 import re
 import struct
+from typing import BinaryIO
 
 from jukemir_like.errors import InputError
 from jukemir_like.formats.stream import AS_IT_IS, Stream
@@ -25,18 +27,32 @@ def streams(data: bytes, start: int) -> list[Stream]:
     return parts
 
 
+def ends_as_it_says(file: BinaryIO) -> bool:
+    """Whether an open file is a FLAC that seems to be one, and to end where its header says; only its beginning and its end are read."""
+    file.seek(0)
+    head = file.read(26)
+    said = _said(head, 0)
+    if head[:4] != b"fLaC" or not said:
+        return False
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(len(head), size - _LARGEST_FRAME))
+    tail = file.read(_LARGEST_FRAME)
+    return _ending(tail, 0, len(tail), _block(head, 0)) == said
+
+
 def _stream(data: bytes, start: int, end: int, *, whole: bool) -> Stream:
-    said = struct.unpack_from(">Q", data, start + 18)[0] & _TOTAL if start + 26 <= end else 0
-    frame = _first_frame(data, start)
-    if said and whole and _some_frame_ends_at(data, frame, end, said):
+    said, block, frame = _said(data, start), _block(data, start), _first_frame(data, start)
+    if whole and said and _ending(data, frame, end, block) == said:
         return AS_IT_IS
-    total = _length(data, frame, end)
+    total = _length(data, frame, end, block)
     if total is None:
         if not said:
             raise InputError("does not say how long it is, and does not end as a FLAC does: it is cut short, or something was added")
+        if whole:
+            return AS_IT_IS
         total = said
-    if whole and total <= said:
-        return AS_IT_IS
+    if total < said:
+        raise InputError(f"is cut short: {total:,} of {said:,} samples are there")
     part = bytearray(data[start:end])
     field = struct.unpack_from(">Q", part, 18)[0]
     struct.pack_into(">Q", part, 18, field & ~_TOTAL | total)
@@ -52,17 +68,27 @@ def _first_frame(data: bytes, start: int) -> int:
     return position
 
 
-def _some_frame_ends_at(data: bytes, start: int, end: int, total: int) -> bool:
-    """Whether a frame near the end seems to be the last of ``total`` samples: cheap, and enough where nothing speaks against it."""
-    return any(_end_of_frame(data, position) == total for position in _candidates(data, start, end))
+def _said(data: bytes, start: int) -> int:
+    """Samples by the header at ``start``; 0: it does not say."""
+    return struct.unpack_from(">Q", data, start + 18)[0] & _TOTAL if start + 26 <= len(data) else 0
 
 
-def _length(data: bytes, start: int, end: int) -> int | None:
+def _block(data: bytes, start: int) -> int:
+    """Samples in a frame by the header, which frames are numbered by."""
+    return int.from_bytes(data[start + 8 : start + 10], "big")
+
+
+def _ending(data: bytes, start: int, end: int, block: int) -> int | None:
+    """Where in the stream what seems to be the last frame ends: enough where nothing speaks against it."""
+    return next(filter(None, (_end_of_frame(data, position, block) for position in _candidates(data, start, end))), None)
+
+
+def _length(data: bytes, start: int, end: int, block: int) -> int | None:
     """Samples up to the end of the last frame, which is the one whose checksum is right; None where there is none such."""
     if data.startswith(b"TAG", end - 128):
         end -= 128
     for position in _candidates(data, start, end):
-        if (total := _end_of_frame(data, position)) is not None and _crc(data[position:end], 16, 0x8005) == 0:
+        if (total := _end_of_frame(data, position, block)) is not None and _crc(data[position:end], 16, 0x8005) == 0:
             return total
     return None
 
@@ -72,7 +98,7 @@ def _candidates(data: bytes, start: int, end: int) -> list[int]:
     return [found.start() for found in _SYNC.finditer(data, max(start, end - _LARGEST_FRAME), end)][::-1]
 
 
-def _end_of_frame(data: bytes, position: int) -> int | None:
+def _end_of_frame(data: bytes, position: int, block: int) -> int | None:
     """The number of the sample behind the frame at ``position`` in its stream; None where there is no header of a frame."""
     head = data[position : position + 16]
     if len(head) < 16:
@@ -92,8 +118,7 @@ def _end_of_frame(data: bytes, position: int) -> int | None:
         return None
     if head[1] & 1:  # blocks of varying size: frames are numbered by their first sample
         return number + samples
-    block = struct.unpack_from(">H", data, data.rfind(b"fLaC", 0, position) + 8)[0]
-    return number * block + samples  # type: ignore[no-any-return]
+    return number * block + samples
 
 
 def _number(head: bytes, at: int) -> tuple[int | None, int]:

@@ -30,7 +30,6 @@ _BITRATES = {  # kbit/s, ISO 11172-3 table 2.4.2.3 and 13818-3 table 1; the firs
 }
 _JUNK = 1000  # bytes between frames that libsndfile's decoder passes over by itself (it gives up after 1,024)
 _IN_A_ROW = 3  # headers, each where the one before says, that make bytes into frames
-_TAG = 200  # a frame of so many bytes holds a tag
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,6 @@ def streams(data: bytes, start: int, declared: Callable[[], int]) -> list[Stream
         said = tags.get(frames.starts[0], 0) * per_frame or declared()
         if said >= counted * per_frame:
             return [Stream(room=room, least=least)]
-    if frames.format.layer != 3:
-        raise InputError(f"is MPEG audio of layer {frames.format.layer} of variable bit rate, or damaged: convert it to WAV or FLAC")
     cuts = [0, *(index for index in (bisect_left(frames.starts, tag) for tag in tags) if index), len(frames.starts)]
     return [_stream(data, frames, first, last, tags) for first, last in pairwise(cuts)]
 
@@ -190,31 +187,48 @@ def _tagged(data: bytes, frames: _Frames) -> dict[int, int]:
 
 
 def _stream(data: bytes, frames: _Frames, first: int, last: int, tags: dict[int, int]) -> Stream:
-    """Some of the frames as a stream with a tag that says how many they are."""
-    starts, form = frames.starts[first:last], frames.format
+    """Some of the frames as a stream that libsndfile decodes to its end."""
+    starts, ends, form = frames.starts[first:last], frames.ends[first:last], frames.format
     tagged = starts[0] in tags
     counted = len(starts) - tagged
-    body = bytearray().join(data[start:end] for start, end in zip(starts, frames.ends[first:last], strict=True))
-    if tagged and tags[starts[0]]:
-        if tags[starts[0]] < counted:
-            struct.pack_into(">I", body, form.tag_offset + 8, counted)
-    else:
-        if tagged:  # one that does not say how many there are
-            del body[: frames.ends[first] - starts[0]]
-        body[:0] = _tag(data[starts[0] : starts[0] + 4], counted)
-    return Stream(bytes(body), room=(counted + 2) * form.samples, least=max(0, counted - 4) * form.samples)
+    room, least = (counted + 2) * form.samples, max(0, counted - 4) * form.samples
+    if said := tags.get(starts[0], 0):
+        whole = _joined(data, starts, ends)
+        if said < counted:
+            struct.pack_into(">I", whole, form.tag_offset + 8, counted)
+        return Stream(bytes(whole), room=room, least=least)
+    # What libsndfile guesses from the smallest frame that there may be is enough. A tag would do, but that it cuts off the decoder's delay.
+    whole = _joined(data, starts[tagged:], ends[tagged:])
+    _mute_beginning(whole, [end - start for start, end in zip(starts[tagged:], ends[tagged:], strict=True)], form)
+    return Stream(_silence(data[starts[0] : starts[0] + 4]) + whole, room=room, skip=form.samples, least=least)
 
 
-def _tag(header: bytes, count: int) -> bytes:
-    """A frame of silence with a tag in it, before frames that begin with ``header``."""
-    for index in range(1, 15):
-        made = bytes([0xFF, header[1] | 1, index << 4 | header[2] & 0x0C, header[3] & 0xF0])
-        parsed = _parsed(made)
-        if parsed is not None and parsed[0] >= _TAG:
-            break
-    assert parsed is not None
-    size, form = parsed
-    return (made + bytes(form.tag_offset - 4) + struct.pack(">4sII", b"Xing", 1, count)).ljust(size, b"\0")
+def _joined(data: bytes, starts: list[int], ends: list[int]) -> bytearray:
+    return bytearray().join(data[start:end] for start, end in zip(starts, ends, strict=True))
+
+
+def _silence(header: bytes) -> bytes:
+    """The smallest frame of the kind that begins with ``header``: all zeros is silence in each layer."""
+    smallest = bytes([0xFF, header[1] | 1, 0x10 | header[2] & 0x0C, header[3] & 0xF0])
+    parsed = _parsed(smallest)
+    return smallest.ljust(parsed[0] if parsed else 0, b"\0")
+
+
+def _mute_beginning(whole: bytearray, sizes: list[int], form: _Format) -> None:
+    """Silences frames of a stream that was cut out of another, as a decoder does: their bits stand in frames that are not there.
+
+    (In layer III a frame's bits may begin in earlier frames, 9 bits say how many bytes before, or 8 in MPEG-2. They would be taken from
+    the frame of silence.)
+    """
+    position = there = 0
+    for size in sizes if form.layer == 3 else ():
+        side = position + (4 if whole[position + 1] & 1 else 6)
+        before = whole[side] << 1 | whole[side + 1] >> 7 if form.first_version else whole[side]
+        if before <= there:
+            return
+        whole[side : side + form.tag_offset - 4] = bytes(form.tag_offset - 4)
+        there += max(0, position + size - side - form.tag_offset + 4)
+        position += size
 
 
 def _behind_tag(data: bytes, position: int) -> int:

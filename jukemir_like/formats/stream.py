@@ -12,11 +12,13 @@ class Stream:
     Args:
         data: the bytes of a file that holds this stream alone, and says so; None: the file itself.
         room: frames at most, where what libsndfile says may be absurd; None: as many as it says.
-        least: frames that must come of it, or something was lost.
+        skip: frames at the beginning that do not belong to the file.
+        least: frames that must come of it behind those, or something was lost.
     """
 
     data: bytes | None = None
     room: int | None = None
+    skip: int = 0
     least: int = 0
 
 

@@ -83,18 +83,24 @@ def _heads_of(folder: Path, decoded: Path, names: list[str]) -> list[Head | Inpu
     for name in names:
         try:
             path = folder / name
-            result.append(head(native.decoded(path, decoded) if native.is_native(path) else path))
+            result.append(head(path, decoded))
         except InputError as error:
             result.append(InputError(str(error)))
     return result
 
 
-def head(path: Path) -> Head:
+def head(path: Path, decoded: Path) -> Head:
     """What one file holds.
+
+    Args:
+        path: the file.
+        decoded: folder for what must be decoded before one can seek in it.
 
     Raises:
         InputError: it cannot be read, is not audio, is cut short, or has no samples.
     """
+    if native.is_native(path):
+        path = native.decoded(path, decoded)
     with readable(path) as file:
         if not file.seek(0, 2):
             raise InputError("the file is empty (0 bytes)")
@@ -102,8 +108,10 @@ def head(path: Path) -> Head:
         layout = wav.layout(file)
     if layout is not None:
         channels, sample_rate, frames = layout.channels, layout.sample_rate, layout.frames
-    else:
+    elif native.is_seekable(path):
         channels, sample_rate, frames = _by_libsndfile(path)
+    else:
+        return head(native.decoded(path, decoded), decoded)
     track = Track("", (path,), sample_rate, frames, channels, layouts=(layout,))
     return Head(path, channels, sample_rate, frames, layout, _silent(track))
 
@@ -113,11 +121,6 @@ def _by_libsndfile(path: Path) -> tuple[int, int, int]:
         audio.check_complete(sound.extra_info)
         if sound.frames <= 0 or sound.samplerate <= 0:
             raise InputError("holds no samples")
-        if not sound.seekable():
-            raise InputError("is of a format in which one cannot seek: convert it to WAV")
-        sound.seek(sound.frames - 1)  # a file that is cut short, and does not say so in its head, ends here
-        if len(sound.read(1)) != 1:
-            raise InputError("is cut short: its last sample is not there")
         return sound.channels, sound.samplerate, sound.frames
 
 

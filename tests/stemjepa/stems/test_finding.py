@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -173,9 +174,10 @@ def test_a_meta_json_that_cannot_be_read_is_a_wrong_request(folder, write, noise
 
 def test_stem_mp4_without_ffmpeg_says_what_to_do(folder, write, noise, monkeypatch):
     write("a.wav", noise(100))
-    (folder / "b.stem.mp4").write_bytes(b"x" * 100)
+    (folder / "b.stem.mp4").write_bytes(b"\0\0\0\x14ftypM4A ".ljust(100))
     monkeypatch.setenv("PATH", str(folder))
-    assert "ffmpeg, which is not on the PATH: install it" in stems.find(folder, 4).failures["b.stem.mp4"]
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # as where it is not installed
+    assert "needs ffmpeg, and none was found: install" in stems.find(folder, 4).failures["b.stem.mp4"]
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
@@ -194,7 +196,7 @@ def test_stem_mp4_becomes_a_track_whose_stems_are_in_our_order(folder, tmp_path)
     (track,) = found.tracks
     assert track.name == "it's -a song"
     assert list(np.abs(np.fft.rfft(stems.read(track, 10000, 44100))).argmax(axis=1)) == [200, 100, 300, 400]
-    assert "0 streams" in found.failures["bad.stem.mp4"]
+    assert "is not an MP4" in found.failures["bad.stem.mp4"]
     before = track.files[0].stat()
     assert stems.find(folder, 4).tracks[0].files[0].stat().st_ino == before.st_ino
 
