@@ -1,4 +1,4 @@
-"""WAV, RF64, AIFF, AU and CAF while they are written to a pipe: nobody knows how long they will be, and the header says 0 or a huge number.
+"""WAV, RF64, W64, AIFF, AU and CAF while they are written to a pipe: nobody knows how long they will be, and the header says 0 or a huge number.
 
 What is there is meant then, to the end of the file. libsndfile reads it so for some formats and numbers, and for others refuses it.
 """
@@ -15,6 +15,7 @@ NO_PROMISE = 0x7FFF0000
 
 _MOST_CHUNKS = 1000  # before the samples; a damaged file may seem to have millions
 _NO_PROMISE_64 = 1 << 62
+_W64 = bytes.fromhex("2e91cf11a5d628db04c10000")  # behind "riff" the rest of the identifier
 
 
 def is_promise(file: BinaryIO, promised: int, offset: int, size: int) -> bool:
@@ -40,6 +41,8 @@ def patches(file: BinaryIO, head: bytes) -> dict[int, bytes]:
         return _riff(file, size)
     if kind == b"RF64" and form == b"WAVE":
         return _rf64(file, size)
+    if kind == b"riff" and head[4:] == _W64:
+        return _w64(file, size)
     if kind == b"FORM" and form in (b"AIFF", b"AIFC"):
         return _aiff(file, size)
     if kind == b".snd":
@@ -70,6 +73,24 @@ def _rf64(file: BinaryIO, size: int) -> dict[int, bytes]:
                 return {}
             # Size of the file, of the samples, number of frames (of use for compressed samples only).
             return {sizes: struct.pack("<QQQ", size - 8, size - at, 0)}
+    return {}
+
+
+def _w64(file: BinaryIO, size: int) -> dict[int, bytes]:
+    position = 40  # two identifiers of 16 bytes, with the length of the file between them
+    for _ in range(_MOST_CHUNKS):
+        file.seek(position)
+        head = file.read(24)
+        if len(head) < 24:
+            break
+        (length,) = struct.unpack_from("<Q", head, 16)  # counts these 24 bytes too
+        if head[:4] == b"data":
+            if 24 < length < _NO_PROMISE_64 or size == position + 24:
+                break
+            return {16: struct.pack("<Q", size), position + 16: struct.pack("<Q", size - position)}
+        position += -(-max(length, 24) // 8) * 8
+        if position >= size:
+            break
     return {}
 
 

@@ -114,11 +114,12 @@ def _walk(data: bytes, start: int) -> _Frames | None:
             if found is None or found[1] != first[1]:
                 return None
             position += found[0]
-            if position >= len(data) - 128:  # the end, or nearly: an ID3v1 tag
+            if position >= len(data) - 128 and form in (None, first[1]):  # the end, or nearly: an ID3v1 tag
                 break
             found = frame_at(position)
         return first if found is not None and found[1] == first[1] else None
 
+    form: _Format | None = None
     opening = begins(start)
     if opening is None or not opening[0]:
         return None
