@@ -28,7 +28,7 @@ def with_field(data, at, layout, value):
 
 
 @pytest.mark.parametrize("others", [False, True], ids=["", "all fields"])
-@pytest.mark.parametrize(("format", "value"), [(format, value) for format, fields in FIELDS.items() for value in fields[-1]])
+@pytest.mark.parametrize(("format", "value"), [(name, value) for name, fields in FIELDS.items() for value in fields[-1]])
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
 def test_what_is_there_is_read(music, encoded, format, value, others, subtype):
     data = encoded(music(0.1), format, subtype)

@@ -52,7 +52,9 @@ def test_a_tag_without_a_count_costs_nothing(music, mp3, oracle):
     assert decoded.shape == (2, 116 * FRAME)
 
 
-@pytest.mark.parametrize("between", [b"", ID3V2, ID3V1, ID3V1 + ID3V2, APE, bytes(5000)], ids=["", "ID3v2", "ID3v1", "both", "APE", "zeros"])
+@pytest.mark.parametrize(
+    "between", [b"", ID3V2, ID3V1, ID3V1 + ID3V2, APE, bytes(5000)], ids=["", "ID3v2", "ID3v1", "both", "APE", "zeros"]
+)
 def test_files_that_were_joined_are_decoded_one_after_another(music, mp3, between):
     parts = [mp3(music(1)), mp3(music(2, seed=1), mode="CONSTANT"), mp3(music(1.5, loud_first=False), mode="AVERAGE")]
     decoded = audio.decode(between.join(parts)).samples
