@@ -1,6 +1,6 @@
-"""WAV, RF64, W64, AIFF, AU and CAF while they are written to a pipe: nobody knows how long they will be, and the header says 0 or a huge number.
+"""How long WAV, RF64, W64, AIFF, AU and CAF say that they are.
 
-What is there is meant then, to the end of the file. libsndfile reads it so for some formats and numbers, and for others refuses it.
+While one is written to a pipe nobody knows that, and the header says 0 or a huge number. What is there is meant then, to the end of the file. libsndfile reads it so for some formats and numbers, and for others refuses it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import io
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO
+
+from jukemir_like.errors import InputError
 
 NO_PROMISE = 0x7FFF0000
 """A size from here on is none: programs that write to a pipe put one near 2^31 or 2^32."""
@@ -28,12 +30,21 @@ def is_promise(file: BinaryIO, promised: int, offset: int, size: int) -> bool:
     return _chunks_end_at(file, offset, size, "<")
 
 
+def check_complete(promised: int, there: int) -> None:
+    """Refuses a file whose header promises more bytes of samples than it has: libsndfile would read what is there, and not say so."""
+    if there < promised:
+        raise InputError(f"is cut short: {max(0, there):,} of {promised:,} bytes of audio are there")
+
+
 def patches(file: BinaryIO, head: bytes) -> dict[int, bytes]:
     """Fields to be written over before libsndfile reads the file: offset → bytes; none where it can read it as it is.
 
     Args:
         file: open for reading.
         head: its first 16 bytes.
+
+    Raises:
+        InputError: it is cut short.
     """
     size = file.seek(0, io.SEEK_END)
     kind, form = head[:4], head[8:12]
@@ -55,7 +66,10 @@ def patches(file: BinaryIO, head: bytes) -> dict[int, bytes]:
 def _riff(file: BinaryIO, size: int) -> dict[int, bytes]:
     for name, at, length in _chunks(file, 12, "<4sI"):
         if name == b"data":
-            if length or is_promise(file, length, at, size):
+            if length >= NO_PROMISE:  # which libsndfile knows
+                return {}
+            if is_promise(file, length, at, size):
+                check_complete(length, size - at)
                 return {}
             return {at - 4: struct.pack("<I", min(size - at, 0xFFFFFFFF))}
     return {}
@@ -70,6 +84,7 @@ def _rf64(file: BinaryIO, size: int) -> dict[int, bytes]:
             file.seek(sizes + 8)
             (promised,) = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))
             if 0 < promised < _NO_PROMISE_64 or size == at:
+                check_complete(promised, size - at)
                 return {}
             # Size of the file, of the samples, number of frames (of use for compressed samples only).
             return {sizes: struct.pack("<QQQ", size - 8, size - at, 0)}
@@ -86,6 +101,7 @@ def _w64(file: BinaryIO, size: int) -> dict[int, bytes]:
         (length,) = struct.unpack_from("<Q", head, 16)  # counts these 24 bytes too
         if head[:4] == b"data":
             if 24 < length < _NO_PROMISE_64 or size == position + 24:
+                check_complete(length, size - position)
                 break
             return {16: struct.pack("<Q", size), position + 16: struct.pack("<Q", size - position)}
         position += -(-max(length, 24) // 8) * 8
@@ -98,17 +114,22 @@ def _aiff(file: BinaryIO, size: int) -> dict[int, bytes]:
     for name, at, length in _chunks(file, 12, ">4sI"):
         if name == b"SSND":
             # 8 bytes of offset and block size come first, and are counted.
+            if length >= NO_PROMISE:  # which libsndfile knows
+                return {}
             if length > 8 or size <= at + 8 or _chunks_end_at(file, at + length, size, ">"):
+                check_complete(length, size - at)
                 return {}
             return {at - 4: struct.pack(">I", min(size - at, 0xFFFFFFFF))}
     return {}
 
 
 def _au(head: bytes, size: int) -> dict[int, bytes]:
-    for order in (">", "<"):
-        offset, length = struct.unpack_from(order + "II", head, 4)
-        if 24 <= offset < size and (length == 0 or NO_PROMISE <= length < 0xFFFFFFFF):
-            return {8: b"\xff\xff\xff\xff"}  # the format's own word for "unknown"
+    offset, length = struct.unpack_from(">II", head, 4)
+    if not 24 <= offset < size or length == 0xFFFFFFFF:
+        return {}
+    if length == 0 or length >= NO_PROMISE:
+        return {8: b"\xff\xff\xff\xff"}  # the format's own word for "unknown"
+    check_complete(length, size - offset)
     return {}
 
 
@@ -117,6 +138,7 @@ def _caf(file: BinaryIO, size: int) -> dict[int, bytes]:
         if name == b"data":
             # 4 bytes of an edit count come first, and are counted. -1 is the format's own word for "unknown".
             if size <= at + 4 or (4 < length < _NO_PROMISE_64) or (length == 4 and _chunks_end_at(file, at + 4, size, ">", "Q")):
+                check_complete(length, size - at)
                 return {}
             return {at - 8: struct.pack(">Q", size - at)}
     return {}

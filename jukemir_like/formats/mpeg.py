@@ -107,26 +107,34 @@ def _walk(data: bytes, start: int) -> _Frames | None:
 
     def begins(position: int) -> tuple[int, _Format] | None:
         """The frame at ``position`` if others of its kind follow it, or the file ends with it."""
-        first = found = frame_at(position)
-        if first is None or position + first[0] > len(data):
+        one = found = frame_at(position)
+        if one is None or position + one[0] > len(data):
             return None
         for _ in range(_IN_A_ROW - 1):
-            if found is None or found[1] != first[1]:
+            if found is None or found[1] != one[1]:
                 return None
             position += found[0]
-            if position >= len(data) - 128 and form in (None, first[1]):  # the end, or nearly: an ID3v1 tag
+            if position >= len(data) - 128 and form in (None, one[1]):  # the end, or nearly: an ID3v1 tag
                 break
             found = frame_at(position)
-        return first if found is not None and found[1] == first[1] else None
+        return one if found is not None and found[1] == one[1] else None
 
     form: _Format | None = None
-    opening = begins(start)
-    if opening is None or not opening[0]:
-        return None
+    first, opening = start, begins(start)
+    if opening is None:  # damaged at its beginning
+        for candidate in _HEADER.finditer(data, start + 4):
+            first, opening = candidate.start(), begins(candidate.start())
+            if opening is not None:
+                break
+        else:
+            return None
     form = opening[1]
+    at_start = frame_at(start)
+    if at_start is not None and at_start[1] == form:
+        first = start
     starts: list[int] = []
     ends: list[int] = []
-    junk, position, size = 0, start, len(data)
+    junk, position, size = (0 if first == start else _JUNK + 1), first, len(data)
     while position < size:
         found = frame_at(position)
         if found is not None and found[1] == form and position + found[0] <= size:

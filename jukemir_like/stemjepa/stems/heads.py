@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from jukemir_like import audio
 from jukemir_like.errors import InputError, StorageError
 from jukemir_like.parallel import map_unordered
 from jukemir_like.stemjepa.stems import native, wav
@@ -118,7 +117,6 @@ def head(path: Path, decoded: Path) -> Head:
 
 def _by_libsndfile(path: Path) -> tuple[int, int, int]:
     with opened(path) as sound:
-        audio.check_complete(sound.extra_info)
         if sound.frames <= 0 or sound.samplerate <= 0:
             raise InputError("holds no samples")
         return sound.channels, sound.samplerate, sound.frames

@@ -79,8 +79,7 @@ def _data(form: bytes, offset: int, promised: int | None, size: int) -> Layout |
     there = size - offset
     if promised is None:  # written to a pipe: what is there is meant
         promised = there
-    if there < promised:
-        raise InputError(f"is cut short: {max(0, there):,} of {promised:,} bytes of audio are there")
+    headers.check_complete(promised, there)
     frames = min(promised, there) // block
     if frames <= 0:
         raise InputError("holds no samples")
