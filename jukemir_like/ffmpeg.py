@@ -33,10 +33,11 @@ WHAT_TO_INSTALL = (
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")  # what an MP4 may begin with
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _STREAM = re.compile(r"^\s*Stream #0:\d+.*: Audio:", re.MULTILINE)
+_FILM = re.compile(r"^\s*Stream #0:\d+.*: Video:(?!.*\(attached pic\))", re.MULTILINE)
 _DURATION = re.compile(r"^\s*Duration: (\d+):(\d\d):(\d\d\.\d+),", re.MULTILINE)
 _LEAST_LIMIT_SECONDS = 60.0
 _LEAST_BYTES_A_SECOND = 500.0  # of a file that does not say how long it is: 4 kbit/s
-_MISSING_SECONDS = 0.5  # that an encoder's delay, or a container's rounding, may account for
+_MISSING_SAMPLES = 2 * 2048  # that an encoder's delay and a last frame may account for
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
 
@@ -48,7 +49,7 @@ class Contents:
     Args:
         demuxer: ffmpeg's name of the container.
         streams: how many of audio.
-        seconds: duration; None where it is not said, or estimated.
+        seconds: duration of the sound; None where it is not said, is estimated, or may be that of a film.
         limit_seconds: what decoding one of them may take.
     """
 
@@ -83,7 +84,8 @@ def contents(file: BinaryIO, kind: str) -> Contents:
     duration = _DURATION.search(told)
     seconds = 3600 * int(duration[1]) + 60 * int(duration[2]) + float(duration[3]) if duration else None
     limit = _LEAST_LIMIT_SECONDS + (seconds if seconds is not None else file.seek(0, io.SEEK_END) / _LEAST_BYTES_A_SECOND)
-    return Contents(kind, len(_STREAM.findall(told)), None if "Estimating duration" in told else seconds, limit)
+    unsure = "Estimating duration" in told or _FILM.search(told)
+    return Contents(kind, len(_STREAM.findall(told)), None if unsure else seconds, limit)
 
 
 def decode(file: BinaryIO, inside: Contents, stream: int, *, as_int16: bool = False) -> tuple[np.ndarray, int]:
@@ -111,7 +113,7 @@ def decode(file: BinaryIO, inside: Contents, stream: int, *, as_int16: bool = Fa
     offset, _, _, rate, channels = struct.unpack_from(">5I", done.stdout, 4)
     values = np.frombuffer(done.stdout, kind, offset=offset)
     values = values[: len(values) // channels * channels].reshape(-1, channels)
-    if inside.seconds is not None and len(values) / rate < 0.99 * inside.seconds - _MISSING_SECONDS:
+    if inside.seconds is not None and len(values) + _MISSING_SAMPLES < inside.seconds * rate:
         raise InputError(f"is cut short or damaged: {len(values) / rate:.1f} of {inside.seconds:.1f} s can be decoded")
     return values.astype(kind[1:]), rate
 

@@ -1,6 +1,8 @@
 """How long WAV, RF64, W64, AIFF, AU and CAF say that they are.
 
-While one is written to a pipe nobody knows that, and the header says 0 or a huge number. What is there is meant then, to the end of the file. libsndfile reads it so for some formats and numbers, and for others refuses it.
+While one is written to a pipe nobody knows that, and the header says 0 or a huge number. What is there is meant then, to the end of the
+file. libsndfile reads it so for some formats and numbers, and for others refuses it. A size that is a promise, and is not kept, it takes
+for what is there.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class _Frames:
     format: _Format
     starts: list[int]
     ends: list[int]
-    junk: int  # the longest stretch between frames that is neither frame nor tag
+    junk: int  # the longest stretch that is neither frame nor tag, or that is behind the last frame
 
 
 def _walk(data: bytes, start: int) -> _Frames | None:
@@ -159,7 +159,9 @@ def _walk(data: bytes, start: int) -> _Frames | None:
         position = candidate.start()
         ends[-1] = min(ends[-1], position)
         junk = max(junk, position - lost)
-    return _Frames(form, starts, ends, junk)
+    # A decoder may take bytes of a large tag behind the last frame for frames.
+    behind = size - ends[-1] - (128 if data.startswith(b"TAG", size - 128) else 0)
+    return _Frames(form, starts, ends, max(junk, behind))
 
 
 def _parsed(head: bytes) -> tuple[int, _Format] | None:

@@ -9,7 +9,8 @@ length     the length in the header becomes 0, huge, less or more  all samples. 
                                                                    FLAC: of more, a refusal. MP3: of more, padding at the end
 joined     two or three files one after another                    the samples of each, one after another
 tagged     ID3v2 before; ID3v1 or an APE tag behind                the same samples
-cut        the end is missing                                      a refusal; of MP3 and Ogg, what is there up to the last frame or page
+cut        the end is missing                                      a refusal; of MP3, Ogg and ADTS, what is there up to the last frame;
+                                                                   of MP4 and WMA no more is missing than an encoder's delay
 noise      bytes of uncompressed samples change                    these samples change, no others
 header     bytes of the header of an uncompressed file change      a refusal, or no more samples than there are bytes
 flipped    bytes change anywhere in a compressed file              FLAC: the same samples, or a refusal. Others: as many samples as of
@@ -116,11 +117,13 @@ def decoded(data):
     try:
         sound = audio.decode(data)
     except InputError as error:
-        assert len(str(error)) > 10
-        assert str(error).isprintable()
-        return str(error)
-    assert np.isfinite(sound.samples).all()
-    return sound.samples
+        reason = str(error)
+    else:
+        assert np.isfinite(sound.samples).all()
+        return sound.samples
+    assert reason.isprintable()
+    assert len(reason) > 10
+    return reason
 
 
 def same(samples, expected):
@@ -150,7 +153,7 @@ def length(name, random):
     found = decoded(data[:at] + struct.pack(layout, value) + data[at + struct.calcsize(layout) :])
     if kind < 2:
         return same(found, samples)
-    return same(found, samples[:, :few]) or (name == "aiff" and same(found, samples)) if kind == 2 else "cut short" in found
+    return same(found, samples[:, :few]) or (name in ("aiff", "w64") and same(found, samples)) if kind == 2 else "cut short" in found
 
 
 def joined(name, random):
@@ -164,7 +167,9 @@ def tagged(name, random):
     before = b"ID3\x04\0\0" + bytes([0, size >> 14 & 127, size >> 7 & 127, size & 127]) + random.bytes(size)
     ape = b"APETAGEX" + struct.pack("<IIII", 2000, 32 + size, 1, 0) + bytes(8) + random.bytes(size)
     behind = [b"", b"TAG" + random.bytes(125), *([ape] if name[:4] != "flac" else [])]
-    return same(decoded(before * int(random.integers(2)) + data + behind[random.integers(len(behind))]), samples)
+    found = decoded(before * int(random.integers(2)) + data + behind[random.integers(len(behind))])
+    # Behind a frame of silence an MP3 decodes to the same but for the last bit.
+    return found.shape == samples.shape and np.allclose(found, samples, rtol=0, atol=2**-22 if name in UNTAGGED else 0)
 
 
 def cut(name, random):
@@ -172,7 +177,9 @@ def cut(name, random):
     found = decoded(data[: int(random.integers(1, len(data) - 1))])
     if isinstance(found, str):
         return True
-    if name in UNCOMPRESSED or name in BY_FFMPEG or name.startswith("flac"):
+    if name in UNCOMPRESSED or name.startswith("flac"):
+        return False
+    if name in BY_FFMPEG and name != "adts" and found.shape[1] + 2 * 2048 < samples.shape[1]:
         return False
     whole = max(0, found.shape[1] - 2 * 1152)
     return found.shape[1] <= samples.shape[1] + 2 * 1152 and np.allclose(found[:, :whole], samples[:, :whole], atol=1e-6)
@@ -227,8 +234,8 @@ def as_by_ffmpeg(name, data):
         return True
     if name.startswith("flac"):
         return same(found, original(name)[1])
-    # Where a few frames are damaged, decoders differ in what they make of these.
-    return abs(frames_by_ffmpeg(data) - found.shape[1]) <= 5 * 576
+    # Where frames are damaged, decoders differ in what they make of these: ffmpeg leaves out those that lack bits of an earlier one.
+    return -3 * 576 <= found.shape[1] - frames_by_ffmpeg(data) <= 10 * 576
 
 
 PLAN = [
