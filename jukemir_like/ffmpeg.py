@@ -38,6 +38,7 @@ _DURATION = re.compile(r"^\s*Duration: (\d+):(\d\d):(\d\d\.\d+),", re.MULTILINE)
 _LEAST_LIMIT_SECONDS = 60.0
 _LEAST_BYTES_A_SECOND = 500.0  # of a file that does not say how long it is: 4 kbit/s
 _MISSING_SAMPLES = 2 * 2048  # that an encoder's delay and a last frame may account for
+_SAYS_NOTHING = ("At least one output", "Error opening input", "Invalid data found when processing input")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
 
@@ -176,6 +177,7 @@ def _descriptor(file: BinaryIO) -> Iterator[int]:
 
 
 def _reason(told: str) -> str:
-    """The last line of what ffmpeg said, without where in its memory it said so."""
+    """The last line of what ffmpeg said that tells something, without where in its memory it said so."""
     lines = [re.sub(r"^\[[^]]* @ 0x[0-9a-f]+\] *|file:/dev/fd/\d+: *", "", line).strip() for line in told.splitlines() if line.strip()]
-    return next((line for line in reversed(lines) if not line.startswith("At least one output")), "")
+    telling = [line for line in lines if not line.startswith(_SAYS_NOTHING)]
+    return (telling or lines or [""])[-1]

@@ -32,15 +32,15 @@ def streams(file: BinaryIO, declared: Callable[[], int]) -> list[Stream]:
         file.seek(start)
         head = file.read(16)
         if head[:4] == b"fLaC":
-            return flac.streams(_rest(file, 0), start)
+            return flac.streams(_all(file), start)
         if head[:4] == b"OggS":
-            return ogg.streams(_rest(file, 0), start)
+            return ogg.streams(_all(file), start)
         if mpeg.is_frame(head):
-            return mpeg.streams(_rest(file, 0), start, declared)
+            return mpeg.streams(_all(file), start, declared)
         patches = headers.patches(file, head) if not start else {}
         if not patches:
             return [AS_IT_IS]
-        data = bytearray(_rest(file, 0))
+        data = bytearray(_all(file))
         for offset, field in patches.items():
             data[offset : offset + len(field)] = field
         return [Stream(bytes(data))]
@@ -48,7 +48,6 @@ def streams(file: BinaryIO, declared: Callable[[], int]) -> list[Stream]:
         file.seek(0, io.SEEK_SET)
 
 
-def _rest(file: BinaryIO, start: int) -> bytes:
-    """All bytes from ``start``; a raw file may give fewer at a time than it has."""
-    file.seek(start)
-    return b"".join(iter(lambda: file.read(1 << 30), b""))
+def _all(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read()

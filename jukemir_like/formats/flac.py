@@ -6,25 +6,34 @@ Each frame says which it is, so that the last one tells the length.
 from __future__ import annotations
 
 import io
-import re
 import struct
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from jukemir_like.errors import InputError
 from jukemir_like.formats.stream import AS_IT_IS, Stream
 
-_BEGINNING = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # the marker, and the header of the block that must follow it
-_SYNC = re.compile(rb"\xff[\xf8\xf9][\x10-\xff]", re.DOTALL)
+_BLOCKS = (b"\0\0\0\x22", b"\x80\0\0\x22")  # the header of the block that must follow the marker of a file
+_SYNC = (b"\xff\xf8", b"\xff\xf9")
+_PROBES = 8
 _LARGEST_FRAME = 1 << 20  # bytes that are searched for the last frame, where the file does not say how large its frames are
 _TOTAL = (1 << 36) - 1
 
 
 def streams(data: bytes, start: int) -> list[Stream]:
     """The files in a file; see :func:`jukemir_like.formats.streams`."""
-    begins = [start, *(found.start() for found in _BEGINNING.finditer(data, _first_frame(data, start)))]
+    said, block, frame = _said(data, start), _block(data, start), _first_frame(data, start)
+    # Enough where nothing speaks against it: the last frame ends where the header says, and the frames before are in order.
+    if said and _ending(data, frame, len(data), block) == said and _are_in_order(data, frame, block):
+        return [AS_IT_IS]
+    begins = [start]
+    found = data.find(b"fLaC", frame)
+    while found >= 0:
+        if data.startswith(_BLOCKS, found + 4):
+            begins.append(found)
+        found = data.find(b"fLaC", found + 4)
     ends = [*begins[1:], len(data)]
-    parts = [_stream(data, first, last, whole=len(begins) == 1) for first, last in zip(begins, ends, strict=True)]
-    return parts
+    return [_stream(data, first, last, whole=len(begins) == 1) for first, last in zip(begins, ends, strict=True)]
 
 
 def ends_as_it_says(file: BinaryIO) -> bool:
@@ -42,8 +51,6 @@ def ends_as_it_says(file: BinaryIO) -> bool:
 
 def _stream(data: bytes, start: int, end: int, *, whole: bool) -> Stream:
     said, block, frame = _said(data, start), _block(data, start), _first_frame(data, start)
-    if whole and said and _ending(data, frame, end, block) == said:
-        return AS_IT_IS
     total = _length(data, frame, end, block)
     if total is None:
         if not said:
@@ -51,6 +58,8 @@ def _stream(data: bytes, start: int, end: int, *, whole: bool) -> Stream:
         if whole:
             return AS_IT_IS
         total = said
+    if whole and total == said:
+        return AS_IT_IS
     if total < said:
         raise InputError(f"is cut short: {total:,} of {said:,} samples are there")
     part = bytearray(data[start:end])
@@ -79,8 +88,23 @@ def _block(data: bytes, start: int) -> int:
 
 
 def _ending(data: bytes, start: int, end: int, block: int) -> int | None:
-    """Where in the stream what seems to be the last frame ends: enough where nothing speaks against it."""
+    """The number of the sample behind what seems to be the last frame."""
     return next(filter(None, (_end_of_frame(data, position, block) for position in _candidates(data, start, end))), None)
+
+
+def _are_in_order(data: bytes, start: int, block: int) -> bool:
+    """Whether frames here and there have rising numbers; not so where files were joined."""
+    latest = 0
+    for probe in range(1, _PROBES):
+        position = start + (len(data) - start) * probe // _PROBES
+        number = None
+        while number is None and (position := data.find(b"\xff", position + 1)) >= 0:
+            if data.startswith(_SYNC, position):
+                number = _end_of_frame(data, position, block)
+        if number is not None and number < latest:
+            return False
+        latest = number or latest
+    return True
 
 
 def _length(data: bytes, start: int, end: int, block: int) -> int | None:
@@ -93,9 +117,14 @@ def _length(data: bytes, start: int, end: int, block: int) -> int | None:
     return None
 
 
-def _candidates(data: bytes, start: int, end: int) -> list[int]:
+def _candidates(data: bytes, start: int, end: int) -> Iterator[int]:
     """Where the last frame may begin, the last place first."""
-    return [found.start() for found in _SYNC.finditer(data, max(start, end - _LARGEST_FRAME), end)][::-1]
+    start = max(start, end - _LARGEST_FRAME)
+    position = data.rfind(b"\xff", start, end)
+    while position >= 0:
+        if data.startswith(_SYNC, position):
+            yield position
+        position = data.rfind(b"\xff", start, position)
 
 
 def _end_of_frame(data: bytes, position: int, block: int) -> int | None:
