@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import shutil
 import subprocess
 import sys
 
@@ -11,7 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like.errors import RequestError
+from jukemir_like import ffmpeg
+from jukemir_like.errors import InputError, RequestError
 from jukemir_like.stemjepa import stems
 
 
@@ -180,8 +180,11 @@ def test_stem_mp4_without_ffmpeg_says_what_to_do(folder, write, noise, monkeypat
     assert "needs ffmpeg, and none was found: install" in stems.find(folder, 4).failures["b.stem.mp4"]
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 def test_stem_mp4_becomes_a_track_whose_stems_are_in_our_order(folder, tmp_path):
+    try:
+        program = ffmpeg.program()
+    except InputError:
+        pytest.skip("needs ffmpeg: pip install imageio-ffmpeg")
     time, inputs = np.arange(66150) / 44100, []
     for number, hertz in enumerate((50, 100, 200, 300, 400)):  # mixture, drums, bass, other, vocals
         path = tmp_path / f"{number}.wav"
@@ -189,7 +192,7 @@ def test_stem_mp4_becomes_a_track_whose_stems_are_in_our_order(folder, tmp_path)
         inputs.append(path)
     name = folder / "it's -a song.stem.mp4"
     maps = [part for number in range(5) for part in ("-map", f"{number}:a")]
-    command = ["ffmpeg", "-v", "error", *(part for path in inputs for part in ("-i", path)), *maps, "-c:a", "aac", name]
+    command = [program, "-nostdin", "-v", "error", *(part for path in inputs for part in ("-i", path)), *maps, "-c:a", "aac", name]
     subprocess.run(command, check=True)
     (folder / "bad.stem.mp4").write_bytes(b"x" * 1000)
     found = stems.find(folder, 4)
