@@ -55,11 +55,13 @@ class Index:
         files: relative path → its state when it was read (None: it may have changed since), and the digest of its bytes.
         vectors: digest → vector.
         reasons: digest → why there is no vector.
+        channels: digest → channels that were mixed down, where they are more than two.
     """
 
     files: dict[str, tuple[State | None, str]] = field(default_factory=dict)
     vectors: dict[str, Vectors] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+    channels: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Index:
@@ -71,12 +73,12 @@ class Index:
                     return cls()
                 vectors = dict(zip(table["digests"], arrays["vectors"], strict=True))
             files = {name: (state and (state[0], state[1], state[2]), digest) for name, (state, digest) in table["files"].items()}
-            return cls(files, vectors, table["reasons"])
+            return cls(files, vectors, table["reasons"], dict(table.get("channels", {})))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, zipfile.BadZipFile):
             return cls()
 
     def write(self, path: Path) -> None:
-        table = {"recipe": _RECIPE, "digests": list(self.vectors), "files": self.files, "reasons": self.reasons}
+        table = {"recipe": _RECIPE, "digests": list(self.vectors), "files": self.files, "reasons": self.reasons, "channels": self.channels}
         encoded = np.frombuffer(json.dumps(table).encode(), np.uint8)
         vectors = np.stack([*self.vectors.values()]) if self.vectors else np.zeros((0, 0), np.float32)
         with atomic(path) as temporary, open(temporary, "wb") as file:
@@ -103,3 +105,4 @@ class Index:
         used = {digest for _, digest in self.files.values()}
         self.vectors = {digest: vector for digest, vector in self.vectors.items() if digest in used}
         self.reasons = {digest: reason for digest, reason in self.reasons.items() if digest in used}
+        self.channels = {digest: number for digest, number in self.channels.items() if digest in used}

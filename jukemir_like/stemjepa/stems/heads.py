@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 
 from jukemir_like.errors import InputError, StorageError
 from jukemir_like.parallel import map_unordered
-from jukemir_like.stemjepa.stems import native, wav
+from jukemir_like.stemjepa.stems import native, speakers, wav
 from jukemir_like.stemjepa.stems.reading import opened, read_frames, readable
 from jukemir_like.stemjepa.stems.tracks import Track
 from jukemir_like.stemjepa.stems.wav import Layout
@@ -30,6 +30,7 @@ class Head:
         channels, sample_rate, frames: as in its head.
         layout: of a plain WAV.
         silent: not one sample differs from 0.
+        speakers: what the channels are by the header, where it speaks of loudspeakers or a sound field (:mod:`.speakers`).
     """
 
     file: Path
@@ -38,6 +39,7 @@ class Head:
     frames: int
     layout: Layout | None
     silent: bool
+    speakers: str | None = None
 
 
 def heads(folder: Path, names: Sequence[str], decoded: Path, workers: int) -> dict[str, Head | InputError]:
@@ -105,14 +107,16 @@ def head(path: Path, decoded: Path) -> Head:
             raise InputError("the file is empty (0 bytes)")
         file.seek(0)
         layout = wav.layout(file)
+        # Not asked of a WAV in mono or stereo: on a network disk every read is a round trip.
+        said = speakers.named(file) if layout is None else speakers.named(file, layout.offset) if layout.channels > 2 else None
     if layout is not None:
         channels, sample_rate, frames = layout.channels, layout.sample_rate, layout.frames
     elif native.is_seekable(path):
         channels, sample_rate, frames = _by_libsndfile(path)
     else:
-        return head(native.decoded(path, decoded), decoded)
+        return replace(head(native.decoded(path, decoded), decoded), speakers=said)  # which the decoded file does not say
     track = Track("", (path,), sample_rate, frames, channels, layouts=(layout,))
-    return Head(path, channels, sample_rate, frames, layout, _silent(track))
+    return Head(path, channels, sample_rate, frames, layout, _silent(track), said)
 
 
 def _by_libsndfile(path: Path) -> tuple[int, int, int]:

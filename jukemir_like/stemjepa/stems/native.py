@@ -5,6 +5,7 @@ and those whose header says nothing, or something wrong, about their length.
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def decoded(path: Path, folder: Path) -> Path:
         InputError: it cannot be decoded, or needs ffmpeg and there is none.
         StorageError: ``folder`` cannot be written.
     """
-    status = path.stat()
+    with readable(path) as file:
+        status = os.fstat(file.fileno())
     key = f"{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}".encode(errors="surrogateescape")
     target = folder / f"{hashlib.sha256(key).hexdigest()[:32]}.wav"
     if not target.is_file():

@@ -16,6 +16,7 @@ import soundfile
 
 from jukemir_like import audio, files
 from jukemir_like.errors import InputError
+from jukemir_like.stemjepa.stems import levels
 from jukemir_like.stemjepa.stems.tracks import Track
 from jukemir_like.stemjepa.stems.wav import Layout
 
@@ -38,9 +39,11 @@ def read_whole(track: Track, sample_rate: int) -> np.ndarray:
     """The whole track at ``sample_rate``: float32 of shape ``(stems, samples)``.
 
     Raises:
-        InputError: a file cannot be read, or it is too short to have a sample at that rate.
+        InputError: a file cannot be read, holds samples that no music has, or is too short to have a sample at that rate.
     """
-    stems = [audio.resample(np.ascontiguousarray(stem), track.sample_rate, sample_rate) for stem in read(track, 0, track.frames)]
+    samples = read(track, 0, track.frames)
+    levels.check(float(max(samples.max(initial=0), -samples.min(initial=0))))
+    stems = [audio.resample(np.ascontiguousarray(stem), track.sample_rate, sample_rate) for stem in samples]
     if not len(stems[0]):
         raise InputError(f"is too short: no sample is left at {sample_rate} Hz")
     return np.stack(stems)
