@@ -69,6 +69,7 @@ def test_stems_of_a_stream_are_read(tmp_path, monkeypatch, original):
     (tmp_path / "data").mkdir()
     if len(samples) < 2:
         return
+    (tmp_path / "data" / "dataset.json").write_text('{"stems": ["low", "high"]}')  # or stereo would not be taken for stems
     (tmp_path / "data" / "a.flac").write_bytes(with_total(data, 0))
     (tmp_path / "data" / "b.flac").write_bytes(data)
     first, second = stems.find(tmp_path / "data", 2).tracks
