@@ -37,7 +37,7 @@ from jukemir_like.stage import Chunk, Stage, sweep_folders, unchanged
 
 MEASURED = ("frames", "samples_digest", "sample_rate", "channels", "constant", "level_db", "audio_seconds")
 
-_RECIPE = 1  # raised when the same samples would give other measurements or another fingerprint
+_RECIPE = 2  # raised when the same samples would give other measurements or another fingerprint
 _BLOCK_SAMPLES = 1 << 20
 
 _SIGNATURE = hashlib.sha256(json.dumps(["audit", _RECIPE]).encode()).hexdigest()[:16]

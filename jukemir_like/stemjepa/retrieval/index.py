@@ -23,7 +23,7 @@ from jukemir_like.cache import Cache, atomic
 from jukemir_like.stemjepa.pretrained import StemJEPA
 from jukemir_like.stemjepa.retrieval.metrics import Vectors
 
-_RECIPE = 1  # raised when the same file and weights would give another vector
+_RECIPE = 2  # raised when the same file and weights would give another vector
 _SETTLED_NS = 2_000_000_000
 
 State = tuple[int, int, int]
