@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TextIO
 
 from jukemir_like import datasets, representations, signals, streams
-from jukemir_like.cache import Cache
+from jukemir_like.cache import Cache, file_system_time
 from jukemir_like.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, RequestError
 from jukemir_like.launch import engine, images
 from jukemir_like.parallel import available_cpus
@@ -57,6 +57,8 @@ def main() -> int:
         command += ["--cores", options.jobs or str(available_cpus())]
         command += _again(cache, options.datasets.split())
         command += ["--dry-run", "--quiet", "host"] if options.plan else []
+        if not options.plan:
+            _forget_the_future(cache)
         for failed in (cache / LOGS).rglob("*.failed"):
             failed.unlink()
         code = _run(command, lock)
@@ -69,6 +71,20 @@ def main() -> int:
     else:
         print(f"\nThe results page: {cache / 'report' / 'index.html'}")
     return DONE
+
+
+def _forget_the_future(cache: Path) -> None:
+    """Has stages run again whose stamp is of a time to come, of a clock that ran ahead: nothing would be newer. What is right is kept."""
+    now = file_system_time(cache)
+    stamps = [path for path in (cache / STAMPS).rglob("*") if not path.is_relative_to(cache / LOGS) and path.is_file()]
+    ahead = [path for path in stamps if path.stat().st_mtime > now]
+    for path in ahead:
+        path.unlink()
+    page = cache / "report" / "index.html"
+    if page.is_file() and page.stat().st_mtime > now:
+        os.utime(page, (0, 0))
+    if ahead:
+        print(f"{len(ahead)} stages ended at a time that is still to come: a clock was wrong; they are run again", file=sys.stderr)
 
 
 def _run(command: list[str], lock: TextIO) -> int:

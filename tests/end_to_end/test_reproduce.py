@@ -193,3 +193,48 @@ def test_signals_end_it_with_all_its_stages(tmp_path, seed):
     said = (tmp_path / "cache.log").read_text()
     assert said.rstrip().endswith("what was finished is kept, run the same command to go on")
     assert "Traceback" not in said
+
+
+def test_stamps_of_a_clock_that_ran_ahead_do_not_keep_a_stage_from_running(whole):
+    """All stages ended in two days' time; nothing that is made from now on would be newer."""
+    before = numbers(whole)
+    ahead = time.time() + 2 * 86400
+    stamps = [path for path in (whole / ".stages").rglob("*") if path.is_file() and path.suffix != ".log"]
+    for path in [*stamps, whole / "report" / "index.html"]:
+        os.utime(path, (ahead, ahead))
+    finish(start(whole), whole)
+    assert all(path.stat().st_mtime < time.time() + 60 for path in stamps)
+    assert (whole / "report" / "index.html").stat().st_mtime < time.time() + 60
+    assert "at a time that is still to come" in (whole.parent / "cache.log").read_text()
+    assert numbers(whole) == before
+
+
+def test_a_user_s_own_dataset_that_was_processed_again_is_extracted_again_whatever_its_date(command, tmp_path, write_audio):
+    for index in range(12):
+        write_audio(tmp_path / "in" / f"{index:02d}.wav", seed=index)
+    rows = [f"{index:02d},{'ab'[index % 2]},{('train', 'valid', 'test')[index // 4]}\n" for index in range(12)]
+    (tmp_path / "labels.csv").write_text("uid,label,split\n" + "".join(rows))
+    own = (
+        "process",
+        "folder",
+        "--audio",
+        tmp_path / "in",
+        "--labels",
+        tmp_path / "labels.csv",
+        "--name",
+        "mine",
+        "--cache",
+        tmp_path / "cache",
+    )
+    assert command(*own).returncode == 0
+    more = ("--datasets", "mine", "--representations", "mfcc")
+    finish(start(tmp_path / "cache", *more), tmp_path / "cache")
+    vectors = tmp_path / "cache" / "representations" / "mine" / "mfcc"
+    before = {path.name: path.read_bytes() for path in vectors.glob("*.npy")}
+    write_audio(tmp_path / "in" / "03.wav", seed=99)
+    assert command(*own).returncode == 0
+    for path in (tmp_path / "cache" / "processed" / "mine").rglob("*"):
+        os.utime(path, (1e9, 1e9))  # on a machine whose clock stands at 2001
+    finish(start(tmp_path / "cache", *more), tmp_path / "cache")
+    after = {path.name: path.read_bytes() for path in vectors.glob("*.npy")}
+    assert [name for name in before if before[name] != after[name]] == ["03.npy"]
