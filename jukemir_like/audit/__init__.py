@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from jukemir_like.cache import Cache
 
 if TYPE_CHECKING:
-    from jukemir_like.probe.tasks import Processed
+    from jukemir_like.datasets.processed import Processed
     from jukemir_like.records import Record, Summary
 
 FORMAT = 1
@@ -65,7 +65,7 @@ def audit(cache: Cache, dataset: str, *, workers: int = 1) -> Audit:
     from jukemir_like.audit import duplicates, labels, listening, overlap
     from jukemir_like.cache import write_json
     from jukemir_like.datasets import SPLITS
-    from jukemir_like.probe.tasks import read_dataset
+    from jukemir_like.datasets import processed as processed_files
     from jukemir_like.records import Summary
 
     processed = read_dataset(cache, dataset)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jukemir_like.datasets import SPLITS, Task
-from jukemir_like.probe.tasks import Processed
+from jukemir_like.datasets.processed import Processed
 
 _NO_SPLIT = "none"
 
