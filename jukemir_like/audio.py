@@ -31,6 +31,7 @@ EXTENSIONS = frozenset(
 they are reported and not silently left out."""
 
 _SMALL_INTEGERS = ("PCM_16", "PCM_S8", "PCM_U8")
+_MOST_WAV_BYTES = 2**32 - 64  # its header counts them, and itself, in 32 bits
 _PIECE = 1 << 15  # samples of each channel that are mixed and rounded at a time
 _SHORT_CHUNK = re.compile(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
@@ -239,13 +240,24 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(samples * np.float32(32768)), -32768, 32767).astype(np.int16)
 
 
-def write_wav(path: Path, samples: np.ndarray, sample_rate: int) -> None:
-    """Writes ``(channels, samples)`` or ``(samples,)``, float or int16, as 16-bit PCM WAV; atomic; same samples, same bytes."""
+def write_wav(path: Path, samples: np.ndarray, sample_rate: int) -> str:
+    """Writes ``(channels, samples)`` or ``(samples,)``, float or int16, as 16-bit PCM WAV; atomic; same samples, same bytes.
+
+    Returns the file's SHA-256.
+
+    Raises:
+        InputError: more than a WAV can hold (4 GiB).
+        StorageError: it cannot be written.
+    """
     frames = np.ascontiguousarray(np.atleast_2d(to_int16(samples)).T)
+    if frames.nbytes > _MOST_WAV_BYTES:
+        raise InputError(f"is too long for a WAV: {frames.nbytes / 2**30:.1f} GiB of samples, 4 at most")
     # By the standard library: the bytes are libsndfile's, which takes four times as long, and a full disk is the operating system's error.
-    with atomic(path) as temporary, open(temporary, "wb") as file, wave.open(file, "wb") as wav:
-        wav.setnchannels(frames.shape[1])
-        wav.setsampwidth(2)
-        wav.setframerate(sample_rate)
-        wav.setnframes(len(frames))
-        wav.writeframes(frames.astype("<i2", copy=False).data)
+    with atomic(path) as temporary:
+        with open(temporary, "wb") as file, wave.open(file, "wb") as wav:
+            wav.setnchannels(frames.shape[1])
+            wav.setsampwidth(2)
+            wav.setframerate(sample_rate)
+            wav.setnframes(len(frames))
+            wav.writeframes(frames.astype("<i2", copy=False).data)
+        return digest(temporary)

@@ -13,18 +13,22 @@ The layout is a contract that users see::
 from __future__ import annotations
 
 import errno
+import hashlib
+import io
 import itertools
 import json
 import os
 import socket
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jukemir_like.errors import StorageError
+from jukemir_like.errors import InputError, StorageError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ENVIRONMENT_VARIABLE = "JUKEMIR_LIKE_CACHE_DIR"
 
@@ -37,6 +41,11 @@ _STORAGE_ERRNOS = {
     errno.EPERM: "permission denied: choose another output folder or change its owner",
     errno.ENOTDIR: "a part of the path is a file, not a folder: choose another output folder",
     errno.EEXIST: "a file stands where a folder must be: choose another output folder",
+    errno.EISDIR: "a folder stands where the file must be: choose another output folder",
+    errno.ENOTEMPTY: "a folder stands where the file must be: choose another output folder",
+    errno.ELOOP: "a link on the way leads to itself: choose another output folder",
+    errno.EIO: "the disk reports a fault: see the system's log, choose another output folder",
+    errno.ESTALE: "the network file system has lost the folder: run again when it is back",
 }
 _TEMPORARY_PREFIX = ".tmp-"
 _ABANDONED_SECONDS = 3600.0
@@ -87,10 +96,15 @@ class Cache:
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turns the operating system's refusals to write at ``path`` into a one-line :class:`StorageError`."""
+    """Turns the operating system's refusals to write at ``path`` into a one-line :class:`StorageError`.
+
+    A name that is too long is the input's fault: :class:`InputError`.
+    """
     try:
         yield
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError("has a name that is too long for its output") from error
         if error.errno in _STORAGE_ERRNOS:
             raise StorageError(f"cannot write {os.fsencode(path).decode(errors='replace')}: {_STORAGE_ERRNOS[error.errno]}") from error
         raise
@@ -120,10 +134,23 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a whole file or none."""
+def write_bytes(path: Path, data: bytes) -> str:
+    """Writes a whole file or none; returns its SHA-256."""
     with atomic(path) as temporary:
         temporary.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def write_array(path: Path, array: np.ndarray) -> str:
+    """Writes a ``.npy`` file, whole or not at all; returns its SHA-256.
+
+    Through memory: ``numpy.save`` into a file tells of a full disk in an error that does not say so.
+    """
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return write_bytes(path, buffer.getvalue())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -135,11 +162,13 @@ def sweep(folder: Path) -> int:
     """Removes temporary files of dead processes in ``folder``; returns how many.
 
     Whether a process lives can be seen on its own machine (and in its own container) alone; what others left goes when it has not been
-    written to for an hour.
+    written to for an hour, by the clock of the file system.
     """
     removed = 0
-    for temporary in folder.glob(f"{_TEMPORARY_PREFIX}*") if folder.is_dir() else ():
-        if _abandoned(temporary):
+    left = sorted(folder.glob(f"{_TEMPORARY_PREFIX}*")) if folder.is_dir() else []
+    now = _now(folder) if left else 0.0
+    for temporary in left:
+        if _abandoned(temporary, now):
             with storage_errors(temporary):
                 temporary.unlink(missing_ok=True)
             removed += 1
@@ -155,12 +184,25 @@ def _temporary_prefix() -> str:
     return f"{_TEMPORARY_PREFIX}{socket.gethostname()[:32]}-{namespace:x}-"
 
 
-def _abandoned(temporary: Path) -> bool:
+def _now(folder: Path) -> float:
+    """The time as the file system of ``folder`` has it, which may be another machine's."""
+    probe = folder / f"{_temporary_prefix()}{os.getpid()}-{next(_counter)}"
+    try:
+        probe.touch()
+        return probe.stat().st_mtime
+    except OSError:  # cannot be written: nothing in it is ours to remove
+        return 0.0
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+
+
+def _abandoned(temporary: Path, now: float) -> bool:
     if temporary.name.startswith(_temporary_prefix()):
         process = temporary.name[len(_temporary_prefix()) :].partition("-")[0]
         return process.isdigit() and not _alive(int(process))
     try:
-        return time.time() - temporary.stat().st_mtime > _ABANDONED_SECONDS
+        return now - temporary.lstat().st_mtime > _ABANDONED_SECONDS
     except OSError:  # its writer has just renamed it
         return False
 

@@ -1,7 +1,7 @@
 """Folder in, ``.npy`` out: a representation of every audio file, in batches that run anywhere.
 
 The contract (design: *Extraction*): inputs sorted by relative path, ``a/b.wav`` → ``a/b.npy``, batch I is slice [I·N, (I+1)·N), vectors
-are float32, little-endian, 1-D, finite, the same in any batch; outputs are kept only if their record says that the same recipe and the
+are float32, little-endian, 1-D, finite, the same in any batch; outputs are kept only if a record says that the same recipe and the
 same bytes made them; a bad file is recorded and skipped.
 """
 
@@ -10,18 +10,15 @@ from __future__ import annotations
 import time
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from jukemir_like import audio, records, representations
-from jukemir_like.cache import atomic, make_folder, sweep
+from jukemir_like.cache import make_folder, write_array
 from jukemir_like.errors import InputError, RequestError, StorageError
-from jukemir_like.parallel import Progress, map_unordered
 from jukemir_like.records import Record, Summary
-
-if TYPE_CHECKING:
-    import numpy as np
-
-_HEADER_BYTES = 128  # of a one-dimensional .npy file, format 1.0
+from jukemir_like.stage import Chunk, Job, Stage, sweep_folders, unchanged
 
 
 def extract(
@@ -43,51 +40,38 @@ def extract(
         StorageError: ``output`` cannot be written.
     """
     started = time.perf_counter()
-    inputs = select(find_inputs(folder), batch_size, batch_idx)
+    unreadable: dict[str, str] = {}
+    inputs = select(find_inputs(folder, unreadable), batch_size, batch_idx)
     representation = representations.load(name, **options)
     make_folder(output)
-    for written in {output, *(_output_path(output, path).parent for path in inputs)}:
-        sweep(written)
-    known = records.read(output)
+    stage = Stage(Summary(f"extract {name}", failed=unreadable), output, "all" if batch_size is None else f"batch-{batch_size}-{batch_idx}")
+    jobs = [stage.job(path, output / _vector_name(path), representation.signature) for path in inputs]
+    sweep_folders(job.output for job in jobs)
     chunk_size = max(1, representation.batch_size)
-    chunks = (
-        [(path, _finished_digest(known.get(path), representation, output)) for path in inputs[start : start + chunk_size]]
-        for start in range(0, len(inputs), chunk_size)
-    )
-    summary = Summary(f"extract {name}")
-    journal_name = "all" if batch_size is None else f"batch-{batch_size}-{batch_idx}"
-    with (
-        records.journal(output, journal_name) as journal,
-        Progress(len(inputs), f"extract {name}", "file") as bar,
-    ):
-        work = partial(_extract_chunk, name, representation.signature, tuple(options.items()), folder, output)
-        for chunk, result in map_unordered(work, chunks, min(workers, len(inputs))):
-            if isinstance(result, StorageError | RequestError):  # not one file's fault
-                raise result
-            if isinstance(result, Exception):
-                result = [records.new(path, representation.signature) | records.failure(result) for path, _ in chunk]
-            for record in result:
-                summary.count(record)
-                if record["status"] == "failed":
-                    _output_path(output, record["input"]).unlink(missing_ok=True)
-                if record["status"] != "kept":
-                    journal.append(record)
-            bar.update(len(chunk))
-    summary.seconds = time.perf_counter() - started
-    return summary
+    chunks = (Chunk(tuple(jobs[start : start + chunk_size])) for start in range(0, len(jobs), chunk_size))
+    work = partial(_extract_chunk, name, representation.signature, tuple(options.items()), folder)
+    for _ in stage.run(work, chunks, len(jobs), workers):
+        pass
+    stage.summary.seconds = time.perf_counter() - started
+    return stage.summary
 
 
-def find_inputs(folder: Path) -> list[str]:
+def find_inputs(folder: Path, unreadable: dict[str, str] | None = None) -> list[str]:
     """Relative paths of the audio files of ``folder``, in the order of the batches.
+
+    Args:
+        folder: of audio files.
+        unreadable: takes sub-folders that cannot be read, and why; None: such a one is an error.
 
     Raises:
         RequestError: not a folder, no audio in it, or two inputs that would write one output.
     """
     if not folder.is_dir():
         raise RequestError(f"{folder} is not a folder: give the folder of audio files")
-    inputs = audio.find(folder)
+    inputs = audio.find(folder, on_error=None if unreadable is None else unreadable.__setitem__)
     if not inputs:
-        raise RequestError(f"no audio files in {folder}: is it the right folder (or, in a container, the right mount)?")
+        first = f"; {records.printable(min(unreadable))}: {unreadable[min(unreadable)]}" if unreadable else ""
+        raise RequestError(f"no audio files in {folder}: is it the right folder (or, in a container, the right mount)?{first}")
     outputs: dict[str, str] = {}
     for path in inputs:
         vector = _vector_name(path)
@@ -95,6 +79,11 @@ def find_inputs(folder: Path) -> list[str]:
             first, second = records.printable(outputs[vector]), records.printable(path)
             raise RequestError(f"{first} and {second} in {folder} would both write {records.printable(vector)}: rename one of them")
         outputs[vector] = path
+    for vector, path in outputs.items():
+        for parent in PurePosixPath(vector).parents:
+            if str(parent) in outputs:
+                first, second = records.printable(outputs[str(parent)]), records.printable(path)
+                raise RequestError(f"{first} in {folder} would write a file where {second} needs a folder: rename one of them")
     return inputs
 
 
@@ -121,21 +110,6 @@ def _vector_name(path: str) -> str:
     return str(PurePosixPath(path).with_suffix(".npy"))
 
 
-def _output_path(output: Path, path: str) -> Path:
-    return output / _vector_name(path)
-
-
-def _finished_digest(record: Record | None, representation: representations.Representation, output: Path) -> str | None:
-    """The digest of the input's bytes that the existing output was made of; None where it must be made again."""
-    if record is None or record["status"] != "done" or record["signature"] != representation.signature:
-        return None
-    try:
-        size = _output_path(output, record["input"]).stat().st_size
-    except OSError:
-        return None
-    return str(record["digest"]) if size == _HEADER_BYTES + 4 * representation.dimension else None
-
-
 @cache
 def _load(name: str, signature: str, options: tuple[tuple[str, Any], ...]) -> representations.Representation:
     """The representation, made once a process; and once more where other weights stand under its name by now."""
@@ -145,64 +119,59 @@ def _load(name: str, signature: str, options: tuple[tuple[str, Any], ...]) -> re
     return made
 
 
-def _extract_chunk(
-    name: str, signature: str, options: tuple[tuple[str, Any], ...], folder: Path, output: Path, chunk: list[tuple[str, str | None]]
-) -> list[Record]:
+def _extract_chunk(name: str, signature: str, options: tuple[tuple[str, Any], ...], folder: Path, chunk: Chunk) -> list[Record]:
     """Vectors of a few files; returns their records. Runs in a worker."""
     representation = _load(name, signature, options)
     made: list[Record] = []
-    loaded: list[tuple[Record, np.ndarray]] = []
-    for path, finished_digest in chunk:
-        record = records.new(path, representation.signature)
-        made.append(record)
+    loaded: list[tuple[Job, Record, np.ndarray]] = []
+    for job in chunk.jobs:
         started = time.perf_counter()
+        record = job.record()
+        source = folder / job.input
         try:
-            record["digest"] = audio.digest(folder / path)
-            if record["digest"] == finished_digest:
-                record["status"] = "kept"
-                continue
-            clip = audio.load(folder / path, representation.sample_rate)
-            record["audio_seconds"] = round(len(clip) / representation.sample_rate, 3)
-            loaded.append((record, clip))
+            with unchanged(source):
+                record["digest"] = audio.digest(source)
+                finished = job.finished(record["digest"])
+                if finished is not None:
+                    record = finished | {"status": "kept"}
+                else:
+                    clip = audio.load(source, representation.sample_rate)
+                    record["audio_seconds"] = round(len(clip) / representation.sample_rate, 3)
+                    loaded.append((job, record, clip))
         except InputError as error:
             record |= records.failure(error)
-        finally:
-            record["seconds"] = time.perf_counter() - started
+        record["seconds"] = time.perf_counter() - started
+        made.append(record)
     started = time.perf_counter()
-    for record, vector in _vectors(representation, loaded):
+    for (job, record, _), vector in zip(loaded, _vectors(representation, [clip for _, _, clip in loaded]), strict=True):
         if isinstance(vector, Exception):
             record |= records.failure(vector)
         else:
-            _save(_output_path(output, record["input"]), vector)
+            record["output_digest"] = write_array(job.output, np.ascontiguousarray(vector, dtype="<f4"))
     spent = (time.perf_counter() - started) / max(1, len(loaded))
     for record in made:
         record["seconds"] = round(record["seconds"] + (spent if record["status"] == "done" else 0.0), 4)
     return made
 
 
-def _vectors(
-    representation: representations.Representation, loaded: list[tuple[Record, np.ndarray]]
-) -> list[tuple[Record, np.ndarray | Exception]]:
-    """A vector, or the reason why there is none, for each loaded clip; one bad clip does not spoil those beside it."""
-    import numpy as np
+def _vectors(representation: representations.Representation, clips: list[np.ndarray]) -> list[np.ndarray | Exception]:
+    """A vector, or the reason why there is none, for each clip; one bad clip does not spoil those beside it.
 
-    if not loaded:
+    Raises:
+        RequestError: the fault is not a clip's but the representation's, as of weights that cannot be used.
+    """
+    if not clips:
         return []
     try:
-        vectors = representation([clip for _, clip in loaded])
+        vectors = representation(clips)
+    except (RequestError, StorageError):
+        raise
     except Exception as error:
-        if len(loaded) == 1:
-            return [(loaded[0][0], error)]
-        return [pair for one in loaded for pair in _vectors(representation, [one])]
-    expected = (len(loaded), representation.dimension)
+        if len(clips) == 1:
+            return [error]
+        return [vector for clip in clips for vector in _vectors(representation, [clip])]
+    expected = (len(clips), representation.dimension)
     if vectors.shape != expected:
         raise ValueError(f"{representation.name} gave vectors of shape {vectors.shape} where {expected} was promised")
     unusable = InputError("gives a vector that is not finite")
-    return [(record, vector if np.isfinite(vector).all() else unusable) for (record, _), vector in zip(loaded, vectors, strict=True)]
-
-
-def _save(path: Path, vector: np.ndarray) -> None:
-    import numpy as np
-
-    with atomic(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, np.ascontiguousarray(vector, dtype="<f4"), allow_pickle=False)
+    return [vector if np.isfinite(vector).all() else unusable for vector in vectors]

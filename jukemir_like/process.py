@@ -17,15 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like import __version__, audio, datasets, records, stemfile
-from jukemir_like.cache import make_folder, sweep, write_json
+from jukemir_like.cache import make_folder, write_json
 from jukemir_like.datasets import Clip, Dataset, Item
-from jukemir_like.errors import InputError, RequestError, StorageError
-from jukemir_like.parallel import Progress, map_unordered
+from jukemir_like.errors import InputError, RequestError
 from jukemir_like.records import Record, Summary
+from jukemir_like.stage import Chunk, Stage, sweep_folders, unchanged
 
 _RECIPE = 1  # raised when the same source would give other samples
-
-Source = tuple[Path, list[tuple[Item, str | None]]]
 
 
 def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: bool = False) -> Summary:
@@ -62,58 +60,43 @@ def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: 
 
 
 def _write_audio(dataset: Dataset, output: Path, workers: int, summary: Summary) -> None:
-    wav = make_folder(output / "wav")
-    known = records.read(output)
-    wanted = {item.uid for item in dataset.items}
-    for folder in {(wav / uid).parent for uid in wanted | {wav.name}}:
-        sweep(folder)
-    for uid in known.keys() - wanted:  # made for an earlier version of the dataset
-        _wav_path(output, uid).unlink(missing_ok=True)
+    make_folder(output / "wav")
+    stage = Stage(summary, output, "process")
+    uids = [item.uid for item in dataset.items]
+    sweep_folders(_wav_path(output, uid) for uid in [*uids, "any"])
+    stage.remove_others(uids, partial(_wav_path, output))
     with_audio = [item for item in dataset.items if item.source is not None]
-    sources = (
-        (source, [(item, _finished_digest(known.get(item.uid), item, dataset, output)) for item in items])
-        for source, items in groupby(with_audio, key=lambda item: item.source)
+    chunks = (
+        Chunk(tuple(stage.job(item.uid, _wav_path(output, item.uid), _signature(item, dataset.stems)) for item in items), items)
+        for items in (list(group) for _, group in groupby(with_audio, key=lambda item: item.source))
     )
-    work = partial(_process_source, dataset.stems, output)
-    with (
-        records.journal(output, "process") as journal,
-        Progress(len(with_audio), f"process {dataset.name}", "file") as bar,
-    ):
-        for (_, items), result in map_unordered(work, sources, min(workers, max(1, len(with_audio)))):  # type: ignore[arg-type, misc]
-            if isinstance(result, StorageError):
-                raise result
-            if isinstance(result, Exception):
-                result = [records.new(item.uid, _signature(item, dataset.stems)) | records.failure(result) for item, _ in items]
-            for record in result:
-                summary.count(record)
-                if record["status"] == "failed":
-                    _wav_path(output, record["input"]).unlink(missing_ok=True)
-                if record["status"] != "kept":
-                    journal.append(record)
-            bar.update(len(items))
+    for _ in stage.run(partial(_process_source, dataset.stems), chunks, len(with_audio), workers):
+        pass
 
 
-def _process_source(stems: tuple[str, ...] | None, output: Path, work: Source) -> list[Record]:
+def _process_source(stems: tuple[str, ...] | None, chunk: Chunk) -> list[Record]:
     """The WAV files of the clips of one source; returns their records. Runs in a worker."""
-    source, items = work
     started = time.perf_counter()
-    made = [records.new(item.uid, _signature(item, stems)) for item, _ in items]
+    source = chunk.source[0].source
     try:
-        digest = stemfile.digest(source, stems) if stems else audio.digest(source)
-        if all(finished == digest for _, finished in items):
-            return [record | {"status": "kept"} for record in made]
-        decoded = stemfile.decode(source, stems) if stems else audio.decode_mono(source)
+        with unchanged(source):
+            digest = stemfile.digest(source, stems) if stems else audio.digest(source)
+            finished = [job.finished(digest) for job in chunk.jobs]
+            if all(record is not None for record in finished):
+                return [record | {"status": "kept"} for record in finished if record is not None]
+            decoded = stemfile.decode(source, stems) if stems else audio.decode_mono(source)
     except InputError as error:
-        return [record | records.failure(error) for record in made]
-    for record, (item, _) in zip(made, items, strict=True):
-        record["digest"] = digest
+        return [job.record() | records.failure(error) for job in chunk.jobs]
+    made = []
+    for job, item in zip(chunk.jobs, chunk.source, strict=True):
+        record = job.record(digest=digest)
         try:
             piece = _cut(decoded.samples, decoded.sample_rate, item.clip)
+            record["output_digest"] = audio.write_wav(job.output, piece, decoded.sample_rate)
+            record["audio_seconds"] = round(piece.shape[1] / decoded.sample_rate, 3)
         except InputError as error:
             record |= records.failure(error)
-            continue
-        audio.write_wav(_wav_path(output, item.uid), piece, decoded.sample_rate)
-        record["audio_seconds"] = round(piece.shape[1] / decoded.sample_rate, 3)
+        made.append(record)
     spent = round((time.perf_counter() - started) / len(made), 4)
     return [record | {"seconds": spent} for record in made]
 
@@ -127,12 +110,6 @@ def _cut(samples: Any, sample_rate: int, clip: Clip | None) -> Any:
     if piece.shape[1] == 0:
         raise InputError(f"the clip starts at {clip.clip_offset:g} s, after the end at {samples.shape[1] / sample_rate:g} s")
     return piece
-
-
-def _finished_digest(record: Record | None, item: Item, dataset: Dataset, output: Path) -> str | None:
-    if record is None or record["status"] != "done" or record["signature"] != _signature(item, dataset.stems):
-        return None
-    return str(record["digest"]) if _wav_path(output, item.uid).is_file() else None
 
 
 def _signature(item: Item, stems: tuple[str, ...] | None) -> str:

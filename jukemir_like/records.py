@@ -1,13 +1,16 @@
 """What was done with every input: one JSON line a file, in the hidden folder ``.records`` of a stage's output.
 
-A stage that is interrupted loses nothing: each line is appended when its file is finished, and the last line about an input counts.
+A stage that is interrupted loses nothing: each line is appended when its file is finished. Lines say what happened; whether an output is
+kept hangs on the output itself (:mod:`jukemir_like.stage`), so that neither the order of the lines nor a clock can make an old one count.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like.cache import make_folder, storage_errors
-from jukemir_like.errors import DONE, SOME_FAILED, InputError
+from jukemir_like.errors import DONE, SOME_FAILED, InputError, StorageError
+from jukemir_like.files import is_inside, open_regular
 
 FOLDER = ".records"
 
@@ -25,8 +29,8 @@ Record = dict[str, Any]
 
 def new(name: str, signature: str, **more: Any) -> Record:
     """A record of input ``name``, as yet without a fault; ``signature`` is the digest of what, beside its bytes, decides the output."""
-    record: Record = {"input": name, "digest": None, "audio_seconds": 0.0, "seconds": 0.0, "status": "done", "reason": None}
-    return record | {"signature": signature, "time": time.time()} | more
+    record: Record = {"input": name, "digest": None, "output_digest": None, "audio_seconds": 0.0, "seconds": 0.0}
+    return record | {"status": "done", "reason": None, "signature": signature, "time": time.time()} | more
 
 
 def failure(error: Exception) -> Record:
@@ -36,23 +40,76 @@ def failure(error: Exception) -> Record:
     elif isinstance(error, MemoryError):
         reason = "does not fit into memory"
     else:
-        reason = f"unexpected {type(error).__name__}: {error}"
+        reason = " ".join(f"unexpected {type(error).__name__}: {error}".split())
     return {"status": "failed", "reason": reason}
 
 
 def read(output: Path) -> dict[str, Record]:
-    """The latest record of every input, by its relative path, from all journals in ``output``; torn lines are passed over."""
-    latest: dict[str, Record] = {}
+    """The last record of every input, by its relative path: what to say of it. (Not what to keep: see :mod:`jukemir_like.stage`.)"""
+    return {name: found[-1] for name, found in read_all(output).items()}
+
+
+def read_all(output: Path) -> dict[str, list[Record]]:
+    """All records of every input, from all journals in ``output``: by ``time`` where they have it, else by when their journal was written.
+
+    Lines that are torn, or are no record, are passed over; so are those whose ``input`` would lead out of its folder.
+    """
+    found: list[tuple[float, Record]] = []
     for journal in sorted((output / FOLDER).glob("*.jsonl")):
-        for line in journal.read_bytes().splitlines():
-            try:
-                record = json.loads(line)
-                known = latest.get(record["input"])
-                if known is None or record["time"] >= known["time"]:
-                    latest[record["input"]] = record
-            except (ValueError, KeyError, TypeError):
-                continue
-    return latest
+        try:
+            with open_regular(journal) as file:
+                written, lines = os.fstat(file.fileno()).st_mtime, file.read().splitlines()
+        except OSError:  # what it tells is not known, as if it were not there
+            continue
+        records = (_record(line) for line in lines)
+        found += [(float(record.get("time", written)), record) for record in records if record is not None]
+    ordered: dict[str, list[Record]] = {}
+    for _, record in sorted(found, key=lambda pair: pair[0]):
+        ordered.setdefault(record["input"], []).append(record)
+    return ordered
+
+
+def _record(line: bytes) -> Record | None:
+    """The record in a line; None where there is none. Who reads one can rely on the types of the fields that it has."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or not _FIELDS.keys() & record.keys() >= {"input", "status"}:
+        return None
+    return record if all(holds(record[name]) for name, holds in _FIELDS.items() if name in record) else None
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_text_or_null(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
+
+
+def _is_duration(value: Any) -> bool:
+    return _is_number(value) and value >= 0
+
+
+_FIELDS = {
+    "input": lambda value: isinstance(value, str) and is_inside(value),
+    "status": lambda value: value in ("done", "failed"),
+    "digest": _is_text_or_null,
+    "output_digest": _is_text_or_null,
+    "reason": _is_text_or_null,
+    "signature": _is_text,
+    "audio_seconds": _is_duration,
+    "seconds": _is_duration,
+    "time": _is_number,
+}
 
 
 class Journal:
@@ -61,9 +118,12 @@ class Journal:
     def __init__(self, output: Path, name: str):
         self.path = make_folder(output / FOLDER) / f"{name}.jsonl"
         with storage_errors(self.path):
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
-        size = os.fstat(self._descriptor).st_size
-        if size and os.pread(self._descriptor, 1, size - 1) != b"\n":  # a killed writer's torn line
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o666)
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(self._descriptor)
+            raise StorageError(f"cannot write {printable(str(self.path))}: it is not a file; remove it")
+        if status.st_size and os.pread(self._descriptor, 1, status.st_size - 1) != b"\n":  # a killed writer's torn line
             self._write(b"\n")
 
     def append(self, record: Record) -> None:
@@ -75,7 +135,8 @@ class Journal:
 
     def _write(self, line: bytes) -> None:
         with storage_errors(self.path):
-            os.write(self._descriptor, line)
+            while line:  # a disk that becomes full takes a part, and refuses the rest
+                line = line[os.write(self._descriptor, line) :]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jukemir_like import extract, records
+from jukemir_like import audio, extract, records
 from jukemir_like.errors import RequestError
 
 PLUGIN = Path(__file__).parent / "fixtures" / "plugin"
@@ -200,6 +200,53 @@ def test_a_representation_that_fails_or_gives_nan_costs_only_that_file(run, tmp_
     assert list(vectors(tmp_path / "out")) == ["1.npy", "2.npy", "6.npy"]
     assert "4.wav: unexpected ZeroDivisionError: a bug" in finished.stderr
     assert "5.wav: gives a vector that is not finite" in finished.stderr
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_weights_that_cannot_be_used_are_a_wrong_request_and_touch_nothing(run, folder, tmp_path, workers):
+    run("level", folder, tmp_path / "out")
+    before = vectors(tmp_path / "out")
+    finished = run("refusing", folder, tmp_path / "out", "--workers", workers)
+    assert finished.returncode == 2
+    assert finished.stderr == "jukemir-like: the weights of refusing are damaged: get them again\n"
+    assert vectors(tmp_path / "out") == before
+
+
+def test_a_vector_that_somebody_replaced_is_made_again_also_where_its_size_is_right(run, folder, tmp_path):
+    run("level", folder, tmp_path / "out")
+    before = vectors(tmp_path / "out")
+    (tmp_path / "out" / "b.npy").write_bytes(before["e.npy"])
+    assert "1 done, 6 kept" in run("level", folder, tmp_path / "out").stdout
+    assert vectors(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("names", [("x.wav", "x.npy/y.wav"), ("a/x.flac", "a/x.npy/b/y.wav")])
+def test_an_output_that_would_be_another_one_s_folder_is_refused(run, tmp_path, write_audio, names):
+    for name in names:
+        write_audio(tmp_path / "in" / name)
+    finished = run("level", tmp_path / "in", tmp_path / "out")
+    assert finished.returncode == 2
+    assert all(name in finished.stderr for name in names)
+    assert len(finished.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_vanishes_after_its_digest_costs_only_itself(folder, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(PLUGIN)
+    digest = audio.digest
+
+    def digest_and_remove(path):
+        try:
+            return digest(path)
+        finally:
+            if path.name == "y.flac":
+                path.unlink()
+
+    monkeypatch.setattr(audio, "digest", digest_and_remove)
+    monkeypatch.setenv("LEVEL_BATCH_SIZE", "4")
+    summary = extract.extract("level", folder, tmp_path / "out")
+    assert summary.done == 6
+    assert summary.failed == {"a/y.flac": "cannot be read (no such file or directory)"}
 
 
 def test_a_file_that_kills_its_worker_costs_only_itself(run, tmp_path, write_audio):

@@ -30,15 +30,14 @@ import numpy as np
 
 from jukemir_like import audio, records
 from jukemir_like.audit import fingerprint
-from jukemir_like.cache import atomic, make_folder, sweep
-from jukemir_like.errors import InputError, StorageError
-from jukemir_like.parallel import Progress, map_unordered
+from jukemir_like.cache import make_folder, write_array
+from jukemir_like.errors import InputError
 from jukemir_like.records import Record, Summary
+from jukemir_like.stage import Chunk, Stage, sweep_folders, unchanged
 
 MEASURED = ("frames", "samples_digest", "sample_rate", "channels", "constant", "level_db", "audio_seconds")
 
 _RECIPE = 1  # raised when the same samples would give other measurements or another fingerprint
-_HEADER_BYTES = 128  # of a one-dimensional .npy file, format 1.0
 _BLOCK_SAMPLES = 1 << 20
 
 _SIGNATURE = hashlib.sha256(json.dumps(["audit", _RECIPE]).encode()).hexdigest()[:16]
@@ -68,31 +67,14 @@ def listen(processed: Path, uids: Collection[str], *, workers: int = 1) -> tuple
     Raises:
         StorageError: what was heard cannot be written.
     """
-    started = time.perf_counter()
     output = make_folder(folder(processed))
-    known = records.read(output)
-    for one in {_codes_path(processed, uid).parent for uid in uids} | {output}:
-        sweep(one)
-    for uid in known.keys() - set(uids):
-        _codes_path(processed, uid).unlink(missing_ok=True)
-    work = ((uid, _finished_digest(known.get(uid), processed)) for uid in uids)
-    heard: dict[str, Record] = {}
-    summary = Summary("audit")
-    with records.journal(output, "audit") as journal, Progress(len(uids), f"audit {processed.name}", "file") as bar:
-        for (uid, _), result in map_unordered(partial(_hear, processed), work, min(workers, max(1, len(uids)))):
-            if isinstance(result, StorageError):
-                raise result
-            record = records.new(uid, _SIGNATURE) | records.failure(result) if isinstance(result, Exception) else result
-            summary.count(record)
-            if record["status"] == "kept":
-                heard[uid] = known[uid]
-            else:
-                journal.append(record)
-            if record["status"] == "done":
-                heard[uid] = record
-            bar.update()
-    summary.seconds = time.perf_counter() - started
-    return {uid: heard[uid] for uid in uids if uid in heard}, summary
+    stage = Stage(Summary(f"audit {processed.name}"), output, "audit")
+    jobs = [stage.job(uid, _codes_path(processed, uid), _SIGNATURE) for uid in uids]
+    sweep_folders([*(job.output for job in jobs), output / "any"])
+    stage.remove_others(uids, partial(_codes_path, processed))
+    chunks = (Chunk((job,)) for job in jobs)
+    heard = {record["input"]: record for record in stage.run(partial(_hear, processed), chunks, len(jobs), workers)}
+    return {uid: heard[uid] | {"status": "done"} for uid in uids if heard[uid]["status"] != "failed"}, stage.summary
 
 
 def codes(processed: Path, uid: str) -> fingerprint.Codes:
@@ -100,25 +82,26 @@ def codes(processed: Path, uid: str) -> fingerprint.Codes:
     return np.asarray(np.load(_codes_path(processed, uid), allow_pickle=False), np.uint32)
 
 
-def _hear(processed: Path, work: tuple[str, str | None]) -> Record:
+def _hear(processed: Path, chunk: Chunk) -> list[Record]:
     """The record of one WAV, and its fingerprint written. Runs in a worker."""
-    uid, finished = work
+    (job,) = chunk.jobs
     started = time.perf_counter()
-    record = records.new(uid, _SIGNATURE)
+    wav = wav_path(processed, job.input)
+    record = job.record()
     try:
-        record["digest"] = audio.digest(wav_path(processed, uid))
-        if record["digest"] == finished:
-            return record | {"status": "kept"}
-        decoded = audio.decode(wav_path(processed, uid))
+        with unchanged(wav):
+            record["digest"] = audio.digest(wav)
+            finished = job.finished(record["digest"])
+            if finished is not None and finished.keys() >= set(MEASURED):
+                return [finished | {"status": "kept"}]
+            decoded = audio.decode(wav)
     except InputError as error:
-        return record | records.failure(error)
+        return [record | records.failure(error)]
     mono = audio.mix_down(decoded.samples)
     found = fingerprint.fingerprint(audio.resample(mono, decoded.sample_rate, fingerprint.SAMPLE_RATE))
-    path = _codes_path(processed, uid)
-    with atomic(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, found.astype("<u4"), allow_pickle=False)
+    record["output_digest"] = write_array(job.output, found.astype("<u4"))
     measured = _measured(decoded, mono) | {"frames": len(found), "audio_seconds": round(decoded.seconds, 3)}
-    return record | measured | {"seconds": round(time.perf_counter() - started, 4)}
+    return [record | measured | {"seconds": round(time.perf_counter() - started, 4)}]
 
 
 def _measured(decoded: audio.Audio, mono: np.ndarray) -> dict[str, Any]:
@@ -142,14 +125,3 @@ def samples_digest(samples: np.ndarray) -> str:
 
 def _codes_path(processed: Path, uid: str) -> Path:
     return folder(processed) / f"{uid}.npy"
-
-
-def _finished_digest(record: Record | None, processed: Path) -> str | None:
-    """The digest of the bytes that were heard earlier; None where they must be heard again."""
-    if record is None or record["status"] != "done" or record["signature"] != _SIGNATURE or not record.keys() >= set(MEASURED):
-        return None
-    try:
-        size = _codes_path(processed, record["input"]).stat().st_size
-    except OSError:
-        return None
-    return str(record["digest"]) if size == _HEADER_BYTES + 4 * record["frames"] else None

@@ -3,15 +3,20 @@
 import io
 import os
 import shutil
+import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like import records
+from jukemir_like import extract, records
+from jukemir_like.errors import RequestError
+
+PLUGIN = Path(__file__).parents[1] / "fixtures" / "plugin"
 
 DIMENSIONS = {"chroma": 72, "mfcc": 120}
 RATES = (8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000, 192000)
@@ -147,6 +152,69 @@ def test_a_full_disk_is_one_line_and_what_was_finished_is_kept(command, tmp_path
     subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
     assert command("extract", "mfcc", inputs, small_disk / "out").returncode == 0
     assert len(list((small_disk / "out").glob("*.npy"))) == 40
+
+
+def test_a_full_disk_with_vectors_of_paper_size_is_one_line_too(command, tmp_path, small_disk):
+    inputs = many(tmp_path / "in", 10, seconds=0.5)
+    before = {"PYTHONPATH": os.pathsep.join(filter(None, [str(PLUGIN), os.environ.get("PYTHONPATH")]))}
+    finished = command("extract", "large", inputs, small_disk / "out", "--workers", "2", environment=before)
+    assert finished.returncode == 2
+    assert "disk is full" in finished.stderr
+    assert len(finished.stderr.splitlines()) == 1
+    assert all(np.load(path).shape == (3840,) for path in (small_disk / "out").glob("*.npy"))
+    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+    assert command("extract", "large", inputs, small_disk / "out", environment=before).returncode == 0
+    assert len(list((small_disk / "out").glob("*.npy"))) == 10
+
+
+def test_what_is_not_a_file_is_named_and_the_others_get_their_vector(command, tmp_path):
+    """A named pipe, a device, a link to itself, to nothing and to a folder, a socket; and a folder that is called as a file."""
+    inputs = many(tmp_path / "in", 2)
+    os.mkfifo(inputs / "pipe.wav")
+    (inputs / "zero.wav").symlink_to("/dev/zero")
+    (inputs / "itself.wav").symlink_to("itself.wav")
+    (inputs / "nowhere.wav").symlink_to("nowhere")
+    (inputs / "loop").symlink_to("loop")
+    (inputs / "folder.wav").mkdir()
+    (inputs / "folder.wav" / "inside.wav").write_bytes((inputs / "00.wav").read_bytes())
+    os.mknod(inputs / "socket.wav", stat.S_IFSOCK | 0o600)
+    finished = command("extract", "mfcc", inputs, tmp_path / "out")
+    assert finished.returncode == 3
+    found = records.read(tmp_path / "out")
+    assert {name: record["reason"] for name, record in found.items()} == {
+        "00.wav": None,
+        "01.wav": None,
+        "folder.wav/inside.wav": None,
+        "pipe.wav": "is a named pipe, not a file",
+        "zero.wav": "is a device, not a file",
+        "itself.wav": "cannot be read (too many levels of symbolic links)",
+        "nowhere.wav": "cannot be read (no such file or directory)",
+        "socket.wav": "cannot be read (no such device or address)",
+    }
+    assert all(name in finished.stderr for name, record in found.items() if record["reason"])
+    assert "3 done" in finished.stderr
+
+
+def test_a_folder_that_may_not_be_read_is_named_and_the_others_get_their_vector():
+    with tempfile.TemporaryDirectory() as root:
+        Path(root).chmod(0o777)
+        many(Path(root) / "in", 2)
+        locked = Path(root) / "in" / "locked"
+        locked.mkdir()
+        locked.chmod(0)
+        user = os.geteuid()
+        try:
+            if user == 0:
+                os.seteuid(65534)  # root may read everything
+            summary = extract.extract("mfcc", Path(root) / "in", Path(root) / "out")
+            with pytest.raises(RequestError, match=r"locked cannot be read \(permission denied\)"):
+                extract.find_inputs(Path(root) / "in")
+        finally:
+            os.seteuid(user)
+            locked.chmod(0o700)
+    assert summary.done == 2
+    assert summary.failed == {"locked": "folder cannot be read (permission denied)"}
+    assert summary.exit_code == 3
 
 
 def test_a_full_disk_while_processing_is_one_line(command, tmp_path, small_disk):
