@@ -33,7 +33,9 @@ def main() -> None:
     try:
         code = cli.main(standalone_mode=False, prog_name="jukemir-like")
     except JukemirLikeError as error:
-        click.echo(f"jukemir-like: {error}", err=True)
+        from jukemir_like.records import printable
+
+        click.echo(f"jukemir-like: {printable(str(error))}", err=True)
         code = error.exit_code
     except click.ClickException as error:
         click.echo(f"jukemir-like: {error.format_message()} (see jukemir-like {_command_name()}--help)", err=True)
@@ -268,16 +270,18 @@ def probe(
     workers = _prepare(workers)
     from jukemir_like import statistics
     from jukemir_like.probe import probe as run
+    from jukemir_like.records import printable
 
     folders = _cache(cache)
     notes: dict[str, None] = {}
     for seed in seeds:
         runs = run(folders, dataset, representation, tasks=tasks or None, protocol=protocol, seed=seed, workers=workers)
         notes |= dict.fromkeys(note for made in runs for note in made.record["notes"])
-    click.echo(statistics.score(folders, dataset, representation))
+    scored = statistics.score(folders, dataset, representation)
+    click.echo(scored)
     for note in notes:
-        click.echo(f"note: {note}", err=True)
-    return DONE
+        click.echo(f"note: {printable(note)}", err=True)
+    return scored.exit_code
 
 
 @cli.command()
@@ -307,9 +311,9 @@ def report(datasets: tuple[str, ...], representations: tuple[str, ...], protocol
     _prepare(None)
     from jukemir_like import report as room
 
-    summary = room.report(_cache(cache), datasets or None, representations or None, protocol)
-    click.echo(summary)
-    return DONE
+    written = room.report(_cache(cache), datasets or None, representations or None, protocol)
+    click.echo(written)
+    return written.exit_code
 
 
 cli.add_command(launching.commands)

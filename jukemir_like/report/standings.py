@@ -77,9 +77,9 @@ def questions(runs: Sequence[Run]) -> list[Question]:
     Raises:
         RequestError: a run is damaged.
     """
-    grouped: dict[tuple[str, str, str], dict[str, list[Run]]] = {}
+    grouped: dict[tuple[Any, ...], dict[str, list[Run]]] = {}
     for run in runs:
-        answers = grouped.setdefault((run.dataset, run.protocol, run.task.name), {})
+        answers = grouped.setdefault((run.dataset, run.protocol, run.task.name, run.task.type, tuple(sorted(run.metrics["test"]))), {})
         answers.setdefault(row_name(run), []).append(run)
     return [_question(answers) for _, answers in sorted(grouped.items())]
 
