@@ -37,6 +37,7 @@ SHAPE = {
 }
 """Of ``run.json``, as :mod:`jukemir_like.jsonfiles` has it: what anybody reads of it."""
 
+_LONGEST = 200  # characters of a folder's name
 _TOLERANCE = 1e-6  # between a value as it was computed then and as it is computed here
 
 
@@ -82,7 +83,7 @@ def read_predictions(run: Run) -> dict[str, Predictions]:
 def _check_record(record: Mapping[str, Any]) -> None:
     """ValueError for names that lead out of the cache, and for labels that cannot be; ``record`` is of :data:`SHAPE`."""
     for name in ("dataset", "representation"):
-        if not files.is_inside(record[name]) or "/" in record[name]:
+        if not files.is_inside(record[name]) or "/" in record[name] or not record[name].isprintable() or len(record[name]) > _LONGEST:
             raise ValueError(f"is damaged: {name} is {record[name]!r}, which is no name of a folder")
     task(record["task"]["name"], record["task"])
 

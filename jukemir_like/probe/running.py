@@ -19,7 +19,7 @@ from jukemir_like.cache import Cache
 from jukemir_like.datasets import Task
 from jukemir_like.datasets.processed import Processed
 from jukemir_like.datasets.processed import read as read_processed
-from jukemir_like.errors import RequestError
+from jukemir_like.errors import InputError, RequestError
 from jukemir_like.parallel import Progress
 from jukemir_like.probe import PROTOCOLS, metrics, results, tasks, trivial, vectors
 from jukemir_like.probe.grid import Grid, RegularisationPath, digest, non_default
@@ -79,6 +79,8 @@ def run_tasks(
                 runs.append(_run(cache, processed, processed.tasks[name], found, request))
             except RequestError as error:
                 errors.append(str(error))
+            except InputError as error:  # of a task, which is a folder
+                errors.append(f"task {name!r} {error}")
     results.tabulate_runs(cache, dataset, representation)
     if errors:
         raise RequestError("; ".join(errors))

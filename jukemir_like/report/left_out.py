@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jukemir_like.damage import DamagedFileError
+from jukemir_like.errors import RequestError
 from jukemir_like.records import printable
 
 
@@ -30,11 +30,11 @@ class LeftOut:
         """What a damaged file ends within the block is left out, and noted."""
         try:
             yield
-        except DamagedFileError as error:
+        except RequestError as error:
             self.note(error)
 
-    def note(self, error: DamagedFileError) -> None:
-        """The file of ``error`` is left out."""
+    def note(self, error: RequestError) -> None:
+        """What ``error`` tells of is left out."""
         self.damaged.append(printable(str(error).replace(f"{self.root}/", "")))
 
     def lines(self) -> list[str]:

@@ -7,7 +7,6 @@ which files, of which split and which artist.
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from jukemir_like import audio
 from jukemir_like.cache import Cache
+from jukemir_like.datasets.processed import read_description, read_meta
 from jukemir_like.errors import InputError, RequestError
 from jukemir_like.records import printable
 from jukemir_like.stemjepa.config import SOURCES
@@ -134,21 +134,18 @@ def _songs(
 
 def _meta(folder: Path) -> dict[str, Any]:
     """``meta.json`` (``items``) and what ``dataset.json`` beside it says (``group``, ``sources``, ``failed``); empty without them."""
-    if not (folder / "meta.json").is_file():
+    try:
+        items, _ = read_meta(folder)
+    except FileNotFoundError:
         return {}
     try:
-        items = json.loads((folder / "meta.json").read_bytes())
-        beside = folder / "dataset.json"
-        description = json.loads(beside.read_bytes()) if beside.is_file() else {}
-        splits = {uid: item.get("split") for uid, item in items.items()}
-        extras = {uid: item.get("extra") or {} for uid, item in items.items()}
-        stems, group = description.get("stems"), description.get("group")
-        groups = {uid: str(extra[group]) for uid, extra in extras.items() if group in extra}
-        return {"splits": splits, "groups": groups, "sources": tuple(stems) if stems else None, "failed": description.get("failed") or {}}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise RequestError(
-            f"{printable(str(folder))} has a meta.json or dataset.json that cannot be read: process the dataset again"
-        ) from error
+        description = read_description(folder)
+        sources, group, failed = description.stems, description.group, description.failed
+    except FileNotFoundError:
+        sources, group, failed = None, None, {}
+    extras = {uid: item.get("extra") or {} for uid, item in items.items()}
+    groups = {uid: str(extra[group]) for uid, extra in extras.items() if group in extra}
+    return {"splits": {uid: item.get("split") for uid, item in items.items()}, "groups": groups, "sources": sources, "failed": failed}
 
 
 def _of_meta(folder: Path, described: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
