@@ -21,7 +21,7 @@ TASK: dict[str, Any] = {"type": set(PRIMARY_METRICS), "labels": [str]}
 
 _META = {str: {"split?": set(SPLITS), "y?": object, "clip?": {str: object}, "extra?": {str: object}}}
 _DESCRIPTION = {
-    "tasks": {str: TASK},
+    "tasks?": {str: TASK},
     "group?": str,
     "stems?": [str],
     "items?": {str: int},
@@ -140,7 +140,7 @@ def read_description(folder: Path) -> Description:
     path = folder / DESCRIPTION
     value = jsonfiles.read(path, _DESCRIPTION, _remedy(folder))
     with damage.named(path, _remedy(folder)):
-        tasks = {name: task(name, fields) for name, fields in value["tasks"].items()}
+        tasks = {name: task(name, fields) for name, fields in (value.get("tasks") or {}).items()}
     given = {name: value.get(name) or {} for name in ("items", "failed", "sources", "versions")}
     stems = tuple(value["stems"]) if value.get("stems") else None
     return Description(tasks, value.get("group"), stems, given["items"], given["failed"], given["sources"], given["versions"])

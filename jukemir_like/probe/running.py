@@ -64,6 +64,8 @@ def run_tasks(
         raise RequestError(f"protocol {protocol} takes settings of type {type(defaults).__name__}, not {type(settings).__name__}")
     request = _Request(representation, protocol, seed, workers, settings or defaults, device)
     processed = read_processed(cache.processed(dataset))
+    if not processed.tasks:
+        raise RequestError(f"{dataset} has no tasks: there is nothing to probe")
     unknown = next((name for name in names or () if name not in processed.tasks), None)
     if unknown is not None:
         raise RequestError(f"{dataset} has no task {unknown!r}: choose from {', '.join(processed.tasks)}")
