@@ -227,17 +227,22 @@ def find(
     """
     from jukemir_like.probe.checking import open_run
 
-    pattern = f"{_literal(dataset)}/{_literal(representation)}/*/*/{RUN}"
     found = []
-    for path in sorted((cache.root / "probes").glob(pattern)):
+    for folder in folders(cache, dataset, representation):
         try:
-            found.append(open_run(path.parent))
-        except FileNotFoundError:  # a link that leads nowhere
+            found.append(open_run(folder))
+        except FileNotFoundError:  # it did not end
             continue
         except DamagedFileError as error:
             if on_damage is not None:
                 on_damage(error)
     return found
+
+
+def folders(cache: Cache, dataset: str | None = None, representation: str | None = None) -> list[Path]:
+    """Folders of runs, finished or not, sorted; as :func:`find`."""
+    pattern = f"{_literal(dataset)}/{_literal(representation)}/*/*-*"
+    return [folder for folder in sorted((cache.root / "probes").glob(pattern)) if folder.is_dir()]
 
 
 def _literal(name: str | None) -> str:

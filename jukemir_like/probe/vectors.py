@@ -64,7 +64,8 @@ def read(cache: Cache, dataset: str, representation: str, uids: Sequence[str], f
         raise RequestError(f"no vectors of {representation} for {dataset} in {folder}{first}: {again.removesuffix(' again')}")
     signatures = sorted({str(known[uid]["signature"]) for uid in used if known.get(uid, {}).get("signature")})
     if len(signatures) > 1:
-        raise RequestError(f"vectors in {folder} were made by different versions of {representation} ({', '.join(signatures)}): {again}")
+        shown = ", ".join(records.printable(signature[:20]) for signature in signatures[:5])
+        raise RequestError(f"vectors in {folder} were made by different versions of {representation} ({shown}): {again}")
     return Vectors(X, rows, reasons, digest.hexdigest(), signatures[0] if signatures else None)
 
 

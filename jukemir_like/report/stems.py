@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
@@ -35,7 +36,7 @@ def retrieval(cache: Cache, left_out: LeftOut, weights: Collection[str] | None =
         weights: only these; None for all.
     """
     found: dict[str, dict[str, list[Row]]] = {}
-    for path in sorted((cache.root / "retrieval").glob("*/*/retrieval.csv")):
+    for path in _present(cache.root / "retrieval", "*/*", "retrieval.csv"):
         dataset, name = path.parts[-3:-1]
         if weights is None or name in weights:
             with left_out.noting(), suppress(FileNotFoundError):
@@ -47,10 +48,15 @@ def retrieval(cache: Cache, left_out: LeftOut, weights: Collection[str] | None =
 def trainings(cache: Cache, left_out: LeftOut) -> list[dict[str, str]]:
     """Every training in the cache that has ended: its name and its picture, as a data URL; damaged ones join ``left_out``."""
     found = []
-    for path in sorted((cache.root / "checkpoints").glob("*/training.png")):
+    for path in _present(cache.root / "checkpoints", "*", "training.png"):
         with left_out.noting(), suppress(FileNotFoundError):
             found.append({"name": path.parent.name, "picture": _data_url(path)})
     return found
+
+
+def _present(folder: Path, pattern: str, name: str) -> list[Path]:
+    """Files called ``name`` in the folders of the pattern, whatever they are."""
+    return [below / name for below in sorted(folder.glob(pattern)) if os.path.lexists(below / name)]
 
 
 def _fraction(cell: str) -> float | None:

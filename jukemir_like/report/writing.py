@@ -109,8 +109,15 @@ def _first_damaged(left_out: LeftOut) -> str:
 
 def _unfinished(cache: Cache) -> list[str]:
     """Folders of runs that did not end, relative to the cache."""
-    folders = [folder for folder in sorted((cache.root / "probes").glob("*/*/*/*-*")) if folder.is_dir()]
-    return [str(folder.relative_to(cache.root)) for folder in folders if not (folder / results.RUN).exists()]
+    found = []
+    for folder in results.folders(cache):
+        try:
+            (folder / results.RUN).stat()
+        except FileNotFoundError:
+            found.append(str(folder.relative_to(cache.root)))
+        except OSError:  # is told with what is damaged
+            continue
+    return found
 
 
 def _comparisons(asked: Sequence[Question]) -> str:
