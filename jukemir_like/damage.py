@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from jukemir_like import files
 from jukemir_like.errors import RequestError
 
+_LONGEST = 300  # characters of a reason
+
 
 class DamagedFileError(RequestError):
     """A file of the cache cannot be read, or holds what no stage writes."""
@@ -31,4 +33,5 @@ def named(path: str | os.PathLike[str], remedy: str) -> Iterator[None]:
     except MemoryError as error:
         raise DamagedFileError(f"{path} does not fit into memory: {remedy}") from error
     except ValueError as error:
-        raise DamagedFileError(f"{path} {error}: {remedy}") from error
+        reason = str(error)
+        raise DamagedFileError(f"{path} {reason if len(reason) <= _LONGEST else f'{reason[:_LONGEST]}…'}: {remedy}") from error

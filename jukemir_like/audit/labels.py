@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from reprlib import repr as shortened
 from typing import Any
 
 from jukemir_like.datasets import LARGEST, SPLITS, Task
@@ -77,4 +78,4 @@ def _numbers(processed: Processed, uid: str, label: Any) -> list[float]:
             return numbers
     except (TypeError, ValueError, OverflowError):
         pass
-    raise RequestError(f"label {label!r} of {uid} in {processed.name} is no number: correct it and process again")
+    raise RequestError(f"label {shortened(label)} of {uid} in {processed.name} is no number: correct it and process again")

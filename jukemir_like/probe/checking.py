@@ -37,6 +37,7 @@ SHAPE = {
 }
 """Of ``run.json``, as :mod:`jukemir_like.jsonfiles` has it: what anybody reads of it."""
 
+_LAST_CHARACTER = 0x10FFFF
 _LONGEST = 200  # characters of a folder's name
 _TOLERANCE = 1e-6  # between a value as it was computed then and as it is computed here
 
@@ -91,14 +92,15 @@ def _check_record(record: Mapping[str, Any]) -> None:
 def _check_predictions(of: Task, predictions: Predictions) -> None:
     """ValueError unless the arrays are of the documented types and shapes."""
     uid, group, y, scores = predictions.uid, predictions.group, predictions.y, predictions.scores
+    if scores.dtype != np.float32 or scores.ndim != 2:
+        raise ValueError(f"is damaged: scores are {scores.dtype} of shape {scores.shape}")
     for name, texts in (("uid", uid), ("group", group)):
         if texts.dtype.kind != "U" or texts.shape != (len(scores),) or not len(texts):
             raise ValueError(f"is damaged: {name} is {texts.dtype} of shape {texts.shape}")
-        texts.tolist()  # what is no character is a ValueError
+        if (np.ascontiguousarray(texts).view(np.uint32) > _LAST_CHARACTER).any():
+            raise ValueError(f"is damaged: {name} holds what is no character")
     if len(np.unique(uid)) < len(uid):
         raise ValueError("is damaged: a uid stands twice")
-    if scores.dtype != np.float32:
-        raise ValueError(f"is damaged: scores are {scores.dtype}")
     metrics.validate(of, y, scores)
     if of.type == "regression":
         sound = y.dtype.kind == "f" and bool((np.abs(y) < LARGEST).all() and np.isfinite(scores).all())

@@ -10,6 +10,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from reprlib import repr as shortened
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def prepare(processed: Processed, task: Task, vectors: Vectors) -> ProbeData:
             try:
                 found[record["split"]].append((uid, encode(label)))
             except (ValueError, TypeError, OverflowError) as error:
-                where = f"label {label!r} of {uid} in {processed.name}"
+                where = f"label {shortened(label)} of {uid} in {processed.name}"
                 raise RequestError(f"{where} does not fit task {task.name}: {error}; correct it and process again") from error
     splits = _splits(processed, task, vectors, found)
     left_out = {"vectors": dict(sorted(missing.items())), "no_label": no_label, "no_split": no_split}
@@ -146,7 +147,7 @@ def _encoder(task: Task) -> Callable[[Any], Any]:
 
     def number(label: Any) -> int:
         if label not in index:
-            raise ValueError(f"{label!r} is not among its {len(index)} labels")
+            raise ValueError(f"{shortened(label)} is not among its {len(index)} labels")
         return index[label]
 
     def tags(label: Any) -> list[bool]:

@@ -1,6 +1,7 @@
 """A small cache as the stages make it, and what can become of its files."""
 
 import copy
+import itertools
 import json
 import os
 import shutil
@@ -64,13 +65,12 @@ def make(folder):
 
 def retrieval_table():
     """As ``evaluate-retrieval`` writes it; its writer needs torch, which the rest does not."""
-    names = "weights digest dataset split pool instrument metric value low high chance n_queries n_candidates groups seed version".split()
-    lines = [",".join(names)]
-    for pool in ("same-instrument", "all", "all-but-context", "segments"):
-        for instrument in ("all", "bass", "drums"):
-            for metric in ("R@1", "R@5", "R@10", "median_normalised_rank"):
-                lines.append(f"good,0,toy_stems,test,{pool},{instrument},{metric},0.25,0.125,0.5,0.1,30,10,5,0,1.0")
-    return ("\n".join(lines) + "\n").encode()
+    header = "weights,digest,dataset,split,pool,instrument,metric,value,low,high,chance,n_queries,n_candidates,groups,seed,version"
+    pools = ("same-instrument", "all", "all-but-context", "segments")
+    metrics = ("R@1", "R@5", "R@10", "median_normalised_rank")
+    scored = itertools.product(pools, ("all", "bass", "drums"), metrics)
+    lines = [f"good,0,toy_stems,test,{','.join(names)},0.25,0.125,0.5,0.1,30,10,5,0,1.0" for names in scored]
+    return "\n".join([header, *lines, ""]).encode()
 
 
 RUN = "probes/toy/chroma/genre/linear-0/run.json"

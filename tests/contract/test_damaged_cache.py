@@ -1,21 +1,23 @@
 """Files of the cache that are damaged, tampered with or somebody else's: no traceback in any stage, one line that names the file."""
 
-import csv
 import io
 import json
 import random
 import shutil
+import zipfile
 
+import numpy as np
 import pytest
+from numpy.lib import format as npy
 
-from jukemir_like.audit import stored
+from jukemir_like import csvfiles
 from jukemir_like.cache import Cache
 from jukemir_like.damage import DamagedFileError
-from jukemir_like.datasets import processed
 from jukemir_like.errors import JukemirLikeError
-from jukemir_like.probe import checking
+from jukemir_like.probe import checking, probe, results
 from jukemir_like.report import audits, stages, stems
 from jukemir_like.report.left_out import LeftOut
+from jukemir_like.stemjepa.stems import find
 
 from . import damaged
 from .damaged import FILES, HOWS, NAMES, STAGES, WHOLE, changed, outcome, places, renamed
@@ -123,6 +125,10 @@ NEEDED = {"probe": ("meta", "dataset", "vector"), "score": ("run", "predictions"
 """What a stage cannot do without; ``score`` only where no other run is whole."""
 
 
+FIELDS = {"run": 1000, "meta": 250, "dataset": 250, "audit": 2000, "process records": 150, "extract records": 150, "audit records": 150}
+"""Kind of file → how many of its mutations are tried, as time allows."""
+
+
 def mutations(value, most):
     """(where, how, JSON bytes) of everything that may become of every field, and of every name."""
     for path in places(value, most):
@@ -136,43 +142,232 @@ def mutations(value, most):
                 yield path, f"called {name[:20]!r}", data
 
 
-def read(kind, cache):
-    """Reads what ``kind`` is as the stages do: all that they make of it but for what takes long."""
-    left_out = LeftOut(cache.root)
-    if kind == "run":
-        STAGES["score"](cache)
-    elif kind == "meta":
-        STAGES["audit"](cache)
-        STAGES["probe"](cache)
-    elif kind == "dataset":
-        stages.describe(cache, ["toy"], left_out)
-        STAGES["audit"](cache)
-        STAGES["probe"](cache)
-    elif kind == "audit":
-        audits.audits(cache, ["toy"], left_out)
-    elif kind.endswith("records"):
-        STAGES["probe"](cache)
-        STAGES["audit"](cache)
-    return left_out
+@pytest.mark.parametrize("kind", FIELDS)
+def test_what_becomes_of_a_field_is_read_or_refused_in_one_line(fresh, kind):
+    check_fields(fresh, kind, number=25, pages=1)
 
 
-def check_fields(fresh, kind, chosen, most=2, every=1):
-    """Each mutation of each field is read, or refused in one line; of those that are read, the page is made now and then."""
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", FIELDS)
+def test_whatever_becomes_of_any_field_is_read_or_refused_in_one_line(fresh, kind):
+    check_fields(fresh, kind, number=FIELDS[kind], pages=4)
+
+
+def check_fields(fresh, kind, number, pages):
+    """So many mutations are read, or refused in one line; of those that are read, the page is made ``pages`` times."""
     cache = fresh()
     path = cache.root / FILES[kind]
     whole = path.read_bytes()
     lines = whole.splitlines(keepends=True) if kind.endswith("records") else [whole]
+    every = list(mutations(json.loads(lines[0]), 1))
+    chosen = random.Random(0).sample(every, min(number, len(every)))
     accepted = 0
-    for where, how, data in chosen(list(mutations(json.loads(lines[0]), most))):
+    for where, how, data in chosen:
         path.write_bytes(data + b"\n" + b"".join(lines[1:]))
         try:
             made = outcome(lambda: read(kind, cache))
             if isinstance(made, Exception):
                 check_line(made, "toy")
-            else:
-                accepted += 1
-            if accepted % every == 1 or every == 1:
+                continue
+            accepted += 1
+            if accepted <= pages:
                 check_page(outcome(lambda: STAGES["report"](cache)))
         except BaseException as error:
             error.add_note(f"{FILES[kind]}: {'.'.join(map(str, where))} {how}")
             raise
+    assert number < 200 or 0 < accepted < len(chosen) or kind.endswith("records")
+
+
+def read(kind, cache):
+    """Reads what ``kind`` is as the stages do; what they then make of it takes too long."""
+    left_out = LeftOut(cache.root)
+    if kind == "run":
+        checking.open_run((cache.root / FILES[kind]).parent)
+    elif kind == "audit":
+        audits.audits(cache, ["toy"], left_out)
+    else:
+        stages.describe(cache, ["toy"], left_out)
+        STAGES["audit"](cache)
+        STAGES["probe"](cache)
+    if left_out.damaged:
+        raise DamagedFileError(left_out.damaged[0])
+
+
+CELLS = (
+    "",
+    "word",
+    "-1",
+    "2",
+    "1e999",
+    "nan",
+    "9" * 400,
+    "1_0",
+    '"',
+    "a\0b",
+    "<script>",
+    "é",
+    "x" * 200_000,
+    "1,2",
+    "\r",
+    "[" * 1000,
+    '"[[[["',
+)
+
+
+def tables(data):
+    """(what, CSV bytes) of everything that may become of a table."""
+    header, first, *others = data.decode().splitlines()
+    names, cells = header.split(","), first.split(",")
+    for place, name in enumerate(names):
+        for cell in CELLS:
+            line = ",".join([*cells[:place], cell, *cells[place + 1 :]])
+            yield f"{name}: {cell[:20]!r}", "\n".join([header, line, *others, ""]).encode()
+        without = [",".join(row.split(",")[:place] + row.split(",")[place + 1 :]) for row in (header, first, *others)]
+        yield f"no {name}", "\n".join([*without, ""]).encode()
+        yield f"{name} twice", data.replace(header.encode(), ",".join([*names[:place], names[place - 1], *names[place + 1 :]]).encode())
+        yield f"ends at {name}", data[: data.rfind(b"\n", 0, -1)] + b"\n" + ",".join(cells[:place]).encode()
+    yield "header alone", header.encode() + b"\n"
+
+
+@pytest.mark.parametrize("kind", ["retrieval", "results"])
+def test_a_table_is_read_or_refused_in_one_line_whatever_becomes_of_a_cell(fresh, kind):
+    cache = fresh()
+    path = cache.root / {"retrieval": FILES["retrieval"], "results": "report/results.csv"}[kind]
+    readers = {
+        "retrieval": lambda: csvfiles.read(path, stems._COLUMNS, "again"),
+        "results": lambda: results.read([path]),
+    }
+    whole = path.read_bytes()
+    accepted = []
+    for what, data in tables(whole) if kind == "retrieval" else list(tables(whole))[::3]:
+        path.write_bytes(data)
+        made = outcome(readers[kind])
+        if isinstance(made, Exception):
+            check_line(made, str(path))
+        else:
+            accepted.append((what, data))
+    assert accepted
+    if kind == "retrieval":
+        for _, data in random.Random(0).sample(accepted, 5):
+            path.write_bytes(data)
+            check_page(outcome(lambda: STAGES["report"](cache)))
+
+
+def bomb(path):
+    """An archive of a few bytes whose header declares thousands of terabytes."""
+    header = io.BytesIO()
+    npy.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**15,)})
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("test_scores.npy", header.getvalue())
+
+
+def archive(change):
+    def damage(path):
+        with np.load(path) as stored:
+            arrays = dict(stored)
+        np.savez(path, **change(arrays))
+
+    return damage
+
+
+def with_array(name, value):
+    return archive(lambda arrays: arrays | {name: value(arrays[name])})
+
+
+PREDICTIONS = {
+    **{f"no {name}": archive(lambda arrays, name=name: {key: array for key, array in arrays.items() if key != name})
+       for name in ("test_uid", "test_group", "test_y", "test_scores", "valid_uid", "valid_scores")},
+    "one more": archive(lambda arrays: arrays | {"test_more": np.zeros(3)}),
+    "nothing": archive(lambda arrays: {}),
+    "compressed": lambda path: np.savez_compressed(path, **dict(np.load(path))),
+    "declares too much": bomb,
+    "pickled": with_array("test_uid", lambda array: array.astype(object)),
+    "numbers for names": with_array("test_uid", lambda array: np.arange(len(array))),
+    "no characters": with_array("test_uid", lambda array: (array.view(np.uint32) + 0x110000).view(array.dtype)),
+    "a name twice": with_array("test_uid", lambda array: np.repeat(array[:1], len(array))),
+    "fewer names": with_array("test_uid", lambda array: array[1:]),
+    "fewer groups": with_array("test_group", lambda array: array[1:]),
+    "other groups": with_array("test_group", lambda array: np.repeat(array[:1], len(array))),
+    "fewer labels": with_array("test_y", lambda array: array[1:]),
+    "labels of another type": with_array("test_y", lambda array: array.astype(np.float64)),
+    "other labels": with_array("test_y", lambda array: ~array),
+    "scores of another size": with_array("test_scores", lambda array: array[:, :1]),
+    "no matrix": with_array("test_scores", lambda array: array.ravel()),
+    "a single number": with_array("test_scores", lambda array: np.float32(1)),
+    "no scores": archive(lambda arrays: {name: array[:0] for name, array in arrays.items()}),
+    "not a number": with_array("test_scores", lambda array: np.full_like(array, np.nan)),
+    "infinite": with_array("test_scores", lambda array: np.full_like(array, np.inf)),
+    "double precision": with_array("test_scores", lambda array: array.astype(np.float64)),
+    "times": with_array("test_scores", lambda array: array.astype("m8[s]")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", PREDICTIONS)
+def test_predictions_that_cannot_be_are_left_out_and_made_again_by_the_probe(fresh, how):
+    cache = fresh()
+    path = cache.root / FILES["predictions"]
+    PREDICTIONS[how](path)
+    made = outcome(lambda: STAGES["score"](cache))
+    assert made.exit_code == 3
+    assert len(made.damaged) == 1
+    assert str(path.parent) in made.damaged[0]
+    assert {row["task"] for row in made.rows} == {"genre", "tempo"}
+    probe(cache, "toy", "chroma", tasks=["tags"])
+    assert outcome(lambda: STAGES["score"](cache)).exit_code == 0
+
+
+def test_values_that_the_predictions_do_not_give_are_not_believed(fresh):
+    cache = fresh()
+    path = cache.root / FILES["run"]
+    record = json.loads(path.read_bytes())
+    record["metrics"]["test"]["accuracy"] += 0.01
+    path.write_text(json.dumps(record))
+    written = STAGES["report"](cache)
+    check_page(written, FILES["run"])
+    assert "metrics.test.accuracy" in str(written)
+
+
+UIDS = ("../../../victim", "/etc/passwd", "", "a\0b", "a//b", "a/../../../../victim", "./a", "\ud83d", "..")
+
+
+@pytest.mark.parametrize("uid", UIDS)
+def test_a_uid_that_leads_out_of_its_folder_is_one_line_in_every_stage(fresh, uid, tmp_path):
+    cache = fresh()
+    path = cache.root / FILES["meta"]
+    meta = json.loads(path.read_bytes())
+    path.write_text(json.dumps({uid if number == 3 else name: meta[name] for number, name in enumerate(meta)}))
+    for name in ("probe", "audit"):
+        check_line(outcome(lambda name=name: STAGES[name](cache)), str(path))
+    check_line(outcome(lambda: find(cache.processed("toy"), 4)), str(path))
+    check_page(STAGES["report"](cache))
+
+
+@pytest.mark.parametrize("kind", ["process records", "extract records", "audit records"])
+def test_a_record_that_leads_out_of_its_folder_deletes_nothing_there(fresh, kind):
+    cache = fresh()
+    path = cache.root / FILES[kind]
+    (line, *others) = path.read_bytes().splitlines(keepends=True)
+    evil = [json.dumps(json.loads(line) | {"input": uid}).encode() + b"\n" for uid in UIDS]
+    path.write_bytes(b"".join([*evil, line, *others]))
+    for name in STAGES:
+        assert not isinstance(outcome(lambda name=name: STAGES[name](cache)), Exception)
+
+
+def test_names_of_any_file_are_text_on_the_page(fresh):
+    evil = "<script>alert(1)</script>\x1b[31m\udcff$x$"
+    cache = fresh()
+    for kind, change in {
+        "run": lambda value: value | {"notes": [evil], "configuration": {evil: evil}, "protocol": evil, "versions": {evil: evil}},
+        "dataset": lambda value: value | {"group": evil, "sources": {evil: evil}, "versions": {evil: evil}, "items": {evil: 1}},
+        "audit": lambda value: value | {"splits": {evil: next(iter(value["splits"].values()))}, "items": {evil: 3}},
+    }.items():
+        path = cache.root / FILES[kind]
+        path.write_text(json.dumps(change(json.loads(path.read_bytes()))))
+    path = cache.root / FILES["retrieval"]
+    path.write_text(path.read_text().replace("bass", "<script>bass\x1b"))
+    written = STAGES["report"](cache)
+    check_page(written)
+    text = written.page.read_text()
+    assert text.count("&lt;script&gt;alert(1)") >= 8
+    assert "\x1b" not in text + str(written)
+    assert written.exit_code == 0
