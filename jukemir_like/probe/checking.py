@@ -101,7 +101,10 @@ def _check_predictions(of: Task, predictions: Predictions) -> None:
             raise ValueError(f"is damaged: {name} holds what is no character")
     if len(np.unique(uid)) < len(uid):
         raise ValueError("is damaged: a uid stands twice")
-    metrics.validate(of, y, scores)
+    try:
+        metrics.validate(of, y, scores)
+    except ValueError as error:
+        raise ValueError(f"and {RUN} beside it do not fit: {error}") from error
     if of.type == "regression":
         sound = y.dtype.kind == "f" and bool((np.abs(y) < LARGEST).all() and np.isfinite(scores).all())
     else:

@@ -182,7 +182,7 @@ def read(kind, cache):
     """Reads what ``kind`` is as the stages do; what they then make of it takes too long."""
     left_out = LeftOut(cache.root)
     if kind == "run":
-        checking.open_run((cache.root / FILES[kind]).parent)
+        checking.open_run((cache.root / FILES[kind]).parent)  # or predictions.npz beside it is what does not fit
     elif kind == "audit":
         audits.audits(cache, ["toy"], left_out)
     else:

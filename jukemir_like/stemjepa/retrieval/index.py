@@ -28,7 +28,7 @@ from jukemir_like.stemjepa.retrieval.metrics import Vectors
 _RECIPE = 1  # raised when the same file and weights would give another vector
 _SETTLED_NS = 2_000_000_000
 
-_TABLE = {"recipe": {_RECIPE}, "digests": [str], "files": {str: [(None, [int], str)]}, "reasons": {str: str}}
+_TABLE = {"recipe": {_RECIPE}, "digests": [str], "files": {str: list}, "reasons": {str: str}}
 
 State = tuple[int, int, int]
 """Size, and the times in ns when the file was last written and last changed in any way; the last cannot be set back."""
@@ -49,6 +49,12 @@ def state(path: Path) -> State | None:
     except OSError:
         return None
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _entry(state: list[int] | None, digest: str) -> tuple[State | None, str]:
+    """A file's entry in :attr:`Index.files`, from JSON."""
+    jsonfiles.check({"state": state, "digest": digest}, {"state?": [int], "digest": str})
+    return (None if state is None else (state[0], state[1], state[2])), digest
 
 
 @dataclass
@@ -76,10 +82,7 @@ class Index:
             if found.dtype != np.float32 or found.ndim != 2 or not np.isfinite(found).all():
                 return cls()
             vectors = dict(zip(table["digests"], found, strict=True))
-            files = {
-                name: (None if state is None else (state[0], state[1], state[2]), digest)
-                for name, (state, digest) in table["files"].items()
-            }
+            files = {name: _entry(*entry) for name, entry in table["files"].items()}
             return cls(files, vectors, table["reasons"])
         except (FileNotFoundError, DamagedFileError, ValueError, KeyError, TypeError, IndexError):
             return cls()

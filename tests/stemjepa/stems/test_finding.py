@@ -229,3 +229,29 @@ def test_the_smallest_splits():
     assert [len(part) for part in stems.split(one, 0.5, 0)] == [1, 0]
     with pytest.raises(RequestError, match="no track is left"):
         stems.split(stems.Found(tracks(a=("test", None))), 0.5, 0)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("meta.json", "[]"),
+        ("meta.json", "[" * 100_000),
+        ("meta.json", '{"../../victim": {}}'),
+        ("meta.json", '{"/victim": {}}'),
+        ("meta.json", '{"a\\u0000b": {}}'),
+        ("meta.json", '{"": {}}'),
+        ("meta.json", '{"a": {"split": "training"}}'),
+        ("meta.json", '{"a": {"extra": []}}'),
+        ("dataset.json", "[]"),
+        ("dataset.json", '{"group": []}'),
+        ("dataset.json", '{"stems": [1, 2]}'),
+        ("dataset.json", '{"failed": ["a"]}'),
+    ],
+)
+def test_a_damaged_description_is_one_line_that_names_the_file(tmp_path, file, content):
+    (tmp_path / "meta.json").write_text("{}")
+    (tmp_path / file).write_text(content)
+    with pytest.raises(RequestError) as error:
+        stems.find(tmp_path, 4)
+    assert str(tmp_path / file) in str(error.value)
+    assert "\n" not in str(error.value)
