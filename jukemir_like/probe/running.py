@@ -17,7 +17,7 @@ import numpy as np
 from jukemir_like import __version__
 from jukemir_like.cache import Cache
 from jukemir_like.datasets import Task
-from jukemir_like.datasets.processed import Processed
+from jukemir_like.datasets.processed import DESCRIPTION, META, Processed
 from jukemir_like.datasets.processed import read as read_processed
 from jukemir_like.errors import InputError, RequestError
 from jukemir_like.parallel import Progress
@@ -65,11 +65,13 @@ def run_tasks(
     request = _Request(representation, protocol, seed, workers, settings or defaults, device)
     processed = read_processed(cache.processed(dataset))
     if not processed.tasks:
-        raise RequestError(f"{dataset} has no tasks: there is nothing to probe")
+        raise RequestError(f"{cache.processed(dataset) / DESCRIPTION} names no tasks: there is nothing to probe")
     unknown = next((name for name in names or () if name not in processed.tasks), None)
     if unknown is not None:
         raise RequestError(f"{dataset} has no task {unknown!r}: choose from {', '.join(processed.tasks)}")
     uids = [uid for uid, record in processed.items.items() if record.get("split") is not None]
+    if not uids:
+        raise RequestError(f"{cache.processed(dataset) / META} has no item in a split: there is nothing to probe")
     if representation == trivial.NAME:
         found = tasks.no_vectors(processed, uids)
     else:

@@ -45,8 +45,8 @@ def fresh(made, tmp_path):
     copies, before = [], damaged.state(made)
 
     def copy():
-        for old in copies:
-            shutil.rmtree(old / "cache")
+        if copies:
+            shutil.rmtree(copies[-1] / "cache")
         copies.append(tmp_path / str(len(copies)))
         shutil.copytree(made, copies[-1])
         return Cache(copies[-1] / "cache")
@@ -118,14 +118,14 @@ def check_stages(cache, how, kind):
         made = outcome(lambda name=name: STAGES[name](cache))
         if isinstance(made, Exception):
             check_line(made, str(path))
-            assert kind in NEEDED[name], (name, made)
+            assert kind in NEEDED[name] or how == "a folder", (name, made)  # which no file can be written over
 
 
 NEEDED = {"probe": ("meta", "dataset", "vector"), "score": ("run", "predictions"), "audit": ("meta", "dataset", "audit records", "audit")}
 """What a stage cannot do without; ``score`` only where no other run is whole."""
 
 
-FIELDS = {"run": 1000, "meta": 250, "dataset": 250, "audit": 2000, "process records": 150, "extract records": 150, "audit records": 150}
+FIELDS = {"run": 1500, "meta": 200, "dataset": 200, "audit": 2000, "process records": 60, "extract records": 60, "audit records": 100}
 """Kind of file → how many of its mutations are tried, as time allows."""
 
 
@@ -144,7 +144,7 @@ def mutations(value, most):
 
 @pytest.mark.parametrize("kind", FIELDS)
 def test_what_becomes_of_a_field_is_read_or_refused_in_one_line(fresh, kind):
-    check_fields(fresh, kind, number=25, pages=1)
+    check_fields(fresh, kind, number=10, pages=1)
 
 
 @pytest.mark.slow
@@ -248,7 +248,7 @@ def test_a_table_is_read_or_refused_in_one_line_whatever_becomes_of_a_cell(fresh
             accepted.append((what, data))
     assert accepted
     if kind == "retrieval":
-        for _, data in random.Random(0).sample(accepted, 5):
+        for _, data in random.Random(0).sample(accepted, 2):
             path.write_bytes(data)
             check_page(outcome(lambda: STAGES["report"](cache)))
 
@@ -303,6 +303,13 @@ PREDICTIONS = {
 
 
 @pytest.mark.parametrize("how", PREDICTIONS)
+def test_predictions_that_cannot_be_are_refused_in_one_line(fresh, how):
+    path = fresh().root / FILES["predictions"]
+    PREDICTIONS[how](path)
+    check_line(outcome(lambda: checking.open_run(path.parent)), str(path.parent))
+
+
+@pytest.mark.parametrize("how", ["no test_uid", "declares too much", "fewer labels"])
 def test_predictions_that_cannot_be_are_left_out_and_made_again_by_the_probe(fresh, how):
     cache = fresh()
     path = cache.root / FILES["predictions"]
