@@ -266,7 +266,10 @@ cli.add_command(commands.evaluate_retrieval)
 def probe(
     dataset: str, representation: str, tasks: tuple[str, ...], protocol: str, seeds: tuple[int, ...], workers: int | None, cache: str | None
 ) -> int:
-    """Probe REPRESENTATION (or `trivial`: the baselines) on the tasks of DATASET."""
+    """Probe REPRESENTATION (or `trivial`: the baselines) on the tasks of DATASET.
+
+    Finished probes are kept; those whose files are damaged are made again.
+    """
     workers = _prepare(workers)
     from jukemir_like import statistics
     from jukemir_like.probe import probe as run
@@ -307,7 +310,10 @@ def audit(dataset: str, workers: int | None, cache: str | None) -> int:
 @click.option("--protocol", type=click.Choice(["linear", "jukemir"]), help="Only this protocol.")
 @_cache_option
 def report(datasets: tuple[str, ...], representations: tuple[str, ...], protocol: str | None, cache: str | None) -> int:
-    """Write report/index.html from all probes in the cache, and print the table."""
+    """Write report/index.html from all probes in the cache, and print the table.
+
+    Files that are damaged are left out: the page and the last lines name them, and the exit code is 3.
+    """
     _prepare(None)
     from jukemir_like import report as room
 

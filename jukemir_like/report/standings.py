@@ -72,7 +72,7 @@ class Average:
 
 
 def questions(runs: Sequence[Run]) -> list[Question]:
-    """Questions in order of dataset, protocol and the tasks' names.
+    """Questions in order of dataset, protocol and the tasks' names; runs with other metrics (of another type) are another question.
 
     Raises:
         RequestError: a run is damaged.
