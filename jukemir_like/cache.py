@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jukemir_like.errors import InputError, StorageError
+from jukemir_like.errors import InputError, RequestError, StorageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,14 +47,30 @@ _STORAGE_ERRNOS = {
     errno.EIO: "the disk reports a fault: see the system's log, choose another output folder",
     errno.ESTALE: "the network file system has lost the folder: run again when it is back",
 }
+_MOST_BYTES_OF_A_NAME = 200  # room for a suffix
 _TEMPORARY_PREFIX = ".tmp-"
 _ABANDONED_SECONDS = 3600.0
 _counter = itertools.count()
 
 
+def folder_name(name: str) -> str:
+    """``name``, of a dataset, a representation or weights, if it can be the name of a folder in the cache and leads nowhere else.
+
+    Raises:
+        RequestError: it is empty, long, begins with a dot, or holds a ``/`` or characters that cannot be shown.
+    """
+    if name and not name.startswith(".") and "/" not in name and name.isprintable() and len(name.encode()) <= _MOST_BYTES_OF_A_NAME:
+        return name
+    shown = ascii(name) if len(name) <= 100 else f"{name[:100]!a}…"
+    raise RequestError(
+        f"{shown} cannot be the name of a dataset, a representation or weights: it may not be empty, begin with a dot, hold a '/' or a "
+        f"control character, or have more than {_MOST_BYTES_OF_A_NAME} bytes"
+    )
+
+
 @dataclass(frozen=True)
 class Cache:
-    """The folders of one cache.
+    """The folders of one cache. A name that cannot be a folder's is a :class:`RequestError`, see :func:`folder_name`.
 
     Args:
         root: the cache's folder; need not exist yet.
@@ -70,23 +86,23 @@ class Cache:
 
     def dataset(self, name: str) -> Path:
         """Raw assets of dataset ``name``."""
-        return self.root / "datasets" / name
+        return self.root / "datasets" / folder_name(name)
 
     def processed(self, dataset: str) -> Path:
         """Folder of ``meta.json``, ``dataset.json`` and ``wav/``."""
-        return self.root / "processed" / dataset
+        return self.root / "processed" / folder_name(dataset)
 
     def checkpoint(self, name: str) -> Path:
         """Weights called ``name``; ``checkpoint("*")`` is the pattern of all."""
-        return self.root / "checkpoints" / f"{name}.safetensors"
+        return self.root / "checkpoints" / f"{folder_name(name)}.safetensors"
 
     def representation(self, dataset: str, representation: str) -> Path:
         """Folder of one ``.npy`` a clip."""
-        return self.root / "representations" / dataset / representation
+        return self.root / "representations" / folder_name(dataset) / folder_name(representation)
 
     def probe(self, dataset: str, representation: str) -> Path:
         """Folder of the probes' runs and results."""
-        return self.root / "probes" / dataset / representation
+        return self.root / "probes" / folder_name(dataset) / folder_name(representation)
 
     @property
     def report(self) -> Path:

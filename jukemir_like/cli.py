@@ -21,6 +21,7 @@ from jukemir_like.stemjepa.training.command import train
 
 if TYPE_CHECKING:
     from jukemir_like.cache import Cache
+    from jukemir_like.datasets import Dataset
     from jukemir_like.records import Summary
 
 Command = Callable[..., Any]
@@ -166,13 +167,17 @@ def download(
 @click.option(
     "--labels",
     type=click.Path(dir_okay=False),
-    help="Table of labels, for `folder`: columns uid or path, label(s), split and group optional.",
+    help="Table of labels, for `folder` (CSV, TSV): columns uid or path, label(s), split and group optional.",
 )
 @click.option(
-    "--label", "label_columns", multiple=True, help="A label column of the table [default: all that are not reserved]; may be repeated."
+    "--label", "label_columns", multiple=True, help="A label column of the table [default: all that look like labels]; may be repeated."
 )
 @click.option(
-    "--task", "task_type", type=click.Choice(["multiclass", "multilabel", "regression", "key"]), help="Read the label column as this."
+    "--task",
+    "task_types",
+    metavar="[COLUMN=]TYPE",
+    multiple=True,
+    help="Read the label columns, or this one, as multiclass, multilabel, regression or key [default: by values]; may be repeated.",
 )
 @click.option("--group", default="group", show_default=True, help="Column whose items must not be divided between splits.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the draw of missing splits.")
@@ -181,25 +186,39 @@ def download(
 @_workers_option
 @_cache_option
 def process(dataset: str, workers: int | None, cache: str | None, metadata_only: bool, name: str | None, **options: Any) -> int:
-    """Turn DATASET (or `folder`: your own audio) into WAV and meta.json."""
+    """Turn DATASET (or `folder`: your own audio) into WAV and meta.json.
+
+    Of your own table it says at the end what it understood: columns, tasks, labels, missing values, items by split; so does dataset.json.
+    Whole numbers that repeat are classes, unless `--task COLUMN=regression` says otherwise; cells that are empty, NA, NaN, None, null, -
+    or ? are missing labels.
+    """
     workers = _prepare(workers)
     from jukemir_like import datasets
     from jukemir_like.process import process as run
 
-    target = _cache(cache)
-    made = _folder_dataset(name or dataset, **options) if dataset == "folder" else datasets.load(dataset, target)
-    return _finish(run(made, target.processed(name or dataset), workers=workers, metadata_only=metadata_only))
+    folders = _cache(cache)
+    name = dataset if name is None else name
+    output = folders.processed(name)
+    if dataset == "folder" and datasets.is_known(name):
+        raise click.UsageError(f"{name} is the name of a known dataset, which would be overwritten: give --name another one")
+    made = _folder_dataset(name, **options) if dataset == "folder" else datasets.load(dataset, folders)
+    return _finish(run(made, output, workers=workers, metadata_only=metadata_only))
 
 
 def _folder_dataset(
-    name: str, *, audio: str | None, labels: str | None, label_columns: tuple[str, ...], task_type: Any, group: str, seed: int
-) -> Any:
+    name: str, *, audio: str | None, labels: str | None, task_types: tuple[str, ...], group: str, **options: Any
+) -> Dataset:
     from jukemir_like.datasets import folder
 
     if audio is None or labels is None:
         raise click.UsageError("a dataset of your own needs --audio DIR and --labels FILE")
+    types: dict[str, Any] = {column: kind for column, _, kind in (task.rpartition("=") for task in task_types)}
+    if len(types) < len(task_types):
+        raise click.UsageError(
+            "--task says twice what the same columns are: give each COLUMN=TYPE once, and TYPE alone once for the others"
+        )
     return folder.dataset(
-        Path(audio), Path(labels), name=name, label_columns=label_columns, task_type=task_type, group_column=group, seed=seed
+        Path(audio), Path(labels), name=name, task_type=types.pop("", None), column_types=types, group_column=group, **options
     )
 
 
@@ -348,5 +367,5 @@ def list_() -> int:
 
     click.echo("datasets:         " + " ".join([*datasets.names(), "folder"]))
     click.echo("representations:  " + " ".join(representations.names()))
-    click.echo("weights:          " + " ".join(checkpoint.names(_cache(None))))
+    click.echo("weights:          " + " ".join(checkpoint.listed(_cache(None))))
     return DONE

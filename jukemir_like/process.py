@@ -18,7 +18,8 @@ from typing import Any
 
 from jukemir_like import __version__, audio, datasets, records, stemfile
 from jukemir_like.cache import make_folder, write_json
-from jukemir_like.datasets import Clip, Dataset, Item
+from jukemir_like.datasets import Clip, Dataset, Item, uids
+from jukemir_like.datasets.folder import understood
 from jukemir_like.errors import InputError, RequestError
 from jukemir_like.records import Record, Summary
 from jukemir_like.stage import Chunk, Stage, sweep_folders, unchanged
@@ -36,10 +37,11 @@ def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: 
         metadata_only: write no audio.
 
     Returns:
-        Counts of WAV files, with ``failed`` by uid. Items that failed stay in ``meta.json`` and are named in ``dataset.json``.
+        Counts of WAV files (without audio: of records), with ``failed`` by uid. Items that failed stay in ``meta.json`` and are named in
+        ``dataset.json``.
 
     Raises:
-        RequestError: two items with one uid, a uid that is no file name, or no audio at all.
+        RequestError: two items with one uid, uids that cannot be the names of files, or no audio at all.
         StorageError: ``output`` cannot be written.
     """
     started = time.perf_counter()
@@ -53,6 +55,11 @@ def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: 
         _check_audio(dataset)
         _write_audio(dataset, output, workers, summary)
     summary.failed = dict(sorted((failed | summary.failed).items()))
+    if metadata_only:
+        summary.done = len(dataset.items) - len(summary.failed)
+        summary.notes.append(f"{len(dataset.items):,} records in meta.json; no audio was asked for")
+    if dataset.understood is not None:
+        summary.notes += understood.lines(dataset.understood)
     write_json(output / "dataset.json", _description(dataset, summary.failed, skipped, metadata_only))
     write_json(output / "meta.json", {item.uid: _meta(item) for item in dataset.items})
     summary.seconds = time.perf_counter() - started
@@ -125,14 +132,21 @@ def _wav_path(output: Path, uid: str) -> Path:
 def _check_uids(dataset: Dataset) -> None:
     seen = set()
     for item in dataset.items:
-        parts = item.uid.split("/")
-        if any(not part or part.startswith(".") or "\0" in part for part in parts):
-            raise RequestError(
-                f"uid {records.printable(item.uid)!r} of {dataset.name} cannot be a file name: no part may be empty or start with a dot"
-            )
+        reason = uids.fault(item.uid)
+        if reason is not None:
+            raise RequestError(f"uid {_shortened(item.uid)} of {dataset.name} {reason}")
         if item.uid in seen:
-            raise RequestError(f"uid {records.printable(item.uid)!r} stands twice in {dataset.name}: every uid must be unique")
+            raise RequestError(f"uid {_shortened(item.uid)} stands twice in {dataset.name}: every uid must be unique")
         seen.add(item.uid)
+    collision = uids.collision(item.uid for item in dataset.items)
+    if collision is not None:
+        one, other = map(_shortened, collision)
+        raise RequestError(f"uids {one} and {other} of {dataset.name} need a file and a folder of one name: give one of them another uid")
+
+
+def _shortened(uid: str) -> str:
+    shown = records.printable(uid)
+    return repr(shown if len(shown) <= 100 else f"{shown[:100]}…")
 
 
 def _check_audio(dataset: Dataset) -> None:
@@ -164,7 +178,7 @@ def _description(dataset: Dataset, failed: dict[str, str], skipped: dict[str, st
         "skipped": skipped,
         "sources": dataset.sources,
         "versions": _versions(),
-    }
+    } | ({} if dataset.understood is None else {"understood": dataset.understood})
 
 
 def _versions() -> dict[str, str]:

@@ -201,6 +201,9 @@ class Summary:
 
 
 def printable(name: str) -> str:
-    """A file name that any terminal can show: bytes that are not UTF-8 and control characters are escaped."""
-    shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """A file name that any terminal can show: bytes that are not UTF-8, half characters and control characters are escaped."""
+    try:
+        shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half characters that stand for no byte, from JSON
+        shown = name.encode("utf-8", "backslashreplace").decode()
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in shown)

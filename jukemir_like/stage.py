@@ -51,7 +51,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Jobs that are done together, by one worker; ``source`` is whatever else the worker needs to know."""
+    """Jobs that are done together, by one worker.
+
+    Args:
+        jobs: at least one.
+        source: what else the worker needs to know, of all of them; None: each job can be done alone.
+    """
 
     jobs: tuple[Job, ...]
     source: Any = None
@@ -97,11 +102,7 @@ class Stage:
                 were not finished.
         """
         with records.journal(self._output, self._journal) as journal, Progress(total, self.summary.stage, self._unit) as bar:
-            for chunk, result in map_unordered(work, chunks, max(1, min(workers, total))):
-                if isinstance(result, StorageError | RequestError):
-                    raise result
-                if isinstance(result, Exception):
-                    result = [job.record() | records.failure(result) for job in chunk.jobs]
+            for chunk, result in _results(work, chunks, max(1, min(workers, total))):
                 for job, record in zip(chunk.jobs, result, strict=True):
                     self.summary.count(record)
                     if record["status"] == "failed":
@@ -119,6 +120,21 @@ class Stage:
             made = {record["output_digest"] for record in self.known[name] if record.get("output_digest")}
             if made and digest_of(path) in made:
                 path.unlink(missing_ok=True)
+
+
+def _results(work: Callable[[Chunk], list[Record]], chunks: Iterable[Chunk], workers: int) -> Iterator[tuple[Chunk, list[Record]]]:
+    """Chunks and their records. A chunk that fails as a whole is done once more, job by job: one bad input does not spoil the others."""
+    divided: list[Chunk] = []
+    for items in (chunks, divided):
+        for chunk, result in map_unordered(work, items, workers):
+            if isinstance(result, StorageError | RequestError):
+                raise result
+            if isinstance(result, Exception):
+                if len(chunk.jobs) > 1 and chunk.source is None:
+                    divided += [Chunk((job,)) for job in chunk.jobs]
+                    continue
+                result = [job.record() | records.failure(result) for job in chunk.jobs]
+            yield chunk, result
 
 
 def _tells_of(record: Record, signature: str) -> bool:

@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jukemir_like import cache
 from jukemir_like.cache import Cache
-from jukemir_like.errors import StorageError
+from jukemir_like.errors import RequestError, StorageError
 
 
 def test_the_root_is_looked_up_at_call_time(monkeypatch, tmp_path):
@@ -106,3 +108,34 @@ def test_a_full_disk_is_one_clear_line(tmp_path):
         pytest.skip("needs /dev/full")
     with pytest.raises(StorageError, match="disk is full"), cache.storage_errors(tmp_path), open("/dev/full", "wb", buffering=0) as full:
         os.write(full.fileno(), b"x")
+
+
+WRONG_NAMES = ["", ".", "..", "../x", "a/b", "/x", ".hidden", "a\nb", "a\0b", "x" * 201, "é" * 101, "\udcff"]
+
+
+@pytest.mark.parametrize("name", WRONG_NAMES)
+def test_a_name_that_leads_out_of_the_cache_or_cannot_be_a_folder_s_is_one_line(tmp_path, name):
+    folders = Cache(tmp_path)
+    for place in (
+        folders.dataset,
+        folders.processed,
+        folders.checkpoint,
+        lambda name: folders.representation("d", name),
+        lambda name: folders.representation(name, "r"),
+        lambda name: folders.probe("d", name),
+        lambda name: folders.probe(name, "r"),
+    ):
+        with pytest.raises(RequestError, match="cannot be the name of") as refused:
+            place(name)
+        assert str(refused.value).isprintable()
+
+
+@given(st.text())
+def test_whatever_is_named_stays_in_its_folder(name):
+    root = Path("/cache")
+    try:
+        made = [Cache(root).processed(name), Cache(root).checkpoint(name), Cache(root).probe(name, name)]
+    except RequestError:
+        return
+    assert [os.path.normpath(path) for path in made] == list(map(str, made))
+    assert [path.parent for path in made] == [root / "processed", root / "checkpoints", root / "probes" / name]

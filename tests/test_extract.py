@@ -249,10 +249,11 @@ def test_a_file_that_vanishes_after_its_digest_costs_only_itself(folder, tmp_pat
     assert summary.failed == {"a/y.flac": "cannot be read (no such file or directory)"}
 
 
-def test_a_file_that_kills_its_worker_costs_only_itself(run, tmp_path, write_audio):
+@pytest.mark.parametrize("batch_size", ["1", "4"])
+def test_a_file_that_kills_its_worker_costs_only_itself(run, tmp_path, write_audio, batch_size):
     for seconds in (1, 2, 3, 6, 7, 8):
         write_audio(tmp_path / "in" / f"{seconds}.wav", seconds=seconds, sample_rate=8000)
-    finished = run("faulty", tmp_path / "in", tmp_path / "out", "--workers", "2")
+    finished = run("faulty", tmp_path / "in", tmp_path / "out", "--workers", "2", environment={"LEVEL_BATCH_SIZE": batch_size})
     assert finished.returncode == 3
     assert "3.wav: the worker process died" in finished.stderr
     assert list(vectors(tmp_path / "out")) == [f"{seconds}.npy" for seconds in (1, 2, 6, 7, 8)]

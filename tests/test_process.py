@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from jukemir_like import records
 from jukemir_like.datasets import Clip, Dataset, Item, Task
 from jukemir_like.errors import RequestError
 from jukemir_like.process import process
@@ -120,8 +121,10 @@ def test_a_bad_file_is_set_aside_with_its_reason_and_the_others_are_done(tmp_pat
     assert len(json.loads((tmp_path / "out" / "meta.json").read_text())) == 5
 
 
-def test_metadata_only_needs_no_audio(tmp_path):
-    process(Dataset("d", GENRE, [Item("x", "train", "rock", tmp_path / "absent.wav")]), tmp_path / "out", metadata_only=True)
+def test_metadata_only_needs_no_audio_and_says_how_many_records_it_wrote(tmp_path):
+    summary = process(Dataset("d", GENRE, [Item("x", "train", "rock", tmp_path / "absent.wav")]), tmp_path / "out", metadata_only=True)
+    assert summary.done == 1
+    assert "1 records in meta.json" in summary.text()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["dataset.json", "meta.json"]
 
 
@@ -129,6 +132,28 @@ def test_metadata_only_needs_no_audio(tmp_path):
 def test_a_uid_that_would_leave_the_folder_or_hide_is_refused(tmp_path, uid):
     with pytest.raises(RequestError, match="cannot be a file name"):
         process(Dataset("d", GENRE, [Item(uid, "train", "rock", None)]), tmp_path / "out")
+
+
+@pytest.mark.parametrize("uid", ["u" * 252, f"{'u' * 256}/x", "é" * 126, "/".join(["u" * 99] * 21)])
+def test_a_uid_that_is_too_long_for_a_file_s_name_is_refused_before_any_work(tmp_path, uid):
+    with pytest.raises(RequestError, match="too long"):
+        process(Dataset("d", GENRE, [Item("a", "train", "rock", None), Item(uid, "train", "rock", None)]), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_longest_uid_is_written(tmp_path, write_audio):
+    write_audio(tmp_path / "a.wav")
+    uid = f"{'f' * 255}/{'u' * 251}"
+    assert process(Dataset("d", GENRE, [Item(uid, "train", "rock", tmp_path / "a.wav")]), tmp_path / "out").done == 1
+    assert (tmp_path / "out" / "wav" / f"{uid}.wav").is_file()
+
+
+@pytest.mark.parametrize("other", ["a.wav/b", "a.npy/b", "a.wav/b/c"])
+def test_uids_that_need_a_file_and_a_folder_of_one_name_are_refused(tmp_path, other):
+    items = [Item(uid, "train", "rock", None) for uid in (other, "a/b", "a")]
+    with pytest.raises(RequestError, match=f"uids 'a' and '{other}' of d need a file and a folder of one name"):
+        process(Dataset("d", GENRE, items), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_uid_that_stands_twice_is_refused(tmp_path):
@@ -153,3 +178,30 @@ def test_no_audio_at_all_is_one_line(tmp_path):
     assert process(Dataset("d", {}, items), tmp_path / "out", metadata_only=True).exit_code == 0
     with pytest.raises(RequestError, match="jukemir-like download gtzan`, or give"):
         process(Dataset("gtzan_ff", {}, items), tmp_path / "out")
+
+
+def test_records_that_name_files_elsewhere_or_not_made_here_remove_nothing(tmp_path, write_audio):
+    made = items(tmp_path / "in", write_audio, 2)
+    process(Dataset("d", GENRE, made), tmp_path / "cache" / "out")
+    victims = [tmp_path / "victim.wav", tmp_path / "cache" / "victim.wav", tmp_path / "cache" / "out" / "wav" / "mine.wav"]
+    for victim in victims:
+        victim.write_bytes(b"somebody's")
+    with records.journal(tmp_path / "cache" / "out", "zz") as journal:
+        for name in ("../../../victim", "../../victim", str(tmp_path / "victim"), "mine"):
+            journal.append(records.new(name, "s", digest="0" * 64, output_digest="0" * 64, time=9e9))
+    process(Dataset("d", GENRE, made), tmp_path / "cache" / "out")
+    assert all(victim.read_bytes() == b"somebody's" for victim in victims)
+
+
+def test_older_bytes_that_are_put_back_do_not_find_the_wav_of_the_newer_ones_whatever_the_clock_said(tmp_path, write_audio, monkeypatch):
+    made = items(tmp_path / "in", write_audio, 1)
+    old = made[0].source.read_bytes()
+    monkeypatch.setattr(records.time, "time", lambda: 4e9)  # a node whose clock ran ahead
+    process(Dataset("d", GENRE, made), tmp_path / "out")
+    expected = files(tmp_path / "out")
+    monkeypatch.undo()
+    write_audio(made[0].source, seconds=0.5, seed=99)
+    assert process(Dataset("d", GENRE, made), tmp_path / "out").done == 1
+    made[0].source.write_bytes(old)
+    assert process(Dataset("d", GENRE, made), tmp_path / "out").done == 1
+    assert files(tmp_path / "out") == expected

@@ -120,3 +120,12 @@ def test_a_pipe_or_a_folder_among_the_journals_neither_hangs_nor_hides_the_other
         records.Journal(tmp_path, "pipe")
     with pytest.raises(StorageError, match="a folder stands where the file must be"):
         records.Journal(tmp_path, "folder")
+
+
+@given(st.text(st.characters()) | st.text(st.sampled_from("\ud800\udc80a\n\x1b\u2028é")))
+def test_any_name_can_be_shown_on_any_terminal(name):
+    shown = records.printable(name)
+    assert shown.isprintable()
+    shown.encode("utf-8")
+    if name.isprintable() and "\\" not in name:
+        assert shown == name

@@ -6,6 +6,7 @@ What is adopted is copied, and digested once more as it is copied: a hard link w
 from __future__ import annotations
 
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,27 +16,40 @@ from jukemir_like.assets.declaration import Asset
 from jukemir_like.assets.unpacking import folder_name
 from jukemir_like.cache import atomic
 from jukemir_like.errors import InputError
+from jukemir_like.files import refusal
 
 _AUDIO_SUFFIXES = (".mp3", ".wav", ".au", ".flac", ".mp4", ".m4a", ".ogg")
 _MANY = 10
 
 
 class Copy:
-    """The files below ``folder``, each looked at once; hidden ones not."""
+    """The files below ``folder``, each looked at once; hidden ones not. ``unreadable``: what could not be looked at, and why."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.sizes: dict[Path, int] = {}
         self.folders: set[str] = set()
         self.audio = 0
-        for parent, folders, files in os.walk(folder):
+        self.unreadable: dict[str, str] = {}
+
+        def note(error: OSError) -> None:
+            self.unreadable[os.path.relpath(error.filename, folder)] = refusal(error)
+
+        for parent, folders, files in os.walk(folder, onerror=note):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             self.folders.update(folders)
             self.audio += sum(name.lower().endswith(_AUDIO_SUFFIXES) for name in files)
             for name in sorted(files):
                 path = Path(parent, name)
-                if not name.startswith(".") and path.is_file():
-                    self.sizes[path] = path.stat().st_size
+                if name.startswith("."):
+                    continue
+                try:
+                    status = path.stat()
+                except OSError as error:
+                    note(error)
+                    continue
+                if stat.S_ISREG(status.st_mode):
+                    self.sizes[path] = status.st_size
         self._by_name: dict[str, list[Path]] = defaultdict(list)
         for path in self.sizes:
             self._by_name[path.name.lower()].append(path)

@@ -21,7 +21,7 @@ from jukemir_like.assets.unpacking import origin, unpack
 from jukemir_like.cache import Cache, sweep
 from jukemir_like.errors import InputError, RequestError, StorageError
 from jukemir_like.parallel import Progress
-from jukemir_like.records import Summary
+from jukemir_like.records import Summary, printable
 
 Selection = Sequence[tuple[Declaration, Sequence[Asset]]]
 
@@ -98,6 +98,8 @@ class _Work:
         if not todo:
             return
         copy = None if own_copy is None else adopting.Copy(own_copy)
+        if copy is not None:
+            self._notes += [f"not looked at: {printable(name)} {reason}" for name, reason in sorted(copy.unreadable.items())]
         for parent in {path.parent for place, asset in todo for path in (place.path(asset), place.partial(asset))}:
             sweep(parent)
         board = Board(self._stage, len(todo), self._stop)

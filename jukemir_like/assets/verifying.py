@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from jukemir_like import records
+from jukemir_like import files, records
 from jukemir_like.assets.contents import contents_digest
 from jukemir_like.assets.declaration import Asset
 from jukemir_like.errors import InputError
@@ -68,11 +68,11 @@ def digest(path: Path, asset: Asset, each: Callable[[bytes], object] = lambda _:
 
 def _pieces(path: Path) -> Iterator[bytes]:
     try:
-        with open(path, "rb", buffering=0) as file:
+        with files.open_regular(path) as file:
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
     except OSError as error:
-        raise InputError(f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+        raise InputError(files.refusal(error)) from error
 
 
 def check(path: Path, asset: Asset, made: Digest, alive: Callable[[], object] = lambda: None) -> str:

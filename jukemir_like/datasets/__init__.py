@@ -100,6 +100,7 @@ class Dataset:
         stems: names of the channels for a dataset of stems; None for mono.
         sources: digests or parameters of what it was made from.
         options: those that ``name`` asks for, sorted; see :func:`options`.
+        understood: what was understood of a user's own table, see :mod:`.folder.understood`; None for the other datasets.
     """
 
     name: str
@@ -109,6 +110,7 @@ class Dataset:
     stems: tuple[str, ...] | None = None
     sources: dict[str, Any] = field(default_factory=dict)
     options: tuple[str, ...] = ()
+    understood: dict[str, Any] | None = None
 
 
 _BUILT_IN = {

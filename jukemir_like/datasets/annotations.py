@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from jukemir_like import files
 from jukemir_like.assets.archives import members, readable
 from jukemir_like.errors import InputError, RequestError
 
@@ -36,11 +37,11 @@ class Source:
             RequestError: it is not there or cannot be read.
         """
         try:
-            return self.path.read_bytes()
+            return files.read_regular(self.path)
         except FileNotFoundError as error:
             raise RequestError(f"{self.path} is missing: run `jukemir-like download {self.tag}`") from error
         except OSError as error:
-            raise RequestError(f"cannot read {self.path}: {error.strerror}") from error
+            raise RequestError(f"{self.path} {files.refusal(error)}: run `jukemir-like download {self.tag}`") from error
 
     def digest(self) -> str:
         """SHA-256 of its bytes."""

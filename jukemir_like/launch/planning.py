@@ -96,7 +96,9 @@ def _weights(representation: str, weights: str | None, cache: Cache, paths: Path
 
     if weights is not None and arguments.is_path(weights):
         return {"weights": paths.read(weights)}
-    name = weights or representation.removeprefix("stemjepa").removesuffix("-untrained").removeprefix("-") or None
+    name = weights
+    if name is None:
+        name = representation.removeprefix("stemjepa").removesuffix("-untrained").removeprefix("-") or None
     file = checkpoint.resolve(name, cache)
     if file.parent != checkpoint.FOLDER:
         paths.mount(file, str(Cache(Path(CACHE)).checkpoint(str(name))))

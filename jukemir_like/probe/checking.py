@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from jukemir_like import damage, files, jsonfiles
+from jukemir_like import damage, jsonfiles
 from jukemir_like.arrays import read_archive
+from jukemir_like.cache import folder_name
 from jukemir_like.datasets import LARGEST, Task
 from jukemir_like.datasets.processed import TASK, task
+from jukemir_like.errors import RequestError
 from jukemir_like.probe import metrics
 from jukemir_like.probe.results import FORMAT, PREDICTIONS, RUN, SCORED_SPLITS, Predictions, Run
 
@@ -38,7 +40,6 @@ SHAPE = {
 """Of ``run.json``, as :mod:`jukemir_like.jsonfiles` has it: what anybody reads of it."""
 
 _LAST_CHARACTER = 0x10FFFF
-_LONGEST = 200  # characters of a folder's name
 _TOLERANCE = 1e-6  # between a value as it was computed then and as it is computed here
 
 
@@ -84,8 +85,10 @@ def read_predictions(run: Run) -> dict[str, Predictions]:
 def _check_record(record: Mapping[str, Any]) -> None:
     """ValueError for names that lead out of the cache, and for labels that cannot be; ``record`` is of :data:`SHAPE`."""
     for name in ("dataset", "representation"):
-        if not files.is_inside(record[name]) or "/" in record[name] or not record[name].isprintable() or len(record[name]) > _LONGEST:
-            raise ValueError(f"is damaged: {name} is {record[name]!r}, which is no name of a folder")
+        try:
+            folder_name(record[name])
+        except RequestError as error:
+            raise ValueError(f"is damaged: {name}: {error}") from error
     task(record["task"]["name"], record["task"])
 
 

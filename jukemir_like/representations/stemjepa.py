@@ -8,7 +8,8 @@ which weights it has, and is safe in paths and shells::
     stemjepa-untrained          the same net as stemjepa, with random weights
     stemjepa-NAME-untrained     the same net as stemjepa-NAME, with random weights
 
-Making one reads the header of its weights only. Torch is imported, and the weights are read, with the first clip: in the worker process.
+Making one looks at the file of its weights: whatever is wrong with it is said then, before anything is made of a clip. Torch is imported,
+and the network is made, with the first clip: in the worker process.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class StemJepa(Representation):
         device: as in :meth:`~jukemir_like.stemjepa.pretrained.StemJEPA.from_pretrained`.
 
     Raises:
-        RequestError: no such weights, or the file is none of weights.
+        RequestError: no such weights, or the file is none of weights or damaged; from a call: it has changed since, or gives no numbers.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class StemJepa(Representation):
         if parts is None:
             raise RequestError(f"{name!r} names no weights: choose stemjepa, stemjepa-NAME or either with -untrained behind it")
         self.name, self._untrained = name, parts["untrained"] is not None
-        self._path = checkpoint.resolve(weights or parts["weights"], cache)
+        self._path = checkpoint.resolve(parts["weights"] if weights is None else weights, cache)
         self._header = checkpoint.header(self._path)
         self._precision, self._device = precision, device
         model = self._header.model

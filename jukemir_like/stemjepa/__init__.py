@@ -13,6 +13,8 @@ The room, in the order in which its modules import one another::
     teacher     the target encoder, a moving average of the encoder
     network     all of these together
     settings    what a training run is told
+    shapes      which tensors a network has, without making one
+    tensorfile  the format of files of weights
     checkpoint  weights to and from a file
     conversion  weights of the original code
     stems/      folders of stems → examples to train on

@@ -10,14 +10,16 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jukemir_like import __version__
+from jukemir_like import __version__, files
 from jukemir_like.cache import Cache, atomic
 from jukemir_like.errors import RequestError
-from jukemir_like.stemjepa import config
+from jukemir_like.stemjepa import config, shapes, tensorfile
+from jukemir_like.stemjepa.config import is_name, shown
+from jukemir_like.stemjepa.tensorfile import REMEDY
 
 if TYPE_CHECKING:
     import torch
@@ -27,12 +29,12 @@ if TYPE_CHECKING:
 EMBEDDED = "synthband"
 """The weights that are meant where none are named."""
 
+SUFFIX = config.SUFFIX
 FORMAT = "jukemir-like stemjepa 1"
-SUFFIX = ".safetensors"
 FOLDER = Path(__file__).parent / "weights"
 
 _WRAPPERS = {"_orig_mod", "module"}  # torch.compile's and DistributedDataParallel's
-_LENGTH_BYTES, _MOST_HEADER_BYTES = 8, 100_000_000  # of the format
+_ALIGNED = 8  # bytes; the header is filled up so that the tensors begin at a multiple of it
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,20 @@ def names(cache: Cache | None = None) -> list[str]:
     return sorted({path.name.removesuffix(SUFFIX) for folder in (FOLDER, everywhere) for path in folder.glob(f"[!.]*{SUFFIX}")})
 
 
+def listed(cache: Cache) -> list[str]:
+    """:func:`names`, with a word behind those whose header is not one of weights (their tensors are not read)."""
+    told = []
+    for name in names(cache):
+        try:
+            path = resolve(name, cache)
+            with tensorfile.opened(path) as file:
+                _described(path, tensorfile.table(path, file))
+            told.append(name)
+        except RequestError:
+            told.append(f"{shown(name)} (unusable)")
+    return told
+
+
 def resolve(weights: str | Path | None = None, cache: Cache | None = None) -> Path:
     """The file that ``weights`` mean.
 
@@ -80,17 +96,27 @@ def resolve(weights: str | Path | None = None, cache: Cache | None = None) -> Pa
         cache: where named weights are looked for; None: the default cache.
 
     Raises:
-        RequestError: no weights are called so. (A path is taken as it is.)
+        RequestError: no weights are called so, or the system refuses to look. (A path is taken as it is.)
     """
     cache = cache or Cache.default()
     if weights is not None and (isinstance(weights, Path) or "/" in weights or weights.endswith(SUFFIX)):
         return Path(weights)
     name = EMBEDDED if weights is None else weights
-    for path in (FOLDER / f"{name}{SUFFIX}", *([cache.checkpoint(name)] if weights is not None else [])):
-        if path.is_file():
+    if is_name(name):
+        for path in (FOLDER / f"{name}{SUFFIX}", *([cache.checkpoint(name)] if weights is not None else [])):
+            try:
+                path.lstat()  # whatever it is: what is wrong with it is said where it is opened
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise RequestError(
+                    f"weights {shown(name, 60)!r}: the file {files.refusal(error)}: choose others, or give a path"
+                ) from error
             return path
-    known = ", ".join(names(cache)) or "none are there"
-    raise RequestError(f"no weights are called {name!r} (known: {known}): choose one of them, or give the path of a {SUFFIX} file")
+    known = ", ".join(map(shown, names(cache))) or "none are there"
+    raise RequestError(
+        f"no weights are called {shown(name, 60)!r} (known: {known}): choose one of them, or give the path of a {SUFFIX} file"
+    )
 
 
 def save(path: Path, network: Network, *, provenance: Mapping[str, Any], sources: Sequence[str] | None = None, half: bool = False) -> None:
@@ -111,7 +137,7 @@ def save(path: Path, network: Network, *, provenance: Mapping[str, Any], sources
 
     model: config.Model = _bare(network).settings
     names_of_sources = default_sources(model) if sources is None else tuple(sources)
-    check_sources(names_of_sources, model)
+    config.check_sources(names_of_sources, model.predictor.num_sources)
     kind = torch.float16 if half else torch.float32
     tensors = {_plain(key): tensor.detach().to("cpu", kind).contiguous() for key, tensor in sorted(_bare(network).state_dict().items())}
     metadata = {
@@ -129,66 +155,77 @@ def save(path: Path, network: Network, *, provenance: Mapping[str, Any], sources
         begin, end = end, end + tensor.nbytes
         header[key] = {"dtype": "F16" if half else "F32", "shape": list(tensor.shape), "data_offsets": [begin, end]}
     encoded = json.dumps(header).encode()
-    encoded += b" " * (-len(encoded) % _LENGTH_BYTES)  # tensors begin at a multiple of 8
+    encoded += b" " * (-len(encoded) % _ALIGNED)
     with atomic(path) as temporary, open(temporary, "wb") as file:
-        file.write(len(encoded).to_bytes(_LENGTH_BYTES, "little") + encoded)
+        file.write(len(encoded).to_bytes(8, "little") + encoded)
         for tensor in tensors.values():
             file.write(tensor.numpy().astype("<f2" if half else "<f4", copy=False).data)
 
 
 def load(path: Path, device: str | torch.device = "cpu") -> Loaded:
-    """The network of a file of weights: float32 on ``device``, set to evaluation.
+    """The network of a file of weights: float32 on ``device``, set to evaluation. The file is read once.
 
     Raises:
-        RequestError: as :func:`header`; or the tensors are not those of the model that the header describes.
+        RequestError: as :func:`header`.
     """
-    import safetensors.torch
-    from safetensors import SafetensorError
+    import torch
 
     from jukemir_like.stemjepa.network import Network
 
-    found = header(path)
-    try:
-        tensors = safetensors.torch.load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise RequestError(f"{path} is no whole safetensors file ({error}): {_REMEDY}") from error
+    parts: dict[str, bytearray] = {}
+    found, table = _read(path, parts)
+    kinds = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
     with _without_draws():
         network = Network(found.model)
-    _check_tensors(path, {key: tuple(tensor.shape) for key, tensor in tensors.items()}, network)
-    network.load_state_dict(tensors)
+    network.load_state_dict(
+        {name: torch.frombuffer(parts[name], dtype=kinds[tensor.dtype]).view(tensor.shape) for name, tensor in table.tensors.items()}
+    )
     return Loaded(network.to(device).eval(), found.model, found.sources, found.provenance, found.digest)
 
 
-_REMEDY = "give weights that jukemir-like trained, or convert others first"
-
-
 def header(path: Path) -> Header:
-    """What the file says of itself, without its tensors and without torch.
+    """What the file says of itself, and that it is whole: no network is made, and torch is not needed.
 
     Raises:
-        RequestError: no such file, not safetensors, cut short, or without the configuration of a Stem-JEPA.
+        RequestError: no such file, not safetensors, cut short, without the configuration of a Stem-JEPA, or its tensors are not those of
+            the model that the configuration describes, or not finite.
     """
-    try:
-        with open(path, "rb") as file:
-            values = _json_header(path, file.read(_LENGTH_BYTES), file, path.stat().st_size)
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        reason = "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read ({(error.strerror or 'error').lower()})"
-        raise RequestError(f"the file of weights {path} {reason}: check the path") from error
-    metadata = values.get("__metadata__", {})
-    if not isinstance(metadata, dict) or "model" not in metadata:
-        raise RequestError(f"{path} holds no configuration of a Stem-JEPA in its header: {_REMEDY}")
+    return _read(path)[0]
+
+
+def _read(path: Path, parts: dict[str, bytearray] | None = None) -> tuple[Header, tensorfile.Table]:
+    """Header and table of a file that is whole; ``parts`` takes up the tensors' bytes."""
+    with tensorfile.opened(path) as file:
+        table = tensorfile.table(path, file)
+        found = _described(path, table)
+        digest = hashlib.sha256(table.head)
+        for name, tensor in table.tensors.items():
+            for block in tensorfile.blocks(path, file, name, tensor):
+                digest.update(block)
+                if parts is not None:
+                    parts.setdefault(name, bytearray()).extend(block)
+    return replace(found, digest=digest.hexdigest()), table
+
+
+def _described(path: Path, table: tensorfile.Table) -> Header:
+    """What a table says, without the digest, once it has the tensors of the model that it describes."""
+    metadata = table.metadata
+    if "model" not in metadata:
+        raise RequestError(f"{shown(path)} holds no configuration of a Stem-JEPA in its header: {REMEDY}")
     if metadata.get("format") != FORMAT:
-        raise RequestError(f"{path} is of format {metadata.get('format')!r}, this version reads {FORMAT!r}: use the version that wrote it")
+        other = shown(repr(metadata.get("format")), 60)
+        raise RequestError(f"{shown(path)} is of format {other}, this version reads {FORMAT!r}: use the version that wrote it")
     try:
-        model = config.Model.from_dict(json.loads(metadata["model"]))
-        sources = tuple(json.loads(metadata["sources"]))
-        check_sources(sources, model)
-        provenance, versions = (json.loads(metadata.get(key, "{}")) for key in ("provenance", "versions"))
-    except (ValueError, TypeError, KeyError, AttributeError, RequestError) as error:
-        raise RequestError(f"the header of {path} describes no Stem-JEPA ({error}): {_REMEDY}") from error
-    return Header(model, sources, provenance, versions, digest)
+        model = config.Model.from_dict(tensorfile.parse(metadata["model"]))
+        sources = json.loads(metadata["sources"])
+        config.check_sources(sources, model.predictor.num_sources)
+        provenance, versions = (tensorfile.parse(metadata.get(key, "{}")) for key in ("provenance", "versions"))
+        if not all(isinstance(version, str) for version in versions.values()):
+            raise ValueError("versions are no strings")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, RequestError) as error:
+        raise RequestError(f"the header of {shown(path)} describes no Stem-JEPA ({shown(error)}): {REMEDY}") from error
+    _check_tensors(path, table.tensors, model)
+    return Header(model, tuple(sources), provenance, versions, digest="")
 
 
 def default_sources(model: config.Model) -> tuple[str, ...]:
@@ -197,39 +234,20 @@ def default_sources(model: config.Model) -> tuple[str, ...]:
     return config.SOURCES if count == len(config.SOURCES) else tuple(f"stem{number}" for number in range(count))
 
 
-def check_sources(sources: Sequence[str], model: config.Model) -> None:
-    """:class:`RequestError` where these cannot be the names of the model's instruments."""
-    count = model.predictor.num_sources
-    if len(sources) != count or len(set(sources)) != count or not all(isinstance(name, str) and name for name in sources):
-        raise RequestError(f"sources {', '.join(map(str, sources))}: the model has {count}, give as many different names")
-
-
-def _json_header(path: Path, length_bytes: bytes, file: Any, size: int) -> dict[str, Any]:
-    length = int.from_bytes(length_bytes, "little")
-    # A header's length may begin with these bytes too, but is not as large as they would make it.
-    if length > _MOST_HEADER_BYTES and (length_bytes[:2] == b"PK" or length_bytes[:1] == b"\x80"):
-        raise RequestError(f"{path} is a pickle of PyTorch's, not safetensors: {_REMEDY}")
-    try:
-        if len(length_bytes) < _LENGTH_BYTES or not 2 <= length <= min(size, _MOST_HEADER_BYTES):
-            raise ValueError
-        values = json.loads(file.read(length))
-        promised = max((entry["data_offsets"][1] for key, entry in values.items() if key != "__metadata__"), default=0)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise RequestError(f"{path} is not a safetensors file: {_REMEDY}") from error
-    if _LENGTH_BYTES + length + promised != size:
-        there = size - _LENGTH_BYTES - length
-        raise RequestError(f"{path} is cut short or damaged ({there:,} bytes of tensors where {promised:,} are promised): copy it again")
-    return dict(values)
-
-
-def _check_tensors(path: Path, found: Mapping[str, tuple[int, ...]], network: Network) -> None:
-    expected = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
-    for word, keys in (("lacks", expected.keys() - found.keys()), ("holds unknown", found.keys() - expected.keys())):
-        if keys:
-            raise RequestError(f"{path} {word} tensor {min(keys)} ({len(keys)} in all) of the model that its header describes: {_REMEDY}")
-    for key, shape in expected.items():
-        if found[key] != shape:
-            raise RequestError(f"{path}: tensor {key} is of size {found[key]}, its header's model has {shape}: {_REMEDY}")
+def _check_tensors(path: Path, there: Mapping[str, tensorfile.Tensor], model: config.Model) -> None:
+    """A model that claims more than the file has costs no more than looking at what the file has."""
+    expected = set()
+    for name, shape in shapes.of(model):
+        if name not in there:
+            raise RequestError(f"{shown(path)} lacks tensor {name} of the model that its header describes: {REMEDY}")
+        if there[name].shape != shape:
+            sizes = f"{shown(there[name].shape, 60)}, its header's model has {shown(shape, 60)}"
+            raise RequestError(f"{shown(path)}: tensor {name} is of size {sizes}: {REMEDY}")
+        expected.add(name)
+    unknown = there.keys() - expected
+    if unknown:
+        word = f"holds unknown tensor {shown(min(unknown))} ({len(unknown)} in all)"
+        raise RequestError(f"{shown(path)} {word}, not of the model that its header describes: {REMEDY}")
 
 
 def _bare(network: Any) -> Any:

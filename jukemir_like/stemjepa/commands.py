@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jukemir_like.errors import RequestError
+from jukemir_like.stemjepa.config import is_name, shown
 
 if TYPE_CHECKING:
     from jukemir_like.cache import Cache
@@ -50,7 +52,8 @@ def retrieve(
 
     query = library.query(model, Path(context), instrument)
     candidates = library.open_library(model, Path(folder), folders)
-    matches = candidates.nearest(query, top)
+    candidates.summary.notes[:0] = query.notes
+    matches = candidates.nearest(query.vector, top)
     if as_json:
         request = {"context": context, "instrument": instrument, "weights": str(path), "digest": model.digest}
         click.echo(candidates.to_json(matches, request))
@@ -82,7 +85,10 @@ def evaluate_retrieval(
     if data is not None and dataset is not None:
         raise click.UsageError("give --data or --dataset, not both")
     folders, path = _resolve(weights, cache)
-    name = dataset or DATASET if data is None else Path(data).absolute().name
+    name = (DATASET if dataset is None else dataset) if data is None else os.path.basename(os.path.abspath(data))  # noqa: PTH100, PTH119
+    if not is_name(name) or not is_name(path.stem):  # the results' folder is called so
+        wrong = name if not is_name(name) else path.name
+        raise RequestError(f"{shown(wrong)!r} cannot be the name of a folder of results: give another --dataset, --data or --weights")
     folder = folders.processed(name) if data is None else Path(data)
     if not folder.is_dir():
         remedy = f"run `jukemir-like process {name}` first, or give --data DIR" if data is None else "give a folder of stems"

@@ -5,17 +5,31 @@ The defaults are those of the paper: ViT-Base on 8 s of 16 kHz audio in patches 
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
+from jukemir_like import files
 from jukemir_like.errors import RequestError
 
 Section = TypeVar("Section")
 
 SIZES = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}
 SOURCES = ("bass", "drums", "other", "vocals")
+SUFFIX = ".safetensors"
+
+_LONGEST_SOURCE = 100
+
+# What a configuration may ask for. A model within is still far larger than any that was trained; beyond, a file of a few bytes could ask
+# for all memory there is.
+_MOST_NUMBER = 2**63
+_MOST_HZ = 1_000_000
+_MOST_WEIGHTS_OF_BANDS = 1 << 24
+_MOST_SAMPLES = 1 << 27  # of a chunk
+_MOST_BINS = 1 << 26  # of its spectrogram
+_MOST_PATCHES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,13 @@ class Frontend:
 
     def __post_init__(self) -> None:
         _positive(self, "sample_rate", "n_fft", "hop_length", "n_mels", "std")
+        check(self.sample_rate <= _MOST_HZ, f"sample_rate {self.sample_rate}", f"it must be at most {_MOST_HZ:,}")
+        check(math.isfinite(self.mean), f"mean {self.mean}", "give a finite number")
+        check(
+            self.n_mels * self.n_fft <= _MOST_WEIGHTS_OF_BANDS,
+            f"n_mels {self.n_mels} of n_fft {self.n_fft}",
+            f"their product must be at most {_MOST_WEIGHTS_OF_BANDS:,}",
+        )
         check(
             0 <= self.f_min < self.f_max <= self.sample_rate / 2,
             f"f_min {self.f_min} and f_max {self.f_max} Hz",
@@ -91,6 +112,7 @@ class Encoder:
             f"width {self.width}",
             f"make it a multiple of 4 and of heads, {self.heads}",
         )
+        check(self.width * self.mlp_ratio >= 1, f"mlp_ratio {self.mlp_ratio}", "it must leave a channel")
 
 
 @dataclass(frozen=True)
@@ -122,7 +144,7 @@ class Predictor:
         _positive(self, "width", "depth", "heads")
         check(self.num_sources >= 2, f"num_sources {self.num_sources}", "a mix needs two stems or more")
         check(
-            bool(re.fullmatch(r"concat(-[1-9]\d*)?|film|none", self.conditioning)),
+            bool(re.fullmatch(r"concat(-[1-9]\d{0,3})?|film|none", self.conditioning)),
             f"conditioning {self.conditioning!r}",
             "choose concat, concat-N, film or none",
         )
@@ -153,6 +175,11 @@ class Model:
         mels, patch = self.frontend.n_mels, self.encoder.patch_mels
         check(mels % patch == 0, f"patch_mels {patch}", f"it must divide n_mels, {mels}")
         samples = self.encoder.chunk_seconds * self.frontend.sample_rate
+        for count, most, what in (
+            (samples, _MOST_SAMPLES, "samples"),
+            (samples / self.frontend.hop_length * self.frontend.n_fft, _MOST_BINS, "bins of a spectrogram"),
+        ):
+            check(count <= most, f"chunk_seconds {self.encoder.chunk_seconds}", f"it makes {count:,.0f} {what}, at most are {most:,}")
         step = self.frontend.hop_length * self.encoder.patch_frames
         check(
             abs(samples - round(samples)) < 1e-6 and round(samples) % step == 0,
@@ -160,6 +187,12 @@ class Model:
             f"make it a multiple of a patch, {step / self.frontend.sample_rate:g} s",
         )
         check(samples > self.frontend.n_fft / 2, f"chunk_seconds {self.encoder.chunk_seconds}", "it must be longer than half a frame")
+        patches = self.bands * self.steps
+        check(
+            patches <= _MOST_PATCHES,
+            f"chunk_seconds {self.encoder.chunk_seconds}",
+            f"it makes {patches:,} patches, at most are {_MOST_PATCHES:,}",
+        )
 
     @property
     def chunk_samples(self) -> int:
@@ -193,7 +226,7 @@ class Model:
             RequestError: an unknown option, or a value that makes no model.
         """
         sections = {"frontend": Frontend, "encoder": Encoder, "predictor": Predictor}
-        unknown = sorted(set(values) - set(sections))
+        unknown = sorted(map(str, set(values) - set(sections)))
         check(not unknown, f"unknown section {', '.join(unknown)} of a model", f"known are {', '.join(sections)}")
         return cls(**{name: build(kind, values.get(name, {}), name) for name, kind in sections.items()})  # type: ignore[arg-type]
 
@@ -211,6 +244,8 @@ def build(section: type[Section], values: Mapping[str, Any], name: str) -> Secti
     known = {option.name: str(option.type) for option in fields(section)}  # type: ignore[arg-type]
     for option, value in values.items():
         check(option in known, f"unknown option {name}.{option}", f"known are {', '.join(known)}")
+        number = isinstance(value, int | float)
+        check(not number or abs(value) < _MOST_NUMBER, f"{name}.{option} is infinite, not a number (NaN) or huge", "give another number")
         check(_fits(value, known[option]), f"{name}.{option} is {value!r}", f"give a value of type {known[option]}")
     return section(**values)
 
@@ -227,10 +262,32 @@ def _fits(value: Any, annotation: str) -> bool:
 def _positive(section: object, *names: str) -> None:
     for name in names:
         value = getattr(section, name)
-        check(value > 0, f"{name} {value}", "it must be above 0")
+        check(0 < value < math.inf, f"{name} {value}", "it must be above 0")
 
 
 def check(holds: bool, what: str, remedy: str) -> None:
     """:class:`RequestError` with what is wrong and what to do, where ``holds`` is false."""
     if not holds:
-        raise RequestError(f"{what}: {remedy}")
+        raise RequestError(f"{shown(what)}: {remedy}")
+
+
+def is_name(text: str) -> bool:
+    """Whether weights or an instrument can be called so: a part of a path, printable, not hidden, without the suffix of weights."""
+    return files.is_inside(text) and "/" not in text and text.isprintable() and not text.startswith(".") and not text.endswith(SUFFIX)
+
+
+def check_sources(names: Sequence[str], count: int) -> None:
+    """:class:`RequestError` where these cannot be the names of ``count`` instruments (or of files: a stem's file is called so too)."""
+    strings = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    check(strings, f"sources are {shown(repr(names), 60)}", "give a list of names")
+    enough = len(names) == count and len(set(names)) == count
+    check(enough, f"sources {', '.join(names)}", f"the model has {count}, give as many different names")
+    for name in names:
+        remedy = "give a short name, without / and control characters"
+        check(is_name(name) and len(name) <= _LONGEST_SOURCE, f"source {shown(name, 60)!r} is no name of an instrument", remedy)
+
+
+def shown(text: object, most: int = 300) -> str:
+    """What others wrote, in a message of ours: on one line, not endless, and such that any terminal can show it."""
+    line = "".join(character if character.isprintable() else repr(character)[1:-1] for character in str(text))
+    return line if len(line) <= most else f"{line[:most]}…"

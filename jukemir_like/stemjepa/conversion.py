@@ -14,15 +14,18 @@ from __future__ import annotations
 
 import pickle
 import re
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
 
 from jukemir_like.errors import RequestError
-from jukemir_like.stemjepa import config
+from jukemir_like.stemjepa import config, shapes, tensorfile
+from jukemir_like.stemjepa.config import shown
 from jukemir_like.stemjepa.encoder import positions
 from jukemir_like.stemjepa.network import Network
 
@@ -32,6 +35,7 @@ _HEADS = {width: heads for width, _, heads in config.SIZES.values()}
 _WRAPPERS = {"_orig_mod", "module", "_forward_module"}
 _TEACHER_WORDS = {"target", "teacher", "ema", "momentum"}
 _PATCHES = "patch_embed.proj.weight"
+_MOST_WRAPPERS = 5  # dicts around the state dict
 _TOLERANCE = 1e-5  # of positions
 
 
@@ -58,53 +62,95 @@ def convert(
     state = _plain(_read(path))
     student, teacher = _encoders(state)
     predictor = _predictor(state)
+    for part in (student, teacher, predictor):
+        _check_numbers(path, part)
     model = _model(student, predictor, sources, heads, frontend or config.Frontend(), chunk_seconds)
     order = _channel_order(student, model)
-    converted = {f"encoder.{key}": tensor for key, tensor in _encoder(student, order).items()}
-    converted |= {f"teacher.{key}": tensor for key, tensor in _encoder(teacher, order).items()}
-    converted |= {f"predictor.{key}": tensor for key, tensor in _reordered_predictor(predictor, order, model).items()}
+    if "pos_embed" in teacher and not torch.equal(order, _channel_order(teacher, model)):
+        raise RequestError(f"{path}: encoder and target encoder have other positions: give a Stem-JEPA's weights")
+    parts = {"encoder": _encoder(student), "teacher": _encoder(teacher), "predictor": predictor}
+    _check_shapes(path, {f"{part}.{key}": tensor for part, state in parts.items() for key, tensor in state.items()}, model)
+    parts["encoder"], parts["teacher"] = (_reordered_encoder(parts[part], order) for part in ("encoder", "teacher"))
+    parts["predictor"] = _reordered_predictor(predictor, order, model)
     network = Network(model)
-    expected = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
-    found = {key: tuple(tensor.shape) for key, tensor in converted.items()}
-    wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
-    if wrong:
-        shapes = f"{found.get(wrong[0], 'missing')}, expected is {expected.get(wrong[0], 'none')}"
-        raise RequestError(f"{path} is not of a Stem-JEPA as known: {wrong[0]} is {shapes} ({len(wrong)} such tensors)")
-    network.load_state_dict(converted)
+    network.load_state_dict({f"{part}.{key}": tensor for part, state in parts.items() for key, tensor in state.items()})
     return network.eval()
+
+
+def _check_shapes(path: Path, found: State, model: config.Model) -> None:
+    """Before a network is made: its size is what the file's shapes claim."""
+    expected = dict(shapes.of(model))  # not endless: the depths were counted in the file
+    sizes = {key: tuple(tensor.shape) for key, tensor in found.items()}
+    wrong = sorted(key for key in expected.keys() | sizes.keys() if expected.get(key) != sizes.get(key))
+    if wrong:
+        told = f"{sizes.get(wrong[0], 'missing')}, expected is {expected.get(wrong[0], 'none')}"
+        raise RequestError(f"{path} is not of a Stem-JEPA as known: {shown(wrong[0])} is {told} ({len(wrong)} such tensors)")
 
 
 def _read(path: Path) -> State:
     """All tensors of a file by name."""
     try:
-        if path.suffix == ".safetensors":
-            import safetensors.torch
+        with tensorfile.opened(path) as file:
+            if path.suffix == ".safetensors":
+                import safetensors.torch
 
-            loaded = safetensors.torch.load_file(path)
-            return {key: loaded[key] for key in sorted(loaded, key=_natural)}
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise RequestError(f"the file of weights {path} is not there: check the path") from error
+                loaded = safetensors.torch.load(file.read())
+                return {key: loaded[key] for key in sorted(loaded, key=_natural)}
+            _refuse_compressed(path, file)
+            values = torch.load(file, map_location="cpu", weights_only=True)
+    except RequestError:
+        raise
     except pickle.UnpicklingError as error:
         raise RequestError(
             f"{path} holds other Python objects than tensors, or none, and is not run: save its state_dict alone with torch.save"
         ) from error
     except Exception as error:  # what torch and safetensors raise of damaged files is of many kinds
         raise RequestError(f"{path} cannot be read as weights ({type(error).__name__}): copy it again") from error
-    while isinstance(values, dict) and not any(isinstance(value, Tensor) for value in values.values()):
-        inner = [values[key] for key in ("state_dict", "model_state_dict", "model") if isinstance(values.get(key), dict)]
-        if not inner:
+    for _ in range(_MOST_WRAPPERS):
+        if not isinstance(values, dict) or any(isinstance(value, Tensor) for value in values.values()):
             break
-        values = inner[0]
+        inner = [values[key] for key in ("state_dict", "model_state_dict", "model") if isinstance(values.get(key), dict)]
+        values = inner[0] if inner else {}
     tensors = {key: value for key, value in values.items() if isinstance(value, Tensor)} if isinstance(values, dict) else {}
     if not tensors:
         raise RequestError(f"{path} holds no state dict: give a Lightning checkpoint or a saved state_dict")
+    for key, tensor in tensors.items():
+        if not isinstance(key, str) or not _is_stored(tensor):
+            raise RequestError(f"{path}: {shown(key)} is no name of a tensor, or its tensor is not stored number by number: save it dense")
     return tensors
 
 
+def _refuse_compressed(path: Path, file: BinaryIO) -> None:
+    """PyTorch compresses nothing: what is compressed may become a thousand times as large as the file."""
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise RequestError(f"{path} is a compressed archive, not a file of PyTorch's: unpack it, and give the file in it")
+    file.seek(0)
+
+
+def _is_stored(tensor: Tensor) -> bool:
+    """Whether each of its numbers stands in the file: strides of 0 make terabytes out of one number."""
+    dense = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_meta
+    return dense and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+def _check_numbers(path: Path, state: State) -> None:
+    for key, tensor in state.items():
+        if not tensor.is_floating_point():
+            raise RequestError(
+                f"{path}: tensor {shown(key)} is of {tensor.dtype}, weights are floating-point: save the state_dict as it was"
+            )
+        if not bool(tensor.isfinite().all()):
+            raise RequestError(f"{path}: tensor {shown(key)} holds numbers that are infinite or none (NaN): these weights are of no use")
+
+
 def _plain(state: State) -> State:
-    """Names without wrappers, values in float32."""
-    return {".".join(part for part in key.split(".") if part not in _WRAPPERS): tensor.float() for key, tensor in state.items()}
+    """Names without wrappers, floating-point values in float32."""
+    return {
+        ".".join(part for part in key.split(".") if part not in _WRAPPERS): tensor.float() if tensor.is_floating_point() else tensor
+        for key, tensor in state.items()
+    }
 
 
 def _encoders(state: State) -> tuple[State, State]:
@@ -137,8 +183,9 @@ def _predictor(state: State) -> State:
     linear = [tensors for tensors in modules.values() if tensors.keys() == {"weight", "bias"} and tensors["weight"].ndim == 2]
     embeddings = [tensors["weight"] for tensors in modules.values() if tensors.keys() == {"weight"} and tensors["weight"].ndim == 2]
     norms = [tensors for tensors in modules.values() if tensors.keys() == {"weight", "bias"} and tensors["weight"].ndim == 1]
-    if len(linear) < 2 or len(embeddings) > 1 or len(norms) != 1:
-        counts = f"{len(linear)} linear layers, {len(embeddings)} embeddings, {len(norms)} norms"
+    others = len(modules) - len(linear) - len(embeddings) - len(norms)
+    if len(linear) < 2 or len(embeddings) > 1 or len(norms) != 1 or others:
+        counts = f"{len(linear)} linear layers, {len(embeddings)} embeddings, {len(norms)} norms, {others} others"
         raise RequestError(f"the predictor has {counts}: expected is an MLP with one embedding and one norm")
     converted = {f"layers.{number}.{kind}": tensor for number, layer in enumerate(linear) for kind, tensor in layer.items()}
     converted |= {f"norm.{kind}": tensor for kind, tensor in norms[0].items()}
@@ -155,20 +202,23 @@ def _model(
 ) -> config.Model:
     """The configuration that the shapes tell."""
     patches = encoder[_PATCHES]
-    if patches.ndim != 4 or patches.shape[1] != 1:
+    if patches.ndim != 4 or patches.shape[1] != 1 or 0 in patches.shape:
         raise RequestError(f"{_PATCHES} is of shape {tuple(patches.shape)}: expected is a convolution of one channel")
     if "cls_token" in encoder:
         raise RequestError("the encoder has a class token, which Stem-JEPA's has not: give a Stem-JEPA's weights")
     width, _, mels, frames = patches.shape
+    if frontend.n_mels % mels:
+        raise RequestError(f"{_PATCHES} covers {mels} mel bands, which do not divide the front-end's {frontend.n_mels}")
     heads = heads or _HEADS.get(width)
     if heads is None:
         raise RequestError(f"the number of attention heads of width {width} is unknown: say how many heads")
     depth = len({key.split(".")[1] for key in encoder if key.startswith("blocks.")})
     shape = config.Encoder("custom", width, depth, heads, patch_mels=mels, patch_frames=frames)
     shape = replace(shape, size=next((size for size, known in config.SIZES.items() if known == (width, depth, heads)), "custom"))
-    if "blocks.0.mlp.fc1.weight" in encoder:
-        shape = replace(shape, mlp_ratio=encoder["blocks.0.mlp.fc1.weight"].shape[0] / width)
-    if chunk_seconds is None and "pos_embed" in encoder:
+    hidden = encoder.get("blocks.0.mlp.fc1.weight")
+    if hidden is not None and hidden.ndim == 2:
+        shape = replace(shape, mlp_ratio=hidden.shape[0] / width)
+    if chunk_seconds is None and "pos_embed" in encoder and encoder["pos_embed"].ndim > 1:
         steps = encoder["pos_embed"].shape[-2] // (frontend.n_mels // mels)
         chunk_seconds = steps * frames * frontend.hop_length / frontend.sample_rate
     shape = replace(shape, chunk_seconds=chunk_seconds or shape.chunk_seconds)
@@ -186,10 +236,13 @@ def _channel_order(encoder: State, model: config.Model) -> Tensor:
     width = model.encoder.width
     if "pos_embed" not in encoder:
         return torch.arange(width)
-    theirs = encoder["pos_embed"].reshape(-1, encoder["pos_embed"].shape[-1])
-    ours = positions(model.bands, len(theirs) // model.bands, width)
-    if theirs.shape != ours.shape:
-        raise RequestError(f"pos_embed is of shape {tuple(encoder['pos_embed'].shape)}: expected are {tuple(ours.shape)} positions")
+    theirs = encoder["pos_embed"]
+    count = theirs.numel() // width
+    if theirs.ndim < 2 or theirs.shape[-1] != width or not count or count % model.bands:
+        expected = (count // model.bands * model.bands, width)
+        raise RequestError(f"pos_embed is of shape {tuple(theirs.shape)}: expected are {expected} positions")
+    theirs = theirs.reshape(-1, width)
+    ours = positions(model.bands, count // model.bands, width)
     left = list(range(width))
     order = []
     for channel in ours.T:
@@ -200,16 +253,22 @@ def _channel_order(encoder: State, model: config.Model) -> Tensor:
     return torch.tensor(order)
 
 
-def _encoder(encoder: State, order: Tensor) -> State:
-    """The tensors by our names, their outer channels in our order."""
+def _encoder(encoder: State) -> State:
+    """The tensors by our names and of our shapes."""
+    return {
+        key: tensor.flatten(1) if key == _PATCHES and tensor.ndim == 4 else tensor for key, tensor in encoder.items() if key != "pos_embed"
+    }
+
+
+def _reordered_encoder(encoder: State, order: Tensor) -> State:
+    """The tensors with their outer channels in our order."""
     converted = {}
     for key, tensor in encoder.items():
-        if re.search(r"(qkv|fc1)\.weight$", key) and tensor.shape[-1] == len(order):
+        if re.search(r"(qkv|fc1)\.weight$", key):
             tensor = tensor[:, order]
-        if re.search(r"(patch_embed\.proj|attn\.proj|fc2|norm\d?)\.(weight|bias)$", key) and len(tensor) == len(order):
+        if re.search(r"(patch_embed\.proj|attn\.proj|fc2|norm\d?)\.(weight|bias)$", key):
             tensor = tensor[order]
-        converted[key] = tensor.flatten(1) if key == _PATCHES else tensor
-    converted.pop("pos_embed", None)
+        converted[key] = tensor
     return converted
 
 
@@ -217,9 +276,6 @@ def _reordered_predictor(predictor: State, order: Tensor, model: config.Model) -
     """The tensors with the context's and the prediction's channels in our order; those of the embedding are the predictor's own."""
     width, last = len(order), model.predictor.depth
     first = predictor["layers.0.weight"]
-    outer = {len(predictor[key]) for key in (f"layers.{last}.weight", "norm.weight")}
-    if first.shape[1] != width * (1 + ("sources.weight" in predictor)) or outer != {width}:
-        raise RequestError(f"the predictor goes from {first.shape[1]} to {sorted(outer)} channels: expected are patches of {width}")
     changed = {"layers.0.weight": torch.cat([first[:, :width][:, order], first[:, width:]], dim=1)}
     changed |= {key: predictor[key][order] for key in (f"layers.{last}.weight", f"layers.{last}.bias", "norm.weight", "norm.bias")}
     return predictor | changed

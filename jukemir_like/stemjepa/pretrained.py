@@ -63,9 +63,13 @@ class StemJEPA:
             cache: where named weights are looked for; None: the default cache.
 
         Raises:
-            RequestError: no such weights, they cannot be read, or no such device.
+            RequestError: no such weights, they cannot be read or give vectors that are not finite, or no such device.
         """
-        return cls(checkpoint.load(checkpoint.resolve(weights, cache)), device, precision)
+        path = checkpoint.resolve(weights, cache)
+        made = cls(checkpoint.load(path), device, precision)
+        if not made._is_finite():
+            raise RequestError(f"the weights {path} give vectors that are not finite, whatever they hear: train them again, or use others")
+        return made
 
     @classmethod
     def untrained(cls, model: config.Model, device: str | torch.device | None = None, precision: str = "32", *, seed: int = 0) -> StemJEPA:
@@ -167,6 +171,13 @@ class StemJEPA:
         if vectors.ndim != 2 or vectors.shape[1] != self.dimension:
             raise RequestError(f"the library's vectors are of shape {vectors.shape}, these weights need (stems, {self.dimension})")
         return names, vectors
+
+    def _is_finite(self) -> bool:
+        """Whether a patch of noise becomes numbers: what is wrong with weights is not to be said of every clip."""
+        samples = self.model.frontend.hop_length * self.model.encoder.patch_frames
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, samples).astype(np.float32)
+        made = (self.embed(noise), self.embed(noise, which="target"), self.predict(noise, self.sources[0]))
+        return all(bool(np.isfinite(vectors).all()) for vectors in made)
 
     @torch.inference_mode()
     def _vectors(self, clips: Sequence[Clip], sample_rate: int | None, encode: pooling.Encode) -> np.ndarray:

@@ -182,6 +182,8 @@ class Training:
             f"data.sources are {len(names or ())}, model.predictor.num_sources is {stems}",
             "name as many stems as there are sources",
         )
+        if names is not None:
+            config.check_sources(names, stems)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values that :meth:`from_dict` reads back."""
@@ -198,7 +200,7 @@ class Training:
             RequestError: an unknown option, or one of a wrong type or range.
         """
         sections = {"seed", "model", "data", "objective", "optimiser", "trainer", "logger"}
-        unknown = sorted(set(values) - sections)
+        unknown = sorted(map(str, set(values) - sections))
         check(not unknown, f"unknown option {', '.join(unknown)} of a training run", f"known are {', '.join(sorted(sections))}")
         data = dict(values.get("data", {}))
         data["dataloader"] = config.build(Dataloader, data.get("dataloader", {}), "data.dataloader")

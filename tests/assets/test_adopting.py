@@ -158,3 +158,14 @@ def test_a_copy_that_changes_while_it_is_adopted_is_not_adopted(tmp_path, own):
     with pytest.raises(InputError, match="another sha256"):
         adopting.adopt(own / "a.mp3", assets.Asset("T", "a.mp3", "audio", sha256="0" * 64), tmp_path / "target.mp3", lambda _: None)
     assert os.listdir(tmp_path) == ["own"]
+
+
+def test_what_is_no_file_neither_hangs_nor_is_passed_over_in_silence(host, declare, asset, adopt, own, cache, noise):
+    os.mkfifo(own / "a.mp3")
+    (own / "b.mp3").symlink_to("/dev/zero")
+    (own / "itself.mp3").symlink_to("itself.mp3")
+    put(own, "copies/a.mp3", noise(1000, 1))
+    summary = adopt(declare(asset("a.mp3", host.url("a.mp3"), noise(1000, 1)), asset("b.mp3", host.url("b.mp3"), noise(1000, 2))))
+    assert (cache.dataset("testset") / "a.mp3").read_bytes() == noise(1000, 1)
+    assert list(summary.failed) == ["TEST_B_MP3"]
+    assert "not looked at: itself.mp3 cannot be read (too many levels of symbolic links)" in summary.text()

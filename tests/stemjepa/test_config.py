@@ -38,6 +38,18 @@ def test_a_run_is_read_back_as_it_was_written():
         ({"encoder": {"depth": True}}, "give a value of type int"),
         ({"frontend": {"f_max": 9000.0}}, "order them"),
         ({"frontend": {"n_mels": 0}}, "above 0"),
+        ({"frontend": {"n_fft": 10**400}}, "frontend.n_fft is infinite, not a number"),
+        ({"frontend": {"mean": float("nan")}}, "frontend.mean is infinite, not a number"),
+        ({"frontend": {"std": float("inf")}}, "frontend.std is infinite, not a number"),
+        ({"frontend": {"sample_rate": 10**9}}, "at most 1,000,000"),
+        ({"frontend": {"n_fft": 10**6}}, "at most 16,777,216"),
+        ({"encoder": {"chunk_seconds": 1e9}}, "at most are 134,217,728"),
+        ({"encoder": {"chunk_seconds": 160.0, "patch_frames": 1}}, "patches, at most are 65,536"),
+        ({"encoder": {"chunk_seconds": 0.2, "patch_frames": 1}, "frontend": {"hop_length": 1, "n_fft": 200_000}}, "bins of a spectrogram"),
+        ({"encoder": {"mlp_ratio": 1e-9}}, "leave a channel"),
+        ({"encoder": {"a\nb" * 1000: 1}}, "unknown option"),
+        ({5: {}, "x": {}}, "unknown section 5, x"),
+        ({"predictor": {"conditioning": "concat-" + "9" * 5000}}, "choose concat"),
         ({"predictor": {"kind": "rnn"}}, "mlp or transformer"),
         ({"predictor": {"conditioning": "concat-0"}}, "choose concat"),
         ({"predictor": {"conditioning": "concat-9"}}, "has 6 layers"),
@@ -49,6 +61,7 @@ def test_what_makes_no_model_is_one_clear_line(values, message):
     with pytest.raises(RequestError, match=message) as caught:
         Model.from_dict(values)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
 
 
 @pytest.mark.parametrize(
@@ -59,6 +72,8 @@ def test_what_makes_no_model_is_one_clear_line(values, message):
         ({"data": {"context": "all"}}, "uniform, max, one, one-plus"),
         ({"data": {"dataloader": {"_target_": "x"}}}, "unknown option data.dataloader._target_"),
         ({"data": {"sources": ["a"]}}, "as many stems"),
+        ({"data": {"sources": ["../a", "b", "c", "d"]}}, "is no name of an instrument"),
+        ({"optimiser": {"lr": float("nan")}}, "optimiser.lr is infinite, not a number"),
         ({"logger": ["mlflow"]}, "unknown logger mlflow"),
     ],
 )

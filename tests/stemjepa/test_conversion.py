@@ -1,6 +1,8 @@
 """Weights in the original code's layout, beside a vision transformer written here for the purpose."""
 
 import math
+import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -191,7 +193,7 @@ def change(state, **changed):
         ({"encoder.blocks.0.ls1.gamma": torch.ones(WIDTH)}, r"encoder\.blocks\.0\.ls1\.gamma is \(32,\), expected is none"),
         ({"encoder.patch_embed.proj.weight": torch.zeros(WIDTH, 256)}, "convolution"),
         ({"predictor.mlp.5.weight": None, "predictor.mlp.5.bias": None}, "0 norms"),
-        ({"predictor.mlp.4.weight": torch.zeros(16, HIDDEN)}, r"the predictor goes from 64 to \[16, 32\] channels"),
+        ({"predictor.mlp.4.weight": torch.zeros(16, HIDDEN)}, r"predictor\.layers\.2\.weight is \(16, 48\), expected is \(32, 48\)"),
         ({"predictor.blocks.0.norm1.weight": torch.ones(WIDTH)}, "is a transformer"),
         ({"predictor.class_embedding.weight": torch.zeros(6, WIDTH)}, "knows 6 instruments, 4 were named"),
         ({"other_encoder.patch_embed.proj.weight": torch.zeros(WIDTH, 1, 16, 16)}, "found are .*other_encoder"),
@@ -242,3 +244,72 @@ def test_a_file_that_is_not_weights_is_one_line(tmp_path, name, content, reason)
     with pytest.raises(RequestError, match=reason) as caught:
         convert(tmp_path / name, sources=SOURCES)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["a named pipe", "a device", "a folder"])
+@pytest.mark.parametrize("name", ["w.ckpt", "w.safetensors"])
+def test_what_is_no_file_is_not_waited_for(tmp_path, kind, name):
+    make = {"a named pipe": os.mkfifo, "a device": lambda path: path.symlink_to("/dev/zero"), "a folder": os.mkdir}[kind]
+    make(tmp_path / name)
+    with pytest.raises(RequestError, match=f"is {kind}, not a file"):
+        convert(tmp_path / name, sources=SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"encoder.norm.bias": torch.ones(WIDTH, dtype=torch.int64)}, r"tensor norm\.bias is of torch\.int64"),
+        ({"predictor.mlp.0.bias": torch.ones(HIDDEN, dtype=torch.bool)}, r"tensor layers\.0\.bias is of torch\.bool"),
+        ({"encoder.norm.bias": torch.ones(WIDTH, dtype=torch.complex64)}, r"tensor norm\.bias is of torch\.complex64"),
+        ({"target_encoder.norm.bias": torch.full((WIDTH,), torch.nan)}, r"tensor norm\.bias holds numbers that are infinite"),
+        ({"encoder.pos_embed": torch.full((1, BANDS * STEPS, WIDTH), torch.nan)}, r"tensor pos_embed holds numbers that are infinite"),
+        ({"encoder.norm.bias": torch.ones(1).expand(10**12)}, "is not stored number by number"),
+        ({"encoder.norm.bias": torch.ones(WIDTH).to_sparse()}, "is not stored number by number"),
+        ({"encoder.patch_embed.proj.weight": torch.zeros(10**6, 1, 1, 1)}, "10000+|positions|expected"),
+        ({"encoder.patch_embed.proj.weight": torch.zeros(0, 1, 16, 16)}, "expected is a convolution"),
+        ({"encoder.patch_embed.proj.weight": torch.zeros(WIDTH, 1, 7, 16)}, "do not divide"),
+        ({"encoder.pos_embed": torch.zeros(BANDS * STEPS * WIDTH)}, "pos_embed is of shape"),
+        ({"encoder.pos_embed": torch.zeros(0, WIDTH)}, "pos_embed is of shape"),
+    ],
+)
+@pytest.mark.parametrize("time_first", [False], indirect=True)
+def test_tensors_that_are_no_weights_are_named(original, tmp_path, changed, reason):
+    torch.save(change(original.state_dict(), **changed), tmp_path / "w.pth")
+    with pytest.raises(RequestError, match=reason) as caught:
+        convert(tmp_path / "w.pth", sources=SOURCES, heads=HEADS)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("time_first", [False], indirect=True)
+def test_counters_beside_the_weights_may_be_whole_numbers(original, tmp_path):
+    torch.save(original.state_dict() | {"num_batches_tracked": torch.tensor(5)}, tmp_path / "w.pth")
+    assert convert(tmp_path / "w.pth", sources=SOURCES, heads=HEADS).settings.encoder.depth == DEPTH
+
+
+@pytest.mark.parametrize("time_first", [False], indirect=True)
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (WIDTH + 1,), (WIDTH, WIDTH + 1), (1, 1, 1)])
+def test_each_tensor_in_another_shape_is_refused_in_one_line(original, tmp_path, shape):
+    state = original.state_dict()
+    for key, tensor in state.items():
+        torch.save(state | {key: torch.zeros(shape, dtype=tensor.dtype)}, tmp_path / "w.pth")
+        with pytest.raises(RequestError) as caught:
+            convert(tmp_path / "w.pth", sources=SOURCES, heads=HEADS)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_state_dict_in_itself_is_none(tmp_path):
+    values = {"epoch": 1}
+    values["state_dict"] = values
+    torch.save(values, tmp_path / "w.ckpt")
+    with pytest.raises(RequestError, match="holds no state dict"):
+        convert(tmp_path / "w.ckpt", sources=SOURCES)
+
+
+@pytest.mark.parametrize("time_first", [False], indirect=True)
+def test_a_compressed_archive_is_refused(original, tmp_path):
+    bare(original, tmp_path / "w.pth")
+    with zipfile.ZipFile(tmp_path / "w.pth") as whole, zipfile.ZipFile(tmp_path / "small.pth", "w", zipfile.ZIP_DEFLATED) as small:
+        for member in whole.infolist():
+            small.writestr(member.filename, whole.read(member))
+    with pytest.raises(RequestError, match="is a compressed archive"):
+        convert(tmp_path / "small.pth", sources=SOURCES, heads=HEADS)

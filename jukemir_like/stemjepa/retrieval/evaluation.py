@@ -14,6 +14,7 @@ from jukemir_like.errors import InputError, RequestError
 from jukemir_like.parallel import Progress
 from jukemir_like.records import Summary
 from jukemir_like.stemjepa import stems
+from jukemir_like.stemjepa.config import SOURCES
 from jukemir_like.stemjepa.retrieval import metrics
 from jukemir_like.stemjepa.retrieval.embedding import BATCH_SIZE, Embedded, embed_tracks
 from jukemir_like.stemjepa.retrieval.pools import Standings, standings
@@ -155,8 +156,10 @@ def evaluate_folder(
 
 def _find(folder: Path, sources: tuple[str, ...], workers: int) -> stems.Found:
     found = stems.find(folder, len(sources), workers=workers)
-    if found.sources in (None, sources):
+    if found.sources == sources or (found.sources is None and sources == SOURCES):
         return found
+    if found.sources is None:
+        return stems.find(folder, len(sources), workers=workers, sources=sources)  # nothing says the order of channels
     if set(found.sources or ()) == set(sources) and all(len(track.files) == len(sources) for track in found.tracks):
         return stems.find(folder, len(sources), workers=workers, sources=sources)  # a file a stem, called by its name: any order will do
     there = ", ".join(found.sources or ())

@@ -28,7 +28,7 @@ from jukemir_like.stemjepa.retrieval.metrics import Vectors
 _RECIPE = 1  # raised when the same file and weights would give another vector
 _SETTLED_NS = 2_000_000_000
 
-_TABLE = {"recipe": {_RECIPE}, "digests": [str], "files": {str: list}, "reasons": {str: str}}
+_TABLE = {"recipe": {_RECIPE}, "digests": [str], "files": {str: list}, "reasons": {str: str}, "channels?": {str: int}}
 
 State = tuple[int, int, int]
 """Size, and the times in ns when the file was last written and last changed in any way; the last cannot be set back."""
@@ -65,11 +65,13 @@ class Index:
         files: relative path → its state when it was read (None: it may have changed since), and the digest of its bytes.
         vectors: digest → vector.
         reasons: digest → why there is no vector.
+        channels: digest → channels that were mixed down, where they are more than two.
     """
 
     files: dict[str, tuple[State | None, str]] = field(default_factory=dict)
     vectors: dict[str, Vectors] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+    channels: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Index:
@@ -83,12 +85,12 @@ class Index:
                 return cls()
             vectors = dict(zip(table["digests"], found, strict=True))
             files = {name: _entry(*entry) for name, entry in table["files"].items()}
-            return cls(files, vectors, table["reasons"])
+            return cls(files, vectors, table["reasons"], table.get("channels") or {})
         except (FileNotFoundError, DamagedFileError, ValueError, KeyError, TypeError, IndexError):
             return cls()
 
     def write(self, path: Path) -> None:
-        table = {"recipe": _RECIPE, "digests": list(self.vectors), "files": self.files, "reasons": self.reasons}
+        table = {"recipe": _RECIPE, "digests": list(self.vectors), "files": self.files, "reasons": self.reasons, "channels": self.channels}
         encoded = np.frombuffer(json.dumps(table).encode(), np.uint8)
         vectors = np.stack([*self.vectors.values()]) if self.vectors else np.zeros((0, 0), np.float32)
         with atomic(path) as temporary, open(temporary, "wb") as file:
@@ -115,3 +117,4 @@ class Index:
         used = {digest for _, digest in self.files.values()}
         self.vectors = {digest: vector for digest, vector in self.vectors.items() if digest in used}
         self.reasons = {digest: reason for digest, reason in self.reasons.items() if digest in used}
+        self.channels = {digest: number for digest, number in self.channels.items() if digest in used}

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from jukemir_like import audio, records
+from jukemir_like import audio, files, records
 from jukemir_like.cache import Cache, sweep
 from jukemir_like.errors import InputError, RequestError
 from jukemir_like.parallel import Progress
+from jukemir_like.stemjepa import stems
 from jukemir_like.stemjepa.pretrained import StemJEPA, comparable
 from jukemir_like.stemjepa.retrieval import index as index_file
 from jukemir_like.stemjepa.retrieval.embedding import SILENT
@@ -25,6 +26,14 @@ from jukemir_like.stemjepa.retrieval.metrics import Vectors
 _SAVE_SECONDS = 60.0
 _SECONDS_AT_ONCE = 240  # of audio; files are small or many
 _SILENCE = "is silent"
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is looked for: its vector ``(dimension,)``, and in ``notes`` what is to be said of the mix that it comes from."""
+
+    vector: Vectors
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -68,25 +77,47 @@ class Library:
         return tabulate(cells, ("rank", "score", "path"), colalign=("right", "right", "left"), disable_numparse=True)
 
     def to_json(self, matches: list[Match], request: dict[str, str]) -> str:
-        """``request`` with ``library``, ``files`` (candidates), ``silent``, ``failed`` and ``results`` (rank, score, path)."""
+        """``request`` with ``library``, ``files`` (candidates), ``silent``, ``failed``, ``notes`` and ``results`` (rank, score, path)."""
         found = {"library": str(self.folder), "files": len(self.paths), "silent": self.silent, "failed": self.summary.failed}
-        return json.dumps(request | found | {"results": [vars(match) for match in matches]}, indent=1)
+        return json.dumps(request | found | {"notes": self.summary.notes} | {"results": [vars(match) for match in matches]}, indent=1)
 
 
-def query(model: StemJEPA, context: Path, instrument: str) -> Vectors:
-    """The vector ``(dimension,)`` of what ``context``, an audio file of a mix, lacks.
+def query(model: StemJEPA, context: Path, instrument: str) -> Query:
+    """What ``context``, an audio file of a mix, lacks. Channels are mixed down with equal weights; more than two are spoken of.
 
     Raises:
         RequestError: an unknown instrument, a file that cannot be read, or silence.
     """
     model.number(instrument)
     try:
-        mix = audio.load(context, model.sample_rate)
+        mix, channels = _load(context, model.sample_rate)
         if np.abs(mix).max() < SILENT:
             raise InputError(_SILENCE)
     except InputError as error:
         raise RequestError(f"the context {records.printable(str(context))} {error}: give a mix in an audio file") from error
-    return np.asarray(model.predict(mix, instrument)[0])
+    return Query(np.asarray(model.predict(mix, instrument)[0]), _notes(context, channels, instrument))
+
+
+def _notes(context: Path, channels: int, instrument: str) -> list[str]:
+    """What is to be said of a context: that its channels, more than two or stems by the nearest ``dataset.json``, are mixed down."""
+    described = next((folder for folder in context.absolute().parents if (folder / "dataset.json").is_file()), None)
+    try:
+        names = stems.declared(described) if described else None
+    except RequestError:  # some other program's
+        names = None
+    if names is None or len(names) != channels:
+        return [f"the context has {channels} channels: mixed down with equal weights"] if channels > 2 else []
+    note = f"the context is {channels} stems by dataset.json ({', '.join(names)}): mixed down with equal weights"
+    return [f"{note}, {instrument} among them" if instrument in names else note]
+
+
+def _load(source: Path | bytes, sample_rate: int) -> tuple[np.ndarray, int]:
+    """As :func:`jukemir_like.audio.load`, and of how many channels it was."""
+    decoded = audio.decode(source)
+    mono = audio.resample(audio.mix_down(decoded.samples), decoded.sample_rate, sample_rate)
+    if not len(mono):
+        raise InputError(f"is too short: no sample is left at {sample_rate} Hz")
+    return np.ascontiguousarray(mono, dtype=np.float32), len(decoded.samples)
 
 
 def open_library(model: StemJEPA, folder: Path, cache: Cache) -> Library:
@@ -104,9 +135,11 @@ def open_library(model: StemJEPA, folder: Path, cache: Cache) -> Library:
     started = time.perf_counter()
     if not folder.is_dir():
         raise RequestError(f"{folder} is not a folder: give the folder of a library")
-    paths = audio.find(folder)
+    closed: dict[str, str] = {}
+    paths = audio.find(folder, on_error=closed.__setitem__)
     if not paths:
-        raise RequestError(f"no audio files in {folder}: give the folder of a library")
+        reasons = "".join(f" ({records.printable(name)}: {reason})" for name, reason in sorted(closed.items())[:1])
+        raise RequestError(f"no audio files in {folder}{reasons}: give the folder of a library")
     path = index_file.place(cache, folder, model)
     sweep(path.parent)
     index = Index.read(path)
@@ -114,7 +147,7 @@ def open_library(model: StemJEPA, folder: Path, cache: Cache) -> Library:
         index = Index()
     states = {name: index_file.state(folder / name) for name in paths}
     changed = {name: state for name, state in states.items() if not index.knows(name, state)}
-    summary = records.Summary(f"library {folder}")
+    summary = records.Summary(f"library {folder}", failed=closed)
     if changed or index.files.keys() != states.keys():
         try:
             _embed(model, folder, changed, index, path, summary)
@@ -151,26 +184,24 @@ def _new_clips(
     for name, state in changed.items():
         bar.update()
         try:
-            data = (folder / name).read_bytes()
+            data = files.read_regular(folder / name)
             digest = hashlib.sha256(data).hexdigest()
             index.add(name, digest, state)
             if index.has(digest) or digest in seen:
                 continue
             seen.add(digest)
-            clip = audio.load(data, sample_rate)
+            clip, channels = _load(data, sample_rate)
+            if channels > 2:
+                index.channels[digest] = channels
             if np.abs(clip).max() < SILENT:
                 raise InputError(_SILENCE)
         except InputError as error:  # lies in the content
             index.reasons[digest] = str(error)
         except (OSError, MemoryError) as error:  # may be otherwise next time
             index.files.pop(name, None)
-            failed[name] = records.failure(error)["reason"] if isinstance(error, MemoryError) else _refusal(error)
+            failed[name] = records.failure(error)["reason"] if isinstance(error, MemoryError) else files.refusal(error)
         else:
             yield digest, clip
-
-
-def _refusal(error: OSError) -> str:
-    return f"cannot be read ({os.strerror(error.errno or 0).lower()})"
 
 
 def _groups(clips: Iterator[tuple[str, np.ndarray]], samples: int) -> Iterator[dict[str, np.ndarray]]:
@@ -197,6 +228,10 @@ def _library(folder: Path, paths: list[str], index: Index, summary: records.Summ
     silent = sorted(name for name, reason in reasons.items() if reason == _SILENCE)
     summary.failed = {name: reason for name, reason in sorted(reasons.items()) if reason != _SILENCE}
     summary.kept = len(usable) - summary.done
+    wide = Counter(index.channels[digests[name]] for name in usable if digests[name] in index.channels)
+    if wide:
+        shares = ", ".join(f"{count:,} of {number}" for number, count in sorted(wide.items()))
+        summary.notes.append(f"files with more than two channels, mixed down with equal weights: {shares} channels")
     if silent:
         summary.notes.append(f"{len(silent):,} silent, left out")
     return Library(folder, usable, np.stack([index.vectors[digests[name]] for name in usable]), silent, summary)

@@ -4,9 +4,14 @@ The room, in the order in which its modules import one another::
 
     wav           where the samples of a WAV file lie
     tracks        what a track is, and which are held out
+    levels        how loud a track can be
     reading       samples of a track from where they are asked for
     native        .stem.mp4, by way of ffmpeg
+    speakers      what a header says of channels: loudspeakers, a sound field
     heads         what every file of a folder holds
+    naming        names of files that say which stem of which song they hold
+    layouts       songs with a file per stem, and what speaks against a channel per stem
+    splits        splits that folders tell
     finding       which tracks a folder holds, and what cannot be used
     loudness      the peaks that silence is measured against
     drawing       which stem is the target, which make the context
@@ -19,10 +24,24 @@ The room, in the order in which its modules import one another::
 
 from jukemir_like.stemjepa.stems.copying import local_copy
 from jukemir_like.stemjepa.stems.examples import Examples
-from jukemir_like.stemjepa.stems.finding import find
+from jukemir_like.stemjepa.stems.finding import declared, find
 from jukemir_like.stemjepa.stems.loading import loader
+from jukemir_like.stemjepa.stems.loudness import Loudness
 from jukemir_like.stemjepa.stems.measuring import statistics
 from jukemir_like.stemjepa.stems.reading import read, read_whole
 from jukemir_like.stemjepa.stems.tracks import Found, Track, split
 
-__all__ = ["Examples", "Found", "Track", "find", "loader", "local_copy", "read", "read_whole", "split", "statistics"]
+__all__ = [
+    "Examples",
+    "Found",
+    "Loudness",
+    "Track",
+    "declared",
+    "find",
+    "loader",
+    "local_copy",
+    "read",
+    "read_whole",
+    "split",
+    "statistics",
+]

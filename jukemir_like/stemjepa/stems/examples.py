@@ -7,7 +7,7 @@ of its own; each gives one chunk.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import soxr
@@ -25,7 +25,7 @@ from jukemir_like.stemjepa.stems.reading import SCALES, read_frames
 from jukemir_like.stemjepa.stems.tracks import Track
 
 _OFFSETS = 10  # chunks of a track that are tried before another track is taken
-_TRACKS = 50  # tracks that are tried before the data is given up
+_TRACKS = 50  # tracks that are tried at random before all are
 # Frames read on both sides of a chunk, so that filters have their past and future. A whole number of samples at 16 kHz, for usual rates.
 _MARGIN = 882
 _ORDER, _DRAW = 0, 1  # streams of random numbers
@@ -37,7 +37,7 @@ class Examples(Dataset[dict[str, Tensor]]):
     """``examples[n]``, for n = 0, 1, … without end.
 
     A chunk in which fewer than two stems are active is drawn again, 10 times at most; then another track takes its place, as it does for
-    one that cannot be read (which is logged, once).
+    one that cannot be read or holds samples that no music has (which is logged, once).
 
     Args:
         tracks: in the order in which ``track`` counts them; at least one.
@@ -47,7 +47,7 @@ class Examples(Dataset[dict[str, Tensor]]):
         loudness: where the tracks' peaks are remembered; None: in the cache.
 
     Raises:
-        RequestError: no track; and on reading, if of 50 tracks none has two stems that sound together.
+        RequestError: no track; and on reading, if none has two stems that sound together.
     """
 
     def __init__(self, tracks: Sequence[Track], data: Data, model: config.Model, seed: int, *, loudness: Loudness | None = None) -> None:
@@ -57,13 +57,12 @@ class Examples(Dataset[dict[str, Tensor]]):
         self.sample_rate, self.chunk_samples = model.frontend.sample_rate, model.chunk_samples
         self.loudness = loudness or Loudness()
         self._order: tuple[int, np.ndarray] | None = None
-        self._unreadable: set[int] = set()
+        self._unreadable: dict[int, str] = {}
 
     def __getitem__(self, n: int) -> dict[str, Tensor]:
         """``context`` and ``target`` ``(samples,)`` float32; ``source``, which stem the target is, and ``track``, whose: int64."""
         random = np.random.default_rng((self.seed, _DRAW, n))
-        index = self._track_of(n)
-        for _ in range(_TRACKS):
+        for index in self._candidates(n, random):
             try:
                 drawn = self._draw(self.tracks[index], random)
             except InputError as error:
@@ -77,8 +76,21 @@ class Examples(Dataset[dict[str, Tensor]]):
                     "source": torch.tensor(source),
                     "track": torch.tensor(index),
                 }
-            index = int(random.integers(len(self.tracks)))
-        raise RequestError(f"in {_TRACKS} tracks no two stems were found that sound together: look at the data, or lower data.silence_db")
+        unusable = "".join(
+            f" ({len(self._unreadable)} cannot be used, the first: {printable(self.tracks[index].name)} {reason})"
+            for index, reason in sorted(self._unreadable.items())[:1]
+        )
+        raise RequestError(
+            f"no two stems were found that sound together in any of {len(self.tracks)} tracks{unusable}: look at the data, or lower "
+            "data.silence_db"
+        )
+
+    def _candidates(self, n: int, random: np.random.Generator) -> Iterator[int]:
+        """The track of example n, then others at random, then each: many that cannot be used must not end what a few could do."""
+        yield self._track_of(n)
+        for _ in range(_TRACKS - 1):
+            yield int(random.integers(len(self.tracks)))
+        yield from map(int, random.permutation(len(self.tracks)))
 
     def _track_of(self, n: int) -> int:
         epoch, position = divmod(n, len(self.tracks))
@@ -125,5 +137,5 @@ class Examples(Dataset[dict[str, Tensor]]):
 
     def _warn(self, index: int, error: InputError) -> None:
         if index not in self._unreadable:
-            self._unreadable.add(index)
+            self._unreadable[index] = str(error)
             _log.warning("%s %s: other tracks take its place", printable(self.tracks[index].name), error)

@@ -13,7 +13,7 @@ import numpy as np
 from jukemir_like import audio
 from jukemir_like.errors import InputError, StorageError
 from jukemir_like.parallel import map_unordered
-from jukemir_like.stemjepa.stems import native, wav
+from jukemir_like.stemjepa.stems import native, speakers, wav
 from jukemir_like.stemjepa.stems.reading import opened, read_frames, readable
 from jukemir_like.stemjepa.stems.tracks import Track
 from jukemir_like.stemjepa.stems.wav import Layout
@@ -31,6 +31,7 @@ class Head:
         channels, sample_rate, frames: as in its head.
         layout: of a plain WAV.
         silent: not one sample differs from 0.
+        speakers: what the channels are by the header, where it speaks of loudspeakers or a sound field (:mod:`.speakers`).
     """
 
     file: Path
@@ -39,6 +40,7 @@ class Head:
     frames: int
     layout: Layout | None
     silent: bool
+    speakers: str | None = None
 
 
 def heads(folder: Path, names: Sequence[str], decoded: Path, workers: int) -> dict[str, Head | InputError]:
@@ -83,7 +85,10 @@ def _heads_of(folder: Path, decoded: Path, names: list[str]) -> list[Head | Inpu
     for name in names:
         try:
             path = folder / name
-            result.append(head(native.decoded(path, decoded) if native.is_native(path) else path))
+            if native.is_native(path):
+                with readable(path):  # is a file: ffmpeg would wait for whoever writes into a pipe
+                    path = native.decoded(path, decoded)
+            result.append(head(path))
         except InputError as error:
             result.append(InputError(str(error)))
     return result
@@ -100,12 +105,14 @@ def head(path: Path) -> Head:
             raise InputError("the file is empty (0 bytes)")
         file.seek(0)
         layout = wav.layout(file)
+        # Not asked of a WAV in mono or stereo: on a network disk every read is a round trip.
+        said = speakers.named(file) if layout is None else speakers.named(file, layout.offset) if layout.channels > 2 else None
     if layout is not None:
         channels, sample_rate, frames = layout.channels, layout.sample_rate, layout.frames
     else:
         channels, sample_rate, frames = _by_libsndfile(path)
     track = Track("", (path,), sample_rate, frames, channels, layouts=(layout,))
-    return Head(path, channels, sample_rate, frames, layout, _silent(track))
+    return Head(path, channels, sample_rate, frames, layout, _silent(track), said)
 
 
 def _by_libsndfile(path: Path) -> tuple[int, int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from jukemir_like import records
 from jukemir_like.cache import Cache
 from jukemir_like.errors import InputError, StorageError
+from jukemir_like.stemjepa.stems import levels
 from jukemir_like.stemjepa.stems.reading import SCALES, read_frames
 from jukemir_like.stemjepa.stems.tracks import Track
 
@@ -27,34 +29,50 @@ class Loudness:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or Cache.default().root / "stems"
-        self._remembered: dict[str, list[float]] | None = None
-        self._known: dict[tuple[Path, ...], np.ndarray] = {}
+        self._remembered: dict[str, list[float] | str] | None = None
+        self._known: dict[tuple[Path, ...], list[float] | str] = {}  # peaks, or why there are none
 
     def peaks(self, track: Track) -> np.ndarray:
         """Largest absolute sample of every stem over the whole track, float64 of shape ``(stems,)``.
 
         Raises:
-            InputError: a file cannot be read, or holds samples that are NaN or infinite.
+            InputError: a file cannot be read, or holds samples that no music has (:mod:`.levels`).
         """
         if track.files not in self._known:
             self._known[track.files] = self._peaks(track)
-        return self._known[track.files]
+        return _checked(self._known[track.files])
 
-    def _peaks(self, track: Track) -> np.ndarray:
+    def refused(self, tracks: Iterable[Track]) -> dict[str, str]:
+        """Those of ``tracks`` that were measured and cannot be used, by name, and why; nothing is measured."""
+        self._remembered = self._read()
+        reasons = {}
+        for track in tracks:
+            try:
+                _checked(self._known.get(track.files) or self._remembered.get(_key(track)) or [])
+            except InputError as error:
+                reasons[track.name] = str(error)
+        return reasons
+
+    def _peaks(self, track: Track) -> list[float] | str:
         if self._remembered is None:
-            self._remembered = {key: record["peaks"] for key, record in records.read(self.folder).items() if "peaks" in record}
+            self._remembered = self._read()
         key = _key(track)
         if key in self._remembered:
-            return np.array(self._remembered[key])
-        peaks = _measured(track)
-        self._remember(key, peaks.tolist())
-        return peaks
+            return self._remembered[key]
+        found = _measured(track)
+        self._remember(key, found)
+        return found
 
-    def _remember(self, key: str, peaks: list[float]) -> None:
+    def _read(self) -> dict[str, list[float] | str]:
+        known = records.read(self.folder)
+        return {key: record["peaks"] if "peaks" in record else record["reason"] for key, record in known.items() if _is_peaks(record)}
+
+    def _remember(self, key: str, found: list[float] | str) -> None:
+        more = {"status": "failed", "reason": found} if isinstance(found, str) else {"peaks": found}
         try:
-            # One writer a name: a journal for every process of every machine.
+            # One writer per name: a journal for every process of every machine.
             with records.journal(self.folder, f"peaks-{socket.gethostname()}-{os.getpid()}") as journal:
-                journal.append(records.new(key, "peaks", peaks=peaks))
+                journal.append(records.new(key, "peaks", **more))
         except (StorageError, OSError):
             pass  # a convenience: it is measured again next time
 
@@ -78,13 +96,31 @@ def column_peaks(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.abs(extremes).max(axis=0) * SCALES[values.dtype])
 
 
-def _measured(track: Track) -> np.ndarray:
+def _measured(track: Track) -> list[float] | str:
+    """Peaks of the stems, or why there are none."""
     peaks = np.zeros(track.channels)
     for first in range(0, track.frames, _STEP):
-        peaks = np.maximum(peaks, column_peaks(read_frames(track, first, min(_STEP, track.frames - first))))
-        if not np.isfinite(peaks).all():
-            raise InputError("holds samples that are NaN or infinite")
-    return peaks
+        values = read_frames(track, first, min(_STEP, track.frames - first))
+        peaks = np.maximum(peaks, column_peaks(values))
+        try:
+            levels.check(float(peaks.max()))
+        except InputError as error:
+            return str(error)
+    found: list[float] = peaks.tolist()
+    return found
+
+
+def _checked(found: list[float] | str) -> np.ndarray:
+    if isinstance(found, str):
+        raise InputError(found)
+    levels.check(max(found, default=0.0))  # earlier versions remembered whatever was finite
+    return np.array(found)
+
+
+def _is_peaks(record: records.Record) -> bool:
+    peaks, reason = record.get("peaks"), record.get("reason")
+    numbers = isinstance(peaks, list) and all(isinstance(peak, int | float) for peak in peaks)
+    return numbers or (peaks is None and record.get("signature") == "peaks" and isinstance(reason, str))
 
 
 def _key(track: Track) -> str:

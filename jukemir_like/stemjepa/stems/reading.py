@@ -7,17 +7,17 @@ did. What is compressed (FLAC and others) goes through libsndfile's seek.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import soundfile
 
-from jukemir_like import audio
+from jukemir_like import audio, files
 from jukemir_like.errors import InputError
+from jukemir_like.stemjepa.stems import levels
 from jukemir_like.stemjepa.stems.tracks import Track
 from jukemir_like.stemjepa.stems.wav import Layout
 
@@ -40,9 +40,11 @@ def read_whole(track: Track, sample_rate: int) -> np.ndarray:
     """The whole track at ``sample_rate``: float32 of shape ``(stems, samples)``.
 
     Raises:
-        InputError: a file cannot be read, or it is too short to have a sample at that rate.
+        InputError: a file cannot be read, holds samples that no music has, or is too short to have a sample at that rate.
     """
-    stems = [audio.resample(np.ascontiguousarray(stem), track.sample_rate, sample_rate) for stem in read(track, 0, track.frames)]
+    samples = read(track, 0, track.frames)
+    levels.check(float(max(samples.max(initial=0), -samples.min(initial=0))))
+    stems = [audio.resample(np.ascontiguousarray(stem), track.sample_rate, sample_rate) for stem in samples]
     if not len(stems[0]):
         raise InputError(f"is too short: no sample is left at {sample_rate} Hz")
     return np.stack(stems)
@@ -93,10 +95,10 @@ def opened(path: Path) -> Iterator[soundfile.SoundFile]:
 def readable(path: Path) -> Iterator[io.FileIO]:
     """A file opened without a buffer; :class:`InputError` for what the system refuses in the block."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            yield file
+        with files.open_regular(path) as file:
+            yield cast(io.FileIO, file)
     except OSError as error:
-        raise InputError(f"cannot be read ({os.strerror(error.errno or 0).lower()})") from error
+        raise InputError(files.refusal(error)) from error
 
 
 def _frames_of(path: Path, layout: Layout | None, first: int, frames: int) -> np.ndarray:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jukemir_like.stemjepa.settings import Training
 
 NAME = "stemjepa"
+_LONGEST_NAME = 255  # of a file, in bytes
 _NEEDED = ("lightning", "hydra", "omegaconf")
 
 
@@ -57,7 +58,7 @@ def train(
 
         click.echo(OmegaConf.to_yaml(settings.to_dict()).rstrip())
         return DONE
-    folder, weights = _places(name or recipe or NAME, output, cache)
+    folder, weights = _places(recipe or NAME if name is None else name, output, cache)
     from jukemir_like.cache import atomic
     from jukemir_like.stemjepa.training import run
 
@@ -81,8 +82,14 @@ def _settings(recipe: str | None, data: str | None, overrides: tuple[str, ...]) 
 def _places(name: str, output: str | None, root: str | None) -> tuple[Path, Path]:
     """Folder of the run, and the file of its weights beside it."""
     from jukemir_like.cache import Cache
+    from jukemir_like.stemjepa.config import SUFFIX, is_name, shown
 
-    if "/" in name or name.startswith(".") or name.endswith(".safetensors"):
-        raise RequestError(f"--name {name!r} is no name: leave out folders and suffix")
-    weights = Path(output).absolute() / f"{name}.safetensors" if output else Cache.default(root).checkpoint(name)
+    if not is_name(name):
+        raise RequestError(
+            f"--name {shown(name)!r} is no name: leave out folders, suffix and control characters, and do not begin with a dot"
+        )
+    file_name = f"{name}{SUFFIX}"
+    if len(os.fsencode(file_name)) > _LONGEST_NAME:
+        raise RequestError(f"--name {shown(name, 20)!r} is too long for a file: give a shorter one")
+    weights = Path(output).absolute() / file_name if output else Cache.default(root).checkpoint(name)
     return weights.with_suffix(""), weights

@@ -1,13 +1,14 @@
 """Settings from configuration files and overrides, composed by Hydra.
 
-The files are those of ``stemjepa/configs`` and, for choices that are not there, of ``./configs`` where the command is called. They hold
-plain values of known options: nothing in them is ever instantiated.
+The files are those of ``stemjepa/configs`` and, for choices that are not there, of ``./configs`` where the command is called. The latter,
+and overrides, hold plain values of known options: nothing in them is ever instantiated, or filled in from elsewhere.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ from omegaconf.errors import OmegaConfBaseException
 from jukemir_like.errors import RequestError
 from jukemir_like.stemjepa import config
 from jukemir_like.stemjepa import settings as options
+from jukemir_like.stemjepa.config import shown
 from jukemir_like.stemjepa.settings import Training
+from jukemir_like.stemjepa.training import plain
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 NAME = "config"
@@ -41,6 +44,7 @@ _SECTIONS = {
     "optimiser": options.Optimiser,
     "trainer": options.Trainer,
 }
+_SEEDS = 2**63
 BESIDE = ("dora", "slurm")  # sections that are not about the run
 
 
@@ -50,7 +54,7 @@ class OwnConfigs(SearchPathPlugin):
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         folder = Path(OWN).absolute()
         if folder.is_dir() and folder != CONFIGS:
-            search_path.append("own", f"file://{folder}")
+            search_path.append("own", f"{plain.PlainFiles.scheme()}://{folder}")
 
 
 def compose_settings(overrides: Sequence[str]) -> Training:
@@ -60,18 +64,23 @@ def compose_settings(overrides: Sequence[str]) -> Training:
         RequestError: no such choice, an unknown option, or a value of a wrong type or range.
     """
     for override in overrides:
-        if "=" not in override and not override.startswith("~"):
-            raise RequestError(f"{override!r} is no override: write option=value, for example trainer.max_steps=1000")
+        _check_override(override)
     GlobalHydra.instance().clear()
+    with refusals(), initialize_config_dir(str(CONFIGS), version_base=VERSION_BASE):
+        composed = compose(NAME, [override.removeprefix("+") if override.startswith("+recipe=") else override for override in overrides])
+        values = OmegaConf.to_container(composed, resolve=False, throw_on_missing=True)
+    return from_composed(values)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Hydra's refusals of what it is asked to compose are wrong requests."""
     try:
-        with initialize_config_dir(str(CONFIGS), version_base=VERSION_BASE):
-            composed = compose(
-                NAME, [override.removeprefix("+") if override.startswith("+recipe=") else override for override in overrides]
-            )
-        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+        yield
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
         raise RequestError(_one_line(error)) from error
-    return from_composed(values)
+    except RecursionError as error:
+        raise RequestError("the settings are nested without end: does a configuration name itself in its defaults?") from error
 
 
 def from_composed(values: Any) -> Training:
@@ -93,7 +102,18 @@ def register() -> None:
     """Makes the defaults and ``./configs`` known to Hydra; may be called again."""
     ConfigStore.instance().store(name="settings", node=defaults())
     Plugins.instance().register(OwnConfigs)
+    Plugins.instance().register(plain.PlainFiles)
     logging.getLogger("hydra").setLevel(logging.ERROR)
+
+
+def _check_override(override: str) -> None:
+    name, equals, value = override.lstrip("+~").partition("=")
+    if not equals and not override.startswith("~"):
+        raise RequestError(f"{shown(override)!r} is no override: write option=value, for example trainer.max_steps=1000")
+    if plain.INTERPOLATION in override:
+        raise RequestError(f"{shown(override)}: nothing is filled in for {plain.INTERPOLATION}…}}, write the value itself")
+    if plain.ELSEWHERE.search(name) or ("." not in name and plain.ELSEWHERE.search(value)):  # a group, whose value is the name of a file
+        raise RequestError(f"{shown(override)} leads out of the folders of configurations: name an option, or a choice that is in ./{OWN}")
 
 
 def _plain(section: Any) -> Any:
@@ -116,16 +136,21 @@ def _check_shape(values: Mapping[str, Any], known: Mapping[str, Any], section: s
         value, path = values.get(name, default), f"{section}{name}"
         if isinstance(default, Mapping):
             if not isinstance(value, Mapping):
-                raise RequestError(f"{path} is {value!r}: it is a section, give its options: {path}.NAME=VALUE")
+                raise RequestError(f"{path} is {shown(repr(value))}: it is a section, give its options: {path}.NAME=VALUE")
             _check_shape(value, default, f"{path}.")
+    if section:
+        return
     seed = values.get("seed", 0)
-    if not section and (isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
-        raise RequestError(f"seed is {seed!r}: give a whole number from 0")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < _SEEDS:
+        raise RequestError(f"seed is {shown(repr(seed))}: give a whole number from 0, below {_SEEDS:,}")
+    for name, wanted in values.get("logger", {}).items():
+        if not isinstance(wanted, bool):
+            raise RequestError(f"logger.{shown(name)} is {shown(repr(wanted))}: give true or false")
 
 
 def _one_line(error: Exception) -> str:
     text = str(error).split("Config search path")[0].split("full_key:")[0]
-    return " ".join(text.replace("\n", " ").split()).rstrip(".")
+    return shown(" ".join(text.split()).rstrip("."))
 
 
 register()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from jukemir_like.errors import RequestError
 from jukemir_like.records import printable
-from jukemir_like.stemjepa import checkpoint, stems
+from jukemir_like.stemjepa import checkpoint, config, stems
 from jukemir_like.stemjepa.settings import Data, Training
 from jukemir_like.stemjepa.training.places import Place
 
@@ -38,6 +39,11 @@ class Material:
     failed: dict[str, str]
     notes: list[str]
 
+    def told(self) -> dict[str, Any]:
+        """What was understood, for the run's folder."""
+        counts = {"train": len(self.train), "valid": len(self.valid)}
+        return {"tracks": counts, "sources": list(self.sources), "notes": self.notes, "left_out": self.failed}
+
     def digest(self) -> str:
         """SHA-256 over names, lengths and formats of the tracks: another selection of tracks, another digest."""
         told = hashlib.sha256()
@@ -57,17 +63,50 @@ def material(settings: Training, *, workers: int = 1) -> Material:
     data, count = settings.data, settings.model.predictor.num_sources
     if not data.data_path:
         raise RequestError("no data: give data.data_path=FOLDER, or data=NAME for a configuration configs/data/NAME.yaml")
-    found = stems.find(_folder(data, data.data_path), count, workers=workers, sources=data.sources)
+    found = _find(data, data.data_path, count, data.sources, workers)
+    sources = data.sources or found.sources or checkpoint.default_sources(settings.model)
+    config.check_sources(sources, count)
     failed, notes = dict(found.failures), list(found.notes)
     if data.valid_path is not None:
-        held_out = stems.find(_folder(data, data.valid_path), count, workers=workers, sources=data.sources)
-        train, valid = list(found.tracks), list(held_out.tracks)
+        # By the same names in the same order: a stem has one number, whichever folder it comes from.
+        held_out = _find(data, data.valid_path, count, tuple(sources) if data.sources or found.sources or count == 4 else None, workers)
+        train, valid = stems.split(_without(found, data.data_path, data.valid_path), 0, settings.seed)[0], list(held_out.tracks)
         failed |= {f"{data.valid_path}/{name}": reason for name, reason in held_out.failures.items()}
+        notes += [f"held out: {note}" for note in held_out.notes]
     else:
         train, valid = (list(part) for part in stems.split(found, data.valid_fraction, settings.seed))
-    sources = data.sources or found.sources or checkpoint.default_sources(settings.model)
-    checkpoint.check_sources(sources, settings.model)
+    used = {track.name for track in train} | ({track.name for track in valid} if data.valid_path is None else set())
+    if unused := Counter(track.split or "held out" for track in found.tracks if track.name not in used):
+        notes.append(f"in neither part: {', '.join(f'{number:,} {split}' for split, number in sorted(unused.items()))}")
     return Material(train, valid, tuple(sources), failed, notes)
+
+
+def _find(data: Data, folder: str, count: int, sources: tuple[str, ...] | None, workers: int) -> stems.Found:
+    """Tracks of a folder, or of its copy on this node's disk."""
+    path = Path(folder).expanduser()
+    missed: dict[str, str] = {}
+    if data.local_dir:
+        path = stems.local_copy(path, on_error=missed.__setitem__)
+    found = stems.find(path, count, workers=workers, sources=sources)
+    return replace(found, failures=missed | found.failures)
+
+
+def _without(found: stems.Found, folder: str, held_out: str) -> stems.Found:
+    """What was found in ``folder`` but not in ``held_out``, which may be a part of it."""
+    whole, part = (Path(path).expanduser().resolve() for path in (folder, held_out))
+    if not part.is_relative_to(whole):
+        return found
+    inside = part.relative_to(whole).as_posix()
+    tracks = [] if inside == "." else [track for track in found.tracks if not f"{track.name}/".startswith(f"{inside}/")]
+    return replace(found, tracks=tracks)
+
+
+def set_aside(tracks: Sequence[stems.Track]) -> None:
+    """Says which tracks turned out to be of no use while they were trained on, and how many they are."""
+    refused = stems.Loudness().refused(tracks)
+    tell(refused)
+    if refused:
+        print(f"jukemir-like: set aside in training: {len(refused):,} of {len(tracks):,} tracks", file=sys.stderr)  # noqa: T201
 
 
 def tell(failed: dict[str, str]) -> None:
@@ -123,8 +162,3 @@ def valid_loader(settings: Training, tracks: Sequence[stems.Track], batch_size: 
     plain = replace(settings.data, augmentation=type(settings.data.augmentation)())
     examples = stems.Examples(tracks, plain, settings.model, _VALID_SEED)
     return stems.loader(examples, batch_size=size, batches=max(1, len(tracks) // size), workers=0)
-
-
-def _folder(data: Data, folder: str) -> Path:
-    path = Path(folder).expanduser()
-    return stems.local_copy(path) if data.local_dir else path

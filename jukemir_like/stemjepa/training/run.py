@@ -1,6 +1,7 @@
 """A whole training run: settings and a folder in, weights out.
 
-The folder holds ``settings.json``, ``metrics.csv``, ``training.png``, ``states/`` to go on from and, at the end, ``weights.safetensors``.
+The folder holds ``settings.json``, ``data.json``, ``metrics.csv``, ``training.png``, ``states/`` to go on from and, at the end,
+``weights.safetensors``.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ SETTINGS = "settings.json"
 TRACKS = "tracks"  # in it, beside the settings: the digest of what is trained on
 REFUSE, RESTART = "refuse", "restart"
 STATES = "states"
+DATA = "data.json"  # how the data were understood: another layout of the same tracks is the same run, so it stands beside the settings
 
 
 def train(settings: Training, folder: Path, *, resume: bool = True, on_change: str = REFUSE) -> Path:
@@ -59,6 +61,7 @@ def train(settings: Training, folder: Path, *, resume: bool = True, on_change: s
     material = feeding.material(settings, workers=settings.data.dataloader.num_workers or 1)
     if here.rank == 0:
         _claim(settings.to_dict() | {TRACKS: material.digest()}, folder, resume=resume, on_change=on_change)
+        write_json(folder / DATA, material.told())
     if not here.external and here.world_size > 1:
         Processes(settings, folder, here.world_size).run()
         return folder / WEIGHTS
@@ -165,6 +168,8 @@ class _Run:
                         part.compile()
                 with _one_line():
                     trainer.fit(module, feeding.train_loader(self.settings, self.material.train, self.here, step))
+        if self.here.rank == 0:
+            feeding.set_aside(self.material.train)
         stop.deliver()
         if trainer.is_global_zero:
             self._finish(module, watching.latest)

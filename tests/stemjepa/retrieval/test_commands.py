@@ -56,6 +56,32 @@ def test_retrieve_prints_a_table_or_json_and_embeds_once(command, common, librar
     assert (found["instrument"], found["files"], found["failed"], found["silent"]) == ("bass", 4, {}, [])
 
 
+def test_channels_that_are_mixed_down_are_said(common, library, tmp_path, capsys):
+    random = np.random.default_rng(0)
+    for name, channels in (("library/four", 4), ("library/six", 6), ("library/more", 4), ("library/two", 2), ("context", 4), ("pair", 2)):
+        soundfile.write(tmp_path / f"{name}.wav", random.uniform(-0.1, 0.1, (9000, channels)), 16000)
+    request = ["--instrument", "bass", "--library", str(library), "--json", *common]
+
+    def notes(context):
+        assert commands.retrieve.main(["--context", str(tmp_path / context), *request], standalone_mode=False) == 0
+        printed = capsys.readouterr()
+        found = json.loads(printed.out)["notes"]
+        assert all(f"  {note}\n" in printed.err for note in found)
+        return found
+
+    of_library = "files with more than two channels, mixed down with equal weights: 2 of 4, 1 of 6 channels"
+    for _ in range(2):  # as well where the index knows them
+        assert notes("context.wav") == ["the context has 4 channels: mixed down with equal weights", of_library]
+    assert notes("pair.wav") == [of_library]
+    (tmp_path / "dataset.json").write_text('{"stems": ["bass", "drums", "other", "vocals"]}')
+    says = "the context is 4 stems by dataset.json (bass, drums, other, vocals): mixed down with equal weights, bass among them"
+    assert notes("context.wav") == [says, of_library]
+    (tmp_path / "dataset.json").write_text('{"stems": ["voice", "band"]}')
+    assert notes("pair.wav") == ["the context is 2 stems by dataset.json (voice, band): mixed down with equal weights", of_library]
+    (tmp_path / "dataset.json").write_text("some other program's")
+    assert notes("pair.wav") == [of_library]
+
+
 def test_retrieve_goes_on_past_bad_files_and_ends_with_3(common, library, tmp_path, capsys):
     (library / "bad.wav").write_bytes(b"nothing")
     request = ["--context", str(tmp_path / "mix.wav"), "--instrument", "vocals", "--library", str(library)]

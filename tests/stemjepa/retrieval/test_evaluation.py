@@ -141,6 +141,21 @@ def test_folders_of_one_file_a_stem_are_read_in_the_order_of_the_weights(network
     ]
 
 
+def test_an_order_that_nothing_says_is_that_of_the_weights_and_a_layout_is_told(network, songs):
+    done = evaluation.evaluate_folder(network, ("vocals", "bass", "drums", "other"), songs)
+    assert done.notes[0] == "6 tracks: one channel per stem (vocals, bass, drums, other), in the order given"
+    assert evaluation.evaluate_folder(network, SOURCES, songs).notes[0].endswith("in an order that nothing here says: taken as usual")
+
+
+def test_a_track_with_samples_that_no_music_has_is_told(network, songs):
+    samples, rate = soundfile.read(songs / "0.wav", dtype="float32")
+    samples[5, 0] = 1e30
+    soundfile.write(songs / "absurd.wav", samples, rate, subtype="FLOAT")
+    done = evaluation.evaluate_folder(network, SOURCES, songs)
+    assert done.failed == {"absurd": "holds samples of 1e+30 times full scale: write it with samples from -1 to 1"}
+    assert all(np.isfinite(score.value) for score in done.scores)
+
+
 def test_one_track_is_no_pool(network, songs):
     for path in sorted(songs.iterdir())[1:]:
         path.unlink()

@@ -43,7 +43,7 @@ def test_candidates_are_ranked_as_by_the_model_itself(jepa, cache, folder, tmp_p
     write_audio(tmp_path / "mix.wav", seconds=2, seed=9)
     candidates = library.open_library(jepa, folder, cache)
     assert candidates.paths == ["a.wav", "b.flac", "d.wav", "short.wav", "sub/c.wav"]
-    matches = candidates.nearest(library.query(jepa, tmp_path / "mix.wav", "drums"), 3)
+    matches = candidates.nearest(library.query(jepa, tmp_path / "mix.wav", "drums").vector, 3)
     expected = jepa.rank(folder, tmp_path / "mix.wav", "drums", top=3)
     assert [match.rank for match in matches] == [1, 2, 3]
     assert [match.path for match in matches] == [path for path, _ in expected]
@@ -144,6 +144,15 @@ def test_a_file_that_may_not_be_read_is_tried_again(jepa, cache, folder):
 def test_a_link_to_nowhere_is_told(jepa, cache, folder):
     (folder / "gone.wav").symlink_to("nowhere.wav")
     assert library.open_library(jepa, folder, cache).summary.failed == {"gone.wav": "cannot be read (no such file or directory)"}
+
+
+def test_what_is_no_file_is_told_and_stops_nothing(jepa, cache, folder):
+    os.mkfifo(folder / "pipe.wav")
+    (folder / "zero.wav").symlink_to("/dev/zero")
+    (folder / "itself").symlink_to("itself")
+    found = library.open_library(jepa, folder, cache)
+    assert found.summary.failed == {"pipe.wav": "is a named pipe, not a file", "zero.wav": "is a device, not a file"}
+    assert len(found.paths) == 5
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,25 @@ def test_a_folder_that_others_could_have_filled_is_refused(data, node):
         stems.local_copy(data)
 
 
+def test_what_cannot_be_copied_is_named_and_stops_nothing(data):
+    copy = stems.local_copy(data)
+    whole = expected(data)
+    (data / "a b.wav").unlink()
+    os.mkfifo(data / "a b.wav")
+    (data / "gone.wav").symlink_to("nowhere")
+    (data / "zero.wav").symlink_to("/dev/zero")
+    reasons = {}
+    assert stems.local_copy(data, on_error=reasons.__setitem__) == copy
+    assert set(reasons) == {"a b.wav", "gone.wav", "zero.wav"}
+    assert "a named pipe" in reasons["a b.wav"]
+    assert contents(copy) == {name: text for name, text in whole.items() if name.name != "a b.wav"}
+    with pytest.raises(RequestError, match=r"a b\.wav is a named pipe"):
+        stems.local_copy(data)
+    (data / "dataset.json").symlink_to("nowhere")
+    with pytest.raises(RequestError, match=r"dataset\.json cannot be read"):  # without it the folder would say something else
+        stems.local_copy(data, on_error=reasons.__setitem__)
+
+
 def test_no_data_is_a_wrong_request(tmp_path):
     with pytest.raises(RequestError, match="there is no folder"):
         stems.local_copy(tmp_path / "nothing")

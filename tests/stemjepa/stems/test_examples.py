@@ -191,6 +191,32 @@ def test_other_tracks_take_the_place_of_what_gives_nothing(folder, write, noise,
         bad[0]
 
 
+def test_one_good_track_among_many_bad_ones_is_enough(folder, write, noise, model):
+    for number in range(150):
+        samples = noise(8000)
+        samples[number % 4, 4000] = (1e30, np.nan, np.inf)[number % 3]
+        write(f"{number:03d}.wav", samples)
+    write("good.wav", noise(8000))
+    tracks = stems.find(folder, 4).tracks
+    examples, other = (stems.Examples(tracks, Data(), model, 0) for _ in range(2))
+    for n in range(20):
+        assert tracks[examples[n]["track"]].name == "good"
+    assert all(torch.equal(examples[n]["target"], other[n]["target"]) for n in (7, 3))
+    with pytest.raises(RequestError, match=r"any of 3 tracks \(3 cannot be used, the first: 000 holds samples of 1e\+30"):
+        stems.Examples(tracks[:3], Data(), model, 0)[0]
+
+
+def test_numbers_at_the_edges_of_floats_are_used(folder, write, noise, model):
+    write("offset.wav", noise(8000) + 0.5)
+    write("denormal.wav", noise(8000) * np.float32(1e-40))
+    write("constant.wav", np.full((4, 8000), 0.25, np.float32))
+    tracks = stems.find(folder, 4).tracks
+    examples = stems.Examples(tracks, Data(), model, 0)
+    assert {tracks[examples[n]["track"]].name for n in range(3)} == {"offset", "denormal", "constant"}
+    mean, std = stems.statistics(tracks, Data(), model, 0, examples=6)
+    assert np.isfinite([mean, std]).all()
+
+
 def test_no_track_is_a_wrong_request(model):
     with pytest.raises(RequestError, match="no track"):
         stems.Examples([], Data(), model, 0)

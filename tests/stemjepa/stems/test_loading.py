@@ -72,7 +72,7 @@ def test_an_error_of_a_worker_is_one_line(folder, write, noise, model, workers):
     alone[1:] = 0
     write("a.wav", alone)
     examples = stems.Examples(stems.find(folder, 4).tracks, Data(), model, 0)
-    with pytest.raises(RequestError, match=r"^in 50 tracks no two stems") as caught:
+    with pytest.raises(RequestError, match=r"no two stems") as caught:
         list(stems.loader(examples, batch_size=1, batches=1, workers=workers))
     assert "\n" not in str(caught.value)
 

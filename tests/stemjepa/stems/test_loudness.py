@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jukemir_like.errors import InputError
 from jukemir_like.stemjepa import stems
-from jukemir_like.stemjepa.stems.loudness import Loudness, column_peaks
+from jukemir_like.stemjepa.stems.loudness import Loudness, _key, column_peaks
 
 
 @given(st.integers(0, 700), st.integers(1, 9), st.sampled_from([np.int16, np.int32, np.float32]), st.integers(0, 99))
@@ -49,10 +49,35 @@ def test_a_cache_that_cannot_be_written_costs_only_time(folder, write, noise, tm
     assert np.allclose(Loudness(tmp_path / "file").peaks(track), np.abs(stems.read(track, 0, 1000)).max(axis=1))
 
 
-def test_samples_that_are_not_finite_are_an_error(folder, write, noise):
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [(np.nan, "NaN or infinite"), (-np.inf, "NaN or infinite"), (1e30, r"1e\+30 times full scale"), (-32768, "3.28e.04 times full scale")],
+)
+def test_samples_that_no_music_has_are_an_error_that_is_remembered(folder, write, noise, value, reason):
     samples = noise(9000)
-    samples[3, 7000] = np.nan
+    samples[3, 7000] = value
+    write("a.wav", samples)
+    write("b.wav", noise(9000) * 900)  # loud, and finite
+    bad, good = stems.find(folder, 4).tracks
+    loudness = Loudness()
+    assert loudness.refused([bad, good]) == {}  # nothing is measured for it
+    for _ in range(2):
+        with pytest.raises(InputError, match=reason):
+            loudness.peaks(bad)
+    assert loudness.peaks(good).max() > 400
+    with pytest.raises(InputError, match=reason):
+        stems.read_whole(bad, 16000)
+    assert list(Loudness().refused([bad, good])) == ["a"]
+    with pytest.raises(InputError, match=reason):
+        Loudness().peaks(bad)
+
+
+def test_a_peak_that_an_earlier_version_remembered_is_checked_too(folder, write, noise):
+    samples = noise(900)
+    samples[0, 5] = 1e30
     write("a.wav", samples)
     (track,) = stems.find(folder, 4).tracks
-    with pytest.raises(InputError, match="NaN or infinite"):
-        Loudness().peaks(track)
+    loudness = Loudness()
+    loudness._remember(_key(track), [1e30, 0.5, 0.5, 0.5])
+    with pytest.raises(InputError, match="times full scale"):
+        loudness.peaks(track)

@@ -113,6 +113,26 @@ def test_wrong_requests_under_dora_are_one_line(dora, override, message):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("file", "text", "word"),
+    [
+        ("dora/local.yaml", "dir: ${oc.env:HOME}", "dir holds ${…}"),
+        ("dora/local.yaml", "folder: here", "does not have an attribute folder: leave it out"),
+        ("dora/local.yaml", "dir: [", "is no YAML"),
+        ("slurm/local.yaml", "partition: ${oc.env:HOME}", "partition holds ${…}"),
+        ("data/mine.yaml", "data_path: ${oc.env:HOME}", "data_path holds ${…}"),
+        ("data/mine.yaml", "a: &a [x]\nb: *a", "holds an anchor or alias"),
+        ("data/mine.yaml", "a: " + "[" * 5000, "is nested more than"),
+    ],
+)
+def test_files_under_dora_are_held_to_plain_values_too(dora, tmp_path, file, text, word):
+    path = tmp_path / "configs" / file
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert word in one_line(dora("run", "trainer=cpu", *(["data=mine"] if "mine" in file else [])), 2)
+
+
+@pytest.mark.slow
 def test_show_prints_the_configuration_and_a_path_may_hold_anything(command, tmp_path):
     folder = tmp_path / "it's [a], {folder} = $"
     process = command("train", "--show", "--recipe", "reproduce", "--data", folder, "trainer.max_steps=450", cwd=tmp_path)
@@ -126,4 +146,8 @@ def test_show_prints_the_configuration_and_a_path_may_hold_anything(command, tmp
 
 @pytest.mark.slow
 def test_a_name_is_no_path(command, tmp_path):
-    assert "is no name" in one_line(command("train", "--name", "a/b", cwd=tmp_path), 2)
+    for name in ("a/b", "..", "", "a.safetensors", "a\nb", ".hidden"):
+        assert "is no name" in one_line(command("train", "--name", name, cwd=tmp_path), 2)
+    assert "is too long" in one_line(command("train", "--name", "x" * 250, cwd=tmp_path), 2)
+    assert "leads out of the folders" in one_line(command("train", "--recipe", "../x", cwd=tmp_path), 2)
+    assert not list(tmp_path.iterdir())

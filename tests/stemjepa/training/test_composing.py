@@ -88,9 +88,10 @@ def test_a_configuration_names_no_class(own, text, message):
     assert not Path("made").exists()
 
 
-def test_hydras_own_section_starts_nothing(own):
+def test_hydras_own_section_is_refused_and_starts_nothing(own):
     own("# @package _global_\nhydra: {callbacks: {mine: {_target_: os.mkdir, path: made}}}\n")
-    compose_settings(["data=mine"])
+    with pytest.raises(RequestError, match=r"mine\.yaml, line 2: has a section for Hydra itself"):
+        compose_settings(["data=mine"])
     assert not Path("made").exists()
 
 

@@ -4,24 +4,8 @@ from collections import Counter
 
 import pytest
 
-from jukemir_like.datasets import KEYS, folder
+from jukemir_like.datasets import KEYS
 from jukemir_like.errors import RequestError
-
-
-@pytest.fixture
-def make(tmp_path):
-    """``make(table, files, **options)`` writes the table and empty files, and reads them as a dataset."""
-
-    def build(table, files=("a.wav", "b.wav", "c.wav"), name="labels.csv", **options):
-        audio = tmp_path / "audio"
-        for file in files:
-            (audio / file).parent.mkdir(parents=True, exist_ok=True)
-            (audio / file).touch()
-        labels = tmp_path / name
-        labels.write_bytes(table if isinstance(table, bytes) else table.encode())
-        return folder.dataset(audio, labels, **options)
-
-    return build
 
 
 @pytest.mark.parametrize(
@@ -84,9 +68,9 @@ def test_a_row_without_label_or_without_file_carries_its_reason(make):
         ("uid,label\n", "no rows"),
         ("uid\na\n", "no label column"),
         ("uid,label\na,rock\na,jazz\n", "already given"),
-        ("uid,label\n,rock\n", "row 2: names no file"),
+        ("uid,label\n,rock\n", "line 2: names no file"),
         ("uid,label\na,\nb,\n", "column 'label' is empty"),
-        ("uid,label,split\na,rock,training\n", "split 'training' is not one of"),
+        ("uid,label,split\na,rock,holdout\n", "line 2: split 'holdout' is not one of"),
         (b"uid,label\na,\xff\xfe\n", "not a table in UTF-8"),
         (b'uid,label\na,"rock\n', "not a table"),
     ],
@@ -102,7 +86,7 @@ def test_a_name_that_could_be_two_files_is_refused(make):
         make("uid,label\na,rock\n", files=["x/a.wav", "y/a.wav"])
 
 
-@pytest.mark.parametrize("value", ["fast", "nan", "inf"])
+@pytest.mark.parametrize("value", ["fast", "1e999", "inf"])
 def test_a_number_that_is_none_is_refused(make, value):
     with pytest.raises(RequestError, match="not a finite number"):
         make(f"uid,label\na,1\nb,{value}\n", task_type="regression")

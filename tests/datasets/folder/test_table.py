@@ -1,0 +1,101 @@
+"""Tables as text: every separator, line's end and encoding; whatever does not fit is refused with its line."""
+
+import csv
+import io
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jukemir_like.datasets.folder import table
+from jukemir_like.errors import RequestError
+
+
+@pytest.fixture
+def read(tmp_path):
+    def write_and_read(text, name="labels.csv", encoding="utf-8"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
+        return table.read(path)
+
+    return write_and_read
+
+
+def test_separator_line_end_and_encoding_are_those_of_the_file(read):
+    for separator, end, encoding, name in itertools.product(
+        (",", ";", "\t", "|"), ("\n", "\r\n", "\r", "\r\r\n"), ("utf-8", "utf-8-sig", "utf-16"), ("x.csv", "x.TSV", "x.txt")
+    ):
+        text = end.join([separator.join(cells) for cells in (("uid", "lábel"), ("a", "rock"), ("b", "jazz"))]) + end
+        made = read(text, name, encoding)
+        assert [row.cells for row in made.rows] == [{"uid": "a", "lábel": "rock"}, {"uid": "b", "lábel": "jazz"}]
+        assert (made.separator, made.encoding) == (separator, "UTF-16" if "16" in encoding else "UTF-8")
+
+
+@pytest.mark.parametrize("header", ["uid,label;genre", "uid;label,genre"])
+def test_the_separator_is_the_one_by_which_the_header_has_a_uid(read, header):
+    assert read(f"{header}\na,b\n" if header[3] == "," else f"{header}\na;b\n").separator == header[3]
+
+
+def test_lines_are_those_of_the_file(read):
+    made = read('\n\nuid,label\n\na,"two\nlines"\n,\nb,x\n')
+    assert [(row.line, row.cells["label"]) for row in made.rows] == [(5, "two\nlines"), (8, "x")]
+
+
+def test_reserved_columns_are_known_in_any_case(read):
+    made = read("UID,Path,SPLIT,Group,label\na,a.wav,train,g,x\n")
+    assert made.reserved == {"uid": "UID", "path": "Path", "split": "SPLIT", "group": "Group"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("\n\nuid,label\na,rock\n\nb,rock, hard\n", "line 6: 3 cells where the header has 2"),
+        ("uid,label,other\na,rock\n", "line 2: 2 cells where the header has 3"),
+        ('uid,label\na,"x\ny"\nb\n', "line 4: 1 cells"),
+        ("\nuid,label,label\na,x,y\n", "line 2: the header has 'label' twice"),
+        ("uid,label,UID\na,x,y\n", "line 1: the header has 'uid' and 'UID'"),
+        ('uid,label\na,"x" y\n', "line 2: is not a table"),
+        ('uid,label\na,x\nb,"x\n', "line 3: is not a table"),
+        ("uid,label\na,x\nb,\0\n", "line 3: a NUL byte"),
+        (b"uid,label\na,x\nb,r\xe9\n", "line 3: "),
+        (b"PK\x03\x04\xff\xff", "UTF-8"),
+        ("", "no rows"),
+        ("\n\n", "no rows"),
+        ("uid:label\na:x\n", r"neither a column 'uid' nor 'path'; its columns are: uid:label \(separated by ','"),
+        ('uid,label\na,rock \\"n\\" roll\n', "line 2: .* quoted in another way"),
+        ("uid,label\na,'it''s'\n", "line 2: .* quoted in another way"),
+        ("uid,label\na," + "x" * 200_000 + "\n", "line 2: .*limit"),
+    ],
+)
+def test_what_is_no_table_is_refused_with_its_line(read, text, words):
+    with pytest.raises(RequestError, match=words) as refused:
+        read(text)
+    assert "\n" not in str(refused.value)
+
+
+def test_only_a_file_of_a_sensible_size_is_read(tmp_path):
+    with pytest.raises(RequestError, match="is a folder"):
+        table.read(tmp_path)
+    with open(tmp_path / "huge.csv", "wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(RequestError, match=r"1,099,511,627,776 bytes"):
+        table.read(tmp_path / "huge.csv")
+
+
+@given(
+    st.lists(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\\"), max_size=5), min_size=2, max_size=2), min_size=1),
+    st.sampled_from(",;\t|"),
+    st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+)
+def test_the_cells_that_python_writes_are_read(tmp_path_factory, rows, separator, quoting):
+    file = io.StringIO(newline="")
+    csv.writer(file, delimiter=separator, quoting=quoting, lineterminator="\r\n").writerows([["uid", "label"], *rows])
+    path = tmp_path_factory.mktemp("table") / "labels.csv"
+    path.write_bytes(file.getvalue().encode())
+    wanted = [cells for cells in ([cell.strip() for cell in row] for row in rows) if any(cells)]
+    if not wanted or any(len(cell) > 2 and cell[0] == cell[-1] == "'" and "''" in cell[1:-1] for row in wanted for cell in row):
+        with pytest.raises(RequestError):
+            table.read(path)
+    else:
+        assert [list(row.cells.values()) for row in table.read(path).rows] == wanted
