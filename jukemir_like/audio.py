@@ -1,25 +1,28 @@
 """The one place that decodes, resamples, mixes and writes audio.
 
-Decoding is libsndfile's (WAV, FLAC, OGG, MP3, AIFF and more; the content decides, not the extension), resampling is soxr's HQ, mixing
-down is the plain mean of the channels. Samples are float32 in [-1, 1), arrays are ``(channels, samples)`` or, for mono, ``(samples,)``.
+Decoding is libsndfile's (WAV, FLAC, OGG, MP3, AIFF and more), of all that a file holds (:mod:`jukemir_like.formats`), and ffmpeg's for
+MP4, AAC and WMA (:mod:`jukemir_like.ffmpeg`); the content decides, not the extension. Resampling is soxr's HQ, mixing down is the plain
+mean of the channels. Samples are float32 in [-1, 1), arrays are ``(channels, samples)`` or, for mono, ``(samples,)``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
-import re
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 import soxr
 
-from jukemir_like import files
+from jukemir_like import ffmpeg, files, formats
 from jukemir_like.cache import atomic
 from jukemir_like.errors import InputError, RequestError
 
@@ -27,13 +30,12 @@ EXTENSIONS = frozenset(
     {".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64"}
     | {".m4a", ".mp4", ".aac", ".wma"}
 )
-"""What counts as an audio file in a folder (lower case). The last four are audio that libsndfile cannot decode: they are inputs, so that
-they are reported and not silently left out."""
+"""What counts as an audio file in a folder (lower case). The last four are decoded by ffmpeg; without one they are inputs all the same, so
+that they are reported and not silently left out."""
 
 _SMALL_INTEGERS = ("PCM_16", "PCM_S8", "PCM_U8")
 _MOST_WAV_BYTES = 2**32 - 64  # its header counts them, and itself, in 32 bits
 _PIECE = 1 << 15  # samples of each channel that are mixed and rounded at a time
-_SHORT_CHUNK = re.compile(r"^\s*(?:data|SSND)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -121,63 +123,111 @@ def decode(source: Path | bytes) -> Audio:
     Raises:
         InputError: not audio, empty, or not finite.
     """
-    return _decode(source, _read)
+    return _decode(source, scaled)
 
 
 def decode_mono(source: Path | bytes) -> Audio:
     """Decodes and mixes down, to what is written as WAV: int16 of shape ``(1, samples)``.
 
-    The same as :func:`to_int16` of :func:`mix_down` of :func:`decode`; piece by piece, so that what lies between stays in the cache.
+    The same as :func:`to_int16` of :func:`mix_down` of :func:`decode`.
 
     Raises:
         InputError: as :func:`decode`.
     """
-    return _decode(source, _read_mono)
+    return _decode(source, _to_int16_mono)
 
 
-def _decode(source: Path | bytes, read: Callable[[io.BytesIO | int], Audio]) -> Audio:
+def _decode(source: Path | bytes, finish: Callable[[np.ndarray], np.ndarray]) -> Audio:
     try:
         # Opened here, not by its name: libsndfile would let the extension of a name decide.
-        stream = io.BytesIO(source) if isinstance(source, bytes) else files.open_regular(source)
+        with io.BytesIO(source) if isinstance(source, bytes) else files.open_regular(source) as file:
+            if not file.seek(0, io.SEEK_END):
+                raise InputError("the file is empty (0 bytes)")
+            parts = _parts(file, finish)
+    except MemoryError as error:
+        raise InputError("is too long: it needs more memory than there is") from error
     except OSError as error:
         raise InputError(files.refusal(error)) from error
+    kinds = list(dict.fromkeys((rate, samples.shape[0]) for samples, rate in parts))
+    if len(kinds) > 1:
+        described = " and ".join(f"{rate} Hz with {channels} channel{'s' * (channels > 1)}" for rate, channels in kinds)
+        raise InputError(f"holds several streams that do not fit together ({described}): split it")
+    samples = parts[0][0] if len(parts) == 1 else np.concatenate([samples for samples, _ in parts], axis=1)
+    if samples.shape[1] == 0:
+        raise InputError("holds no samples")
+    return Audio(samples, kinds[0][0])
+
+
+def _parts(file: BinaryIO, finish: Callable[[np.ndarray], np.ndarray]) -> list[tuple[np.ndarray, int]]:
+    """Samples and sample rate of each stream in an open file."""
+    if kind := ffmpeg.demuxer(file):
+        inside = ffmpeg.contents(file, kind)
+        if inside.streams != 1:
+            raise InputError(f"holds {inside.streams} streams of audio where one is expected (stems are called *.stem.mp4)")
+        values, rate = ffmpeg.decode(file, inside, 0)
+        return [(finish(values), rate)]
+    parts = []
+    with libsndfiles_errors():
+        for stream in formats.streams(file, lambda: _declared(file)):
+            with soundfile.SoundFile(_handle(file) if stream.data is None else io.BytesIO(stream.data), closefd=False) as sound:
+                values = _read(sound, stream)
+                parts.append((finish(values), sound.samplerate))
+    return parts
+
+
+@contextmanager
+def libsndfiles_errors() -> Iterator[None]:
+    """What libsndfile raises in the block becomes an :class:`InputError` of one line."""
     try:
-        with stream:
-            if not (len(source) if isinstance(source, bytes) else os.fstat(stream.fileno()).st_size):
-                raise InputError("the file is empty (0 bytes)")
-            audio = read(stream if isinstance(stream, io.BytesIO) else stream.fileno())
-    except (soundfile.LibsndfileError, RuntimeError, ValueError, OSError) as error:
+        yield
+    except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
         reason = str(error).rpartition(": ")[2].rstrip(".") or type(error).__name__
         if "regular file" in reason:  # what libsndfile says of bytes that no decoder takes
             reason = "format not recognised"
         raise InputError(f"cannot be decoded as audio ({reason})") from error
-    if audio.samples.shape[1] == 0:
-        raise InputError("holds no samples")
-    return audio
 
 
-def _read(source: io.BytesIO | int) -> Audio:
-    """All samples of an open file, given by its descriptor, or of bytes."""
-    with soundfile.SoundFile(source, closefd=False) as file:
-        if file.subtype in _SMALL_INTEGERS:
-            # Reading the integers and scaling them here is bit-equal and five times faster than letting libsndfile scale.
-            samples = np.multiply(file.read(dtype="int16", always_2d=True).T, np.float32(1 / 32768), dtype=np.float32, order="C")
-        else:
-            samples = np.ascontiguousarray(file.read(dtype="float32", always_2d=True).T)
-            _check_finite(samples)
-        check_complete(file.extra_info)
-        return Audio(samples, file.samplerate)
+def _handle(file: BinaryIO) -> BinaryIO | int:
+    """What libsndfile opens: bytes, or the descriptor of a file, which it reads without calling back."""
+    return file if isinstance(file, io.BytesIO) else file.fileno()
 
 
-def _read_mono(source: io.BytesIO | int) -> Audio:
-    with soundfile.SoundFile(source, closefd=False) as file:
-        # At once: read in pieces, an MP3 decodes to slightly other samples.
-        samples = file.read(dtype="int16" if file.subtype in _SMALL_INTEGERS else "float32", always_2d=True)
-        check_complete(file.extra_info)
-        mono = np.empty(len(samples), np.int16)
-        for start in range(0, len(samples), _PIECE):
-            mono[start : start + _PIECE] = _to_mono(samples[start : start + _PIECE])
-        return Audio(mono[None], file.samplerate)
+def _declared(file: BinaryIO) -> int:
+    file.seek(0)
+    with soundfile.SoundFile(_handle(file), closefd=False) as sound:
+        return int(sound.frames)
+
+
+def _read(sound: soundfile.SoundFile, stream: formats.Stream) -> np.ndarray:
+    """All frames, in few bits as int16 and else as float32, of shape ``(frames, channels)``.
+
+    At once: read in pieces, an MP3 decodes to slightly other samples.
+    """
+    room = sound.frames if stream.room is None else min(sound.frames, stream.room)
+    values = np.empty((room, sound.channels), np.int16 if sound.subtype in _SMALL_INTEGERS else np.float32)
+    values = np.asarray(sound.read(out=values)[stream.skip :])
+    if len(values) < stream.least:
+        rate = sound.samplerate
+        raise InputError(f"is damaged: {len(values) / rate:.1f} s of at least {stream.least / rate:.1f} s can be decoded")
+    return values
+
+
+def scaled(values: np.ndarray) -> np.ndarray:
+    """Frames → float32 of shape ``(channels, samples)``."""
+    if values.dtype == np.int16:
+        # Reading the integers and scaling them here is bit-equal and five times faster than letting libsndfile scale.
+        return np.asarray(np.multiply(values.T, np.float32(1 / 32768), dtype=np.float32, order="C"))
+    samples = np.ascontiguousarray(values.T)
+    _check_finite(samples)
+    return samples
+
+
+def _to_int16_mono(values: np.ndarray) -> np.ndarray:
+    """Frames → int16 of shape ``(1, samples)``; piece by piece, so that what lies between stays in the processor's cache."""
+    mono = np.empty(len(values), np.int16)
+    for start in range(0, len(values), _PIECE):
+        mono[start : start + _PIECE] = _to_mono(values[start : start + _PIECE])
+    return mono[None]
 
 
 def _to_mono(piece: np.ndarray) -> np.ndarray:
@@ -195,17 +245,6 @@ def _check_finite(samples: np.ndarray) -> None:
         raise InputError("holds samples that are NaN or infinite")
 
 
-def check_complete(log: str) -> None:
-    """Refuses a WAV or AIFF whose header promises more bytes than the file has; libsndfile reads what is there and only logs it.
-
-    A size near 2^31 or 2^32 is no promise: programs that write to a pipe put it there. (A cut FLAC fails by itself; a cut MP3 or OGG cannot
-    be told from a whole one: MP3s taken out of longer ones keep the longer one's length.)
-    """
-    for promised, there in _SHORT_CHUNK.findall(log):
-        if int(there) < int(promised) < 0x7FFF0000:
-            raise InputError(f"is cut short: {int(there):,} of {int(promised):,} bytes of audio are there")
-
-
 def mix_down(samples: np.ndarray) -> np.ndarray:
     """The plain mean of the channels: ``(channels, samples)`` → ``(samples,)``."""
     if samples.shape[0] == 2:  # the same to the bit as the mean, and twice as fast
@@ -214,10 +253,17 @@ def mix_down(samples: np.ndarray) -> np.ndarray:
 
 
 def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
-    """Resamples mono ``(samples,)`` with soxr's HQ; the same array where the rates are equal."""
+    """Resamples mono ``(samples,)`` with soxr's HQ; the same array where the rates are equal.
+
+    Of the length that librosa gives it, the exact one rounded up: soxr rounds to the nearest, and a zero is appended where that is less.
+    Nothing remains of what is shorter than half a sample at ``to_rate``.
+    """
     if from_rate == to_rate:
         return samples
-    return np.asarray(soxr.resample(samples, from_rate, to_rate, quality="HQ"))
+    resampled = np.asarray(soxr.resample(samples, from_rate, to_rate, quality="HQ"))
+    # As librosa computes it, in floating point: that may be one more than the exact ratio's.
+    length = math.ceil(len(samples) * (to_rate / from_rate)) if len(resampled) else 0
+    return resampled[:length] if len(resampled) >= length else np.pad(resampled, (0, length - len(resampled)))
 
 
 def load(source: Path | bytes, sample_rate: int) -> np.ndarray:

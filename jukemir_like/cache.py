@@ -182,13 +182,26 @@ def sweep(folder: Path) -> int:
     """
     removed = 0
     left = sorted(folder.glob(f"{_TEMPORARY_PREFIX}*")) if folder.is_dir() else []
-    now = _now(folder) if left else 0.0
+    now = file_system_time(folder) if left else 0.0
     for temporary in left:
         if _abandoned(temporary, now):
             with storage_errors(temporary):
                 temporary.unlink(missing_ok=True)
             removed += 1
     return removed
+
+
+def file_system_time(folder: Path) -> float:
+    """Seconds since 1970 as the file system of ``folder`` has them, by which its files are dated; 0 where ``folder`` cannot be written."""
+    probe = folder / f"{_temporary_prefix()}{os.getpid()}-{next(_counter)}"
+    try:
+        probe.touch()
+        return probe.stat().st_mtime
+    except OSError:
+        return 0.0
+    finally:
+        with suppress(OSError):
+            probe.unlink()
 
 
 def _temporary_prefix() -> str:
@@ -198,19 +211,6 @@ def _temporary_prefix() -> str:
     except OSError:
         namespace = 0
     return f"{_TEMPORARY_PREFIX}{socket.gethostname()[:32]}-{namespace:x}-"
-
-
-def _now(folder: Path) -> float:
-    """The time as the file system of ``folder`` has it, which may be another machine's."""
-    probe = folder / f"{_temporary_prefix()}{os.getpid()}-{next(_counter)}"
-    try:
-        probe.touch()
-        return probe.stat().st_mtime
-    except OSError:  # cannot be written: nothing in it is ours to remove
-        return 0.0
-    finally:
-        with suppress(OSError):
-            probe.unlink()
 
 
 def _abandoned(temporary: Path, now: float) -> bool:

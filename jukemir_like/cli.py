@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jukemir_like import __version__
-from jukemir_like.errors import DONE, INTERRUPTED, WRONG_REQUEST, JukemirLikeError
+from jukemir_like import __version__, signals, streams
+from jukemir_like.errors import DONE, WRONG_REQUEST, JukemirLikeError
 from jukemir_like.launch import command as launching
 from jukemir_like.launch import planning
 from jukemir_like.stemjepa import commands
@@ -29,8 +27,22 @@ Command = Callable[..., Any]
 
 def main() -> None:
     """Runs the command line and exits: 0 done, 1 a bug, 2 a wrong request, 3 some inputs failed, 130 interrupted."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    streams.prepare()
+    signals.listen()
+    is_interrupted = False
+    try:
+        code = _run()
+    except signals.Interrupted:
+        is_interrupted = True
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = DONE
+    if is_interrupted:  # not in the block above, where the exception keeps generators and what they use from ending
+        signals.end()
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
         code = cli.main(standalone_mode=False, prog_name="jukemir-like")
     except JukemirLikeError as error:
@@ -41,30 +53,8 @@ def main() -> None:
     except click.ClickException as error:
         click.echo(f"jukemir-like: {error.format_message()} (see jukemir-like {_command_name()}--help)", err=True)
         code = WRONG_REQUEST
-    except _Interrupted:
-        click.echo(_INTERRUPTED, err=True)
-        code = INTERRUPTED
-    except BrokenPipeError:  # the reader of our output went away, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = DONE
-    sys.exit(code if isinstance(code, int) else DONE)
-
-
-class _Interrupted(BaseException):
-    """Ctrl-C, or a scheduler that asks to end. Not KeyboardInterrupt, to which click adds a line of its own."""
-
-
-_INTERRUPTED = "jukemir-like: interrupted; what was finished is kept, run the same command to go on"
-
-
-def _interrupt(_: int, frame: FrameType | None) -> None:
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
-            # Nothing is half done during an import, and an exception in that of an extension module can crash the interpreter.
-            os.write(sys.stderr.fileno(), f"{_INTERRUPTED}\n".encode())
-            os._exit(INTERRUPTED)
-        frame = frame.f_back
-    raise _Interrupted
+    signals.finish()
+    return streams.close(code if isinstance(code, int) else DONE)
 
 
 def _command_name() -> str:

@@ -24,7 +24,7 @@ from jukemir_like.errors import InputError, RequestError
 from jukemir_like.records import Record, Summary
 from jukemir_like.stage import Chunk, Stage, sweep_folders, unchanged
 
-_RECIPE = 1  # raised when the same source would give other samples
+_RECIPE = 2  # raised when the same source would give other samples
 
 
 def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: bool = False) -> Summary:

@@ -6,22 +6,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import re
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from jukemir_like import audio
+from jukemir_like import audio, ffmpeg, files
 from jukemir_like.audio import Audio
 from jukemir_like.errors import InputError
 
 SUFFIX = ".stem.mp4"
-_AUDIO_STREAM = re.compile(r"^\s*Stream #0:\d+.*: Audio:", re.MULTILINE)
 _ORDER = (1, 0, 2, 3)  # of four: the file has drums, bass, other, vocals; all else here has bass, drums, other, vocals
 
 
@@ -67,23 +61,19 @@ def decode_native(path: Path) -> Audio:
     Raises:
         InputError: no ffmpeg, or it cannot decode ``path``.
     """
-    program = shutil.which("ffmpeg")
-    if program is None:
-        raise InputError("needs ffmpeg, which is not on the PATH: install it, or convert the file to a WAV with a channel a stem")
-    # ffmpeg without an output tells what the input holds, on stderr, and fails.
-    information = subprocess.run([program, "-nostdin", "-hide_banner", "-i", _url(path)], capture_output=True)
-    streams = len(_AUDIO_STREAM.findall(information.stderr.decode(errors="replace")))
-    if streams < 3:
-        raise InputError(f"holds {streams} streams of audio where a mixture and two stems or more are expected")
-    with tempfile.TemporaryDirectory() as scratch:
-        outputs = [Path(scratch) / f"{stream}.wav" for stream in range(1, streams)]
-        maps = [part for stream, output in enumerate(outputs, 1) for part in ("-map", f"0:a:{stream}", "-c:a", "pcm_s16le", _url(output))]
-        done = subprocess.run([program, "-nostdin", "-v", "error", "-i", _url(path), *maps], capture_output=True)
-        if done.returncode:
-            reason = done.stderr.decode(errors="replace").strip().splitlines()
-            raise InputError(f"cannot be decoded by ffmpeg ({reason[-1] if reason else f'it ended with {done.returncode}'})")
-        decoded = _joined([audio.decode(output) for output in outputs])
-    return Audio(decoded.samples[list(_ORDER)], decoded.sample_rate) if len(outputs) == len(_ORDER) else decoded
+    try:
+        with files.open_regular(path) as file:
+            kind = ffmpeg.demuxer(file)
+            if kind != "mov":
+                raise InputError(f"is not an MP4, whatever its name says{'' if kind is None else f', but {kind.upper()}'}")
+            inside = ffmpeg.contents(file, kind)
+            if inside.streams < 3:
+                raise InputError(f"holds {inside.streams} streams of audio where a mixture and two stems or more are expected")
+            parts = [ffmpeg.decode(file, inside, stream, as_int16=True) for stream in range(1, inside.streams)]
+    except OSError as error:
+        raise InputError(files.refusal(error)) from error
+    decoded = _joined([Audio(audio.scaled(values), rate) for values, rate in parts])
+    return Audio(decoded.samples[list(_ORDER)], decoded.sample_rate) if len(parts) == len(_ORDER) else decoded
 
 
 def _file_of(folder: Path, stem: str) -> Path:
@@ -111,8 +101,3 @@ def _joined(parts: Sequence[Audio]) -> Audio:
     for stem, part in zip(stems, parts, strict=True):
         stem[: part.samples.shape[1]] = audio.mix_down(part.samples)
     return Audio(stems, rates[0])
-
-
-def _url(path: Path) -> str:
-    """A name that ffmpeg takes for a file whatever characters are in it."""
-    return "file:" + os.fspath(path.absolute())

@@ -1,6 +1,7 @@
 """Runs the whole line with Snakemake: from nothing to ``report/index.html`` in the cache.
 
 Holds a lock on the cache while it runs; a run that was killed leaves nothing to clean up, the next one goes on from what is finished.
+Where a stage fails, it says which, why and how to go on, and ends with the stage's exit code.
 """
 
 from __future__ import annotations
@@ -9,14 +10,18 @@ import argparse
 import fcntl
 import hashlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
-from jukemir_like import datasets, representations
-from jukemir_like.cache import Cache
-from jukemir_like.errors import INTERRUPTED, WRONG_REQUEST, RequestError
+from jukemir_like import datasets, representations, signals, streams
+from jukemir_like.cache import Cache, file_system_time
+from jukemir_like.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, RequestError
 from jukemir_like.launch import engine, images
 from jukemir_like.parallel import available_cpus
 from jukemir_like.stemjepa import checkpoint
@@ -24,6 +29,8 @@ from jukemir_like.stemjepa import checkpoint
 SCRIPTS = Path(__file__).resolve().parent
 STAMPS = Path(".stages")  # in the cache, as the next
 AGAIN = STAMPS / "again"
+LOGS = STAMPS / "logs"
+END_SECONDS = 40.0  # after a first signal: the longest that a stage takes, and Snakemake
 
 
 def main() -> int:
@@ -50,20 +57,75 @@ def main() -> int:
         command += ["--cores", options.jobs or str(available_cpus())]
         command += _again(cache, options.datasets.split())
         command += ["--dry-run", "--quiet", "host"] if options.plan else []
-        # The lock goes along, so that it is held until Snakemake has ended even if this process is killed before.
-        process = subprocess.Popen(command, pass_fds=[lock.fileno()])
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:  # Snakemake got the signal too, and ends its stages
-            process.wait()
-            return INTERRUPTED
-    if code == 0 and options.plan:
+        if not options.plan:
+            _forget_the_future(cache)
+        for failed in (cache / LOGS).rglob("*.failed"):
+            failed.unlink()
+        code = _run(command, lock)
+        if code != DONE:
+            return _failed(cache, code, command)
+    if options.plan:
         for dataset in options.datasets.split():
             if not (Cache(cache).processed(dataset) / "meta.json").exists():
                 print(f"and extract {options.representations} of {dataset}, in batches that are counted once it is processed")
-    elif code == 0:
+    else:
         print(f"\nThe results page: {cache / 'report' / 'index.html'}")
-    return code
+    return DONE
+
+
+def _forget_the_future(cache: Path) -> None:
+    """Has stages run again whose stamp is of a time to come, of a clock that ran ahead: nothing would be newer. What is right is kept."""
+    now = file_system_time(cache)
+    stamps = [path for path in (cache / STAMPS).rglob("*") if not path.is_relative_to(cache / LOGS) and path.is_file()]
+    ahead = [path for path in stamps if path.stat().st_mtime > now]
+    for path in ahead:
+        path.unlink()
+    page = cache / "report" / "index.html"
+    if page.is_file() and page.stat().st_mtime > now:
+        os.utime(page, (0, 0))
+    if ahead:
+        print(f"{len(ahead)} stages ended at a time that is still to come: a clock was wrong; they are run again", file=sys.stderr)
+
+
+def _run(command: list[str], lock: TextIO) -> int:
+    """Runs Snakemake; returns its exit code. A signal that comes here goes to all that it has started, once."""
+    # The lock goes along, so that it is held until Snakemake has ended even if this process is killed before.
+    process = subprocess.Popen(command, pass_fds=[lock.fileno()], process_group=0)
+    try:
+        with signals.patience(END_SECONDS):
+            return process.wait()
+    except signals.Interrupted:
+        process.terminate()  # it begins nothing more, and without a word; shells wait for their stage
+        for stage in signals.descendants(process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(stage, signal.SIGINT)
+        process.wait()
+        raise
+
+
+def _failed(cache: Path, code: int, command: list[str]) -> int:
+    """Says which stages have failed and why; returns the exit code of the first."""
+    failed = sorted((cache / LOGS).rglob("*.failed"), key=lambda path: path.stat().st_mtime_ns)
+    codes = [_code(path) for path in failed]
+    for path, stage_code in zip(failed, codes, strict=True):
+        log = path.with_suffix("")
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.is_file() else []
+        stage = " ".join(log.relative_to(cache / LOGS).with_suffix("").parts)
+        why = f"killed by signal {stage_code - 128}" if stage_code > 128 and stage_code != INTERRUPTED else f"exit code {stage_code}"
+        print(f"make reproduce: {stage} has failed ({why}): {lines[-1] if lines else 'it said nothing'}", file=sys.stderr)
+        print(f"  its log: {log}", file=sys.stderr)
+    if not failed:
+        # It was told to be quiet. Asked what it would do, it says what it cannot.
+        asked = [*command, "--dry-run", "--quiet", "host"]
+        said = subprocess.run(asked, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
+        print(f"make reproduce: the workflow itself has failed:\n{said.rstrip()}", file=sys.stderr)
+    print("what is finished is kept: mend that, then give the same command again, and it goes on from there", file=sys.stderr)
+    return codes[0] if codes else code
+
+
+def _code(path: Path) -> int:
+    text = path.read_text().strip()
+    return int(text) if text.isdigit() else BUG
 
 
 def _again(cache: Path, wanted: list[str]) -> list[str]:
@@ -158,5 +220,19 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def program() -> None:
+    streams.prepare()
+    signals.listen()
+    is_interrupted = False
+    try:
+        code = streams.close(main())
+        signals.finish()
+    except signals.Interrupted:
+        is_interrupted = True
+    if is_interrupted:
+        signals.end()
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

@@ -1,6 +1,7 @@
 """Decoding, mixing, resampling and writing, against soundfile's own float reading, SciPy and closed forms."""
 
 import io
+import math
 import os
 from pathlib import Path
 
@@ -189,3 +190,46 @@ def test_a_wav_is_that_of_libsndfile_to_the_byte(tmp_path, channels):
     expected = io.BytesIO()
     soundfile.write(expected, samples.T, 22050, subtype="PCM_16", format="WAV")
     assert (tmp_path / "a.wav").read_bytes() == expected.getvalue()
+
+
+RATES = [8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000, 192000]
+
+
+@pytest.mark.parametrize("from_rate", RATES)
+@pytest.mark.parametrize("to_rate", [22050, 16000, 44100])
+def test_as_many_samples_come_of_resampling_as_fit(from_rate, to_rate):
+    for length in range(50, 800, 7):
+        resampled = audio.resample(np.ones(length, np.float32), from_rate, to_rate)
+        assert len(resampled) == math.ceil(length * (to_rate / from_rate))
+
+
+@pytest.mark.slow  # librosa compiles itself
+@pytest.mark.parametrize("from_rate", RATES)
+def test_resampling_is_librosa_s_in_length_and_values(from_rate):
+    librosa = pytest.importorskip("librosa")
+    random = np.random.default_rng(from_rate)
+    for to_rate in (22050, 16000, 44100):
+        for length in (20, 441, 442, 1000, *random.integers(100, 50_000, 25)):
+            samples = random.uniform(-1, 1, length).astype(np.float32)
+            expected = librosa.resample(samples, orig_sr=from_rate, target_sr=to_rate, res_type="soxr_hq")
+            resampled = audio.resample(samples, from_rate, to_rate)
+            assert resampled.dtype == np.float32
+            assert np.array_equal(resampled, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("from_rate", [8000, 16000, 32000, 48000, 96000])
+def test_a_short_file_is_loaded_as_librosa_loads_it(tmp_path, from_rate):
+    librosa = pytest.importorskip("librosa")
+    from jukemir_like import representations
+
+    for length in (from_rate // 7, from_rate // 7 + 1, from_rate // 3):
+        samples = np.random.default_rng(length).uniform(-0.5, 0.5, length).astype(np.float32)
+        soundfile.write(tmp_path / "a.wav", samples, from_rate, subtype="FLOAT")
+        expected, _ = librosa.load(tmp_path / "a.wav", sr=22050, res_type="soxr_hq")
+        loaded = audio.load(tmp_path / "a.wav", 22050)
+        assert np.array_equal(loaded, expected)
+        if from_rate in (8000, 48000):
+            for name in ("chroma", "mfcc"):
+                representation = representations.load(name)
+                assert np.array_equal(representation([loaded]), representation([expected]))

@@ -5,13 +5,17 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like import stemfile
+from jukemir_like import ffmpeg, stemfile
 from jukemir_like.errors import InputError
 
 STEMS = ("bass", "drums", "other", "vocals")
 HERTZ = {"bass": 100, "drums": 200, "other": 300, "vocals": 400}
 
-needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+try:
+    FFMPEG = ffmpeg.program()
+except InputError:
+    FFMPEG = ""
+needs_ffmpeg = pytest.mark.skipif(not FFMPEG, reason="needs ffmpeg: pip install imageio-ffmpeg")
 
 
 def tone(hertz, sample_rate=8000, seconds=1.0, channels=2):
@@ -85,7 +89,7 @@ def test_a_stem_mp4_is_reordered(song):
     path = song.parent / "a song.stem.mp4"
     inputs = [part for name in order for part in ("-i", song / f"{name}.wav")]
     maps = [part for number in range(5) for part in ("-map", f"{number}:a")]
-    subprocess.run(["ffmpeg", "-v", "error", *inputs, *maps, "-c:a", "aac", path], check=True)
+    subprocess.run([FFMPEG, "-nostdin", "-v", "error", *inputs, *maps, "-c:a", "aac", path], check=True)
     assert peaks(stemfile.decode(path, STEMS)) == [100, 200, 300, 400]
     with pytest.raises(InputError, match="4 stems where 2 stems are expected"):
         stemfile.decode(path, ("a", "b"))

@@ -46,7 +46,7 @@ MEASURED = {
 }
 """What a record has beside the usual fields, and of which type."""
 
-_RECIPE = 1  # raised when the same samples would give other measurements or another fingerprint
+_RECIPE = 2  # raised when the same samples would give other measurements or another fingerprint
 _BLOCK_SAMPLES = 1 << 20
 
 _SIGNATURE = hashlib.sha256(json.dumps(["audit", _RECIPE]).encode()).hexdigest()[:16]

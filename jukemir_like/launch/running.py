@@ -9,9 +9,11 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jukemir_like import signals
 from jukemir_like.cache import make_folder
 from jukemir_like.errors import INTERRUPTED
 from jukemir_like.launch import engine, leftovers
@@ -21,15 +23,15 @@ from jukemir_like.launch.leftovers import GRACE_SECONDS
 if TYPE_CHECKING:
     from docker import APIClient
 
-_ENDING = {signal.SIGINT, signal.SIGTERM}
+_END_SECONDS = 2.0 * GRACE_SECONDS  # with what the engine takes
 _TEMPORARY = "/tmp"  # noqa: S108 -- the container's own
 
 
 def run(container: Container) -> int:
     """Runs ``container`` to its end; returns its exit code. Nothing of it is left, however this ends.
 
-    A signal that raises here is passed on as SIGINT; the container has ten seconds to end. Where it ends as interrupted that is the exit
-    code, for it has said so itself; else the exception goes on.
+    A signal that raises here is passed on as SIGINT; the container has ten seconds to end, and none after a second signal. Where it ends
+    as interrupted that is the exit code, for it has said so itself; else the exception goes on.
 
     Raises:
         RequestError: no engine, no such image, or the engine cannot run it.
@@ -40,16 +42,20 @@ def run(container: Container) -> int:
     with engine.refusals("cannot look for containers that are left"):
         leftovers.sweep(client)
     with _folders(container):
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)  # and of the threads that begin now: between two lines none is lost
+        before = signal.pthread_sigmask(
+            signal.SIG_BLOCK, signals.ENDING
+        )  # and of the threads that begin now: between two lines none is lost
         try:
             with engine.refusals(f"the engine cannot run {container.image}"):
                 identifier = _create(client, container)
+            remove = partial(client.remove_container, identifier, v=True, force=True)
             try:
-                return _run(client, identifier, container, before)
+                with signals.patience(_END_SECONDS), signals.at_last(remove):
+                    return _run(client, identifier, container, before)
             finally:
-                signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+                signal.pthread_sigmask(signal.SIG_BLOCK, signals.ENDING)
                 with engine.whatever_it_says():
-                    client.remove_container(identifier, v=True, force=True)
+                    remove()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from jukemir_like.parallel import tick
 from jukemir_like.probe.grid import RegularisationPath
 from jukemir_like.probe.lbfgs import minimise
 
@@ -137,6 +138,7 @@ def _logistic(
     found: dict[float, Model] = {}
     loss = _LOSSES[multinomial](onehot)
     while asked:
+        tick()
         parameters = {strength: point.reshape(rank + 1, labels) / roots[strength] for strength, point in asked.items()}
         for strength, (value, gradient) in _look(Z, parameters, loss).items():
             weights = parameters[strength][:-1]

@@ -1,7 +1,8 @@
 """What a probe leaves behind: a folder a run, and the table made from all of them.
 
 Run folder: ``probes/<dataset>/<representation>/<task>/<protocol>-<seed>/`` with two files, ``predictions.npz`` first and ``run.json``
-last, so that a folder with a ``run.json`` is whole. Same request, same vectors: same bytes, except for ``seconds``.
+last, so that a folder with a ``run.json`` is whole (until then there may be an :mod:`unfinished <jukemir_like.probe.unfinished>` one of
+protocol ``jukemir``). Same request, same vectors: same bytes, except for ``seconds``.
 
 ``predictions.npz`` (no pickles: ``numpy.load`` as it is) holds, for ``split`` in ``valid`` and ``test``:
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -26,6 +26,7 @@ from jukemir_like.probe.grid import Grid, RegularisationPath, digest, non_defaul
 from jukemir_like.probe.results import SCORED_SPLITS, Run
 from jukemir_like.probe.selection import Candidate, Selection, predictions
 from jukemir_like.probe.tasks import ProbeData
+from jukemir_like.probe.unfinished import Unfinished
 
 _RECIPE = 1  # raised when the same request on the same vectors would give other results
 
@@ -113,13 +114,19 @@ def _run(cache: Cache, processed: Processed, task: Task, found: vectors.Vectors,
             "sources": processed.sources,
         },
     }
+    unfinished = Unfinished(folder, {**identity, "versions": _versions(request.protocol)})
     finished = results.load(folder)
     if finished is not None and all(finished.record.get(name) == value for name, value in identity.items()):
+        unfinished.remove()  # a kill may have come between
         return finished
     data = tasks.prepare(processed, task, found)
     selection = Selection(data)
-    for candidate in _candidates(data, request):
-        selection.consider(candidate)
+    if request.representation == trivial.NAME:
+        selection.consider(Candidate(0, {}, trivial.scores(data), {}))
+    elif isinstance(request.settings, Grid):
+        _search(data, request, request.settings, selection, unfinished)
+    else:
+        _path(data, request, request.settings, selection)
     chosen = selection.chosen()
     rule, scored = predictions(data, chosen.scores)
     record = {
@@ -133,42 +140,46 @@ def _run(cache: Cache, processed: Processed, task: Task, found: vectors.Vectors,
         "groups": {split: len(np.unique(scored[split].group)) for split in SCORED_SPLITS},
         "left_out": data.left_out,
         "notes": data.notes,
-        "seconds": round(time.perf_counter() - started, 3),
+        "seconds": round(time.perf_counter() - started + unfinished.seconds, 3),
         "versions": _versions(request.protocol),
     }
-    return results.save(folder, record, scored)
+    run = results.save(folder, record, scored)
+    unfinished.remove()
+    return run
 
 
-def _candidates(data: ProbeData, request: _Request) -> Iterator[Candidate]:
-    """Fitted probes, as they are finished."""
-    if request.representation == trivial.NAME:
-        yield Candidate(0, {}, trivial.scores(data), {})
-        return
-    fit: Callable[[ProbeData, _Request], Iterator[Candidate]] = _grid if request.protocol == "jukemir" else _path
-    total = len(request.settings.points() if isinstance(request.settings, Grid) else set(request.settings.strengths))
-    with Progress(total, f"probe {request.representation} {data.task.name}", "probe") as bar:
-        for candidate in fit(data, request):
-            yield candidate
+def _path(data: ProbeData, request: _Request, settings: RegularisationPath, selection: Selection) -> None:
+    """Has ``selection`` see a probe of every strength."""
+    from jukemir_like.probe.linear import Rotation, fit_path
+
+    with _progress(data, request, len(set(settings.strengths))) as bar:
+        rotation, Z = Rotation.fit(data.train.X)
+        rotated = {split: rotation(data.splits[split].X) for split in SCORED_SPLITS}
+        for strength, model in fit_path(data.task.type, Z, rotation.variance, data.train.y, len(data.task.labels), settings).items():
+            scores = {split: model.scores(rotated[split]) for split in SCORED_SPLITS}
+            selection.consider(Candidate(-strength, {"strength": strength}, scores, {}))
             bar.update()
 
 
-def _path(data: ProbeData, request: _Request) -> Iterator[Candidate]:
-    from jukemir_like.probe.linear import Rotation, fit_path
+def _search(data: ProbeData, request: _Request, settings: Grid, selection: Selection, unfinished: Unfinished) -> None:
+    """Has ``selection`` see all points of the grid; those that an interrupted run has finished are not trained again."""
+    from jukemir_like.probe.search import choose_device, search
 
-    assert isinstance(request.settings, RegularisationPath)  # noqa: S101
-    rotation, Z = Rotation.fit(data.train.X)
-    rotated = {split: rotation(data.splits[split].X) for split in SCORED_SPLITS}
-    for strength, model in fit_path(data.task.type, Z, rotation.variance, data.train.y, len(data.task.labels), request.settings).items():
-        yield Candidate(-strength, {"strength": strength}, {split: model.scores(rotated[split]) for split in SCORED_SPLITS}, {})
+    device = choose_device(request.device)
+    started = time.perf_counter()
+    finished = unfinished.read(selection, settings.points(), device)
+    with _progress(data, request, len(settings.points()), initial=len(finished)) as bar:
+        for side_by_side in search(data, settings, request.seed, request.workers, device, finished=finished):
+            new = [trained for trained in side_by_side if trained.point not in finished]
+            for trained in new:
+                details = {"step": trained.step, "steps": trained.steps}
+                selection.consider(Candidate(trained.point, trained.point.to_json(), trained.scores, details))
+            unfinished.write(selection, time.perf_counter() - started)
+            bar.update(len(new))
 
 
-def _grid(data: ProbeData, request: _Request) -> Iterator[Candidate]:
-    from jukemir_like.probe.search import search
-
-    assert isinstance(request.settings, Grid)  # noqa: S101
-    for trained in search(data, request.settings, request.seed, request.workers, request.device):
-        details = {"step": trained.step, "steps": trained.steps}
-        yield Candidate(trained.point, trained.point.to_json(), trained.scores, details)
+def _progress(data: ProbeData, request: _Request, total: int, **more: Any) -> Progress:
+    return Progress(total, f"probe {request.representation} {data.task.name}", "probe", **more)
 
 
 @contextmanager

@@ -5,8 +5,9 @@ Features are standardised once and laid down in a temporary folder, which the wo
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,7 @@ from jukemir_like.probe.looks import look
 from jukemir_like.probe.songs import Songs
 from jukemir_like.probe.tasks import ProbeData
 from jukemir_like.probe.training import Material, Trained, train
+from jukemir_like.signals import at_last
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,20 @@ class _Question:
     valid_songs: Songs | None
 
 
-def search(data: ProbeData, grid: Grid, seed: int, workers: int, device: str | None = None) -> Iterator[Trained]:
+def choose_device(device: str | None) -> str:
+    """``cpu`` or ``cuda``; None: a GPU where there is one.
+
+    Raises:
+        RequestError: there is no such device.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RequestError("device cuda was asked for, but PyTorch finds no GPU here: leave the device out, or choose cpu")
+    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def search(
+    data: ProbeData, grid: Grid, seed: int, workers: int, device: str | None = None, *, finished: Collection[Point] = ()
+) -> Iterator[list[Trained]]:
     """Trains all points; yields them as they finish, in no fixed order. Each is the same whatever the number of workers.
 
     Args:
@@ -47,26 +62,36 @@ def search(data: ProbeData, grid: Grid, seed: int, workers: int, device: str | N
         seed: of all draws.
         workers: processes on a CPU, one thread each. A GPU is driven from this process.
         device: ``cpu`` or ``cuda``; None: a GPU where there is one.
+        finished: points that are not needed any more, as they were yielded before.
+
+    Yields:
+        Points that were trained side by side. Which they are hangs on the grid and the kind of device alone, and with that the last bits.
 
     Raises:
         RequestError: there is no such device, or a worker died.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise RequestError("device cuda was asked for, but PyTorch finds no GPU here: leave the device out, or choose cpu")
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    with tempfile.TemporaryDirectory(prefix="jukemir-like-") as name:
-        folder = Path(name)
+    device = choose_device(device)
+    jobs = [job for job in _jobs(grid.points(), together=device != "cpu") if not all(point in finished for point in job)]
+    if not jobs:
+        return
+    with _temporary_folder() as folder:
         with storage_errors(folder):
             _lay_down(data, grid, folder)
         question = _Question(data.task, data.train.y, data.splits["valid"].y, data.splits["valid"].songs)
         work = partial(_train, folder, question, grid, seed, device)
-        jobs = _jobs(grid.points(), together=device != "cpu")
         for _, result in map_unordered(work, jobs, 1 if device != "cpu" else min(workers, len(jobs))):
             if isinstance(result, InputError):
                 raise RequestError("a process that trained a probe died (out of memory?): run again with fewer workers")
             if isinstance(result, Exception):
                 raise result
-            yield from result
+            yield result
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """Of features, which are large: it does not stay where a second signal ends this process at once."""
+    with tempfile.TemporaryDirectory(prefix="jukemir-like-") as name, at_last(partial(shutil.rmtree, name, ignore_errors=True)):
+        yield Path(name)
 
 
 def _jobs(points: list[Point], together: bool) -> list[list[Point]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,31 @@ class Selection:
         self._seen.append((candidate.order, {**candidate.described, "value": shown, **candidate.details}))
         if shown is not None and (value > self.value or (value == self.value and self.best and candidate.order < self.best.order)):
             self.best, self.value = candidate, value
+
+    def resume(self, finished: Sequence[tuple[Candidate, float]], scores: Scores) -> None:
+        """Takes candidates of an earlier run into account, with their values; ``scores`` are those of the best of them.
+
+        Raises:
+            ValueError: they are not: another value follows from them than the best.
+        """
+        usable = [(value, candidate) for candidate, value in finished if not np.isnan(value)]
+        if usable:
+            value = max(value for value, _ in usable)
+            best = min((candidate for other, candidate in usable if other == value), key=lambda candidate: candidate.order)
+            self._check(scores)
+            if validate(self.data.task, self.data.splits["valid"], scores["valid"])[0] != value:
+                raise ValueError("the scores are not those of the best candidate")
+            self.best, self.value = replace(best, scores=scores), value
+        self._seen = [
+            (candidate.order, {**candidate.described, "value": None if np.isnan(value) else value, **candidate.details})
+            for candidate, value in finished
+        ]
+
+    def _check(self, scores: Scores) -> None:
+        for split in SCORED_SPLITS:
+            expected = len(self.data.splits[split].y), len(self.data.task.labels)
+            if scores[split].shape != expected or scores[split].dtype != np.float32:
+                raise ValueError(f"scores of {split} are {scores[split].dtype} of {scores[split].shape}, not float32 of {expected}")
 
     def candidates(self) -> list[dict[str, Any]]:
         """All that was seen, in their order, with their value of the primary metric on validation."""

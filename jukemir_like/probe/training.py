@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jukemir_like.parallel import tick
 from jukemir_like.probe.draws import Draws
 from jukemir_like.probe.grid import Point
 from jukemir_like.probe.looks import Look
@@ -93,6 +94,7 @@ class _Training:
         finished: dict[int, int] = {}
         while alive:
             self._to_next_look()
+            tick()
             values = self.material.look(self.stack.outputs(self.material.valid)).tolist()
             for place, index in enumerate(alive):
                 if values[place] > self.best[index][0]:

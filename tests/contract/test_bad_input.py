@@ -60,7 +60,7 @@ BAD = {
     "nan.wav": (encoded(np.array([[0.1], [np.nan], [0.2]] * 20000), subtype="FLOAT"), "NaN"),
     "infinite.wav": (encoded(np.array([[0.1], [np.inf], [0.2]] * 20000), subtype="FLOAT"), "infinite"),
     "one sample.wav": (encoded(np.array([[0.5]])), "too short"),
-    "unknown.m4a": (b"\x00\x00\x00\x20ftypM4A " + bytes(999), "not recognised"),
+    "unknown.m4a": (b"\x00\x00\x00\x20ftypM4A " + bytes(999), "ffmpeg"),
 }
 
 

@@ -1,8 +1,10 @@
 """The whole line under Snakemake: it ends, survives SIGKILL at random moments with the same numbers, and then does nothing."""
 
+import contextlib
 import csv
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,6 +42,25 @@ def start(cache, *more):
 
 def finish(process, cache):
     assert process.wait(timeout=600) == 0, (cache.parent / f"{cache.name}.log").read_text()[-4000:]
+
+
+def members(session):
+    """Processes of a session."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] not in "ZX":
+                found.append(int(path.parent.name))
+    return found
+
+
+def kill(process):
+    """As when the power fails: Snakemake, stages and workers at once."""
+    while found := members(process.pid):
+        for number in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
 
 
 def numbers(cache):
@@ -89,7 +110,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_numbers(whole, tmp_path, s
         process = start(cache)
         time.sleep(moments.uniform(1, 40))
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+            kill(process)
             kills += 1
         process.wait()
     finish(start(cache), cache)
@@ -119,3 +140,101 @@ def test_a_wrong_name_is_one_clear_line(tmp_path):
     log = (tmp_path / "cache.log").read_text().strip()
     assert len(log.splitlines()) == 1
     assert "nosuch" in log
+
+
+def test_a_stage_that_fails_is_named_with_its_reason_its_log_and_what_to_do(whole, tmp_path):
+    """And make ends with more than "Error 1"."""
+    cache = tmp_path / "cache"
+    shutil.copytree(whole, cache)
+    (cache / "processed" / "synthband" / "meta.json").write_text("no JSON")
+    shutil.rmtree(cache / ".stages" / "probe" / "synthband" / "mfcc")
+    (cache / "report" / "index.html").unlink()
+    process = start(cache)
+    assert process.wait(timeout=300) == 2  # as the stage
+    said = (tmp_path / "cache.log").read_text()
+    log = cache / ".stages" / "logs" / "probe" / "synthband" / "mfcc" / "linear-0.log"
+    reason = log.read_text().splitlines()[-1]
+    assert "meta.json" in reason or "synthband" in reason
+    assert f"make reproduce: probe synthband mfcc linear-0 has failed (exit code 2): {reason}\n  its log: {log}\n" in said
+    assert said.rstrip().endswith("give the same command again, and it goes on from there")
+    shutil.copy(whole / "processed" / "synthband" / "meta.json", cache / "processed" / "synthband" / "meta.json")
+    finish(start(cache), cache)
+    assert "has failed" not in (tmp_path / "cache.log").read_text()[len(said) :]
+    assert numbers(cache) == numbers(whole)
+
+
+def test_a_workflow_that_fails_says_why(tmp_path):
+    """Without a stage that did: here, nobody can write what Snakemake keeps."""
+    cache = tmp_path / "cache"
+    (cache / ".snakemake").parent.mkdir()
+    (cache / ".snakemake").touch()
+    process = start(cache)
+    assert process.wait(timeout=120) == 1
+    said = (tmp_path / "cache.log").read_text()
+    assert "the workflow itself has failed:" in said
+    assert ".snakemake" in said.partition("itself has failed:")[2]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_signals_end_it_with_all_its_stages(tmp_path, seed):
+    draw = random.Random(seed)
+    cache = tmp_path / "cache"
+    process = start(cache)
+    time.sleep(draw.uniform(1, 12))
+    number = draw.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    for gap in (0.0, draw.uniform(0.1, 0.5))[: draw.choice([1, 2])]:
+        time.sleep(gap)
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)  # as a terminal does
+        else:
+            process.send_signal(number)
+    assert process.wait(timeout=20) == 130
+    assert members(process.pid) == []
+    said = (tmp_path / "cache.log").read_text()
+    assert said.rstrip().endswith("what was finished is kept, run the same command to go on")
+    assert "Traceback" not in said
+
+
+def test_stamps_of_a_clock_that_ran_ahead_do_not_keep_a_stage_from_running(whole):
+    """All stages ended in two days' time; nothing that is made from now on would be newer."""
+    before = numbers(whole)
+    ahead = time.time() + 2 * 86400
+    stamps = [path for path in (whole / ".stages").rglob("*") if path.is_file() and path.suffix != ".log"]
+    for path in [*stamps, whole / "report" / "index.html"]:
+        os.utime(path, (ahead, ahead))
+    finish(start(whole), whole)
+    assert all(path.stat().st_mtime < time.time() + 60 for path in stamps)
+    assert (whole / "report" / "index.html").stat().st_mtime < time.time() + 60
+    assert "at a time that is still to come" in (whole.parent / "cache.log").read_text()
+    assert numbers(whole) == before
+
+
+def test_a_user_s_own_dataset_that_was_processed_again_is_extracted_again_whatever_its_date(command, tmp_path, write_audio):
+    for index in range(12):
+        write_audio(tmp_path / "in" / f"{index:02d}.wav", seed=index)
+    rows = [f"{index:02d},{'ab'[index % 2]},{('train', 'valid', 'test')[index // 4]}\n" for index in range(12)]
+    (tmp_path / "labels.csv").write_text("uid,label,split\n" + "".join(rows))
+    own = (
+        "process",
+        "folder",
+        "--audio",
+        tmp_path / "in",
+        "--labels",
+        tmp_path / "labels.csv",
+        "--name",
+        "mine",
+        "--cache",
+        tmp_path / "cache",
+    )
+    assert command(*own).returncode == 0
+    more = ("--datasets", "mine", "--representations", "mfcc")
+    finish(start(tmp_path / "cache", *more), tmp_path / "cache")
+    vectors = tmp_path / "cache" / "representations" / "mine" / "mfcc"
+    before = {path.name: path.read_bytes() for path in vectors.glob("*.npy")}
+    write_audio(tmp_path / "in" / "03.wav", seed=99)
+    assert command(*own).returncode == 0
+    for path in (tmp_path / "cache" / "processed" / "mine").rglob("*"):
+        os.utime(path, (1e9, 1e9))  # on a machine whose clock stands at 2001
+    finish(start(tmp_path / "cache", *more), tmp_path / "cache")
+    after = {path.name: path.read_bytes() for path in vectors.glob("*.npy")}
+    assert [name for name in before if before[name] != after[name]] == ["03.npy"]

@@ -142,12 +142,14 @@ def test_large_weights_move_in_pieces_as_they_do_in_one(monkeypatch):
 def test_results_do_not_depend_on_workers_or_on_what_else_is_in_the_grid(workers):
     data = problem("multilabel")
     grid = Grid(standardise=(False, True), hidden=(0, 8), batch_size=(16,), learning_rate=(1e-2,), dropout=(0.25,), patience=4)
-    serial, parallel = ({trained.point: trained for trained in search(data, grid, 0, count, "cpu")} for count in (1, workers))
+    serial, parallel = (
+        {trained.point: trained for job in search(data, grid, 0, count, "cpu") for trained in job} for count in (1, workers)
+    )
     assert set(serial) == set(grid.points()) == set(parallel)
     for point, trained in serial.items():
         assert trained.scores["test"].tobytes() == parallel[point].scores["test"].tobytes()
     fewer = replace(grid, standardise=(True,), hidden=(8,), weight_decay=(1e-3,))
-    (alone,) = search(data, fewer, 0, 1, "cpu")
+    ((alone,),) = search(data, fewer, 0, 1, "cpu")
     assert alone.scores["test"].tobytes() == serial[alone.point].scores["test"].tobytes()
 
 
@@ -156,7 +158,7 @@ def test_results_do_not_depend_on_workers_or_on_what_else_is_in_the_grid(workers
 def test_a_gpu_gives_what_a_cpu_gives():
     data = problem("multilabel")
     grid = Grid(hidden=(0, 32), batch_size=(16,), learning_rate=(1e-3, 1e-2), dropout=(0.25,), patience=4)
-    on_cpu, on_gpu = ({trained.point: trained for trained in search(data, grid, 0, 1, device)} for device in ("cpu", "cuda"))
+    on_cpu, on_gpu = ({trained.point: trained for job in search(data, grid, 0, 1, device) for trained in job} for device in ("cpu", "cuda"))
     for point, trained in on_cpu.items():
         values = [validate(data.task, data.splits["valid"], one.scores["valid"])[0] for one in (trained, on_gpu[point])]
         assert values[0] == pytest.approx(values[1], abs=0.02)

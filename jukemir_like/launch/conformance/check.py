@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from jukemir_like import signals
 from jukemir_like.errors import RequestError
 from jukemir_like.launch import engine
 from jukemir_like.launch.conformance import (  # noqa: F401 (each declares its rules)
@@ -31,6 +32,7 @@ from jukemir_like.parallel import Progress, available_cpus
 if TYPE_CHECKING:
     from docker import DockerClient
 
+_END_SECONDS = 30.0  # after a first signal: the engine ends many containers
 _MOST_FAULTS = 100  # of a rule
 
 
@@ -56,7 +58,8 @@ def check(
         laboratory = Laboratory(client, image_id, gpus=gpus, limit_seconds=limit_seconds)
         report = Report(image, image_id)
         try:
-            seen = _observe(laboratory, chosen, workers or available_cpus())
+            with signals.patience(_END_SECONDS), signals.at_last(laboratory.close):
+                seen = _observe(laboratory, chosen, workers or available_cpus())
             report.findings = [_judge(rule, seen) for rule in chosen]
         finally:
             report.left = laboratory.close()

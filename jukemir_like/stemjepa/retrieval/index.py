@@ -25,7 +25,7 @@ from jukemir_like.damage import DamagedFileError
 from jukemir_like.stemjepa.pretrained import StemJEPA
 from jukemir_like.stemjepa.retrieval.metrics import Vectors
 
-_RECIPE = 1  # raised when the same file and weights would give another vector
+_RECIPE = 2  # raised when the same file and weights would give another vector
 _SETTLED_NS = 2_000_000_000
 
 _TABLE = {"recipe": {_RECIPE}, "digests": [str], "files": {str: list}, "reasons": {str: str}, "channels?": {str: int}}

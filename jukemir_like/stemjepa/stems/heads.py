@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from jukemir_like import audio
 from jukemir_like.errors import InputError, StorageError
 from jukemir_like.parallel import map_unordered
 from jukemir_like.stemjepa.stems import native, speakers, wav
@@ -85,21 +84,24 @@ def _heads_of(folder: Path, decoded: Path, names: list[str]) -> list[Head | Inpu
     for name in names:
         try:
             path = folder / name
-            if native.is_native(path):
-                with readable(path):  # is a file: ffmpeg would wait for whoever writes into a pipe
-                    path = native.decoded(path, decoded)
-            result.append(head(path))
+            result.append(head(path, decoded))
         except InputError as error:
             result.append(InputError(str(error)))
     return result
 
 
-def head(path: Path) -> Head:
+def head(path: Path, decoded: Path) -> Head:
     """What one file holds.
+
+    Args:
+        path: the file.
+        decoded: folder for what must be decoded before one can seek in it.
 
     Raises:
         InputError: it cannot be read, is not audio, is cut short, or has no samples.
     """
+    if native.is_native(path):
+        path = native.decoded(path, decoded)
     with readable(path) as file:
         if not file.seek(0, 2):
             raise InputError("the file is empty (0 bytes)")
@@ -109,22 +111,18 @@ def head(path: Path) -> Head:
         said = speakers.named(file) if layout is None else speakers.named(file, layout.offset) if layout.channels > 2 else None
     if layout is not None:
         channels, sample_rate, frames = layout.channels, layout.sample_rate, layout.frames
-    else:
+    elif native.is_seekable(path):
         channels, sample_rate, frames = _by_libsndfile(path)
+    else:
+        return replace(head(native.decoded(path, decoded), decoded), speakers=said)  # which the decoded file does not say
     track = Track("", (path,), sample_rate, frames, channels, layouts=(layout,))
     return Head(path, channels, sample_rate, frames, layout, _silent(track), said)
 
 
 def _by_libsndfile(path: Path) -> tuple[int, int, int]:
     with opened(path) as sound:
-        audio.check_complete(sound.extra_info)
         if sound.frames <= 0 or sound.samplerate <= 0:
             raise InputError("holds no samples")
-        if not sound.seekable():
-            raise InputError("is of a format in which one cannot seek: convert it to WAV")
-        sound.seek(sound.frames - 1)  # a file that is cut short, and does not say so in its head, ends here
-        if len(sound.read(1)) != 1:
-            raise InputError("is cut short: its last sample is not there")
         return sound.channels, sound.samplerate, sound.frames
 
 

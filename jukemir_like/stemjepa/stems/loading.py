@@ -126,10 +126,14 @@ def read_ahead(workers: int, batch_bytes: int, free: int) -> tuple[int, int]:
 
 
 def _free_shared_memory() -> int:
+    if sys.platform != "linux":
+        return sys.maxsize
     try:
         found = os.statvfs(_SHARED_MEMORY)
     except OSError:
-        return sys.maxsize
+        return 0
+    if not os.access(_SHARED_MEMORY, os.W_OK) or found.f_flag & os.ST_RDONLY:
+        return 0
     return found.f_bavail * found.f_frsize
 
 

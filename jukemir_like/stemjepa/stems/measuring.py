@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from tqdm import tqdm
 
 from jukemir_like.errors import RequestError
+from jukemir_like.parallel import Progress
 from jukemir_like.stemjepa import config
 from jukemir_like.stemjepa.frontend import LogMel
 from jukemir_like.stemjepa.settings import Data
@@ -47,14 +47,15 @@ def statistics(
     count, total, squares = 0, 0.0, 0.0
     batch_size = min(_BATCH, examples)
     batches = loader(drawn, batch_size=batch_size, batches=-(-examples // batch_size), workers=workers)
-    with torch.inference_mode():
-        for number, batch in enumerate(tqdm(batches, "measuring the data", disable=None)):
+    with torch.inference_mode(), Progress(len(batches), "measuring the data", "part") as bar:
+        for number, batch in enumerate(batches):
             left = examples - number * batch_size
             # In float64, and one batch after another: the same bits whoever reads.
             values = log_mel(torch.cat([batch["context"][:left], batch["target"][:left]])).double()
             count += values.numel()
             total += float(values.sum())
             squares += float(values.square().sum())
+            bar.update()
     mean = total / count
     variance = squares / count - mean**2
     if variance < 1e-6:

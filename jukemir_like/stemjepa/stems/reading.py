@@ -1,16 +1,15 @@
 """Samples of a track, from where they are asked for: one seek, and no decoding of what is not used.
 
 A plain WAV is read as it lies in the file, which costs what the disk costs: libsndfile's conversion took ten times as long as the reading
-did. What is compressed (FLAC and others) goes through libsndfile's seek.
+did. What is compressed (FLAC and others) goes through libsndfile's seek, if it can seek there to the sample: :mod:`.heads` sees to that.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -82,21 +81,16 @@ def as_float(values: np.ndarray) -> np.ndarray:
 @contextmanager
 def opened(path: Path) -> Iterator[soundfile.SoundFile]:
     """A file opened by libsndfile, whatever its name; :class:`InputError` for all that can go wrong in the block."""
-    with readable(path) as file:
-        try:
-            with soundfile.SoundFile(file.fileno(), closefd=False) as sound:
-                yield sound
-        except (soundfile.LibsndfileError, RuntimeError, ValueError) as error:
-            reason = str(error).rpartition(": ")[2].rstrip(".") or type(error).__name__
-            raise InputError(f"cannot be decoded as audio ({reason})") from error
+    with readable(path) as file, audio.libsndfiles_errors(), soundfile.SoundFile(file.fileno(), closefd=False) as sound:
+        yield sound
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[io.FileIO]:
+def readable(path: Path) -> Iterator[BinaryIO]:
     """A file opened without a buffer; :class:`InputError` for what the system refuses in the block."""
     try:
         with files.open_regular(path) as file:
-            yield cast(io.FileIO, file)
+            yield file
     except OSError as error:
         raise InputError(files.refusal(error)) from error
 
@@ -116,7 +110,7 @@ def _frames_of(path: Path, layout: Layout | None, first: int, frames: int) -> np
         file.seek(layout.offset + first * layout.frame_bytes)
         filled = 0
         while filled < len(raw):
-            count = file.readinto(buffer[filled:])
+            count = file.readinto(buffer[filled:])  # type: ignore[attr-defined]
             if not count:
                 raise InputError("has become shorter since it was found")
             filled += count

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from jukemir_like.errors import InputError
+from jukemir_like.formats import headers
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _BYTES = {(_PCM, 8): "u1", (_PCM, 16): "i2", (_PCM, 24): "i3", (_PCM, 32): "i4", (_FLOAT, 32): "f4", (_FLOAT, 64): "f8"}
 _MOST_CHUNKS = 1000  # before the samples; a damaged file may seem to have millions
-_NO_PROMISE = 0x7FFF0000  # programs that write to a pipe put a size near 2^31 or 2^32
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,13 @@ def layout(file: BinaryIO) -> Layout | None:
         if name == b"fmt ":
             form = chunk[8 : 8 + length]
         elif name == b"data":
-            return _data(form, position + 8, length, size) if form else None
+            promised = length if headers.is_promise(file, length, position + 8, size) else None
+            return _data(form, position + 8, promised, size) if form else None
         position += 8 + length + length % 2
     return None
 
 
-def _data(form: bytes, offset: int, promised: int, size: int) -> Layout | None:
+def _data(form: bytes, offset: int, promised: int | None, size: int) -> Layout | None:
     if len(form) < 16:
         return None
     tag, channels, sample_rate, _, block, bits = struct.unpack_from("<HHIIHH", form)
@@ -76,8 +77,9 @@ def _data(form: bytes, offset: int, promised: int, size: int) -> Layout | None:
     if kind is None or not sample_rate or block != channels * int(kind[1]) or bits > 8 * int(kind[1]):
         return None
     there = size - offset
-    if there < promised < _NO_PROMISE:
-        raise InputError(f"is cut short: {max(0, there):,} of {promised:,} bytes of audio are there")
+    if promised is None:  # written to a pipe: what is there is meant
+        promised = there
+    headers.check_complete(promised, there)
     frames = min(promised, there) // block
     if frames <= 0:
         raise InputError("holds no samples")

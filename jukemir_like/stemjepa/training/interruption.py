@@ -1,20 +1,21 @@
 """A signal stops a run between two steps, so that its state can be saved first; then the signal takes its usual course.
 
-SIGINT and SIGTERM end the process by whatever handled them before; SIGUSR1 and SIGUSR2, by which schedulers announce the end of a job's
-time, go to the handler that was there, which may put the job back into the queue.
+SIGINT, SIGTERM and SIGHUP end the process by whatever handled them before; SIGUSR1 and SIGUSR2, by which schedulers announce the end of a
+job's time, go to the handler that was there, which may put the job back into the queue.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from types import FrameType
 from typing import Any
 
-from jukemir_like.errors import INTERRUPTED
+from jukemir_like import signals
 
-_ENDING = (signal.SIGINT, signal.SIGTERM)
+SECONDS = 30.0
+"""For a step and a state: as long as SLURM waits before it kills."""
+
 _ANNOUNCING = (signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -33,7 +34,8 @@ class Interruption:
         if threading.current_thread() is threading.main_thread():
             # A signal by which nobody would be told anything keeps its default.
             announced = [number for number in _ANNOUNCING if callable(signal.getsignal(number))]
-            self._before = {number: signal.getsignal(number) for number in (*_ENDING, *announced)}
+            ending = [number for number in signals.ENDING if signal.getsignal(number) != signal.SIG_IGN or number != signal.SIGHUP]
+            self._before = {number: signal.getsignal(number) for number in (*ending, *announced)}
             self.hold()
         return self
 
@@ -57,5 +59,5 @@ class Interruption:
 
     def _receive(self, number: int, _: FrameType | None) -> None:
         if self.received is not None and number == signal.SIGINT:  # the second Ctrl-C does not wait for the step
-            os._exit(INTERRUPTED)
+            signals.end_at_once()
         self.received = self.received or number

@@ -38,6 +38,7 @@ class Module(lightning.LightningModule):
         seconds: spent on them.
         optimiser_state: to begin with, where the run goes on.
         tally: sums for the log.
+        latest: the last value of every figure so far.
         gradient_norm: of the last step, before clipping; on the device.
         views: what the networks made of the last batch, without gradients, where ``watched`` of its step asks to keep it.
     """
@@ -49,6 +50,7 @@ class Module(lightning.LightningModule):
         self.step = 0
         self.seconds = 0.0
         self.tally = Tally(settings.model.predictor.num_sources)
+        self.latest: dict[str, float] = {}
         self.gradient_norm: Tensor | None = None
         self.views: Views | None = None
         self.watched: Callable[[int], bool] = lambda _: False
@@ -135,6 +137,8 @@ class Module(lightning.LightningModule):
             "step": self.step,
             "seconds": self.seconds,
             "tau": schedule.tau(self.settings, max(self.step - 1, 0)),
+            "tally": self.tally.state(),
+            "latest": dict(self.latest),
         }
 
 
@@ -150,12 +154,26 @@ class Tally:
     def add(self, source: Tensor, **losses: Tensor | None) -> None:
         """Adds losses of examples, ``(batch,)`` each, named as in :attr:`ROWS`; nothing waits for the device."""
         if self._sums is None:
-            self._sums = torch.zeros(2, len(self.ROWS), self.stems, device=source.device)
+            self._sums = torch.zeros(2, len(self.ROWS), self.stems)
+        self._sums = self._sums.to(source.device)
         for row, name in enumerate(self.ROWS):
             values = losses.get(name)
             if values is not None:
                 self._sums[0, row].index_add_(0, source, values.detach().float())
                 self._sums[1, row].index_add_(0, source, torch.ones_like(source, dtype=torch.float32))
+
+    def state(self) -> Tensor | None:
+        """The sums over all ranks, to go on from. All ranks call it."""
+        if self._sums is None:
+            return None
+        sums = self._sums.clone()
+        if torch.distributed.is_initialized():
+            torch.distributed.all_reduce(sums)
+        return sums.cpu()
+
+    def restore(self, sums: Tensor | None) -> None:
+        """Goes on from what :meth:`state` gave; one rank is to."""
+        self._sums = sums
 
     def read(self) -> dict[str, list[tuple[float, float]]]:
         """For each row, (sum, count) of every stem over all ranks; empties it. All ranks call it."""

@@ -20,8 +20,10 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from jukemir_like import signals, streams
 from jukemir_like.errors import BUG, INTERRUPTED, JukemirLikeError
 from jukemir_like.stemjepa.settings import Training
+from jukemir_like.stemjepa.training.interruption import SECONDS
 
 _POLL_SECONDS = 0.05
 
@@ -45,8 +47,8 @@ class Processes:
         Raises:
             SystemExit: with the exit code of the process that failed first, which has said why.
         """
-        before = {number: signal.signal(number, self._pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-        with tempfile.TemporaryDirectory() as folder:
+        before = {number: signal.signal(number, self._pass_on) for number in signals.ENDING if signal.getsignal(number) != signal.SIG_IGN}
+        with tempfile.TemporaryDirectory() as folder, signals.patience(SECONDS):
             request = Path(folder) / "settings.json"
             request.write_text(json.dumps(self.settings.to_dict()))
             try:
@@ -79,7 +81,7 @@ class Processes:
             codes = [process.poll() for process in self._running]
             failed = [code for code in codes if code]
             if failed:
-                return failed[0] if failed[0] > 0 else INTERRUPTED if -failed[0] in (signal.SIGINT, signal.SIGTERM) else BUG
+                return failed[0] if failed[0] > 0 else INTERRUPTED if -failed[0] in signals.ENDING else BUG
             if None not in codes:
                 return 0
             time.sleep(_POLL_SECONDS)
@@ -118,4 +120,5 @@ def main(request: str, folder: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    streams.prepare()
+    sys.exit(streams.close(main(*sys.argv[1:])))

@@ -12,7 +12,7 @@ import platform
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +21,13 @@ from typing import Any
 import lightning
 import torch
 
-from jukemir_like import __version__, jsonfiles, parallel
+from jukemir_like import __version__, jsonfiles, parallel, signals
 from jukemir_like.cache import make_folder, storage_errors, sweep, write_json
 from jukemir_like.errors import JukemirLikeError, RequestError
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import feeding, identity, logs, page, schedule, state, table
+from jukemir_like.stemjepa.training.interruption import SECONDS as INTERRUPTED_SECONDS
 from jukemir_like.stemjepa.training.interruption import Interruption
 from jukemir_like.stemjepa.training.module import Module
 from jukemir_like.stemjepa.training.places import Environment, Place, place
@@ -159,7 +160,7 @@ class _Run:
         torch.manual_seed(self.settings.seed)
         module = Module(self.settings)
         step = self._restore(module)
-        with Interruption() as stop:
+        with Interruption() as stop, signals.patience(INTERRUPTED_SECONDS):
             watching = Watching(module, self.material.sources, self.folder / STATES, self._validation(), stop, self.say)
             trainer = self._trainer(watching, step)
             if step < self.settings.trainer.max_steps:
@@ -172,7 +173,7 @@ class _Run:
             feeding.set_aside(self.material.train)
         stop.deliver()
         if trainer.is_global_zero:
-            self._finish(module, watching.latest)
+            self._finish(module)
         return self.weights
 
     def _measured(self, settings: Training) -> Training:
@@ -188,6 +189,9 @@ class _Run:
         module.load_state_dict(self.state["state_dict"])
         module.step, module.seconds = self.state["run"]["step"], self.state["run"]["seconds"]
         module.optimiser_state = self.state["optimizer_states"][0]
+        if self.here.rank == 0:  # what the log and the file of weights tell is the same, too
+            module.latest.update(self.state["run"].get("latest", {}))
+            module.tally.restore(self.state["run"].get("tally"))
         self.state = None  # half of the memory
         self.say(f"going on from step {module.step:,} of {self.settings.trainer.max_steps:,}")
         return module.step
@@ -225,8 +229,8 @@ class _Run:
             default_root_dir=self.folder,
         )
 
-    def _finish(self, module: Module, figures: Mapping[str, float]) -> None:
-        latest = figures or (table.read(self.folder) or [{}])[-1]
+    def _finish(self, module: Module) -> None:
+        latest = module.latest or (table.read(self.folder) or [{}])[-1]
         provenance = {  # nothing of when and how fast: the same run again is the same file
             "settings": _without_places(self.settings.to_dict()),
             "steps": module.step,

@@ -74,8 +74,8 @@ class Watching(lightning.Callback):
         self.module, self.settings, self.sources = module, module.settings, sources
         self.states, self.validation, self.stop = states, validation, stop
         self.cadence = Cadence.of(self.settings)
-        self.latest: dict[str, float] = {}
         self.saved = module.step
+        self._bar: Progress | None = None
         self._seen = module.step
         self._logged = (module.step, module.seconds)
         self._resumed_at = time.perf_counter()
@@ -85,8 +85,8 @@ class Watching(lightning.Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
         self.stop.hold()
-        self._bar = Progress(self.cadence.last, "training", "step")
-        self._bar.update(self.module.step)
+        if trainer.is_global_zero:
+            self._bar = Progress(self.cadence.last, "training", "step", initial=self.module.step)
         self._resumed_at = time.perf_counter()
         if self.module.step == 0:
             self._validate(trainer)
@@ -103,7 +103,8 @@ class Watching(lightning.Callback):
         if step == self._seen:  # a micro-batch of a step that goes on
             return
         self._seen = step
-        self._bar.update()
+        if self._bar is not None:
+            self._bar.update()
         cadence, stopping = self.cadence, self._stopping(step)
         if cadence.due(step, cadence.log):
             self._log(trainer, batch)
@@ -115,7 +116,8 @@ class Watching(lightning.Callback):
             trainer.should_stop = True
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: ARG002
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def save(self, trainer: lightning.Trainer) -> None:
         """Writes the full state."""
@@ -184,13 +186,14 @@ class Watching(lightning.Callback):
 
     def _line(self, figures: Mapping[str, float]) -> str:
         found, chance = (100 * figures[f"valid/same-instrument/R@1{suffix}"] for suffix in ("", " by chance"))
-        loss = f"loss {self.latest['loss']:.3f}, " if "loss" in self.latest else ""
+        latest = self.module.latest
+        loss = f"loss {latest['loss']:.3f}, " if "loss" in latest else ""
         rank = figures["valid/effective_rank"]
         return f"step {self.module.step:,}: {loss}R@1 {found:.1f} % (chance {chance:.1f} %), effective rank {rank:.1f}"
 
     def _write(self, trainer: lightning.Trainer, figures: dict[str, float], step: int) -> None:
         finite = {name: value for name, value in figures.items() if math.isfinite(value)}
-        self.latest |= finite
+        self.module.latest |= finite
         if trainer.is_global_zero and finite:
             for logger in trainer.loggers:
                 logger.log_metrics(finite, step=step)

@@ -4,14 +4,15 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like.errors import RequestError
+from jukemir_like import ffmpeg
+from jukemir_like.errors import InputError, RequestError
 from jukemir_like.stemjepa import stems
 from jukemir_like.stemjepa.stems import heads
 
@@ -213,13 +214,17 @@ def test_a_meta_json_that_cannot_be_read_is_a_wrong_request(folder, write, noise
 
 def test_stem_mp4_without_ffmpeg_says_what_to_do(folder, write, noise, monkeypatch):
     write("a.wav", noise(100))
-    (folder / "b.stem.mp4").write_bytes(b"x" * 100)
+    (folder / "b.stem.mp4").write_bytes(b"\0\0\0\x14ftypM4A ".ljust(100))
     monkeypatch.setenv("PATH", str(folder))
-    assert "ffmpeg, which is not on the PATH: install it" in stems.find(folder, 4).failures["b.stem.mp4"]
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)  # as where it is not installed
+    assert "needs ffmpeg, and none was found: install" in stems.find(folder, 4).failures["b.stem.mp4"]
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 def test_stem_mp4_becomes_a_track_whose_stems_are_in_our_order(folder, tmp_path):
+    try:
+        program = ffmpeg.program()
+    except InputError:
+        pytest.skip("needs ffmpeg: pip install imageio-ffmpeg")
     time, inputs = np.arange(66150) / 44100, []
     for number, hertz in enumerate((50, 100, 200, 300, 400)):  # mixture, drums, bass, other, vocals
         path = tmp_path / f"{number}.wav"
@@ -227,14 +232,14 @@ def test_stem_mp4_becomes_a_track_whose_stems_are_in_our_order(folder, tmp_path)
         inputs.append(path)
     name = folder / "it's -a song.stem.mp4"
     maps = [part for number in range(5) for part in ("-map", f"{number}:a")]
-    command = ["ffmpeg", "-v", "error", *(part for path in inputs for part in ("-i", path)), *maps, "-c:a", "aac", name]
+    command = [program, "-nostdin", "-v", "error", *(part for path in inputs for part in ("-i", path)), *maps, "-c:a", "aac", name]
     subprocess.run(command, check=True)
     (folder / "bad.stem.mp4").write_bytes(b"x" * 1000)
     found = stems.find(folder, 4)
     (track,) = found.tracks
     assert track.name == "it's -a song"
     assert list(np.abs(np.fft.rfft(stems.read(track, 10000, 44100))).argmax(axis=1)) == [200, 100, 300, 400]
-    assert "0 streams" in found.failures["bad.stem.mp4"]
+    assert "is not an MP4" in found.failures["bad.stem.mp4"]
     before = track.files[0].stat()
     assert stems.find(folder, 4).tracks[0].files[0].stat().st_ino == before.st_ino
 

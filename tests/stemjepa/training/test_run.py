@@ -66,6 +66,22 @@ def test_a_run_that_goes_on_ends_with_the_same_bits(settings, tmp_path, whole, c
         assert before.get("loss/drums") == after.get("loss/drums")
 
 
+def test_interrupted_after_any_step_the_file_of_weights_is_the_same(settings, tmp_path, monkeypatch):
+    """Digests and signatures hang on its bytes: on figures in its header that are of several steps, or not of every one, too."""
+    monkeypatch.setattr(state, "KEPT", 10)
+    cadence = {"trainer.log_every_steps": 3, "trainer.valid_every_steps": 4, "data.dataloader.batch_size": 2}
+    expected = train(settings(cadence), tmp_path / "whole").read_bytes()
+    assert b"loss_contrastive" in expected  # of the phase before the last
+    for keep in (1, 3, 4):
+        folder = tmp_path / f"interrupted-{keep}"
+        shutil.copytree(tmp_path / "whole", folder)
+        interrupt(folder, keep)
+        assert train(settings(cadence), folder).read_bytes() == expected, keep
+    assert train(settings(cadence), folder).read_bytes() == expected  # and where it had been finished already
+    plain = [{name: value for name, value in row.items() if name.rpartition("/")[2] not in table.TIMINGS} for row in table.read(folder)]
+    assert [row["step"] for row in plain] == [0, 3, 4, 5]
+
+
 def test_a_damaged_state_costs_only_the_steps_since_the_one_before(settings, whole, capsys):
     folder, expected = whole
     (folder / run.WEIGHTS).unlink()
