@@ -46,7 +46,9 @@ def _run() -> int:
     try:
         code = cli.main(standalone_mode=False, prog_name="jukemir-like")
     except JukemirLikeError as error:
-        click.echo(f"jukemir-like: {error}", err=True)
+        from jukemir_like.records import printable
+
+        click.echo(f"jukemir-like: {printable(str(error))}", err=True)
         code = error.exit_code
     except click.ClickException as error:
         click.echo(f"jukemir-like: {error.format_message()} (see jukemir-like {_command_name()}--help)", err=True)
@@ -273,20 +275,25 @@ cli.add_command(commands.evaluate_retrieval)
 def probe(
     dataset: str, representation: str, tasks: tuple[str, ...], protocol: str, seeds: tuple[int, ...], workers: int | None, cache: str | None
 ) -> int:
-    """Probe REPRESENTATION (or `trivial`: the baselines) on the tasks of DATASET."""
+    """Probe REPRESENTATION (or `trivial`: the baselines) on the tasks of DATASET.
+
+    Finished probes are kept; those whose files are damaged are made again.
+    """
     workers = _prepare(workers)
     from jukemir_like import statistics
     from jukemir_like.probe import probe as run
+    from jukemir_like.records import printable
 
     folders = _cache(cache)
     notes: dict[str, None] = {}
     for seed in seeds:
         runs = run(folders, dataset, representation, tasks=tasks or None, protocol=protocol, seed=seed, workers=workers)
         notes |= dict.fromkeys(note for made in runs for note in made.record["notes"])
-    click.echo(statistics.score(folders, dataset, representation))
+    scored = statistics.score(folders, dataset, representation)
+    click.echo(scored)
     for note in notes:
-        click.echo(f"note: {note}", err=True)
-    return DONE
+        click.echo(f"note: {printable(note)}", err=True)
+    return scored.exit_code
 
 
 @cli.command()
@@ -312,13 +319,16 @@ def audit(dataset: str, workers: int | None, cache: str | None) -> int:
 @click.option("--protocol", type=click.Choice(["linear", "jukemir"]), help="Only this protocol.")
 @_cache_option
 def report(datasets: tuple[str, ...], representations: tuple[str, ...], protocol: str | None, cache: str | None) -> int:
-    """Write report/index.html from all probes in the cache, and print the table."""
+    """Write report/index.html from all probes in the cache, and print the table.
+
+    Files that are damaged are left out: the page and the last lines name them, and the exit code is 3.
+    """
     _prepare(None)
     from jukemir_like import report as room
 
-    summary = room.report(_cache(cache), datasets or None, representations or None, protocol)
-    click.echo(summary)
-    return DONE
+    written = room.report(_cache(cache), datasets or None, representations or None, protocol)
+    click.echo(written)
+    return written.exit_code
 
 
 cli.add_command(launching.commands)

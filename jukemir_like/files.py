@@ -50,9 +50,13 @@ def refusal(error: OSError) -> str:
 def is_inside(name: str) -> bool:
     """Whether ``name``, a relative path with ``/`` that somebody else wrote, stays in the folder it is relative to.
 
-    Not so are: an empty name, an absolute path, a part that is empty, ``.`` or ``..``, a NUL. (A link in the folder may still lead out
-    of it: that is the folder's owner's will, not the name's.)
+    Not so are: an empty name, an absolute path, a part that is empty, ``.`` or ``..``, a NUL, half a character. (A link in the folder may
+    still lead out of it: that is the folder's owner's will, not the name's.)
     """
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:  # half a character
+        return False
     return bool(name) and "\0" not in name and all(part not in ("", ".", "..") for part in name.split("/"))
 
 

@@ -19,13 +19,13 @@ of a JSON file beside it that holds the list. An asset:
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
+from jukemir_like import jsonfiles
 from jukemir_like.errors import RequestError
 
 ENVIRONMENT_VARIABLE = "JUKEMIR_LIKE_DECLARATIONS"
@@ -125,11 +125,11 @@ def declared(name: str) -> Declaration:
     if name not in names():
         raise RequestError(f"unknown dataset {name!r}: choose one of {', '.join(names())}")
     path = declarations(name) / "dataset.json"
-    value = _read(path)
+    value = _read(path, {str: object})
     assets = value.get("assets", [])
     if isinstance(assets, str):
         path = path.parent / assets
-        assets = _read(path)
+        assets = _read(path, [{str: object}])
     try:
         made = tuple(_asset(fields) for fields in assets)
         _check_unique(made)
@@ -169,11 +169,11 @@ def select(given: str) -> list[tuple[Declaration, list[Asset]]]:
     return found
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path, shape: Any) -> Any:
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise RequestError(f"cannot read the declaration {path}: {error}") from error
+        return jsonfiles.read(path, shape, "correct the declaration")
+    except FileNotFoundError as error:
+        raise RequestError(f"cannot read the declaration {path}: there is no such file") from error
 
 
 def _text(value: Any) -> str | None:

@@ -6,15 +6,16 @@ what is found later is a beginning of the version that the JSON names.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from jukemir_like import jsonfiles
 from jukemir_like.assets import verifying
 from jukemir_like.assets.declaration import Asset
 from jukemir_like.cache import make_folder, storage_errors, write_json
+from jukemir_like.damage import DamagedFileError
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class Version:
         return self.etag or self.modified
 
 
+_VERSION = {"url": str, "etag?": str, "modified?": str, "total?": int}
+
+
 class Partial:
     """The beginning of ``asset``'s file, at ``path``."""
 
@@ -54,9 +58,10 @@ class Partial:
 
     def _recall(self) -> None:
         try:
-            self.version = Version(**json.loads(self._about.read_bytes()))
+            about = jsonfiles.read(self._about, _VERSION, "begun again")
+            self.version = Version(**{name: about.get(name) for name in ("url", "etag", "modified", "total")})
             self.size = self.path.stat().st_size
-        except (OSError, ValueError, TypeError):
+        except (OSError, DamagedFileError):
             self.version, self.size = None, 0
         if not self.size:
             self._digest = verifying.Digest(self._asset)

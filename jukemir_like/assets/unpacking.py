@@ -11,18 +11,19 @@ and named, because nobody else's copy has them otherwise.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO
 
+from jukemir_like import jsonfiles
 from jukemir_like.assets.archives import CHUNK_BYTES, DAMAGE, Budget, Member, members, readable
 from jukemir_like.assets.declaration import ARCHIVE_SUFFIXES
 from jukemir_like.assets.parts import open_parts
 from jukemir_like.cache import make_folder, storage_errors, write_json
+from jukemir_like.damage import DamagedFileError
 from jukemir_like.errors import InputError
 from jukemir_like.records import printable
 
@@ -47,10 +48,10 @@ def folder_name(archive: str) -> str:
 def origin(target: Path) -> dict[str, str] | None:
     """From which bytes the folder ``target`` was unpacked, path → digest; None where it was not unpacked here."""
     try:
-        made: Any = json.loads((target / STAMP).read_bytes())["from"]
-    except (OSError, ValueError, KeyError, TypeError):
+        stamp = jsonfiles.read(target / STAMP, {"from": {str: str}}, "unpacked again")
+    except (FileNotFoundError, DamagedFileError):
         return None
-    return made if isinstance(made, dict) else None
+    return dict(stamp["from"])
 
 
 def unpack(

@@ -6,7 +6,7 @@ them, which docs/formats.md documents. Findings are no failures.
 
 from __future__ import annotations
 
-import json
+import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING, Any
 from jukemir_like.cache import Cache
 
 if TYPE_CHECKING:
-    from jukemir_like.probe.tasks import Processed
+    from jukemir_like.datasets.processed import Processed
     from jukemir_like.records import Record, Summary
 
-FORMAT = 1
-NAME = "audit.json"
 NEAR_SILENT_DB = -60.0
 """RMS about the mean, against full scale, below which there is next to nothing to hear."""
 
@@ -62,53 +60,51 @@ def audit(cache: Cache, dataset: str, *, workers: int = 1) -> Audit:
         RequestError: the dataset is not there, or its files are damaged.
         StorageError: ``audit.json`` cannot be written.
     """
-    from jukemir_like.audit import duplicates, labels, listening, overlap
+    from jukemir_like.audit import duplicates, labels, listening, overlap, stored
     from jukemir_like.cache import write_json
     from jukemir_like.datasets import SPLITS
-    from jukemir_like.probe.tasks import read_dataset
+    from jukemir_like.datasets.processed import read as read_processed
     from jukemir_like.records import Summary
 
-    processed = read_dataset(cache, dataset)
     folder = cache.processed(dataset)
-    there = [uid for uid in processed.items if listening.wav_path(folder, uid).is_file()]
+    processed = read_processed(folder)
+    counted = labels.labels(processed)  # first, for it may refuse them
+    there = [uid for uid in processed.items if os.path.lexists(listening.wav_path(folder, uid))]
     heard, summary = listening.listen(folder, there, workers=workers) if there else ({}, Summary("audit"))
     summary.stage = f"audit {dataset}"
     splits = Counter(record.get("split") or "none" for record in processed.items.values())
     found = {
-        "format": FORMAT,
+        "format": stored.FORMAT,
         "dataset": dataset,
         "meta": processed.digest,
         "items": {split: splits[split] for split in (*SPLITS, "none") if splits[split]},
         "splits": overlap.overlaps(processed),
-        "labels": labels.labels(processed),
-        "audio": _audio(folder, processed, heard, summary.failed) if there else None,
+        "labels": counted,
+        "audio": _audio(folder, processed, heard, summary) if there else None,
         "duplicates": duplicates.duplicates(cache, processed, heard) if there else None,
     }
-    write_json(folder / NAME, found)
-    return Audit(found, folder / NAME, summary)
+    write_json(folder / stored.NAME, found)
+    return Audit(found, folder / stored.NAME, summary)
 
 
 def read(cache: Cache, dataset: str) -> dict[str, Any] | None:
-    """The content of ``audit.json``; None where there is none, or it is of another ``meta.json`` than that which is there now."""
-    import hashlib
+    """The content of ``audit.json``; None where there is none, or it is of another ``meta.json`` than that which is there now.
 
-    folder = cache.processed(dataset)
-    try:
-        found = json.loads((folder / NAME).read_bytes())
-        meta = hashlib.sha256((folder / "meta.json").read_bytes()).hexdigest()
-    except (OSError, ValueError):
-        return None
-    usable = isinstance(found, dict) and found.get("format") == FORMAT and found.get("meta") == meta
-    return found if usable else None
+    Raises:
+        DamagedFileError: one of them is damaged.
+    """
+    from jukemir_like.audit import stored
+
+    return stored.read(cache.processed(dataset))
 
 
-def _audio(folder: Path, processed: Processed, heard: Mapping[str, Record], unreadable: Mapping[str, str]) -> dict[str, Any]:
+def _audio(folder: Path, processed: Processed, heard: Mapping[str, Record], summary: Summary) -> dict[str, Any]:
     """What is there to hear, and what is not."""
     from statistics import median
 
     from jukemir_like import audio
 
-    items = processed.items
+    items, unreadable = processed.items, dict(sorted(summary.failed.items()))
     missing = [uid for uid in items if uid not in heard and uid not in unreadable]
     durations = [record["audio_seconds"] for record in heard.values()]
     levels = {uid: record["level_db"] for uid, record in heard.items() if not record["constant"]}
@@ -123,10 +119,10 @@ def _audio(folder: Path, processed: Processed, heard: Mapping[str, Record], unre
         "sample_rates": _counts(record["sample_rate"] for record in heard.values()),
         "channels": _counts(record["channels"] for record in heard.values()),
         "without": {uid: _why_missing(processed, uid) for uid in missing},
-        "unreadable": dict(sorted(unreadable.items())),
+        "unreadable": unreadable,
         "constant": [uid for uid, record in heard.items() if record["constant"]],
         "near_silent": {uid: level for uid, level in levels.items() if level is None or level < NEAR_SILENT_DB},
-        "not_in_meta": [path for path in audio.find(folder / "wav") if path not in expected],
+        "not_in_meta": [path for path in audio.find(folder / "wav", on_error=summary.failed.__setitem__) if path not in expected],
     }
 
 

@@ -33,7 +33,7 @@ def text(found: Found) -> str:
         colalign=("left", "right", "left"),
         maxcolwidths=[None, None, 110],
     )
-    return "\n".join([table, *sentences(found)])
+    return "\n".join(map(printable, [*table.split("\n"), *sentences(found)]))
 
 
 def rows(found: Found) -> list[Row]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from reprlib import repr as shortened
 from typing import Any
 
-from jukemir_like.datasets import SPLITS, Task
-from jukemir_like.probe.tasks import Processed
+from jukemir_like.datasets import LARGEST, SPLITS, Task
+from jukemir_like.datasets.processed import Processed
+from jukemir_like.errors import RequestError
 
 _NO_SPLIT = "none"
 
@@ -31,7 +33,7 @@ def _of_task(processed: Processed, task: Task) -> dict[str, Any]:
         if label is None or label == "":
             without[split] += 1
         else:
-            given[split].append(label)
+            given[split].append(_numbers(processed, uid, label) if task.type == "regression" else label)
     given = {split: found for split, found in given.items() if found or split in SPLITS}
     common = {"type": task.type, "without_label": dict(without)}
     return common | (_regression(task, given) if task.type == "regression" else _classes(task, given))
@@ -58,7 +60,7 @@ def _regression(task: Task, given: Mapping[str, Sequence[Any]]) -> dict[str, Any
     for place, label in enumerate(task.labels):
         numbers[label] = {}
         for split, found in given.items():
-            own = [float(value[place]) for value in map(_listed_values, found) if len(value) > place]
+            own = [value[place] for value in found if len(value) > place]
             if own:
                 described = {"mean": statistics.fmean(own), "std": statistics.pstdev(own), "min": min(own), "max": max(own)}
                 numbers[label][split] = {"n": len(own)} | {name: round(value, 5) for name, value in described.items()}
@@ -69,5 +71,11 @@ def _listed(label: Any) -> list[str]:
     return [str(one) for one in label] if isinstance(label, list) else [str(label)]
 
 
-def _listed_values(label: Any) -> list[Any]:
-    return label if isinstance(label, list) else [label]
+def _numbers(processed: Processed, uid: str, label: Any) -> list[float]:
+    try:
+        numbers = [float(value) for value in (label if isinstance(label, list) else [label])]
+        if all(abs(number) < LARGEST for number in numbers):  # so written, NaN is found as well
+            return numbers
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise RequestError(f"label {shortened(label)} of {uid} in {processed.name} is no number: correct it and process again")

@@ -28,14 +28,23 @@ from typing import Any
 
 import numpy as np
 
-from jukemir_like import audio, records
+from jukemir_like import arrays, audio, damage, files, jsonfiles, records
 from jukemir_like.audit import fingerprint
 from jukemir_like.cache import make_folder, write_array
 from jukemir_like.errors import InputError
 from jukemir_like.records import Record, Summary
 from jukemir_like.stage import Chunk, Stage, sweep_folders, unchanged
 
-MEASURED = ("frames", "samples_digest", "sample_rate", "channels", "constant", "level_db", "audio_seconds")
+MEASURED = {
+    "frames": int,
+    "samples_digest": str,
+    "sample_rate": int,
+    "channels": int,
+    "constant": bool,
+    "level_db": (None, float),
+    "audio_seconds": float,
+}
+"""What a record has beside the usual fields, and of which type."""
 
 _RECIPE = 2  # raised when the same samples would give other measurements or another fingerprint
 _BLOCK_SAMPLES = 1 << 20
@@ -79,7 +88,20 @@ def listen(processed: Path, uids: Collection[str], *, workers: int = 1) -> tuple
 
 def codes(processed: Path, uid: str) -> fingerprint.Codes:
     """The fingerprint that :func:`listen` took of an item."""
-    return np.asarray(np.load(_codes_path(processed, uid), allow_pickle=False), np.uint32)
+    path = _codes_path(processed, uid)
+    with damage.named(path, "delete it and audit again"):
+        found = arrays.parse(files.read_regular(path))
+        if found.ndim != 1 or found.dtype != np.uint32:
+            raise ValueError(f"is no fingerprint: it holds {found.dtype} of shape {found.shape}")
+        return found
+
+
+def _is_measured(record: Record) -> bool:
+    try:
+        jsonfiles.check(record, MEASURED)
+    except ValueError:
+        return False
+    return True
 
 
 def _hear(processed: Path, chunk: Chunk) -> list[Record]:
@@ -92,7 +114,7 @@ def _hear(processed: Path, chunk: Chunk) -> list[Record]:
         with unchanged(wav):
             record["digest"] = audio.digest(wav)
             finished = job.finished(record["digest"])
-            if finished is not None and finished.keys() >= set(MEASURED):
+            if finished is not None and _is_measured(finished):
                 return [finished | {"status": "kept"}]
             decoded = audio.decode(wav)
     except InputError as error:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jukemir_like.datasets import SPLITS
-from jukemir_like.probe.tasks import Processed
+from jukemir_like.datasets.processed import Processed
 
 KINDS = ("artist", "album", "recording")
 HEARD = (("test", "train"), ("test", "valid"), ("valid", "train"))

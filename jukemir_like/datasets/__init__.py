@@ -20,6 +20,8 @@ from jukemir_like.errors import RequestError
 TaskType = Literal["multiclass", "multilabel", "regression", "key"]
 PRIMARY_METRICS: dict[str, str] = {"multiclass": "accuracy", "multilabel": "roc_auc", "regression": "r2", "key": "weighted_score"}
 SPLITS = ("train", "valid", "test")
+LARGEST = 1e100
+"""From which on values of a regression task are refused: their squares are no numbers any more."""
 
 KEYS = tuple(
     f"{tonic} {mode}" for mode in ("major", "minor") for tonic in ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")

@@ -60,14 +60,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from jukemir_like import cache as storage
+from jukemir_like import csvfiles, jsonfiles
 from jukemir_like.cache import Cache
+from jukemir_like.damage import DamagedFileError
 from jukemir_like.datasets import Task
 from jukemir_like.errors import RequestError
 
@@ -103,7 +105,6 @@ Row = dict[str, Any]
 Intervals = Mapping[tuple[str, str], tuple[float, float]]
 
 _JSON_COLUMNS = ("configuration", "selected", "versions", "lineage")
-_NUMBER_COLUMNS = {"seed": int, "n": int, "groups": int, "value": float, "low": float, "high": float, "seconds": float}
 _ORDER = ("dataset", "task", "representation", "protocol", "configuration_hash", "seed")
 
 
@@ -161,12 +162,14 @@ class Run:
         return metrics
 
     def predictions(self, split: str) -> Predictions:
-        """Labels and scores of ``valid`` or ``test``."""
-        import numpy as np
+        """Labels and scores of ``valid`` or ``test``.
 
-        prefix = f"{split}_"
-        with np.load(self.folder / PREDICTIONS, allow_pickle=False) as stored:
-            return Predictions(**{name.removeprefix(prefix): stored[name] for name in stored.files if name.startswith(prefix)})
+        Raises:
+            DamagedFileError: ``predictions.npz`` is missing or damaged.
+        """
+        from jukemir_like.probe.checking import read_predictions
+
+        return read_predictions(self)[split]
 
 
 def run_folder(cache: Cache, dataset: str, representation: str, task: str, protocol: str, seed: int) -> Path:
@@ -200,20 +203,47 @@ def save(folder: Path, record: dict[str, Any], predictions: Mapping[str, Predict
 
 
 def load(folder: Path) -> Run | None:
-    """The finished run in ``folder``, or None."""
+    """The run in ``folder``; None where it did not end, or is damaged."""
+    from jukemir_like.probe.checking import open_run
+
     try:
-        record = json.loads((folder / RUN).read_bytes())
-    except (OSError, ValueError):
+        return open_run(folder)
+    except (FileNotFoundError, DamagedFileError):
         return None
-    if not isinstance(record, dict) or record.get("format") != FORMAT or not (folder / PREDICTIONS).is_file():
-        return None
-    return Run(folder, record)
 
 
-def find(cache: Cache, dataset: str | None = None, representation: str | None = None) -> list[Run]:
-    """All finished runs of the cache (of one dataset, of one representation), sorted by folder."""
-    pattern = f"{_literal(dataset)}/{_literal(representation)}/*/*/{RUN}"
-    return [run for path in sorted((cache.root / "probes").glob(pattern)) if (run := load(path.parent))]
+def find(
+    cache: Cache,
+    dataset: str | None = None,
+    representation: str | None = None,
+    *,
+    on_damage: Callable[[DamagedFileError], None] | None = None,
+) -> list[Run]:
+    """All finished runs of the cache (of one dataset, of one representation), sorted by folder.
+
+    Args:
+        cache: where they are.
+        dataset, representation: only of these; None: of all.
+        on_damage: called with why, for each run that is damaged; None: they are passed over.
+    """
+    from jukemir_like.probe.checking import open_run
+
+    found = []
+    for folder in folders(cache, dataset, representation):
+        try:
+            found.append(open_run(folder))
+        except FileNotFoundError:  # it did not end
+            continue
+        except DamagedFileError as error:
+            if on_damage is not None:
+                on_damage(error)
+    return found
+
+
+def folders(cache: Cache, dataset: str | None = None, representation: str | None = None) -> list[Path]:
+    """Folders of runs, finished or not, sorted; as :func:`find`."""
+    pattern = f"{_literal(dataset)}/{_literal(representation)}/*/*-*"
+    return [folder for folder in sorted((cache.root / "probes").glob(pattern)) if folder.is_dir()]
 
 
 def _literal(name: str | None) -> str:
@@ -262,7 +292,7 @@ def write(path: Path, table: Iterable[Row]) -> None:
     writer.writeheader()
     for row in sorted(table, key=lambda row: [row[name] for name in _ORDER]):
         writer.writerow({name: _cell(name, row[name]) for name in COLUMNS})
-    storage.write_bytes(path, text.getvalue().encode())
+    storage.write_bytes(path, text.getvalue().encode(errors="backslashreplace"))
 
 
 def read(paths: Sequence[Path]) -> list[Row]:
@@ -274,12 +304,9 @@ def read(paths: Sequence[Path]) -> list[Row]:
     table: list[Row] = []
     for path in paths:
         try:
-            reader = csv.DictReader(io.StringIO(path.read_bytes().decode()))
-            if tuple(reader.fieldnames or ()) != COLUMNS:
-                raise ValueError("other columns than those of a results table")
-            table.extend({name: _value(name, cell) for name, cell in row.items()} for row in reader)
-        except (OSError, ValueError) as error:
-            raise RequestError(f"cannot read results {path}: {error}") from error
+            table += csvfiles.read(path, _READERS, "run `jukemir-like probe` or `jukemir-like report` again")
+        except FileNotFoundError as error:
+            raise RequestError(f"cannot read results {path}: there is no such file") from error
     return table
 
 
@@ -298,11 +325,22 @@ def _cell(name: str, value: Any) -> Any:
     return "" if value is None else value
 
 
-def _value(name: str, cell: str) -> Any:
-    if name in _JSON_COLUMNS:
-        return json.loads(cell)
-    if name == "primary":
-        return cell == "true"
-    if name in _NUMBER_COLUMNS:
-        return _NUMBER_COLUMNS[name](cell) if cell else None
-    return cell
+def _json(cell: str) -> Any:
+    value = jsonfiles.parse(cell.encode(errors="surrogatepass"))
+    jsonfiles.check(value, {str: object})
+    return value
+
+
+def _truth(cell: str) -> bool:
+    if cell not in ("true", "false"):
+        raise ValueError(f"{cell!r} is neither true nor false")
+    return cell == "true"
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(COLUMNS, str),
+    **dict.fromkeys(_JSON_COLUMNS, _json),
+    **dict.fromkeys(("seed", "n", "groups"), csvfiles.whole),
+    **dict.fromkeys(("value", "low", "high", "seconds"), csvfiles.number),
+    "primary": _truth,
+}

@@ -17,13 +17,15 @@ import numpy as np
 from jukemir_like import __version__
 from jukemir_like.cache import Cache
 from jukemir_like.datasets import Task
-from jukemir_like.errors import RequestError
+from jukemir_like.datasets.processed import DESCRIPTION, META, Processed
+from jukemir_like.datasets.processed import read as read_processed
+from jukemir_like.errors import InputError, RequestError
 from jukemir_like.parallel import Progress
 from jukemir_like.probe import PROTOCOLS, metrics, results, tasks, trivial, vectors
 from jukemir_like.probe.grid import Grid, RegularisationPath, digest, non_default
 from jukemir_like.probe.results import SCORED_SPLITS, Run
 from jukemir_like.probe.selection import Candidate, Selection, predictions
-from jukemir_like.probe.tasks import ProbeData, Processed
+from jukemir_like.probe.tasks import ProbeData
 from jukemir_like.probe.unfinished import Unfinished
 
 _RECIPE = 1  # raised when the same request on the same vectors would give other results
@@ -62,11 +64,15 @@ def run_tasks(
     if settings is not None and type(settings) is not type(defaults):
         raise RequestError(f"protocol {protocol} takes settings of type {type(defaults).__name__}, not {type(settings).__name__}")
     request = _Request(representation, protocol, seed, workers, settings or defaults, device)
-    processed = tasks.read_dataset(cache, dataset)
+    processed = read_processed(cache.processed(dataset))
+    if not processed.tasks:
+        raise RequestError(f"{cache.processed(dataset) / DESCRIPTION} names no tasks: there is nothing to probe")
     unknown = next((name for name in names or () if name not in processed.tasks), None)
     if unknown is not None:
         raise RequestError(f"{dataset} has no task {unknown!r}: choose from {', '.join(processed.tasks)}")
     uids = [uid for uid, record in processed.items.items() if record.get("split") is not None]
+    if not uids:
+        raise RequestError(f"{cache.processed(dataset) / META} has no item in a split: there is nothing to probe")
     if representation == trivial.NAME:
         found = tasks.no_vectors(processed, uids)
     else:
@@ -78,6 +84,8 @@ def run_tasks(
                 runs.append(_run(cache, processed, processed.tasks[name], found, request))
             except RequestError as error:
                 errors.append(str(error))
+            except InputError as error:  # of a task, which is a folder
+                errors.append(f"task {name!r} {error}")
     results.tabulate_runs(cache, dataset, representation)
     if errors:
         raise RequestError("; ".join(errors))

@@ -7,60 +7,21 @@ recordings, the recording is what is scored.
 from __future__ import annotations
 
 import hashlib
-import json
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from reprlib import repr as shortened
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jukemir_like.cache import Cache
-from jukemir_like.datasets import SPLITS, Task
+from jukemir_like.datasets import LARGEST, SPLITS, Task
+from jukemir_like.datasets.processed import Processed
 from jukemir_like.errors import RequestError
 from jukemir_like.probe import metrics
 from jukemir_like.probe.songs import Songs
 from jukemir_like.probe.vectors import Vectors
-
-
-@dataclass(frozen=True)
-class Processed:
-    """A processed dataset.
-
-    Args:
-        name: folder name in the cache.
-        tasks: by name.
-        items: uid → record of ``meta.json``.
-        group: what must not be split when resampling, see :meth:`group_of`.
-        failed: uid → why it has no audio.
-        sources: what it was made from.
-        digest: SHA-256 of ``meta.json``.
-    """
-
-    name: str
-    tasks: dict[str, Task]
-    items: dict[str, dict[str, Any]]
-    group: str | None
-    failed: dict[str, str]
-    sources: dict[str, Any]
-    digest: str
-
-    def group_of(self, uid: str) -> str:
-        """The item's group: a value of ``extra``, else its recording, else itself."""
-        record = self.items[uid]
-        value = (record.get("extra") or {}).get(self.group) if self.group else None
-        return str(value) if value not in (None, "") else self.recording_of(uid)
-
-    def recording_of(self, uid: str) -> str:
-        """The recording that the item is a clip of; itself where it is no clip."""
-        return str((self.items[uid].get("clip") or {}).get("audio_uid", uid))
-
-    def label_of(self, uid: str, task: str) -> Any:
-        """The label as it stands in ``meta.json``, None where there is none."""
-        y = self.items[uid].get("y")
-        return y if len(self.tasks) == 1 else (y or {}).get(task)
 
 
 @dataclass(frozen=True)
@@ -95,33 +56,6 @@ class ProbeData:
         return self.splits["train"]
 
 
-def read_dataset(cache: Cache, name: str) -> Processed:
-    """Reads ``dataset.json`` and ``meta.json``.
-
-    Raises:
-        RequestError: they are missing or damaged, or a split has an unknown name.
-    """
-    folder = cache.processed(name)
-    try:
-        description = json.loads((folder / "dataset.json").read_bytes())
-        meta = (folder / "meta.json").read_bytes()
-        items = json.loads(meta)
-    except FileNotFoundError as error:
-        raise RequestError(
-            f"{name} is not in {cache.root} ({error.filename} is missing): run `jukemir-like process {name}` first"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise RequestError(f"cannot read {folder}: {error}; run `jukemir-like process {name}` again") from error
-    wrong = next((uid for uid, record in items.items() if record.get("split") not in (*SPLITS, None)), None)
-    if wrong is not None:
-        raise RequestError(
-            f"{folder / 'meta.json'}: {wrong} is in split {items[wrong]['split']!r}, which is not one of {', '.join(SPLITS)}"
-        )
-    tasks = {task: Task.from_json(task, value) for task, value in description["tasks"].items()}
-    group, failed, sources = description.get("group"), description.get("failed") or {}, description.get("sources") or {}
-    return Processed(name, tasks, items, group, failed, sources, hashlib.sha256(meta).hexdigest())
-
-
 def no_vectors(processed: Processed, uids: Sequence[str]) -> Vectors:
     """Vectors of no dimension for all items with audio: what the trivial baselines look at."""
     used = [uid for uid in uids if uid not in processed.failed]
@@ -151,8 +85,8 @@ def prepare(processed: Processed, task: Task, vectors: Vectors) -> ProbeData:
         else:
             try:
                 found[record["split"]].append((uid, encode(label)))
-            except (ValueError, TypeError) as error:
-                where = f"label {label!r} of {uid} in {processed.name}"
+            except (ValueError, TypeError, OverflowError) as error:
+                where = f"label {shortened(label)} of {uid} in {processed.name}"
                 raise RequestError(f"{where} does not fit task {task.name}: {error}; correct it and process again") from error
     splits = _splits(processed, task, vectors, found)
     left_out = {"vectors": dict(sorted(missing.items())), "no_label": no_label, "no_split": no_split}
@@ -213,18 +147,18 @@ def _encoder(task: Task) -> Callable[[Any], Any]:
 
     def number(label: Any) -> int:
         if label not in index:
-            raise ValueError(f"{label!r} is not among its {len(index)} labels")
+            raise ValueError(f"{shortened(label)} is not among its {len(index)} labels")
         return index[label]
 
     def tags(label: Any) -> list[bool]:
-        if isinstance(label, str):
+        if not isinstance(label, list):
             raise ValueError("a list of tags is expected")
         present = {number(tag) for tag in label}
         return [i in present for i in range(len(index))]
 
     def values(label: Any) -> list[float]:
         numbers = [float(value) for value in (label if isinstance(label, list) else [label])]
-        if len(numbers) != len(index) or not all(map(math.isfinite, numbers)):
+        if len(numbers) != len(index) or not all(abs(number) < LARGEST for number in numbers):  # so written, NaN is found as well
             raise ValueError(f"{len(index)} finite numbers are expected")
         return numbers
 

@@ -29,10 +29,11 @@ def report(
         protocol: only this; None for all.
 
     Returns:
-        What was written; as text, the table of results.
+        What was written; as text, the table of results. Files that are damaged are left out: the page and the text name them, and
+        ``exit_code`` is 3.
 
     Raises:
-        RequestError: there is no finished probe and no retrieval, or runs to be compared were scored on different labels.
+        RequestError: there is no finished probe that is whole, and no retrieval.
         StorageError: the page cannot be written.
     """
     from jukemir_like.report.writing import write

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from jukemir_like import __version__
 from jukemir_like.cache import Cache
@@ -15,6 +16,7 @@ from jukemir_like.probe.results import Run
 from jukemir_like.probe.trivial import NAME as TRIVIAL
 from jukemir_like.records import printable
 from jukemir_like.report import audits, beside, plots, stages, standings, stems
+from jukemir_like.report.left_out import LeftOut
 from jukemir_like.report.standings import Average, Question
 from jukemir_like.statistics import CONFIDENCE, RESAMPLES, Interval
 
@@ -30,40 +32,47 @@ _MOST_FAILED = 20
 _MOST_CLASSES = 40  # a larger confusion matrix cannot be read
 
 
-def render(cache: Cache, runs: Sequence[Run], asked: Sequence[Question], unfinished: Sequence[str]) -> str:
+def render(cache: Cache, runs: Sequence[Run], asked: Sequence[Question], retrieval: Sequence[Mapping[str, Any]], left_out: LeftOut) -> str:
     """The page as HTML.
 
     Args:
         cache: where datasets and records are.
         runs: all that the page is about. asked: the same, by question.
-        unfinished: folders of runs that did not end.
+        retrieval: sections, as :func:`jukemir_like.report.stems.retrieval` makes them.
+        left_out: what the page is made without; gets what is damaged of the rest.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     names = standings.representations(asked)
     colours = {name: plots.GREY if name == TRIVIAL else plots.COLOURS[i % len(plots.COLOURS)] for i, name in enumerate(names)}
     ran = stages.stages(cache, runs)
-    retrieval = stems.retrieval(cache)
     named = [run.dataset for run in runs] or [section["dataset"] for section in retrieval]  # stems alone have no labels to probe
-    audited = audits.audits(cache, named)
+    audited = audits.audits(cache, named, left_out)
+    described = stages.describe(cache, named, left_out)
+    trainings = stems.trainings(cache, left_out)
     return environment.get_template("page.html").render(
         version=__version__,
         trivial=TRIVIAL,
         confidence=f"{100 * CONFIDENCE:.0f}",
         resamples=f"{RESAMPLES:,}",
-        datasets=stages.describe(cache, named),
+        datasets=described,
         headline=_headline(asked, names),
         questions=[_question(question, colours, number) for number, question in enumerate(asked)],
         published_source=beside.SOURCE,
         audits=audited,
         retrieval=retrieval,
-        trainings=stems.trainings(cache),
+        trainings=trainings,
         stages=[_stage(stage) for stage in ran],
         failures=[failure for stage in ran for failure in _failures(stage)],
-        unfinished=list(unfinished),
+        left_out=left_out,
         runs=[_run(cache, run) for run in runs],
         seeds=sorted({run.seed for run in runs}),
         bytes_of_json=_compact,
@@ -165,7 +174,7 @@ def _confusions(question: Question, number: int) -> list[str]:
         if name != TRIVIAL:
             tests = [run.predictions("test") for run in answer.runs]
             y, predicted = np.concatenate([test.y for test in tests]), np.concatenate([test.scores.argmax(1) for test in tests])
-            made.append(plots.confusion_matrix(y, predicted, question.task.labels, name, f"confusion-{number}-{place}"))
+            made.append(plots.confusion_matrix(y, predicted, answer.runs[0].task.labels, name, f"confusion-{number}-{place}"))
     return made
 
 
@@ -225,6 +234,11 @@ def _run(cache: Cache, run: Run) -> dict[str, Any]:
         "lineage": {name: str(record["lineage"].get(name) or "–")[:16] for name in ("meta", "vectors", "signature")},
         "versions": ", ".join(f"{name} {version}" for name, version in sorted(record["versions"].items())),
     }
+
+
+def _shown(value: Any) -> Any:
+    """Text of any file, such that it can be shown; what is marked as safe is our own."""
+    return value if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable() else printable(value)
 
 
 def _anchor(run: Run) -> str:

@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from jukemir_like.datasets import KEYS
+from jukemir_like.records import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -177,10 +178,11 @@ def _svg(figure: Figure, identifier: str, description: str) -> str:
     text = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{identifier}-", text)  # names are the page's, not the plot's
     text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
     text = text.replace(_INK, "currentColor")
-    return text.replace("<svg", f'<svg role="img" aria-label="{escape(description)}"', 1)
+    return text.replace("<svg", f'<svg role="img" aria-label="{escape(printable(description))}"', 1)
 
 
 def _short(name: str, most: int = 28) -> str:
+    name = printable(name)
     return name if len(name) <= most else name[: most - 1] + "…"
 
 

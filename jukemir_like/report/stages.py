@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jukemir_like import datasets, records
+from jukemir_like import datasets, jsonfiles, records
 from jukemir_like.audit import listening
 from jukemir_like.cache import Cache
+from jukemir_like.datasets.processed import read_description
 from jukemir_like.probe.results import Run
+from jukemir_like.report.left_out import LeftOut
 
 
 @dataclass(frozen=True)
@@ -71,19 +73,28 @@ def stages(cache: Cache, runs: Sequence[Run]) -> list[Stage]:
     return found
 
 
-def describe(cache: Cache, names: Iterable[str]) -> list[Described]:
-    """The datasets of the page, from their ``dataset.json`` and their declarations; one that was deleted since is left out."""
-    return [described for name in dict.fromkeys(names) if (described := _describe(cache, name))]
+def describe(cache: Cache, names: Iterable[str], left_out: LeftOut) -> list[Described]:
+    """The datasets of the page, from their ``dataset.json`` and their declarations.
+
+    One that was deleted since is not there; one whose file is damaged joins ``left_out``.
+    """
+    found = []
+    for name in dict.fromkeys(names):
+        with left_out.noting(), suppress(FileNotFoundError):
+            description = read_description(cache.processed(name))
+            tasks: dict[str, str] = {task.name: task.type for task in description.tasks.values()}
+            about = description.counts, description.group, len(description.failed), description.sources, description.versions
+            found.append(Described(name, _summary(name), tasks, *about))
+    return found
 
 
-def _describe(cache: Cache, name: str) -> Described | None:
-    made = _json(cache.processed(name) / "dataset.json")
-    if not made:
-        return None
-    summary = _json(datasets.declarations(_assets(name)) / "dataset.json").get("summary", "")
-    tasks = {task: value["type"] for task, value in made["tasks"].items()}
-    about = made.get("items", {}), made.get("group"), len(made.get("failed") or {})
-    return Described(name, summary, tasks, *about, made.get("sources", {}), made.get("versions", {}))
+def _summary(name: str) -> str:
+    """The sentence of a dataset's declaration; empty where it has none."""
+    try:
+        declared = jsonfiles.read(datasets.declarations(_assets(name)) / "dataset.json", {"summary?": str}, "correct it")
+    except FileNotFoundError:
+        return ""
+    return declared.get("summary") or ""
 
 
 def _recorded(name: str, dataset: str, folder: Path) -> Stage | None:
@@ -91,18 +102,10 @@ def _recorded(name: str, dataset: str, folder: Path) -> Stage | None:
     if not found:
         return None
     done = [record for record in found if record["status"] == "done"]
-    failed = {record["input"]: str(record["reason"]) for record in found if record["status"] == "failed"}
+    failed = {record["input"]: str(record.get("reason")) for record in found if record["status"] == "failed"}
     audio_seconds = sum(record.get("audio_seconds", 0.0) for record in done)
     return Stage(name, dataset, len(done), failed, audio_seconds, sum(record.get("seconds", 0.0) for record in found))
 
 
 def _assets(dataset: str) -> str:
     return datasets.assets(dataset) if datasets.is_known(dataset) else dataset
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}

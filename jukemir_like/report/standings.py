@@ -72,14 +72,14 @@ class Average:
 
 
 def questions(runs: Sequence[Run]) -> list[Question]:
-    """Questions in order of dataset, protocol and the tasks' names.
+    """Questions in order of dataset, protocol and the tasks' names; runs with other metrics (of another type) are another question.
 
     Raises:
         RequestError: a run is damaged.
     """
-    grouped: dict[tuple[str, str, str], dict[str, list[Run]]] = {}
+    grouped: dict[tuple[Any, ...], dict[str, list[Run]]] = {}
     for run in runs:
-        answers = grouped.setdefault((run.dataset, run.protocol, run.task.name), {})
+        answers = grouped.setdefault((run.dataset, run.protocol, run.task.name, run.task.type, tuple(sorted(run.metrics["test"]))), {})
         answers.setdefault(row_name(run), []).append(run)
     return [_question(answers) for _, answers in sorted(grouped.items())]
 

@@ -22,7 +22,7 @@ What is reported
 """
 
 from jukemir_like.bootstrap import CONFIDENCE, RESAMPLES, SEED, Difference, Interval, difference, draw, interval
-from jukemir_like.statistics.resampled import Comparison, Resampled, compare, intervals, read, resample
+from jukemir_like.statistics.resampled import Comparison, Resampled, compare, intervals, resample
 from jukemir_like.statistics.table import Score, percent, score
 
 __all__ = [
@@ -40,7 +40,6 @@ __all__ = [
     "interval",
     "intervals",
     "percent",
-    "read",
     "resample",
     "score",
 ]

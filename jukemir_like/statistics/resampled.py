@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from jukemir_like.bootstrap import RESAMPLES, SEED, Array, Difference, Interval, difference, draw, interval
 from jukemir_like.errors import RequestError
-from jukemir_like.probe import metrics, results
+from jukemir_like.probe import metrics
 from jukemir_like.probe.results import Predictions, Run
 
 
@@ -94,13 +93,13 @@ def resample(
         RequestError: the runs scored different items, there are none, or their predictions cannot be read.
     """
     runs = sorted(runs, key=lambda run: run.seed)
-    scored = [_sorted(read(run, split), uids) for run in runs]
+    scored = [_sorted(run.predictions(split), uids) for run in runs]
     _check_same_items(runs, scored, split)
     task, first = runs[0].task, scored[0]
     observed = [metrics.evaluate_resamples(task, one.y, one.scores) for one in scored]
     blocks = [
         [metrics.evaluate_resamples(task, one.y, one.scores, weights) for one in scored]
-        for weights in draw(first.group, resamples, [seed, zlib.crc32(runs[0].dataset.encode())])
+        for weights in draw(first.group, resamples, [seed, zlib.crc32(runs[0].dataset.encode(errors="surrogateescape"))])
     ]
     of_seeds = _draw_seeds(len(runs), resamples, seed)
     samples = {}
@@ -133,20 +132,6 @@ def compare(first: Resampled, second: Resampled) -> Comparison:
     return Comparison(differences, len(common), a.groups, len(first.uid) - len(common), len(second.uid) - len(common))
 
 
-def read(run: Run, split: str) -> Predictions:
-    """Labels and scores of ``test`` or ``valid``.
-
-    Raises:
-        RequestError: the files are damaged.
-    """
-    try:
-        results.rows(run)
-        return run.predictions(split)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise RequestError(f"{run.folder} is damaged ({reason}): delete that folder and probe again") from error
-
-
 def intervals(run: Run, *, split: str = "test", resamples: int = RESAMPLES, seed: int = SEED) -> dict[str, tuple[float, float]]:
     """Metric → (low, high) of one run; metrics without an interval are left out."""
     return resample([run], split=split, resamples=resamples, seed=seed).ends
@@ -165,7 +150,8 @@ def _check_same_items(runs: Sequence[Run], scored: Sequence[Predictions], split:
     if not len(first.uid):
         raise RequestError(f"{runs[0].folder} has no {split} items to score: probe again")
     for run, other in zip(runs, scored, strict=True):
-        if not all(np.array_equal(getattr(first, name), getattr(other, name)) for name in ("uid", "group", "y")):
+        same_task = run.task == runs[0].task
+        if not same_task or not all(np.array_equal(getattr(first, name), getattr(other, name)) for name in ("uid", "group", "y")):
             raise RequestError(f"{runs[0].folder} and {run.folder} scored different items: probe all seeds again")
 
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jukemir_like.cache import Cache
-from jukemir_like.errors import RequestError
+from jukemir_like.damage import DamagedFileError
+from jukemir_like.errors import DONE, SOME_FAILED, RequestError
 from jukemir_like.probe import results
+from jukemir_like.records import printable
 from jukemir_like.statistics.resampled import intervals
 
 
 @dataclass(frozen=True)
 class Score:
-    """What :func:`score` wrote; as text, a table of the test metrics."""
+    """What :func:`score` wrote; as text, a table of the test metrics. ``damaged``: why runs are not in it, a line each."""
 
     rows: list[results.Row]
     path: str
+    damaged: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 3 where runs are damaged and left out."""
+        return SOME_FAILED if self.damaged else DONE
 
     def __str__(self) -> str:
         from tabulate import tabulate
@@ -23,10 +31,10 @@ class Score:
         shown = [row for row in self.rows if row["split"] == "test"]
         cells = [
             (
-                row["task"],
-                row["protocol"],
+                printable(row["task"]),
+                printable(row["protocol"]),
                 row["seed"],
-                row["metric"],
+                printable(row["metric"]),
                 percent(row["value"], row["low"], row["high"]),
                 row["n"],
                 row["groups"],
@@ -35,7 +43,8 @@ class Score:
         ]
         header = ("task", "protocol", "seed", "metric", "test, % [95 % interval]", "n", "groups")
         align = ("left", "left", "right", "left", "right", "right", "right")
-        return tabulate(cells, header, colalign=align, disable_numparse=True) + f"\nwritten: {self.path}"
+        left_out = [f"left out: {line}" for line in self.damaged]
+        return "\n".join([tabulate(cells, header, colalign=align, disable_numparse=True), *left_out, f"written: {self.path}"])
 
 
 def percent(value: float, low: float | None, high: float | None) -> str:
@@ -47,17 +56,20 @@ def percent(value: float, low: float | None, high: float | None) -> str:
 def score(cache: Cache, dataset: str, representation: str) -> Score:
     """Computes the intervals of all runs of one representation and writes them with the values into ``results.csv`` of its folder.
 
-    Test metrics get intervals; validation metrics do not, since the validation items chose the point.
+    Test metrics get intervals; validation metrics do not, since the validation items chose the point. Damaged runs are left out and named.
 
     Raises:
-        RequestError: there is no run.
+        RequestError: there is no run, or none that is whole.
     """
-    runs = results.find(cache, dataset, representation)
+    damaged: list[DamagedFileError] = []
+    runs = results.find(cache, dataset, representation, on_damage=damaged.append)
     folder = cache.probe(dataset, representation)
+    if not runs and damaged:
+        raise damaged[0]
     if not runs:
         raise RequestError(f"no finished probe in {folder}: run `jukemir-like probe {dataset} {representation}`")
     table = []
     for run in runs:
         table += results.rows(run, {("test", metric): bounds for metric, bounds in intervals(run).items()})
     results.write(folder / results.TABLE, table)
-    return Score(table, str(folder / results.TABLE))
+    return Score(table, str(folder / results.TABLE), [printable(str(error)) for error in damaged])

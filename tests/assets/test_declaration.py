@@ -59,7 +59,7 @@ def test_two_assets_do_not_share_a_tag_or_a_path(declare, key):
 def test_what_is_no_json_is_one_line(declare, tmp_path):
     declare(GOOD)
     (tmp_path / "declarations" / "testset" / "dataset.json").write_text("{")
-    with pytest.raises(RequestError, match="cannot read the declaration"):
+    with pytest.raises(RequestError, match=r"dataset\.json is not JSON.*correct the declaration"):
         assets.declared("testset")
 
 

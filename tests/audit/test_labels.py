@@ -3,11 +3,11 @@
 import numpy as np
 
 from jukemir_like.audit.labels import labels
-from jukemir_like.probe.tasks import read_dataset
+from jukemir_like.datasets.processed import read as read_processed
 
 
 def found(cache):
-    return labels(read_dataset(cache, "d"))
+    return labels(read_processed(cache.processed("d")))
 
 
 def test_classes_are_counted_by_split(dataset, record):

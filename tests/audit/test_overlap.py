@@ -8,13 +8,13 @@ import pytest
 
 from jukemir_like.audit.overlap import overlaps
 from jukemir_like.cache import Cache
-from jukemir_like.probe.tasks import read_dataset
+from jukemir_like.datasets.processed import read as read_processed
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 def found(cache):
-    return overlaps(read_dataset(cache, "d"))
+    return overlaps(read_processed(cache.processed("d")))
 
 
 def heard(overlap, split, before):
@@ -74,6 +74,6 @@ def giantsteps(tmp_path):
 
 
 def test_giantsteps_has_one_recording_in_both_train_and_valid(giantsteps):
-    one = overlaps(read_dataset(giantsteps, "giantsteps"))["recording"]
+    one = overlaps(read_processed(giantsteps.processed("giantsteps")))["recording"]
     assert (one["in_several_splits"], heard(one, "valid", "train")["items"], heard(one, "test", "train")["items"]) == (1, 1, 0)
     assert heard(one, "test", "train")["of"] == 604

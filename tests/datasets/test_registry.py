@@ -9,8 +9,8 @@ import pytest
 from jukemir_like import datasets
 from jukemir_like.assets.declaration import declared
 from jukemir_like.cache import Cache
+from jukemir_like.datasets.processed import read as read_processed
 from jukemir_like.errors import RequestError
-from jukemir_like.probe.tasks import read_dataset
 from jukemir_like.process import process
 
 REAL = ["gtzan", "giantsteps", "magnatagatune", "emomusic", "musdb18", "musdb18hq"]
@@ -74,7 +74,7 @@ def test_annotations_alone_make_metadata_that_the_probe_reads(tmp_path, request,
     description = json.loads((cache.processed(name) / "dataset.json").read_bytes())
     assert (description["name"], description["options"]) == (name, name.split("+")[1:])
     assert (description["failed"], description["metadata_only"]) == ({}, True)
-    read = read_dataset(cache, name)
+    read = read_processed(cache.processed(name))
     assert read.tasks == made.tasks
     assert list(read.items) == [item.uid for item in made.items]
     if made.group:

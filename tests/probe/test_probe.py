@@ -12,6 +12,7 @@ import pytest
 import sklearn.metrics
 
 from jukemir_like.datasets import KEYS
+from jukemir_like.datasets.processed import read as read_processed
 from jukemir_like.errors import RequestError, StorageError
 from jukemir_like.probe import metrics, probe, results
 from jukemir_like.probe.grid import Grid, RegularisationPath
@@ -61,7 +62,7 @@ def test_selection_does_not_depend_on_who_finishes_first(make_dataset):
     from jukemir_like.probe import tasks, vectors
 
     cache = make_dataset()
-    processed = tasks.read_dataset(cache, "toy")
+    processed = read_processed(cache.processed("toy"))
     data = tasks.prepare(processed, processed.tasks["genre"], vectors.read(cache, "toy", "rep", list(processed.items), {}))
     right = np.eye(3, dtype=np.float32)[data.splits["valid"].y]
     no_numbers, too_large = np.full_like(right, np.nan), np.where(right > 0, np.float32(np.inf), right)

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from jukemir_like import records
+from jukemir_like.datasets.processed import read as read_processed
 from jukemir_like.errors import RequestError
 from jukemir_like.probe import probe, tasks, vectors
 
 
 def read(cache, task, dataset="toy"):
-    processed = tasks.read_dataset(cache, dataset)
+    processed = read_processed(cache.processed(dataset))
     uids = [uid for uid, record in processed.items.items() if record["split"]]
     return tasks.prepare(processed, processed.tasks[task], vectors.read(cache, dataset, "rep", uids, processed.failed))
 
@@ -138,7 +139,8 @@ def test_tags_without_a_positive_are_counted_by_split(make_dataset):
         ("tags", ["loud", "blue"], "'blue' is not among its 4 labels"),
         ("tags", "loud", "a list of tags is expected"),
         ("emotion", [1.0], "2 finite numbers are expected"),
-        ("emotion", [1.0, float("nan")], "2 finite numbers are expected"),
+        ("emotion", [1.0, 1e200], "2 finite numbers are expected"),
+        ("tags", {"loud": True}, "a list of tags is expected"),
         ("key", "H major", "not among its 24 labels"),
     ],
 )
@@ -206,7 +208,7 @@ def test_a_dataset_that_was_not_processed_says_what_to_run(make_dataset):
     (cache.processed("toy") / "meta.json").write_text('{"a": {"split": "tr')
     with pytest.raises(RequestError) as error:
         probe(cache, "toy", "rep")
-    assert one_line(error, "cannot read", "process toy")
+    assert one_line(error, "meta.json is not JSON", "process toy")
 
 
 def test_no_vectors_at_all_says_what_to_run(make_dataset):
@@ -262,7 +264,7 @@ def test_vectors_in_double_precision_are_read_too(make_dataset):
 def test_vectors_made_by_two_versions_are_not_mixed(make_dataset):
     cache = make_dataset()
     journal(cache, "train/000-0")
-    processed = tasks.read_dataset(cache, "toy")
+    processed = read_processed(cache.processed("toy"))
     assert vectors.read(cache, "toy", "rep", list(processed.items), {}).signature == "s1"
     journal(cache, "train/001-0", signature="s2")
     with pytest.raises(RequestError) as error:
@@ -272,7 +274,7 @@ def test_vectors_made_by_two_versions_are_not_mixed(make_dataset):
 
 def test_the_digest_of_vectors_sees_every_byte_and_name(make_dataset):
     cache = make_dataset()
-    uids = list(tasks.read_dataset(cache, "toy").items)
+    uids = list(read_processed(cache.processed("toy")).items)
 
     def digest():
         return vectors.read(cache, "toy", "rep", uids, {}).digest

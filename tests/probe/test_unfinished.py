@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jukemir_like.datasets import Task
+from jukemir_like.datasets.processed import read as read_processed
 from jukemir_like.probe import probe
 from jukemir_like.probe.grid import Grid
 from jukemir_like.probe.selection import Candidate, Selection
@@ -214,7 +215,7 @@ class Reader:
 
         with np.load(cache.probe("toy", "rep") / "tags" / "jukemir-0" / NAME) as stored:
             self.request = json.loads(str(stored["request"]))
-        processed = tasks.read_dataset(cache, "toy")
+        processed = read_processed(cache.processed("toy"))
         self.data = tasks.prepare(processed, processed.tasks["tags"], vectors.read(cache, "toy", "rep", list(processed.items), {}))
 
     def __call__(self, path):

@@ -7,17 +7,20 @@ answers the questions; ``performance``, ``soundfont``, ``studio`` and ``render``
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from jukemir_like.datasets import Dataset, Item
+from jukemir_like import damage, files, jsonfiles
+from jukemir_like.datasets import SPLITS, Dataset, Item
 from jukemir_like.errors import RequestError
 from jukemir_like.records import Summary
 
 SAMPLE_RATE = 22050
 SECONDS = 30.0
 STEMS = ("bass", "drums", "other", "vocals")
+
+_REMEDY = "run `jukemir-like download synthband`"
+_SONG = {"uid": str, "split": set(SPLITS), "y": {str: object}, "extra": {str: object}}
 
 
 def download(folder: Path, *, songs: int = 600, seed: int = 0, workers: int = 1) -> Summary:
@@ -50,11 +53,15 @@ def _dataset(folder: Path, name: str, stems: tuple[str, ...] | None) -> Dataset:
     from jukemir_like.datasets.synthband.labels import TASKS
 
     try:
-        description: dict[str, Any] = json.loads((folder / "synthband.json").read_bytes())
-        lines = [json.loads(line) for line in (folder / "annotations.jsonl").read_bytes().splitlines()]
-        items = [
-            Item(line["uid"], line["split"], line["y"], folder / "stems" / f"{line['uid']}.wav", extra=line["extra"]) for line in lines
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RequestError(f"{folder} does not hold a finished synthband: run `jukemir-like download synthband`") from error
+        description: dict[str, Any] = jsonfiles.read(folder / "synthband.json", {str: object}, _REMEDY)
+        annotations = folder / "annotations.jsonl"
+        with damage.named(annotations, _REMEDY):
+            lines = [jsonfiles.parse(line) for line in files.read_regular(annotations).splitlines()]
+            jsonfiles.check(lines, [_SONG])
+            items = [
+                Item(line["uid"], line["split"], line["y"], files.inside(folder / "stems", f"{line['uid']}.wav"), extra=line["extra"])
+                for line in lines
+            ]
+    except FileNotFoundError as error:
+        raise RequestError(f"{folder} does not hold a finished synthband: {_REMEDY}") from error
     return Dataset(name, dict(TASKS), items, group="artist", stems=stems, sources={"synthband": description})

@@ -12,19 +12,23 @@ import hashlib
 import json
 import os
 import time
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from jukemir_like import jsonfiles
+from jukemir_like.arrays import read_archive
 from jukemir_like.cache import Cache, atomic
+from jukemir_like.damage import DamagedFileError
 from jukemir_like.stemjepa.pretrained import StemJEPA
 from jukemir_like.stemjepa.retrieval.metrics import Vectors
 
 _RECIPE = 2  # raised when the same file and weights would give another vector
 _SETTLED_NS = 2_000_000_000
+
+_TABLE = {"recipe": {_RECIPE}, "digests": [str], "files": {str: list}, "reasons": {str: str}, "channels?": {str: int}}
 
 State = tuple[int, int, int]
 """Size, and the times in ns when the file was last written and last changed in any way; the last cannot be set back."""
@@ -47,6 +51,12 @@ def state(path: Path) -> State | None:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
+def _entry(state: list[int] | None, digest: str) -> tuple[State | None, str]:
+    """A file's entry in :attr:`Index.files`, from JSON."""
+    jsonfiles.check({"state": state, "digest": digest}, {"state?": [int], "digest": str})
+    return (None if state is None else (state[0], state[1], state[2])), digest
+
+
 @dataclass
 class Index:
     """What is known of a library.
@@ -65,16 +75,18 @@ class Index:
 
     @classmethod
     def read(cls, path: Path) -> Index:
-        """An empty one where there is none, or none that can be used."""
+        """An empty one where there is none, or none that can be used: it can be made again."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                table = json.loads(arrays["table"].tobytes())
-                if table["recipe"] != _RECIPE:
-                    return cls()
-                vectors = dict(zip(table["digests"], arrays["vectors"], strict=True))
-            files = {name: (state and (state[0], state[1], state[2]), digest) for name, (state, digest) in table["files"].items()}
-            return cls(files, vectors, table["reasons"], dict(table.get("channels", {})))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, zipfile.BadZipFile):
+            arrays = read_archive(path, "it is made again")
+            table = jsonfiles.parse(arrays["table"].tobytes())
+            jsonfiles.check(table, _TABLE)
+            found = arrays["vectors"]
+            if found.dtype != np.float32 or found.ndim != 2 or not np.isfinite(found).all():
+                return cls()
+            vectors = dict(zip(table["digests"], found, strict=True))
+            files = {name: _entry(*entry) for name, entry in table["files"].items()}
+            return cls(files, vectors, table["reasons"], table.get("channels") or {})
+        except (FileNotFoundError, DamagedFileError, ValueError, KeyError, TypeError, IndexError):
             return cls()
 
     def write(self, path: Path) -> None:

@@ -143,6 +143,8 @@ def open_library(model: StemJEPA, folder: Path, cache: Cache) -> Library:
     path = index_file.place(cache, folder, model)
     sweep(path.parent)
     index = Index.read(path)
+    if any(len(vector) != model.dimension for vector in index.vectors.values()):  # of other weights, or damaged
+        index = Index()
     states = {name: index_file.state(folder / name) for name in paths}
     changed = {name: state for name, state in states.items() if not index.knows(name, state)}
     summary = records.Summary(f"library {folder}", failed=closed)

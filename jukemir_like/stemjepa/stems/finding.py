@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from jukemir_like import audio, files
+from jukemir_like import audio, files, jsonfiles
 from jukemir_like.cache import Cache
+from jukemir_like.datasets.processed import read_description, read_meta
 from jukemir_like.errors import InputError, RequestError
 from jukemir_like.records import printable
 from jukemir_like.stemjepa.config import SOURCES
@@ -196,21 +197,18 @@ class _Reading:
 
 def _meta(folder: Path) -> dict[str, Any]:
     """``meta.json`` (``items``) and what ``dataset.json`` beside it says (``group``, ``sources``, ``failed``); empty without them."""
-    if not (folder / "meta.json").is_file():
+    try:
+        items, _ = read_meta(folder)
+    except FileNotFoundError:
         return {}
     try:
-        items = json.loads((folder / "meta.json").read_bytes())
-        beside = folder / "dataset.json"
-        description = json.loads(beside.read_bytes()) if beside.is_file() else {}
-        splits = {uid: item.get("split") for uid, item in items.items()}
-        extras = {uid: item.get("extra") or {} for uid, item in items.items()}
-        stems, group = description.get("stems"), description.get("group")
-        groups = {uid: str(extra[group]) for uid, extra in extras.items() if group in extra}
-        return {"splits": splits, "groups": groups, "sources": tuple(stems) if stems else None, "failed": description.get("failed") or {}}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise RequestError(
-            f"{printable(str(folder))} has a meta.json or dataset.json that cannot be read: process the dataset again"
-        ) from error
+        description = read_description(folder)
+        sources, group, failed = description.stems, description.group, description.failed
+    except FileNotFoundError:
+        sources, group, failed = None, None, {}
+    extras = {uid: item.get("extra") or {} for uid, item in items.items()}
+    groups = {uid: str(extra[group]) for uid, extra in extras.items() if group in extra}
+    return {"splits": {uid: item.get("split") for uid, item in items.items()}, "groups": groups, "sources": sources, "failed": failed}
 
 
 def declared(folder: Path) -> tuple[str, ...] | None:
@@ -221,7 +219,7 @@ def declared(folder: Path) -> tuple[str, ...] | None:
     """
     path = folder / _DESCRIPTION
     try:
-        description = json.loads(files.read_regular(path))
+        description = jsonfiles.parse(files.read_regular(path))
         stems = description.get("stems") if isinstance(description, dict) else None
         if stems is None:
             return None
@@ -230,7 +228,7 @@ def declared(folder: Path) -> tuple[str, ...] | None:
         return tuple(stems)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         reason = files.refusal(error) if isinstance(error, OSError) else f"cannot be read ({error})"
         raise RequestError(f'{printable(str(path))} {reason}: write {{"stems": ["NAME", …]}} into it, or move it away') from error
 
@@ -246,9 +244,7 @@ def _of_meta(folder: Path, described: dict[str, Any]) -> tuple[list[str], dict[s
     names, failures = [], {}
     for uid in described["splits"]:
         name = f"wav/{uid}.wav"
-        if not files.is_inside(uid):
-            failures[name] = "leads out of its folder"
-        elif uid in described["failed"]:
+        if uid in described["failed"]:
             failures[name] = f"failed when it was processed: {described['failed'][uid]}"
         elif (folder / name).is_file():
             names.append(name)

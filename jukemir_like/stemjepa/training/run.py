@@ -7,7 +7,6 @@ The folder holds ``settings.json``, ``data.json``, ``metrics.csv``, ``training.p
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import platform
 import shutil
@@ -22,7 +21,7 @@ from typing import Any
 import lightning
 import torch
 
-from jukemir_like import __version__, parallel, signals
+from jukemir_like import __version__, jsonfiles, parallel, signals
 from jukemir_like.cache import make_folder, storage_errors, sweep, write_json
 from jukemir_like.errors import JukemirLikeError, RequestError
 from jukemir_like.stemjepa import checkpoint
@@ -99,12 +98,12 @@ def _claim(told: dict[str, Any], folder: Path, *, resume: bool, on_change: str) 
 def _change(told: dict[str, Any], folder: Path) -> str | None:
     """In what the run that ``folder`` can go on with differs from this; None: in nothing, or there is no such run."""
     path = folder / SETTINGS
-    if not (path.is_file() and state.any_in(folder / STATES)):
+    if not state.any_in(folder / STATES):
         return None
     try:
-        before = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise RequestError(f"{path} is damaged: choose another name or folder for this run") from error
+        before = jsonfiles.read(path, {str: object}, "choose another name or folder for this run")
+    except FileNotFoundError:
+        return None
     for option, now, then in identity.differing(told, before):
         if option not in identity.NEUTRAL:
             return f"{option} ({then} there, {now} here)"

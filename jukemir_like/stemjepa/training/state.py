@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
+from jukemir_like import files
 from jukemir_like.cache import atomic, storage_errors
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _steps(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> State:
-    with zipfile.ZipFile(path) as archive:  # torch does not look at the checksums
+    with files.open_regular(path) as file, zipfile.ZipFile(file) as archive:  # torch does not look at the checksums
         spoilt = archive.testzip()
     if spoilt is not None:
         raise ValueError(f"checksum of {spoilt}")

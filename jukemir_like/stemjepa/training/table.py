@@ -7,6 +7,8 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from jukemir_like import csvfiles
+
 NAME = "metrics.csv"
 TIMINGS = frozenset({"seconds", "examples_per_second"})
 """Last parts of the names of columns that another run of the same settings has otherwise."""
@@ -15,19 +17,30 @@ Row = dict[str, float]
 
 
 def read(folder: Path) -> list[Row]:
-    """The lines of ``metrics.csv`` in ``folder``, empty cells left out; none where there is no such file."""
+    """The lines of ``metrics.csv`` in ``folder``, empty cells left out; none where there is no such file.
+
+    The last line of a run that was killed may be cut off; it is left out.
+
+    Raises:
+        DamagedFileError: it cannot be read, or another line is no line of figures.
+    """
     try:
-        with open(folder / NAME, newline="", encoding="utf-8") as file:
-            lines = list(csv.DictReader(file))
+        rows = csvfiles.read(folder / NAME, {"step": _step}, "move it away; the log begins anew", others=_figure, growing=True)
     except FileNotFoundError:
         return []
-    rows = []
-    for line in lines:
-        try:
-            rows.append({column: float(value) for column, value in line.items() if value})
-        except (TypeError, ValueError):  # the torn last line of a killed run
-            continue
-    return [row for row in rows if "step" in row]
+    return [{column: value for column, value in row.items() if value is not None} for row in rows]
+
+
+def _step(cell: str) -> float:
+    step = csvfiles.number(cell)
+    if step is None or step < 0:
+        raise ValueError(f"{cell!r} is no number of steps")
+    return step
+
+
+def _figure(cell: str) -> float | None:
+    """A figure; of a training that went astray it need not be finite."""
+    return float(cell) if cell else None
 
 
 def text(columns: Sequence[str], rows: Sequence[Row], *, header: bool = True) -> str:

@@ -7,6 +7,7 @@ import pytest
 from jukemir_like.cache import Cache
 from jukemir_like.cli import cli
 from jukemir_like.datasets.folder import understood
+from jukemir_like.datasets.processed import read as read_processed
 from jukemir_like.errors import RequestError
 from jukemir_like.probe import tasks
 from jukemir_like.process import process
@@ -84,7 +85,7 @@ def test_an_item_without_one_label_is_probed_on_the_others(make, tmp_path):
     )
     made = make(f"{table}g,train,NA,7.5\nh,test,rock,-\n", files=[f"{name}.wav" for name in ("f0", "f1", "f2", "f3", "f4", "f5", "g", "h")])
     process(made, Cache(tmp_path).processed("mine"), metadata_only=True)
-    processed = tasks.read_dataset(Cache(tmp_path), "mine")
+    processed = read_processed(Cache(tmp_path).processed("mine"))
     sizes = {}
     for name, task in processed.tasks.items():
         data = tasks.prepare(processed, task, tasks.no_vectors(processed, list(processed.items)))

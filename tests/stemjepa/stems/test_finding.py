@@ -155,14 +155,13 @@ def test_what_is_no_file_is_named_and_stops_nothing(folder, write, noise, tmp_pa
     assert all(reason in found.failures[name] for name, reason in reasons.items())
 
 
-def test_a_name_in_meta_json_that_leads_out_of_the_folder_is_a_failure(folder, write, noise):
+@pytest.mark.parametrize("name", ["../secret", "../wav/a", "/etc/x", "x//y", "", "a\0b"])
+def test_a_name_in_meta_json_that_leads_out_of_the_folder_is_refused_as_in_every_stage(folder, write, noise, name):
     write("wav/a.wav", noise(100))
     write("secret.wav", noise(100))
-    names = ("../secret", "../wav/a", "/etc/x", "x//y", "")
-    (folder / "meta.json").write_text(json.dumps({uid: {"split": "train", "y": None} for uid in ("a", *names)}))
-    found = stems.find(folder, 4)
-    assert [track.name for track in found.tracks] == ["wav/a"]
-    assert set(found.failures) == {f"wav/{name}.wav" for name in names}
+    (folder / "meta.json").write_text(json.dumps({uid: {"split": "train", "y": None} for uid in ("a", name)}))
+    with pytest.raises(RequestError, match=r"meta\.json is damaged: uid .* is no name of a file below"):
+        stems.find(folder, 4)
 
 
 def test_a_stem_mp4_has_its_own_order(folder, write, noise, monkeypatch):
@@ -275,3 +274,29 @@ def test_the_smallest_splits():
     assert [len(part) for part in stems.split(one, 0.5, 0)] == [1, 0]
     with pytest.raises(RequestError, match="no track is left"):
         stems.split(stems.Found(tracks(a=("test", None))), 0.5, 0)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("meta.json", "[]"),
+        ("meta.json", "[" * 100_000),
+        ("meta.json", '{"../../victim": {}}'),
+        ("meta.json", '{"/victim": {}}'),
+        ("meta.json", '{"a\\u0000b": {}}'),
+        ("meta.json", '{"": {}}'),
+        ("meta.json", '{"a": {"split": "training"}}'),
+        ("meta.json", '{"a": {"extra": []}}'),
+        ("dataset.json", "[]"),
+        ("dataset.json", '{"group": []}'),
+        ("dataset.json", '{"stems": [1, 2]}'),
+        ("dataset.json", '{"failed": ["a"]}'),
+    ],
+)
+def test_a_damaged_description_is_one_line_that_names_the_file(tmp_path, file, content):
+    (tmp_path / "meta.json").write_text("{}")
+    (tmp_path / file).write_text(content)
+    with pytest.raises(RequestError) as error:
+        stems.find(tmp_path, 4)
+    assert str(tmp_path / file) in str(error.value)
+    assert "\n" not in str(error.value)
