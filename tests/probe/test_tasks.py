@@ -1,11 +1,13 @@
 """What a probe reads: labels, splits, groups and vectors, and what it says where they do not fit."""
 
+import hashlib
 import json
 
 import numpy as np
 import pytest
 
 from jukemir_like import records
+from jukemir_like.damage import DamagedFileError
 from jukemir_like.datasets.processed import read as read_processed
 from jukemir_like.errors import RequestError
 from jukemir_like.probe import probe, tasks, vectors
@@ -288,3 +290,36 @@ def test_the_digest_of_vectors_sees_every_byte_and_name(make_dataset):
     assert digest() == first
     path.rename(path.with_name("other.npy"))
     assert digest() != first
+
+
+def test_the_record_that_names_a_vector_s_bytes_tells_its_signature_whichever_is_the_last(make_dataset):
+    """A clock that ran ahead, and an output that another writer has replaced since."""
+    cache = make_dataset()
+    uids = list(json.loads((cache.processed("toy") / "meta.json").read_text()))
+    for uid in uids:
+        written = hashlib.sha256(vector_path(cache, uid).read_bytes()).hexdigest()
+        journal(cache, uid, output_digest="0" * 64, signature="of another", time=9e9)
+        journal(cache, uid, output_digest=written, signature="of these", time=1.0)
+        journal(cache, uid, output_digest="1" * 64, signature="a third", time=8e9)
+    assert vectors.read(cache, "toy", "rep", uids, {}).signature == "of these"
+
+
+def test_a_vector_that_was_changed_after_it_was_written_is_refused_by_name(make_dataset):
+    cache = make_dataset()
+    uids = list(json.loads((cache.processed("toy") / "meta.json").read_text()))
+    for uid in uids:
+        journal(cache, uid, output_digest=hashlib.sha256(vector_path(cache, uid).read_bytes()).hexdigest())
+    np.save(vector_path(cache, uids[7]), np.zeros_like(np.load(vector_path(cache, uids[7]))))
+    with pytest.raises(DamagedFileError) as error:
+        vectors.read(cache, "toy", "rep", uids, {})
+    assert one_line(error, f"{uids[7]}.npy is not what was written there", "run `jukemir-like extract` for rep on toy again")
+
+
+def test_records_that_name_no_bytes_count_by_their_order(make_dataset):
+    """Those of images of others: the contract leaves `output_digest` to them."""
+    cache = make_dataset()
+    uids = list(json.loads((cache.processed("toy") / "meta.json").read_text()))
+    for uid in uids:
+        journal(cache, uid, signature="s1", time=1.0)
+        journal(cache, uid, signature="s2", time=2.0)
+    assert vectors.read(cache, "toy", "rep", uids, {}).signature == "s2"
