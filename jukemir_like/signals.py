@@ -29,6 +29,7 @@ WORDS = "jukemir-like: interrupted; what was finished is kept, run the same comm
 _GRACE_SECONDS = 8.0  # the images' contract gives ten
 _TOGETHER_SECONDS = 0.05  # a scheduler that tells a process and then its group, or SIGTERM and then SIGHUP, means one thing
 _LAST_SECONDS = 5.0
+_GONE_SECONDS = 2.0  # a killed process with much memory takes a while to give it back
 
 
 class Interrupted(BaseException):
@@ -129,7 +130,10 @@ def say(line: str) -> None:
 
 
 def kill(processes: set[int]) -> None:
-    """Kills processes and all that descend from them. They are stopped first, so that none can start another meanwhile."""
+    """Kills processes and all that descend from them, and waits a moment until they are gone.
+
+    They are stopped first, so that none can start another meanwhile.
+    """
     stopped: set[int] = set()
     while new := processes - stopped:
         for process in new:
@@ -140,6 +144,17 @@ def kill(processes: set[int]) -> None:
     for process in stopped:
         with suppress(OSError):
             os.kill(process, signal.SIGKILL)
+    until = time.monotonic() + _GONE_SECONDS
+    while any(map(_is_running, stopped)) and time.monotonic() < until:
+        time.sleep(0.005)
+
+
+def _is_running(process: int) -> bool:
+    """Whether a process is more than a number that its parent has not taken notice of yet."""
+    try:
+        return Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except (OSError, IndexError):
+        return False
 
 
 def _raise(_: int, frame: FrameType | None) -> None:
