@@ -53,13 +53,14 @@ _ABANDONED_SECONDS = 3600.0
 _counter = itertools.count()
 
 
-def folder_name(name: str) -> str:
-    """``name``, of a dataset, a representation or weights, if it can be the name of a folder in the cache and leads nowhere else.
+def is_name(name: str) -> bool:
+    """Whether a dataset, a representation or weights can be called so: one part of a path, not hidden, not long, that can be shown."""
+    return bool(name) and name[0] != "." and "/" not in name and name.isprintable() and len(name.encode()) <= _MOST_BYTES_OF_A_NAME
 
-    Raises:
-        RequestError: it is empty, long, begins with a dot, or holds a ``/`` or characters that cannot be shown.
-    """
-    if name and not name.startswith(".") and "/" not in name and name.isprintable() and len(name.encode()) <= _MOST_BYTES_OF_A_NAME:
+
+def folder_name(name: str) -> str:
+    """``name`` itself; :class:`RequestError` where it is none by :func:`is_name`."""
+    if is_name(name):
         return name
     shown = ascii(name) if len(name) <= 100 else f"{name[:100]!a}…"
     raise RequestError(

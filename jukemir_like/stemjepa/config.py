@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
-from jukemir_like import files
+from jukemir_like import cache
 from jukemir_like.errors import RequestError
 
 Section = TypeVar("Section")
@@ -272,8 +272,8 @@ def check(holds: bool, what: str, remedy: str) -> None:
 
 
 def is_name(text: str) -> bool:
-    """Whether weights or an instrument can be called so: a part of a path, printable, not hidden, without the suffix of weights."""
-    return files.is_inside(text) and "/" not in text and text.isprintable() and not text.startswith(".") and not text.endswith(SUFFIX)
+    """Whether weights or an instrument can be called so: as the folders of the cache, and without the suffix of weights."""
+    return cache.is_name(text) and not text.endswith(SUFFIX)
 
 
 def check_sources(names: Sequence[str], count: int) -> None:
