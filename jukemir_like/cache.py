@@ -120,11 +120,17 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno is None:  # NumPy's, of a file that took a part of an array
+            raise StorageError(f"cannot write {_shown(path)}: {error}; is the disk full?") from error
         if error.errno == errno.ENAMETOOLONG:
             raise InputError("has a name that is too long for its output") from error
         if error.errno in _STORAGE_ERRNOS:
-            raise StorageError(f"cannot write {os.fsencode(path).decode(errors='replace')}: {_STORAGE_ERRNOS[error.errno]}") from error
+            raise StorageError(f"cannot write {_shown(path)}: {_STORAGE_ERRNOS[error.errno]}") from error
         raise
+
+
+def _shown(path: Path) -> str:
+    return os.fsencode(path).decode(errors="replace")
 
 
 def make_folder(folder: Path) -> Path:

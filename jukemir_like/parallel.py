@@ -119,7 +119,7 @@ class Progress(tqdm):  # type: ignore[misc]
                 print(f"{self._what}: {self._line(now - self._began)}", file=sys.stderr, flush=True)  # noqa: T201
 
     def close(self) -> None:
-        if self in _open:
+        if _open and self in _open:  # (at the interpreter's end it is gone)
             _open.remove(self)
         super().close()
 

@@ -25,13 +25,14 @@ from typing import Any
 
 import numpy as np
 
-from jukemir_like import cache
-from jukemir_like.files import open_regular, refusal
+from jukemir_like import arrays, cache
+from jukemir_like.damage import DamagedFileError
 from jukemir_like.probe.grid import Point
 from jukemir_like.probe.results import SCORED_SPLITS
 from jukemir_like.probe.selection import Candidate, Selection
 
 NAME = "unfinished.npz"
+_REMEDY = "all points are trained anew"
 
 
 class Unfinished:
@@ -52,18 +53,21 @@ class Unfinished:
         """Has ``selection`` see what is finished; returns those of ``points``. None, with a word, where the file is of no use."""
         self._device = device
         try:
-            with open_regular(self.path) as file, np.load(file, allow_pickle=False) as stored:
-                if (str(stored["request"]), str(stored["device"])) != (self._request, device):
-                    self._say("is of another request")
-                    return set()
-                finished = _candidates(json.loads(str(stored["candidates"])), points)
-                scores = {split: stored[split] for split in SCORED_SPLITS if split in stored.files}
-                seconds = float(stored["seconds"])
+            stored = arrays.read_archive(self.path, _REMEDY)
+            if (str(stored["request"]), str(stored["device"])) != (self._request, device):
+                self._say(f"{self.path} is of another request: {_REMEDY}")
+                return set()
+            finished = _candidates(json.loads(str(stored["candidates"])), points)
+            scores = {split: stored[split] for split in SCORED_SPLITS if split in stored}
+            seconds = float(stored["seconds"])
             selection.resume(finished, scores)
         except FileNotFoundError:
             return set()
-        except Exception as error:  # a damaged archive fails in NumPy in many ways
-            self._say(refusal(error) if isinstance(error, OSError) else f"cannot be used ({error or type(error).__name__})")
+        except DamagedFileError as error:
+            self._say(str(error))
+            return set()
+        except Exception as error:  # what is in it may be anything
+            self._say(f"{self.path} cannot be used ({error or type(error).__name__}): {_REMEDY}")
             return set()
         self.seconds = seconds
         return {candidate.order for candidate, _ in finished}
@@ -80,8 +84,7 @@ class Unfinished:
             np.savez(temporary, seconds=self.seconds + seconds, **texts, **scores)  # type: ignore[arg-type]
 
     def _say(self, fault: str) -> None:
-        line = " ".join(f"jukemir-like: {self.path} {fault}: all points are trained anew".split())
-        print(line, file=sys.stderr)  # noqa: T201
+        print(" ".join(f"jukemir-like: {fault}".split()), file=sys.stderr)  # noqa: T201
 
     def remove(self) -> None:
         """The run is finished."""

@@ -15,6 +15,7 @@ from jukemir_like.probe.trivial import NAME as TRIVIAL
 from jukemir_like.records import printable
 from jukemir_like.report import standings, stems
 from jukemir_like.report.left_out import LeftOut
+from jukemir_like.report.outdated import outdated
 from jukemir_like.report.page import render
 from jukemir_like.report.standings import Question
 from jukemir_like.statistics import intervals, percent
@@ -63,6 +64,7 @@ def write(cache: Cache, datasets: Collection[str] | None, representations: Colle
         raise RequestError(f"no finished probe that fits in {where}: {_REMEDY}{_first_damaged(left_out)}")
     asked = standings.questions(runs)
     left_out.unfinished = _unfinished(cache)
+    left_out.outdated = list(outdated(cache, runs))
     known = {answer.runs[0].folder: answer.ends for one in asked for answer in one.answers.values() if len(answer.runs) == 1}
     ends = {run.folder: known.get(run.folder) or intervals(run) for run in runs}
     table = [row for run in runs for row in results.rows(run, {("test", metric): pair for metric, pair in ends[run.folder].items()})]

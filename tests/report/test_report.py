@@ -1,6 +1,7 @@
 """The page: numbers are the rows', bold only where it may be, nothing loaded from elsewhere, any name harmless."""
 
 import csv
+import hashlib
 import re
 from html.parser import HTMLParser
 
@@ -184,6 +185,26 @@ def test_damaged_predictions_are_named_and_left_out(cache, make_run, tasks):
     text = report.report(cache).page.read_text()
     assert "probes/band/mfcc/genre/linear-0" in text
     assert {row["representation"] for row in rows_of(cache.report / "results.csv")} == {"chroma"}
+
+
+def test_scores_of_labels_or_vectors_that_have_changed_since_are_shown_and_said_to_be_old(cache, make_run, make_stages, tasks):
+    lineage = {"vectors": "b" * 64, "task": "c" * 16, "sources": {}}
+    make_stages(cache, "band", [tasks["genre"]], ["chroma", "mfcc", "level"])  # records with the signature d…
+    (cache.processed("band") / "meta.json").write_text("{}")
+    meta = hashlib.sha256(b"{}").hexdigest()
+    make_run(cache, "band", "chroma", tasks["genre"], 0.5, lineage={**lineage, "meta": meta, "signature": "d" * 16})
+    make_run(cache, "band", "mfcc", tasks["genre"], 0.5, lineage={**lineage, "meta": "a" * 64, "signature": "d" * 16})
+    make_run(cache, "band", "level", tasks["genre"], 0.5, lineage={**lineage, "meta": "a" * 64, "signature": "e" * 16})
+    make_run(cache, "gone", "chroma", tasks["genre"], 0.5, lineage={**lineage, "meta": "a" * 64, "signature": "d" * 16})
+    written = report.report(cache)
+    old = [line for line in str(written).splitlines() if line.startswith("  old: ")]
+    assert old == [
+        "  old: probes/band/level/genre/linear-0 was made from other labels and vectors of another version than are there now: "
+        "run `jukemir-like probe band level` again",
+        "  old: probes/band/mfcc/genre/linear-0 was made from other labels than are there now: run `jukemir-like probe band mfcc` again",
+    ]
+    assert "2 of the 4 scores are" in written.page.read_text()
+    assert written.exit_code == 0
 
 
 def test_scores_on_other_labels_stand_side_by_side_without_bold_and_with_a_line(cache, make_run, tasks):
