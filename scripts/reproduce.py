@@ -30,6 +30,7 @@ SCRIPTS = Path(__file__).resolve().parent
 STAMPS = Path(".stages")  # in the cache, as the next
 AGAIN = STAMPS / "again"
 LOGS = STAMPS / "logs"
+PAGE = Path("report", "index.html")
 END_SECONDS = 40.0  # after a first signal: the longest that a stage takes, and Snakemake
 
 
@@ -55,10 +56,10 @@ def main() -> int:
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(SCRIPTS / "Snakefile"), "--directory", str(cache)]
         command += ["--profile", str(SCRIPTS / "profiles" / "local"), "--configfile", str(configuration)]
         command += ["--cores", options.jobs or str(available_cpus())]
-        command += _again(cache, options.datasets.split())
+        again = _again(cache, options.datasets.split())
+        again += [] if options.plan else _ahead(cache)
+        command += ["--forcerun", *again] if again else []
         command += ["--dry-run", "--quiet", "host"] if options.plan else []
-        if not options.plan:
-            _forget_the_future(cache)
         for failed in (cache / LOGS).rglob("*.failed"):
             failed.unlink()
         code = _run(command, lock)
@@ -69,22 +70,23 @@ def main() -> int:
             if not (Cache(cache).processed(dataset) / "meta.json").exists():
                 print(f"and extract {options.representations} of {dataset}, in batches that are counted once it is processed")
     else:
-        print(f"\nThe results page: {cache / 'report' / 'index.html'}")
+        print(f"\nThe results page: {cache / PAGE}")
     return DONE
 
 
-def _forget_the_future(cache: Path) -> None:
-    """Has stages run again whose stamp is of a time to come, of a clock that ran ahead: nothing would be newer. What is right is kept."""
+def _ahead(cache: Path) -> list[str]:
+    """Removes stamps of a time to come, of a clock that ran ahead: nothing would be newer. What is right is kept by the stages themselves.
+
+    Returns what has to be made again, so that they run.
+    """
     now = file_system_time(cache)
     stamps = [path for path in (cache / STAMPS).rglob("*") if not path.is_relative_to(cache / LOGS) and path.is_file()]
-    ahead = [path for path in stamps if path.stat().st_mtime > now]
-    for path in ahead:
+    ahead = [path for path in [*stamps, cache / PAGE] if path.is_file() and path.stat().st_mtime > now]
+    for path in set(ahead) - {cache / PAGE}:
         path.unlink()
-    page = cache / "report" / "index.html"
-    if page.is_file() and page.stat().st_mtime > now:
-        os.utime(page, (0, 0))
     if ahead:
         print(f"{len(ahead)} stages ended at a time that is still to come: a clock was wrong; they are run again", file=sys.stderr)
+    return [str(PAGE)] if ahead else []
 
 
 def _run(command: list[str], lock: TextIO) -> int:
@@ -96,11 +98,25 @@ def _run(command: list[str], lock: TextIO) -> int:
             return process.wait()
     except signals.Interrupted:
         process.terminate()  # it begins nothing more, and without a word; shells wait for their stage
-        for stage in signals.descendants(process.pid):
+        for stage in _stages(process.pid):
             with suppress(ProcessLookupError):
-                os.kill(stage, signal.SIGINT)
+                os.kill(stage, signal.SIGTERM)  # (SIGINT would make Python say more than a line if it has only just started)
         process.wait()
         raise
+
+
+def _stages(snakemake: int) -> set[int]:
+    """Processes that the shells below Snakemake wait for: not the shells, nor what a stage itself has started."""
+    below = signals.descendants(snakemake)
+    shells = {process for process in below if _is_shell(process)}
+    begun = set().union(*map(signals.descendants, shells)) - shells
+    return begun - set().union(*map(signals.descendants, begun))
+
+
+def _is_shell(process: int) -> bool:
+    with suppress(OSError):
+        return Path(f"/proc/{process}/comm").read_text().strip() in ("sh", "bash", "dash")
+    return False
 
 
 def _failed(cache: Path, code: int, command: list[str]) -> int:
@@ -129,10 +145,9 @@ def _code(path: Path) -> int:
 
 
 def _again(cache: Path, wanted: list[str]) -> list[str]:
-    """Options that have the downloads tried once more in which something was missing, and what follows; what is there is kept."""
+    """The downloads in which something was missing: they are tried once more, and what follows; what is there is kept."""
     known = {datasets.assets(dataset) for dataset in wanted if datasets.is_known(dataset)}
-    stamps = [str(STAMPS / "download" / path.name) for path in sorted((cache / AGAIN).glob("*")) if path.name in known]
-    return ["--forcerun", *stamps] if stamps else []
+    return [str(STAMPS / "download" / path.name) for path in sorted((cache / AGAIN).glob("*")) if path.name in known]
 
 
 def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:

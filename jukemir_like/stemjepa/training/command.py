@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from jukemir_like.stemjepa.settings import Training
 
 NAME = "stemjepa"
-_LONGEST_NAME = 255  # of a file, in bytes
 _NEEDED = ("lightning", "hydra", "omegaconf")
 
 
@@ -86,10 +85,8 @@ def _places(name: str, output: str | None, root: str | None) -> tuple[Path, Path
 
     if not is_name(name):
         raise RequestError(
-            f"--name {shown(name)!r} is no name: leave out folders, suffix and control characters, and do not begin with a dot"
+            f"--name {shown(name, 100)!r} is no name: leave out folders, suffix and control characters, do not begin with a dot, be short"
         )
     file_name = f"{name}{SUFFIX}"
-    if len(os.fsencode(file_name)) > _LONGEST_NAME:
-        raise RequestError(f"--name {shown(name, 20)!r} is too long for a file: give a shorter one")
     weights = Path(output).absolute() / file_name if output else Cache.default(root).checkpoint(name)
     return weights.with_suffix(""), weights

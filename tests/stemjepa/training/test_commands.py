@@ -146,8 +146,7 @@ def test_show_prints_the_configuration_and_a_path_may_hold_anything(command, tmp
 
 @pytest.mark.slow
 def test_a_name_is_no_path(command, tmp_path):
-    for name in ("a/b", "..", "", "a.safetensors", "a\nb", ".hidden"):
+    for name in ("a/b", "..", "", "a.safetensors", "a\nb", ".hidden", "x" * 250):
         assert "is no name" in one_line(command("train", "--name", name, cwd=tmp_path), 2)
-    assert "is too long" in one_line(command("train", "--name", "x" * 250, cwd=tmp_path), 2)
     assert "leads out of the folders" in one_line(command("train", "--recipe", "../x", cwd=tmp_path), 2)
     assert not list(tmp_path.iterdir())
