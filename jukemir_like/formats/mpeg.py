@@ -12,6 +12,7 @@ import struct
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import BinaryIO
 
@@ -50,6 +51,12 @@ class _Format:
     def tag_offset(self) -> int:
         """Where in a frame a Xing tag stands: behind the header and the side information."""
         return 4 + ((32 if self.channels == 2 else 17) if self.first_version else (17 if self.channels == 2 else 9))
+
+
+@cache
+def _format(sample_rate: int, channels: int, layer: int, first_version: bool) -> _Format:
+    """One object for each format, so that looking at thousands of frames compares no fields."""
+    return _Format(sample_rate, channels, layer, first_version)
 
 
 def is_frame(head: bytes) -> bool:
@@ -93,17 +100,13 @@ class _Frames:
 
 def _walk(data: bytes, start: int) -> _Frames | None:
     """All frames; None where no more than a few follow each other, or their size cannot be told (free format)."""
-    sizes: dict[int, tuple[int, _Format] | None] = {}
+    known: dict[bytes, tuple[int, _Format] | None] = {}  # headers; there are few different ones in a file
 
     def frame_at(position: int) -> tuple[int, _Format] | None:
-        if position + 4 > len(data) or data[position] != 0xFF:
-            return None
-        # The fourth byte has the channels in it, and what may change from frame to frame.
-        key = data[position + 1] << 10 | data[position + 2] << 2 | data[position + 3] >> 6
-        try:
-            return sizes[key]
-        except KeyError:
-            return sizes.setdefault(key, _parsed(data[position : position + 4]))
+        head = data[position : position + 4]
+        if head not in known:
+            known[head] = _parsed(head)
+        return known[head]
 
     def begins(position: int) -> tuple[int, _Format] | None:
         """The frame at ``position`` if others of its kind follow it, or the file ends with it."""
@@ -136,8 +139,8 @@ def _walk(data: bytes, start: int) -> _Frames | None:
     ends: list[int] = []
     junk, position, size = (0 if first == start else _JUNK + 1), first, len(data)
     while position < size:
-        found = frame_at(position)
-        if found is not None and found[1] == form and position + found[0] <= size:
+        found = known.get(data[position : position + 4]) or frame_at(position)
+        if found is not None and found[1] is form and position + found[0] <= size:
             starts.append(position)
             position += found[0]
             ends.append(position)
@@ -173,7 +176,7 @@ def _parsed(head: bytes) -> tuple[int, _Format] | None:
         return None
     first_version = version == 3
     sample_rate = _RATES[rate] >> (0 if first_version else 1 if version == 2 else 2)
-    form = _Format(sample_rate, 1 if head[3] >> 6 == 3 else 2, layer, first_version)
+    form = _format(sample_rate, 1 if head[3] >> 6 == 3 else 2, layer, first_version)
     padding = head[2] >> 1 & 1
     bits = 1000 * _BITRATES[first_version, layer][index]
     size = (12 * bits // sample_rate + padding) * 4 if layer == 1 else form.samples // 8 * bits // sample_rate + padding
