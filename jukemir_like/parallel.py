@@ -18,6 +18,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -99,7 +100,7 @@ class Progress(tqdm):  # type: ignore[misc]
         self._began = self._said = clock()
         self._first = self.n
         if self.disable and not self._is_part:
-            _open.append(self)
+            _open.add(self)
 
     def update(self, n: float = 1) -> bool | None:
         """``n`` more are done."""
@@ -119,8 +120,8 @@ class Progress(tqdm):  # type: ignore[misc]
                 print(f"{self._what}: {self._line(now - self._began)}", file=sys.stderr, flush=True)  # noqa: T201
 
     def close(self) -> None:
-        if _open and self in _open:  # (at the interpreter's end it is gone)
-            _open.remove(self)
+        if _open is not None and self in _open:  # (at the interpreter's end it is gone)
+            _open.discard(self)
         super().close()
 
     def _line(self, seconds: float) -> str:
@@ -139,12 +140,12 @@ class Progress(tqdm):  # type: ignore[misc]
     __hash__ = object.__hash__
 
 
-_open: list[Progress] = []  # those that say lines
+_open: weakref.WeakSet[Progress] = weakref.WeakSet()  # those that say lines; one that an exception has left behind is none
 
 
 def tick() -> None:
     """Says of all work that is under way what is due. For whatever takes minutes without an item that is finished."""
-    for progress in _open[:]:
+    for progress in list(_open):
         progress.tick()
 
 

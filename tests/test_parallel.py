@@ -274,7 +274,7 @@ def test_progress_is_told_while_workers_are_at_it(monkeypatch, capsys):
     with Progress(2, "work", "item") as progress:
         for _ in map_unordered(rest, range(2), 2):
             progress.update()
-    said = lines(capsys)
+    said = [line for line in lines(capsys) if line.startswith("work: ")]  # another test may have left a bar open
     assert said[0].startswith("work: 0 of 2 items, ")
     assert len(said) >= 3
 

@@ -10,7 +10,6 @@ from jukemir_like.errors import InputError
 from jukemir_like.formats.stream import Stream
 
 _BEGINS = 2  # flag of a stream's first page
-_NONE = (1 << 64) - 1  # the position of a page on which no packet ends
 _SLACK = 1 << 16  # a packet ends beyond the last position by less
 
 
@@ -18,8 +17,9 @@ _SLACK = 1 << 16  # a packet ends beyond the last position by less
 class _Page:
     start: int
     begins: bool
-    position: int
+    position: int  # below 0: no packet ends on it, or the stream's beginning is to be cut off
     serial: int
+    number: int
 
 
 def streams(data: bytes, start: int) -> list[Stream]:
@@ -33,11 +33,11 @@ def streams(data: bytes, start: int) -> list[Stream]:
             ends.append(0)
             latest = {}
         heading = page.begins
-        if ends and page.position != _NONE:
+        if ends:
             ends[-1] = max(ends[-1], page.position)
-            if page.position < latest.get(page.serial, 0):
+            if page.number < latest.get(page.serial, 0):
                 raise InputError("is damaged: its pages are not in order")
-            latest[page.serial] = page.position
+            latest[page.serial] = page.number
     if len(links) < 2:
         return [Stream(room=ends[0] + _SLACK if ends else None)]
     return [Stream(data[first:last], room=end + _SLACK) for first, last, end in zip(links, [*links[1:], len(data)], ends, strict=True)]
@@ -48,13 +48,13 @@ def _pages(data: bytes, position: int) -> Iterator[_Page]:
         position = data.find(b"OggS", position)
         if position < 0 or position + 27 > len(data):
             return
-        flags, ends, serial, segments = *struct.unpack_from("<BQI", data, position + 5), data[position + 26]
+        flags, ends, serial, number, segments = *struct.unpack_from("<BqII", data, position + 5), data[position + 26]
         size = 27 + segments + sum(data[position + 27 : position + 27 + segments])
         begins = bool(flags & _BEGINS)
         if begins and not _is_whole(data[position : position + size]):
             position += 4
             continue
-        yield _Page(position, begins, ends, serial)
+        yield _Page(position, begins, ends, serial, number)
         # Where a damaged page says too much, the next one is found inside it; a page inside a packet does not occur in audio.
         position += size if data.startswith(b"OggS", position + size) else 4
 
