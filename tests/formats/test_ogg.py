@@ -1,7 +1,11 @@
 """Chains of Ogg streams: each is decoded, one after another."""
 
+import io
+import struct
+
 import numpy as np
 import pytest
+import soundfile
 
 from jukemir_like import audio
 from jukemir_like.errors import InputError
@@ -44,3 +48,26 @@ def test_a_chain_of_stems_is_read_to_its_end(tmp_path, monkeypatch, music, encod
     (track,) = stems.find(tmp_path / "data", 2).tracks
     assert track.frames == 88200
     assert np.array_equal(stems.read(track, 0, 88200), audio.decode(data + data).samples)
+
+
+def checksum(page):
+    """RFC 3533: the polynomial 0x04C11DB7, of the page with zeros in the place of the checksum."""
+    remainder = 0
+    for byte in page[:22] + bytes(4) + page[26:]:
+        remainder ^= byte << 24
+        for _ in range(8):
+            remainder = (remainder << 1 ^ (0x04C11DB7 if remainder & 0x80000000 else 0)) & 0xFFFFFFFF
+    return struct.pack("<I", remainder)
+
+
+def test_positions_that_begin_below_zero_are_no_damage(music, encoded):
+    """Real soundtracks have them: the first page of sound ends below zero, which once was read as a huge position."""
+    data = encoded(music(8.0), "OGG", "VORBIS")
+    starts = [start for start in range(len(data)) if data.startswith(b"OggS", start)]
+    pages = [bytearray(data[start:end]) for start, end in zip(starts, [*starts[1:], len(data)], strict=True)]
+    (first,) = [page for page in pages if struct.unpack_from("<q", page, 6)[0] > 0][:1]
+    first[6:14] = struct.pack("<q", -1024)
+    first[22:26] = checksum(first)
+    shifted = b"".join(map(bytes, pages))
+    expected, _ = soundfile.read(io.BytesIO(shifted), dtype="float32", always_2d=True)
+    np.testing.assert_array_equal(audio.decode(shifted).samples, expected.T)
