@@ -15,9 +15,15 @@ os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="numba-")
 atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"))
 
+import hypothesis
 import numpy as np
 import pytest
 import soundfile
+
+# The same examples in every run, so that a change of the code is what makes a test fail; `pytest --hypothesis-profile=search` tries others.
+hypothesis.settings.register_profile("reproducible", derandomize=True)
+hypothesis.settings.register_profile("search", derandomize=False, print_blob=True)
+hypothesis.settings.load_profile("reproducible")
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -133,7 +133,10 @@ def _plain(section: Any) -> Any:
 def _check_shape(values: Mapping[str, Any], known: Mapping[str, Any], section: str = "") -> None:
     """Sections are sections, the seed is a number; single options are checked where their types stand."""
     for name, default in known.items():
-        value, path = values.get(name, default), f"{section}{name}"
+        path = f"{section}{name}"
+        if name not in values:  # deleted by an override, or lost with a section that a file sets to null
+            raise RequestError(f"{path} is missing: leave the option out to keep its default, and set no section to null or delete from it")
+        value = values[name]
         if isinstance(default, Mapping):
             if not isinstance(value, Mapping):
                 raise RequestError(f"{path} is {shown(repr(value))}: it is a section, give its options: {path}.NAME=VALUE")

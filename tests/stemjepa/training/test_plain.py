@@ -148,6 +148,21 @@ def test_every_file_of_plain_values_is_let_through(file, values, flow, wide):
         assert plain.read(file) == text
 
 
+@pytest.mark.parametrize("section", ["trainer", "data", "objective", "optimiser", "model", "model.encoder", "model.frontend"])
+def test_a_section_that_is_set_to_nothing_is_refused(file, section):
+    """Hydra would merge what the other files say into nothing, and the rest of the options would be lost without a word."""
+    name, _, part = section.partition(".")
+    file.write_text(f"# @package _global_\n{name}: {f'{{{part}: null}}' if part else 'null'}\n")
+    with pytest.raises(RequestError, match=rf"{name}\S* is (missing|None)"):
+        compose_settings(["data=mine"])
+
+
+@pytest.mark.parametrize("option", ["trainer.precision", "trainer.devices", "model.encoder.size", "data.dataloader", "optimiser", "seed"])
+def test_a_deleted_option_is_refused(option):
+    with pytest.raises(RequestError, match=rf"{option}\S* is missing"):
+        compose_settings([f"~{option}"])
+
+
 OPTIONS = ["data_path", "valid_path", "sources", "statistics", "dataloader", "batch_size", "augmentation", "level_db", "defaults", "model"]
 
 
