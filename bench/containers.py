@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from jukemir_like import parallel
-from jukemir_like.datasets import synthband
+from jukemir_like import synthband
+from jukemir_like.core import parallel
 from jukemir_like.launch import images
 
 SONGS, STARTS, RUNS = 120, 7, 5
@@ -49,7 +49,7 @@ def section() -> str:
 
 def _mixes(folder: Path) -> Path:
     from jukemir_like import datasets, process
-    from jukemir_like.cache import Cache
+    from jukemir_like.core.cache import Cache
 
     cache = Cache(folder / "cache")
     cache.dataset("synthband").parent.mkdir(parents=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from bench import timing
-from jukemir_like.cache import Cache
-from jukemir_like.parallel import available_cpus
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.parallel import available_cpus
 from jukemir_like.probe import probe
 from jukemir_like.probe.grid import Grid, Point
 
@@ -155,9 +155,9 @@ def grid_table(folder):
 
 OURS = """
 import sys
-from jukemir_like.parallel import one_thread_each
+from jukemir_like.core.parallel import one_thread_each
 one_thread_each()
-from jukemir_like.cache import Cache
+from jukemir_like.core.cache import Cache
 from jukemir_like.probe import probe
 probe(Cache.default(sys.argv[1]), "keys", "features")
 """

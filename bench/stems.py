@@ -79,11 +79,11 @@ def _chunk(folder: Path) -> tuple[str, dict[str, float]]:
     import numpy as np
     import soundfile
 
-    from jukemir_like.stemjepa import stems
-    from jukemir_like.stemjepa.stems.reading import read_frames
+    from jukemir_like.audio.stems.reading import read_frames
+    from jukemir_like.stemjepa import data
 
     path = _song(folder / "long" / "song.wav", SECONDS, SAMPLE_RATE, 0)
-    (track,) = stems.find(path.parent, 4).tracks
+    (track,) = data.find(path.parent, 4).tracks
     frames = CHUNK_SECONDS * SAMPLE_RATE
 
     def plain(first: int) -> None:
@@ -100,7 +100,7 @@ def _chunk(folder: Path) -> tuple[str, dict[str, float]]:
     ways: dict[str, Callable[[int], object]] = {
         "bytes": plain,
         "frames": lambda first: read_frames(track, first, frames),
-        "float": lambda first: stems.read(track, first, frames),
+        "float": lambda first: data.read(track, first, frames),
         "soundfile": by_soundfile,
         "decoded": decode,
     }
@@ -149,24 +149,24 @@ def _decoder(path: Path, frames: int) -> tuple[str, Callable[[int], object]]:
 
 def _find(folder: Path) -> tuple[int, float]:
     """How many files, and the seconds that finding them takes."""
-    from jukemir_like.stemjepa import stems
+    from jukemir_like.stemjepa import data
 
     number = 5000
     for index in range(number):
         _song(folder / "many" / f"{index:05d}.wav", 0.5, 8000, index)
     started = time.perf_counter()
-    stems.find(folder / "many", 4)
+    data.find(folder / "many", 4)
     return number, time.perf_counter() - started
 
 
 def _loader(folder: Path) -> dict[str, float]:
     """Examples a second, by who reads and what is changed."""
-    from jukemir_like.stemjepa import config, stems
+    from jukemir_like.stemjepa import config, data
     from jukemir_like.stemjepa.settings import Augmentation, Data
 
     for index in range(SONGS):
         _song(folder / f"{index}.wav", SONG_SECONDS, SONG_RATE, index)
-    tracks = stems.find(folder, 4).tracks
+    tracks = data.find(folder, 4).tracks
     model = config.Model(encoder=config.Encoder("tiny", chunk_seconds=4.0, patch_frames=8))
     rates = {}
     changed = Augmentation(level_db=6, eq_db=6, pitch_semitones=1)
@@ -176,9 +176,9 @@ def _loader(folder: Path) -> dict[str, float]:
         ("this process; level, EQ and pitch changed", changed, 0),
         ("two workers; level, EQ and pitch changed", changed, 2),
     ):
-        examples = stems.Examples(tracks, Data(augmentation=augmentation), model, 0)
+        examples = data.Examples(tracks, Data(augmentation=augmentation), model, 0)
         left_out, started = BATCHES // 4, 0.0
-        for number, _ in enumerate(stems.loader(examples, batch_size=BATCH, batches=BATCHES, workers=workers), 1):
+        for number, _ in enumerate(data.loader(examples, batch_size=BATCH, batches=BATCHES, workers=workers), 1):
             if number == left_out:
                 started = time.perf_counter()
         rates[name] = (BATCHES - left_out) * BATCH / (time.perf_counter() - started)

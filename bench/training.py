@@ -64,7 +64,7 @@ PARTS = {"forward": "forward: log-mel, networks, loss", "backward": "backward", 
 def _measure(folder: Path) -> dict[str, Any]:
     import resource
 
-    from jukemir_like import parallel
+    from jukemir_like.core import parallel
     from jukemir_like.stemjepa.training.composing import compose_settings
 
     data = folder / "processed" / "synthband_stems"
@@ -126,14 +126,14 @@ def _steps(settings: Any, folder: Path) -> dict[str, float]:
 
 def _loader(settings: Any) -> float:
     """Examples a second from two workers."""
-    from jukemir_like.stemjepa import stems
+    from jukemir_like.stemjepa import data
     from jukemir_like.stemjepa.training import feeding
 
     tracks = feeding.material(settings).train
-    examples = stems.Examples(tracks, settings.data, settings.model, 0)
+    examples = data.Examples(tracks, settings.data, settings.model, 0)
     size, batches = settings.data.dataloader.batch_size, 24
     started, count = 0.0, 0
-    for number, _ in enumerate(stems.loader(examples, batch_size=size, batches=batches, workers=2)):
+    for number, _ in enumerate(data.loader(examples, batch_size=size, batches=batches, workers=2)):
         if number == batches // 4:
             started, count = time.perf_counter(), 0
         count += size

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from jukemir_like import audio, records, representations
-from jukemir_like.cache import make_folder, write_array
-from jukemir_like.errors import InputError, RequestError, StorageError
-from jukemir_like.records import Record, Summary
-from jukemir_like.stage import Chunk, Job, Stage, sweep_folders, unchanged
+from jukemir_like import audio, representations
+from jukemir_like.core import records
+from jukemir_like.core.cache import make_folder, write_array
+from jukemir_like.core.errors import InputError, RequestError, StorageError
+from jukemir_like.core.records import Record, Summary
+from jukemir_like.core.stage import Chunk, Job, Stage, sweep_folders, unchanged
 
 
 def extract(

@@ -16,13 +16,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from jukemir_like import __version__, audio, datasets, records, stemfile
-from jukemir_like.cache import make_folder, write_json
+from jukemir_like import __version__, audio, datasets
+from jukemir_like.audio import stemfile
+from jukemir_like.core import records
+from jukemir_like.core.cache import make_folder, write_json
+from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.core.records import Record, Summary
+from jukemir_like.core.stage import Chunk, Stage, sweep_folders, unchanged
 from jukemir_like.datasets import Clip, Dataset, Item, uids
 from jukemir_like.datasets.folder import understood
-from jukemir_like.errors import InputError, RequestError
-from jukemir_like.records import Record, Summary
-from jukemir_like.stage import Chunk, Stage, sweep_folders, unchanged
 
 _RECIPE = 2  # raised when the same source would give other samples
 

@@ -19,11 +19,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
-from jukemir_like import datasets, representations, signals, streams
-from jukemir_like.cache import Cache, file_system_time
-from jukemir_like.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, RequestError
+from jukemir_like import datasets, representations
+from jukemir_like.core import signals, streams
+from jukemir_like.core.cache import Cache, file_system_time
+from jukemir_like.core.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, RequestError
+from jukemir_like.core.parallel import available_cpus
 from jukemir_like.launch import engine, images
-from jukemir_like.parallel import available_cpus
 from jukemir_like.stemjepa import checkpoint
 
 SCRIPTS = Path(__file__).resolve().parent

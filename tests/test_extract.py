@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jukemir_like import audio, extract, records
-from jukemir_like.errors import RequestError
+from jukemir_like import audio, extract
+from jukemir_like.core import records
+from jukemir_like.core.errors import RequestError
 
 PLUGIN = Path(__file__).parent / "fixtures" / "plugin"
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like import records
+from jukemir_like.core import records
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import Clip, Dataset, Item, Task
-from jukemir_like.errors import RequestError
 from jukemir_like.process import process
 
 GENRE = {"genre": Task("genre", "multiclass", ("jazz", "rock"))}

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jukemir_like.cache import Cache
+from jukemir_like.core.cache import Cache
 
 if TYPE_CHECKING:
+    from jukemir_like.core.records import Record, Summary
     from jukemir_like.datasets.processed import Processed
-    from jukemir_like.records import Record, Summary
 
 NEAR_SILENT_DB = -60.0
 """RMS about the mean, against full scale, below which there is next to nothing to hear."""
@@ -61,10 +61,10 @@ def audit(cache: Cache, dataset: str, *, workers: int = 1) -> Audit:
         StorageError: ``audit.json`` cannot be written.
     """
     from jukemir_like.audit import duplicates, labels, listening, overlap, stored
-    from jukemir_like.cache import write_json
+    from jukemir_like.core.cache import write_json
+    from jukemir_like.core.records import Summary
     from jukemir_like.datasets import SPLITS
     from jukemir_like.datasets.processed import read as read_processed
-    from jukemir_like.records import Summary
 
     folder = cache.processed(dataset)
     processed = read_processed(folder)

@@ -9,9 +9,9 @@ from typing import Any
 from jukemir_like.audit import listening, overlap
 from jukemir_like.audit.fingerprint import FRAMES_PER_SECOND
 from jukemir_like.audit.matching import BIT_ERROR_RATE, LEAST_FRAMES, WINDOW_FRAMES, find
-from jukemir_like.cache import Cache
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.records import Record
 from jukemir_like.datasets.processed import Processed
-from jukemir_like.records import Record
 
 
 def duplicates(cache: Cache, processed: Processed, heard: Mapping[str, Record]) -> dict[str, Any]:

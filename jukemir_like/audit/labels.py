@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from reprlib import repr as shortened
 from typing import Any
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import LARGEST, SPLITS, Task
 from jukemir_like.datasets.processed import Processed
-from jukemir_like.errors import RequestError
 
 _NO_SPLIT = "none"
 

@@ -28,12 +28,13 @@ from typing import Any
 
 import numpy as np
 
-from jukemir_like import arrays, audio, damage, files, jsonfiles, records
+from jukemir_like import audio
 from jukemir_like.audit import fingerprint
-from jukemir_like.cache import make_folder, write_array
-from jukemir_like.errors import InputError
-from jukemir_like.records import Record, Summary
-from jukemir_like.stage import Chunk, Stage, sweep_folders, unchanged
+from jukemir_like.core import arrays, damage, files, jsonfiles, records
+from jukemir_like.core.cache import make_folder, write_array
+from jukemir_like.core.errors import InputError
+from jukemir_like.core.records import Record, Summary
+from jukemir_like.core.stage import Chunk, Stage, sweep_folders, unchanged
 
 MEASURED = {
     "frames": int,

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from jukemir_like import damage, files, jsonfiles
+from jukemir_like.core import damage, files, jsonfiles
 from jukemir_like.datasets import PRIMARY_METRICS, SPLITS
 from jukemir_like.datasets.processed import META
 

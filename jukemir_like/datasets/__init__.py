@@ -12,10 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from jukemir_like.assets import declarations as declarations
-from jukemir_like.cache import Cache
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets.options import parse
-from jukemir_like.errors import RequestError
+from jukemir_like.downloads import declarations as declarations
 
 TaskType = Literal["multiclass", "multilabel", "regression", "key"]
 PRIMARY_METRICS: dict[str, str] = {"multiclass": "accuracy", "multilabel": "roc_auc", "regression": "r2", "key": "weighted_score"}
@@ -121,8 +121,8 @@ _BUILT_IN = {
     "magnatagatune": ("magnatagatune", "jukemir_like.datasets.magnatagatune:dataset"),
     "musdb18": ("musdb18", "jukemir_like.datasets.musdb:dataset"),
     "musdb18hq": ("musdb18hq", "jukemir_like.datasets.musdb:hq_dataset"),
-    "synthband": ("synthband", "jukemir_like.datasets.synthband:dataset"),
-    "synthband_stems": ("synthband", "jukemir_like.datasets.synthband:stems_dataset"),
+    "synthband": ("synthband", "jukemir_like.synthband:dataset"),
+    "synthband_stems": ("synthband", "jukemir_like.synthband:stems_dataset"),
 }
 """Name → the raw assets' folder, and the function from that folder to a :class:`Dataset`."""
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from jukemir_like import files
-from jukemir_like.assets.archives import members, readable
-from jukemir_like.errors import InputError, RequestError
+from jukemir_like.core import files
+from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.downloads.archives import members, readable
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import Dataset, Item, Task
 from jukemir_like.datasets.annotations import Source, Table, table
 from jukemir_like.datasets.artists import one_split_each
-from jukemir_like.errors import RequestError
 
 TASKS = {"emotion": Task("emotion", "regression", ("arousal", "valence"))}
 PUBLISHED = {"mean": (4.75606, 4.97386), "std": (1.38601, 1.25462)}

@@ -16,11 +16,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS, Dataset, Item, Task
 from jukemir_like.datasets.annotations import Source, Table, table, text
 from jukemir_like.datasets.giantsteps_clips import clips
 from jukemir_like.datasets.keys import key_name
-from jukemir_like.errors import RequestError
 
 TASKS = {"key": Task("key", "key", KEYS)}
 _MTG = ("mtg-key-annotations.zip", "GIANTSTEPS_MTG_KEY_ANNOTATIONS")

@@ -10,9 +10,9 @@ import hashlib
 import re
 from pathlib import Path
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import Dataset, Item, Task
 from jukemir_like.datasets.annotations import Source, lines
-from jukemir_like.errors import RequestError
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 TASKS = {"genre": Task("genre", "multiclass", GENRES)}

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import Dataset, Item
-from jukemir_like.errors import RequestError
 
 STEMS = ("bass", "drums", "other", "vocals")
 VALID = frozenset(

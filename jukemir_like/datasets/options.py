@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 
 
 def parse(name: str, known: Mapping[str, tuple[str, ...]]) -> tuple[str, frozenset[str]]:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jukemir_like import damage, files, jsonfiles
+from jukemir_like.core import damage, files, jsonfiles
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS, PRIMARY_METRICS, SPLITS, Task
-from jukemir_like.errors import RequestError
 
 META, DESCRIPTION = "meta.json", "dataset.json"
 TASK: dict[str, Any] = {"type": set(PRIMARY_METRICS), "labels": [str]}
-"""The shape of a task, as :mod:`jukemir_like.jsonfiles` has it."""
+"""The shape of a task, as :mod:`jukemir_like.core.jsonfiles` has it."""
 
 _META = {str: {"split?": set(SPLITS), "y?": object, "clip?": {str: object}, "extra?": {str: object}}}
 _DESCRIPTION = {

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from jukemir_like.cache import Cache
+from jukemir_like.core.cache import Cache
 from jukemir_like.extract import find_inputs
 from jukemir_like.launch import lines as shell
 from jukemir_like.launch import planning

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 
 if TYPE_CHECKING:
     from docker import APIClient

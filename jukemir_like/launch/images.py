@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from jukemir_like import __version__
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 
 ENVIRONMENT_VARIABLE = "JUKEMIR_LIKE_IMAGES"
 PREFIX = "stemjepa"

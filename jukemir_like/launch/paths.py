@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
+from jukemir_like.core.records import printable
 from jukemir_like.launch.container import Mount
-from jukemir_like.records import printable
 
 _OF_THE_IMAGE = frozenset(
     ("", "bin", "boot", "dev", "etc", "host", "input", "lib", "lib32", "lib64", "opt", "output", "proc", "run", "sbin", "sys", "usr")

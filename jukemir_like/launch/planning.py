@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from jukemir_like import cache as cache_room
-from jukemir_like.cache import Cache
-from jukemir_like.errors import RequestError
+from jukemir_like.core import cache as cache_room
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import RequestError
 from jukemir_like.launch import arguments, images
 from jukemir_like.launch.container import Container
 from jukemir_like.launch.paths import Paths

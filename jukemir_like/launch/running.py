@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jukemir_like import signals
-from jukemir_like.cache import make_folder
-from jukemir_like.errors import INTERRUPTED
+from jukemir_like.core import signals
+from jukemir_like.core.cache import make_folder
+from jukemir_like.core.errors import INTERRUPTED
 from jukemir_like.launch import engine, leftovers
 from jukemir_like.launch.container import Container
 from jukemir_like.launch.leftovers import GRACE_SECONDS

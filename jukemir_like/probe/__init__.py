@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from jukemir_like.cache import Cache
+from jukemir_like.core.cache import Cache
 
 if TYPE_CHECKING:
     from jukemir_like.probe.grid import Grid, RegularisationPath

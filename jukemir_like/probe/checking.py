@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from jukemir_like import damage, jsonfiles
-from jukemir_like.arrays import read_archive
-from jukemir_like.cache import folder_name
+from jukemir_like.core import damage, jsonfiles
+from jukemir_like.core.arrays import read_archive
+from jukemir_like.core.cache import folder_name
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import LARGEST, Task
 from jukemir_like.datasets.processed import TASK, task
-from jukemir_like.errors import RequestError
 from jukemir_like.probe import metrics
 from jukemir_like.probe.results import FORMAT, PREDICTIONS, RUN, SCORED_SPLITS, Predictions, Run
 
@@ -37,7 +37,7 @@ SHAPE = {
     "versions": {str: str},
     "lineage": {str: object},
 }
-"""Of ``run.json``, as :mod:`jukemir_like.jsonfiles` has it: what anybody reads of it."""
+"""Of ``run.json``, as :mod:`jukemir_like.core.jsonfiles` has it: what anybody reads of it."""
 
 _LAST_CHARACTER = 0x10FFFF
 _TOLERANCE = 1e-6  # between a value as it was computed then and as it is computed here

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 
 
 @dataclass(frozen=True, order=True)

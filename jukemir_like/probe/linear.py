@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jukemir_like.parallel import tick
+from jukemir_like.core.parallel import tick
 from jukemir_like.probe.grid import RegularisationPath
 from jukemir_like.probe.lbfgs import minimise
 

@@ -22,8 +22,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS, Task
-from jukemir_like.errors import RequestError
 from jukemir_like.probe.ranking import rank_tags
 
 Array = NDArray[np.float64]

@@ -66,12 +66,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from jukemir_like import cache as storage
-from jukemir_like import csvfiles, jsonfiles
-from jukemir_like.cache import Cache
-from jukemir_like.damage import DamagedFileError
+from jukemir_like.core import cache as storage
+from jukemir_like.core import csvfiles, jsonfiles
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.damage import DamagedFileError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import Task
-from jukemir_like.errors import RequestError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from jukemir_like import __version__
-from jukemir_like.cache import Cache
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.core.parallel import Progress
 from jukemir_like.datasets import Task
 from jukemir_like.datasets.processed import DESCRIPTION, META, Processed
 from jukemir_like.datasets.processed import read as read_processed
-from jukemir_like.errors import InputError, RequestError
-from jukemir_like.parallel import Progress
 from jukemir_like.probe import PROTOCOLS, metrics, results, tasks, trivial, vectors
 from jukemir_like.probe.grid import Grid, RegularisationPath, digest, non_default
 from jukemir_like.probe.results import SCORED_SPLITS, Run

@@ -17,17 +17,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from jukemir_like.cache import storage_errors
+from jukemir_like.core.cache import storage_errors
+from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.core.parallel import map_unordered
+from jukemir_like.core.signals import at_last
 from jukemir_like.datasets import SPLITS, Task
-from jukemir_like.errors import InputError, RequestError
-from jukemir_like.parallel import map_unordered
 from jukemir_like.probe.grid import Grid, Point, groups
 from jukemir_like.probe.linear import standardisation
 from jukemir_like.probe.looks import look
 from jukemir_like.probe.songs import Songs
 from jukemir_like.probe.tasks import ProbeData
 from jukemir_like.probe.training import Material, Trained, train
-from jukemir_like.signals import at_last
 
 
 @dataclass(frozen=True)

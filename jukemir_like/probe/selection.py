@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import Task
-from jukemir_like.errors import RequestError
 from jukemir_like.probe import metrics
 from jukemir_like.probe.results import SCORED_SPLITS, Predictions
 from jukemir_like.probe.songs import RULES

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import LARGEST, SPLITS, Task
 from jukemir_like.datasets.processed import Processed
-from jukemir_like.errors import RequestError
 from jukemir_like.probe import metrics
 from jukemir_like.probe.songs import Songs
 from jukemir_like.probe.vectors import Vectors

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jukemir_like.parallel import tick
+from jukemir_like.core.parallel import tick
 from jukemir_like.probe.draws import Draws
 from jukemir_like.probe.grid import Point
 from jukemir_like.probe.looks import Look

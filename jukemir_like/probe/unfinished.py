@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from jukemir_like import arrays, cache
-from jukemir_like.damage import DamagedFileError
+from jukemir_like.core import arrays, cache
+from jukemir_like.core.damage import DamagedFileError
 from jukemir_like.probe.grid import Point
 from jukemir_like.probe.results import SCORED_SPLITS
 from jukemir_like.probe.selection import Candidate, Selection

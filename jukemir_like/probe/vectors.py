@@ -12,10 +12,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from jukemir_like import arrays, damage, files, records
-from jukemir_like.cache import Cache
-from jukemir_like.damage import DamagedFileError
-from jukemir_like.errors import RequestError
+from jukemir_like.core import arrays, damage, files, records
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.damage import DamagedFileError
+from jukemir_like.core.errors import RequestError
 
 _NO_VECTOR = "no vector"
 _NO_FILE = (errno.ENOTDIR, errno.ENAMETOOLONG)  # of this name there can be none

@@ -7,7 +7,7 @@ from typing import Any
 
 from jukemir_like import audit
 from jukemir_like.audit import findings
-from jukemir_like.cache import Cache
+from jukemir_like.core.cache import Cache
 from jukemir_like.report.left_out import LeftOut
 
 

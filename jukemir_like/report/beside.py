@@ -7,7 +7,7 @@ from typing import Any
 
 from jukemir_like.probe.trivial import NAME as TRIVIAL
 from jukemir_like.report import plots, published, standings
-from jukemir_like.report.published import SOURCE as SOURCE
+from jukemir_like.report.published import SOURCE
 from jukemir_like.report.standings import Average, Question
 
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jukemir_like.errors import RequestError
-from jukemir_like.records import printable
+from jukemir_like.core.errors import RequestError
+from jukemir_like.core.records import printable
 
 
 @dataclass

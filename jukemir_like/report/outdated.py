@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from jukemir_like import records
-from jukemir_like.cache import Cache
+from jukemir_like.core import records
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.stage import digest_of
 from jukemir_like.probe.results import Run
-from jukemir_like.stage import digest_of
 
 
 def outdated(cache: Cache, runs: Sequence[Run]) -> Iterator[str]:

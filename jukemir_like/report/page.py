@@ -11,14 +11,14 @@ import numpy as np
 from markupsafe import Markup
 
 from jukemir_like import __version__
-from jukemir_like.cache import Cache
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.records import printable
 from jukemir_like.probe.results import Run
+from jukemir_like.probe.statistics import CONFIDENCE, RESAMPLES, Interval
 from jukemir_like.probe.trivial import NAME as TRIVIAL
-from jukemir_like.records import printable
-from jukemir_like.report import audits, beside, plots, stages, standings, stems
+from jukemir_like.report import audits, beside, plots, published, stages, standings, stems
 from jukemir_like.report.left_out import LeftOut
 from jukemir_like.report.standings import Average, Question
-from jukemir_like.statistics import CONFIDENCE, RESAMPLES, Interval
 
 _METRICS = {
     "accuracy": "accuracy",
@@ -66,7 +66,7 @@ def render(cache: Cache, runs: Sequence[Run], asked: Sequence[Question], retriev
         datasets=described,
         headline=_headline(asked, names),
         questions=[_question(question, colours, number) for number, question in enumerate(asked)],
-        published_source=beside.SOURCE,
+        published_source=published.SOURCE,
         audits=audited,
         retrieval=retrieval,
         trainings=trainings,

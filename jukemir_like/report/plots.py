@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from jukemir_like.core.records import printable
 from jukemir_like.datasets import KEYS
-from jukemir_like.records import printable
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jukemir_like import datasets, jsonfiles, records
+from jukemir_like import datasets
 from jukemir_like.audit import listening
-from jukemir_like.cache import Cache
+from jukemir_like.core import jsonfiles, records
+from jukemir_like.core.cache import Cache
 from jukemir_like.datasets.processed import read_description
 from jukemir_like.probe.results import Run
 from jukemir_like.report.left_out import LeftOut

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jukemir_like import csvfiles, damage, files
-from jukemir_like.cache import Cache
+from jukemir_like.core import csvfiles, damage, files
+from jukemir_like.core.cache import Cache
 from jukemir_like.report import plots
 from jukemir_like.report.left_out import LeftOut
 

@@ -8,17 +8,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jukemir_like.cache import Cache, write_bytes
-from jukemir_like.errors import DONE, SOME_FAILED, RequestError
+from jukemir_like.core.cache import Cache, write_bytes
+from jukemir_like.core.errors import DONE, SOME_FAILED, RequestError
+from jukemir_like.core.records import printable
 from jukemir_like.probe import results
+from jukemir_like.probe.statistics import intervals, percent
 from jukemir_like.probe.trivial import NAME as TRIVIAL
-from jukemir_like.records import printable
 from jukemir_like.report import standings, stems
 from jukemir_like.report.left_out import LeftOut
 from jukemir_like.report.outdated import outdated
 from jukemir_like.report.page import render
 from jukemir_like.report.standings import Question
-from jukemir_like.statistics import intervals, percent
 
 _REMEDY = "run `jukemir-like probe DATASET REPRESENTATION` first"
 COMPARISON_COLUMNS = (

@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
 
     import numpy as np
 
-    from jukemir_like.cache import Cache
+    from jukemir_like.core.cache import Cache
 
 ENTRY_POINT_GROUP = "jukemir_like.representations"
 _BUILT_IN = {

@@ -22,7 +22,7 @@ _N_CHROMA = 12
 class Chroma(Representation):
     """Moments of 12 pitch classes and of their finite differences.
 
-    A clip needs three frames, 1,024 samples (0.046 s); a shorter one is an :class:`~jukemir_like.errors.InputError`.
+    A clip needs three frames, 1,024 samples (0.046 s); a shorter one is an :class:`~jukemir_like.core.errors.InputError`.
     """
 
     name = "chroma"
@@ -42,7 +42,7 @@ class Chroma(Representation):
         }
 
     def __call__(self, clips: Sequence[np.ndarray]) -> np.ndarray:
-        """Vectors of clips: float32, shape ``(len(clips), 72)``; :class:`~jukemir_like.errors.InputError` where a clip is too short."""
+        """Vectors of clips: float32, shape ``(len(clips), 72)``; an ``InputError`` where a clip is too short."""
         return summary.of_clips(self, clips, self.chromagram, _HOP_LENGTH)
 
     def chromagram(self, clip: np.ndarray) -> np.ndarray:

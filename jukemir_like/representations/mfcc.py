@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.representations import Representation, frames, mel, spectrum, summary
 
 _RECIPE = 2  # 1: resampling gave one sample less of about half of all lengths, and some MP3s were not decoded to their end
@@ -27,7 +27,7 @@ _DYNAMIC_RANGE_DB = 80.0
 class Mfcc(Representation):
     """Moments of 20 MFCCs and of their finite differences.
 
-    A clip needs three frames, 1,024 samples (0.046 s); a shorter one is an :class:`~jukemir_like.errors.InputError`.
+    A clip needs three frames, 1,024 samples (0.046 s); a shorter one is an :class:`~jukemir_like.core.errors.InputError`.
 
     Args:
         backend: ``"numpy"``, or ``"torchaudio"`` where that is installed; they agree to 1e-5.
@@ -69,7 +69,7 @@ class Mfcc(Representation):
         }
 
     def __call__(self, clips: Sequence[np.ndarray]) -> np.ndarray:
-        """Vectors of clips: float32, shape ``(len(clips), 120)``; :class:`~jukemir_like.errors.InputError` where a clip is too short."""
+        """Vectors of clips: float32, shape ``(len(clips), 120)``; an ``InputError`` where a clip is too short."""
         return summary.of_clips(self, clips, self.coefficients, _HOP_LENGTH)
 
     def coefficients(self, clip: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.representations import frames
 
 

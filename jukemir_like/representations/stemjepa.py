@@ -21,8 +21,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jukemir_like.cache import Cache
-from jukemir_like.errors import RequestError
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import RequestError
 from jukemir_like.representations import Representation
 from jukemir_like.stemjepa import checkpoint
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from jukemir_like.errors import InputError
+from jukemir_like.core.errors import InputError
 from jukemir_like.representations import Representation
 
 ORDERS = 3

@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jukemir_like import __version__, files
-from jukemir_like.cache import Cache, atomic
-from jukemir_like.errors import RequestError
+from jukemir_like import __version__
+from jukemir_like.core import files
+from jukemir_like.core.cache import Cache, atomic
+from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa import config, shapes, tensorfile
 from jukemir_like.stemjepa.config import is_name, shown
 from jukemir_like.stemjepa.tensorfile import REMEDY

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
-from jukemir_like import cache
-from jukemir_like.errors import RequestError
+from jukemir_like.core import cache
+from jukemir_like.core.errors import RequestError
 
 Section = TypeVar("Section")
 

@@ -23,7 +23,7 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa import config, shapes, tensorfile
 from jukemir_like.stemjepa.config import shown
 from jukemir_like.stemjepa.encoder import positions

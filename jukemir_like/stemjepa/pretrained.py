@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from jukemir_like import audio
-from jukemir_like.cache import Cache
-from jukemir_like.errors import InputError, RequestError
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.stemjepa import checkpoint, config, pooling
 from jukemir_like.stemjepa.network import Network
 
@@ -120,7 +120,7 @@ class StemJEPA:
         )
 
     def number(self, instrument: str) -> int:
-        """The number of an instrument; :class:`~jukemir_like.errors.RequestError` where these weights do not know it."""
+        """The number of an instrument; :class:`~jukemir_like.core.errors.RequestError` where these weights do not know it."""
         if instrument not in self.sources:
             raise RequestError(f"unknown instrument {instrument!r}: these weights know {', '.join(self.sources)}")
         return self.sources.index(instrument)

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from jukemir_like import files
-from jukemir_like.errors import RequestError
+from jukemir_like.core import files
+from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa.config import shown
 
 REMEDY = "give weights that jukemir-like trained, or convert others first"

@@ -8,7 +8,7 @@ import soundfile
 
 from jukemir_like import audio
 from jukemir_like.audit import fingerprint
-from jukemir_like.cache import Cache, write_json
+from jukemir_like.core.cache import Cache, write_json
 
 SAMPLE_RATE = 22050
 

@@ -7,7 +7,7 @@ import pytest
 
 from jukemir_like import audit
 from jukemir_like.audit.findings import rows, sentences, share
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 
 
 @pytest.fixture

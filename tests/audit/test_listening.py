@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like import records
 from jukemir_like.audit import listening
 from jukemir_like.audit.fingerprint import FRAMES_PER_SECOND
+from jukemir_like.core import records
 
 
 @pytest.fixture

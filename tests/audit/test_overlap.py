@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jukemir_like.audit.overlap import overlaps
-from jukemir_like.cache import Cache
+from jukemir_like.core.cache import Cache
 from jukemir_like.datasets.processed import read as read_processed
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

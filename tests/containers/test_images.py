@@ -117,7 +117,7 @@ def test_new_named_volumes_can_be_written_by_the_image_as_it_stands(engine, imag
 
 
 def test_a_container_uses_as_many_processors_as_it_is_given(images):
-    asks = "from jukemir_like.parallel import available_cpus; print(available_cpus())"
+    asks = "from jukemir_like.core.parallel import available_cpus; print(available_cpus())"
     for given, expected in (("1", "1"), ("0.5", "1")):
         done = docker("run", "--rm", "--cpus", given, "--entrypoint", "python", images["representations_chroma"].id, "-c", asks)
         assert done.stdout.strip() == expected
@@ -146,7 +146,7 @@ def test_signals_end_it_at_once_and_what_is_done_stays(engine, images, songs, ou
 @pytest.mark.slow
 @pytest.mark.parametrize("image", ["representations_mfcc", "representations"])  # and chroma's: the README's commands check it
 def test_our_images_keep_the_contract(image, images):
-    from jukemir_like.launch import conformance
+    from jukemir_like import conformance
 
     report = conformance.check(images[image].id)
     assert report.exit_code == 0, report.text()
@@ -155,7 +155,7 @@ def test_our_images_keep_the_contract(image, images):
 @pytest.mark.slow
 def test_a_representation_of_another_package_becomes_an_image_that_keeps_the_contract(images, engine, tmp_path):
     """As docs/extending.md says it, but for the installation, for which a network may be needed."""
-    from jukemir_like.launch import conformance
+    from jukemir_like import conformance
 
     guide = (ROOT / "docs" / "extending.md").read_text()
     lines = re.search(r"```dockerfile\n(.*?)```", guide, re.DOTALL)[1].splitlines()

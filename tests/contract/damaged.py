@@ -11,12 +11,12 @@ from contextlib import contextmanager
 import numpy as np
 import soundfile
 
-from jukemir_like import audit, statistics
-from jukemir_like.cache import Cache, write_bytes
+from jukemir_like import audit
+from jukemir_like.core.cache import Cache, write_bytes
+from jukemir_like.core.errors import JukemirLikeError
 from jukemir_like.datasets import Clip, Dataset, Item, Task
-from jukemir_like.errors import JukemirLikeError
 from jukemir_like.extract import extract
-from jukemir_like.probe import probe
+from jukemir_like.probe import probe, statistics
 from jukemir_like.process import process
 from jukemir_like.report import report
 

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like import extract, records
-from jukemir_like.errors import RequestError
+from jukemir_like import extract
+from jukemir_like.core import records
+from jukemir_like.core.errors import RequestError
 
 PLUGIN = Path(__file__).parents[1] / "fixtures" / "plugin"
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from numpy.lib import format as npy
 
-from jukemir_like import csvfiles
-from jukemir_like.cache import Cache
-from jukemir_like.damage import DamagedFileError
-from jukemir_like.errors import JukemirLikeError
+from jukemir_like.core import csvfiles
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.damage import DamagedFileError
+from jukemir_like.core.errors import JukemirLikeError
 from jukemir_like.probe import checking, probe, results
 from jukemir_like.report import audits, stages, stems
 from jukemir_like.report.left_out import LeftOut
-from jukemir_like.stemjepa.stems import find
+from jukemir_like.stemjepa.data import find
 
 from . import damaged
 from .damaged import FILES, HOWS, NAMES, STAGES, WHOLE, changed, outcome, places, renamed

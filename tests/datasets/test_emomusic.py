@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import emomusic as module
-from jukemir_like.errors import RequestError
 
 
 def songs(tables):

@@ -5,11 +5,11 @@ from collections import Counter, defaultdict
 
 import pytest
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS
 from jukemir_like.datasets import giantsteps as module
 from jukemir_like.datasets.giantsteps_clips import LAST_CLIP_SECONDS, SHORTER, clips
 from jukemir_like.datasets.keys import key_name
-from jukemir_like.errors import RequestError
 
 
 def of(members, ending):

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import gtzan as module
-from jukemir_like.errors import RequestError
 
 
 def test_all_930_published_records_agree(gtzan, published):

@@ -11,10 +11,10 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from jukemir_like.assets.declaration import declared
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import declarations
 from jukemir_like.datasets import magnatagatune as module
-from jukemir_like.errors import RequestError
+from jukemir_like.downloads.declaration import declared
 
 
 def rows(data):

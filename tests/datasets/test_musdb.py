@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import musdb as module
-from jukemir_like.errors import RequestError
 
 SONGS = {
     "train": [*sorted(module.VALID), *(f"Band {index} - Song" for index in range(86))],

@@ -7,10 +7,10 @@ from collections import Counter
 import pytest
 
 from jukemir_like import datasets
-from jukemir_like.assets.declaration import declared
-from jukemir_like.cache import Cache
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets.processed import read as read_processed
-from jukemir_like.errors import RequestError
+from jukemir_like.downloads.declaration import declared
 from jukemir_like.process import process
 
 REAL = ["gtzan", "giantsteps", "magnatagatune", "emomusic", "musdb18", "musdb18hq"]

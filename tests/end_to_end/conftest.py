@@ -20,7 +20,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like.datasets import giantsteps_clips, musdb, synthband
+from jukemir_like import synthband
+from jukemir_like.datasets import giantsteps_clips, musdb
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"

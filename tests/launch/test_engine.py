@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.launch import engine as engine_room
 
 

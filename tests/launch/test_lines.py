@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jukemir_like import __version__
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.launch import batches, lines
 from jukemir_like.launch.container import Container, Mount
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from jukemir_like import __version__
 from jukemir_like.cli import cli
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.launch import images, paths, planning
 from jukemir_like.stemjepa import checkpoint
 

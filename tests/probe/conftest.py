@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from jukemir_like.cache import Cache
+from jukemir_like.core.cache import Cache
 from jukemir_like.datasets import KEYS, Task
 
 TASKS = {

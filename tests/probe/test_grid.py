@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.probe.grid import Grid, Point, RegularisationPath, digest, groups, non_default
 
 

@@ -7,8 +7,8 @@ import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS, Task
-from jukemir_like.errors import RequestError
 from jukemir_like.probe import metrics
 
 TASKS = {

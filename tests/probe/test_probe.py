@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
+from jukemir_like.core.errors import RequestError, StorageError
 from jukemir_like.datasets import KEYS
 from jukemir_like.datasets.processed import read as read_processed
-from jukemir_like.errors import RequestError, StorageError
 from jukemir_like.probe import metrics, probe, results
 from jukemir_like.probe.grid import Grid, RegularisationPath
 from jukemir_like.probe.selection import Candidate, Selection
@@ -194,7 +194,7 @@ def test_two_runs_differ_in_nothing_but_seconds(make_dataset):
 def test_results_do_not_depend_on_the_threads_of_the_machine(make_dataset):
     cache = make_dataset(sizes=(600, 100, 100), dimension=200)
     script = (
-        "import sys; from pathlib import Path; from jukemir_like.cache import Cache; from jukemir_like.probe import probe;"
+        "import sys; from pathlib import Path; from jukemir_like.core.cache import Cache; from jukemir_like.probe import probe;"
         "probe(Cache(Path(sys.argv[1])), 'toy', 'rep', tasks=['genre', 'emotion'])"
     )
     seen = []
@@ -256,7 +256,7 @@ def test_importing_the_room_is_cheap():
 def test_the_linear_protocol_needs_neither_torch_nor_scikit_learn(make_dataset):
     cache = make_dataset()
     script = (
-        "import sys; from pathlib import Path; from jukemir_like.cache import Cache; from jukemir_like.probe import probe;"
+        "import sys; from pathlib import Path; from jukemir_like.core.cache import Cache; from jukemir_like.probe import probe;"
         "probe(Cache(Path(sys.argv[1])), 'toy', 'rep'); print([name for name in ('torch', 'sklearn') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", script, str(cache.root)], capture_output=True, text=True, check=True)

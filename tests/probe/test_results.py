@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from jukemir_like.cache import Cache
-from jukemir_like.errors import RequestError
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import RequestError
 from jukemir_like.probe import probe, results
 
 

@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from jukemir_like import records
-from jukemir_like.damage import DamagedFileError
+from jukemir_like.core import records
+from jukemir_like.core.damage import DamagedFileError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets.processed import read as read_processed
-from jukemir_like.errors import RequestError
 from jukemir_like.probe import probe, tasks, vectors
 
 

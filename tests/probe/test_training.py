@@ -9,8 +9,8 @@ import sklearn.metrics
 import torch
 from torch import nn
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS, Task
-from jukemir_like.errors import RequestError
 from jukemir_like.probe import metrics
 from jukemir_like.probe.draws import Draws
 from jukemir_like.probe.grid import Grid, Point, groups

@@ -26,10 +26,10 @@ GRID = Grid(hidden=(0, 8), batch_size=(16,), learning_rate=(1e-3, 1e-2), dropout
 SCRIPT = f"""
 import sys
 from pathlib import Path
-from jukemir_like import parallel, signals
+from jukemir_like.core import parallel, signals
 signals.listen()
 parallel.one_thread_each()
-from jukemir_like.cache import Cache
+from jukemir_like.core.cache import Cache
 from jukemir_like.probe import probe
 from jukemir_like.probe.grid import Grid
 try:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from jukemir_like.cache import Cache, write_json
+from jukemir_like.core.cache import Cache, write_json
 from jukemir_like.datasets import KEYS, Task
 from jukemir_like.probe import metrics, results
 from jukemir_like.probe.results import Predictions

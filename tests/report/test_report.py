@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from jukemir_like import report
-from jukemir_like.cache import Cache
-from jukemir_like.errors import RequestError
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import RequestError
 from jukemir_like.report import plots
 
 

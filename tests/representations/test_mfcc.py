@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.fft
 
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.representations import mel
 from jukemir_like.representations.mfcc import Mfcc
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like import audio, representations
-from jukemir_like.datasets import synthband
-from jukemir_like.parallel import available_cpus
+from jukemir_like import audio, representations, synthband
+from jukemir_like.core.parallel import available_cpus
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jukemir_like import audio, representations
-from jukemir_like.errors import InputError
+from jukemir_like.core.errors import InputError
 from jukemir_like.representations.chroma import Chroma
 from jukemir_like.representations.mfcc import Mfcc
 

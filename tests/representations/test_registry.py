@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from jukemir_like import representations
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.representations.chroma import Chroma
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from jukemir_like import extract, records, representations
-from jukemir_like.cache import Cache
-from jukemir_like.errors import RequestError
+from jukemir_like import extract, representations
+from jukemir_like.core import records
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa import checkpoint, config
 from jukemir_like.stemjepa.network import Network
 from jukemir_like.stemjepa.pretrained import StemJEPA

@@ -12,8 +12,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from jukemir_like.cache import Cache
-from jukemir_like.errors import RequestError, StorageError
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import RequestError, StorageError
 from jukemir_like.stemjepa import checkpoint, config
 from jukemir_like.stemjepa.network import Network
 

@@ -1,6 +1,6 @@
 import pytest
 
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa.config import Model
 from jukemir_like.stemjepa.settings import Training
 

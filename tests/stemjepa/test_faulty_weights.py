@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from jukemir_like import extract, representations
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.representations.stemjepa import StemJepa
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.pretrained import StemJEPA

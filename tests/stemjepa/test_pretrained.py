@@ -9,8 +9,8 @@ import soundfile
 import torch
 from torch.nn import functional as F
 
-from jukemir_like.cache import Cache
-from jukemir_like.errors import InputError, RequestError
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.stemjepa import checkpoint, config, pooling
 from jukemir_like.stemjepa.network import Network
 from jukemir_like.stemjepa.pretrained import StemJEPA

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import SafetensorError
 
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa import tensorfile
 
 TENSORS = {

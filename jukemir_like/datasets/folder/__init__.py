@@ -17,11 +17,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import Dataset, Item, TaskType
 from jukemir_like.datasets.folder import cells, matching, splits, table, understood
 from jukemir_like.datasets.folder import labels as labelling
 from jukemir_like.datasets.folder.table import Table
-from jukemir_like.errors import RequestError
 
 _GROUP = "group"
 _REASONS = ("failed", "skipped")  # what else ``extra`` may hold

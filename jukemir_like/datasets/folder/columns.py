@@ -23,11 +23,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from jukemir_like.core.records import printable
 from jukemir_like.datasets import KEYS, TaskType
 from jukemir_like.datasets.folder import cells
 from jukemir_like.datasets.folder.table import Table
 from jukemir_like.datasets.keys import key_name
-from jukemir_like.records import printable
 
 _SEPARATORS = (";", "|")
 _Read = tuple[tuple[str, ...], dict[str, Any]]

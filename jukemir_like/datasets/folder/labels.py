@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any, get_args
 from urllib.parse import quote
 
+from jukemir_like.core.errors import RequestError
+from jukemir_like.core.records import printable
 from jukemir_like.datasets import Task, TaskType
 from jukemir_like.datasets.folder import columns
 from jukemir_like.datasets.folder.columns import Column, Values
 from jukemir_like.datasets.folder.table import RESERVED, Row, Table, listed
-from jukemir_like.errors import RequestError
-from jukemir_like.records import printable
 
 _NAMELESS = re.compile(r"unnamed: ?\d+.*", re.IGNORECASE)
 TAGS = "tags"

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from jukemir_like import audio
+from jukemir_like.core.errors import RequestError
+from jukemir_like.core.records import printable
 from jukemir_like.datasets import uids
 from jukemir_like.datasets.folder.table import Table
-from jukemir_like.errors import RequestError
-from jukemir_like.records import printable
 
 
 @dataclass

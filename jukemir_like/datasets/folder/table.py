@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from jukemir_like import files
-from jukemir_like.errors import RequestError
-from jukemir_like.records import printable
+from jukemir_like.core import files
+from jukemir_like.core.errors import RequestError
+from jukemir_like.core.records import printable
 
 RESERVED = ("uid", "path", "split", "group")
 """Columns that are no labels, in any case."""

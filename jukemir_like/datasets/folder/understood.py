@@ -8,11 +8,11 @@ from typing import Any
 
 from tabulate import tabulate
 
+from jukemir_like.core.records import printable
 from jukemir_like.datasets import SPLITS
 from jukemir_like.datasets.folder.columns import Column
 from jukemir_like.datasets.folder.labels import Labels
 from jukemir_like.datasets.folder.table import Table
-from jukemir_like.records import printable
 
 CHANGE = (
     "to change it: --task COLUMN=TYPE (multiclass, multilabel, regression or key), --label COLUMN for these columns only, --group COLUMN, "

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jukemir_like import bootstrap
-from jukemir_like.errors import InputError, RequestError
-from jukemir_like.parallel import Progress
-from jukemir_like.records import Summary
-from jukemir_like.stemjepa import stems
+from jukemir_like.core import resampling
+from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.core.parallel import Progress
+from jukemir_like.core.records import Summary
+from jukemir_like.stemjepa import data
 from jukemir_like.stemjepa.config import SOURCES
 from jukemir_like.stemjepa.retrieval import metrics
 from jukemir_like.stemjepa.retrieval.embedding import BATCH_SIZE, Embedded, embed_tracks
@@ -93,8 +93,8 @@ def evaluate(
     sources: Sequence[str],
     groups: Sequence[str] | None = None,
     *,
-    resamples: int = bootstrap.RESAMPLES,
-    seed: int = bootstrap.SEED,
+    resamples: int = resampling.RESAMPLES,
+    seed: int = resampling.SEED,
 ) -> Evaluation:
     """Scores of tracks that are embedded.
 
@@ -107,7 +107,7 @@ def evaluate(
     """
     tracks = len(embedded.tracks.queries)
     group = np.arange(tracks) if groups is None else np.asarray(groups)
-    times = np.concatenate([np.zeros((0, tracks), np.int32), *bootstrap.draw(group, resamples, seed)])
+    times = np.concatenate([np.zeros((0, tracks), np.int32), *resampling.draw(group, resamples, seed)])
     found = list(standings(embedded))
     scores = [score for standing in found for score in _scores(standing, sources, group, times)]
     return Evaluation(tuple(sources), found, scores, seed, tracks)
@@ -121,7 +121,7 @@ def evaluate_folder(
     split: str | None = None,
     batch_size: int = BATCH_SIZE,
     bf16: bool = False,
-    seed: int = bootstrap.SEED,
+    seed: int = resampling.SEED,
     workers: int = 1,
 ) -> Evaluation:
     """Scores of the tracks of ``folder``, each of which is read once.
@@ -129,7 +129,7 @@ def evaluate_folder(
     Args:
         network: on any device.
         sources: names of its instruments.
-        folder: of stems, as :func:`~jukemir_like.stemjepa.stems.find` reads them.
+        folder: of stems, as :func:`~jukemir_like.stemjepa.data.find` reads them.
         split: only these tracks; None: ``test`` where tracks have a split, else all.
         batch_size: mixes encoded at once.
         bf16: compute in bfloat16.
@@ -142,7 +142,7 @@ def evaluate_folder(
     found = _find(folder, tuple(sources), workers)
     chosen = _choose(found.tracks, split, folder)
     failed = dict(found.failures)
-    read: list[stems.Track] = []
+    read: list[data.Track] = []
     with Progress(len(chosen), "evaluate-retrieval", "track") as bar:
         audio = _read(chosen, network.settings.frontend.sample_rate, read, failed, bar)
         embedded = embed_tracks(network, audio, batch_size=batch_size, bf16=bf16)
@@ -154,26 +154,26 @@ def evaluate_folder(
     return replace(done, split=_split_of(found.tracks, split), audio_seconds=seconds, failed=failed, notes=found.notes)
 
 
-def _find(folder: Path, sources: tuple[str, ...], workers: int) -> stems.Found:
-    found = stems.find(folder, len(sources), workers=workers)
+def _find(folder: Path, sources: tuple[str, ...], workers: int) -> data.Found:
+    found = data.find(folder, len(sources), workers=workers)
     if found.sources == sources or (found.sources is None and sources == SOURCES):
         return found
     if found.sources is None:
-        return stems.find(folder, len(sources), workers=workers, sources=sources)  # nothing says the order of channels
+        return data.find(folder, len(sources), workers=workers, sources=sources)  # nothing says the order of channels
     if set(found.sources or ()) == set(sources) and all(len(track.files) == len(sources) for track in found.tracks):
-        return stems.find(folder, len(sources), workers=workers, sources=sources)  # a file a stem, called by its name: any order will do
+        return data.find(folder, len(sources), workers=workers, sources=sources)  # a file a stem, called by its name: any order will do
     there = ", ".join(found.sources or ())
     raise RequestError(
         f"the stems of {folder} are {there}, those of the weights {', '.join(sources)}: give stems of the same names and order"
     )
 
 
-def _split_of(tracks: Iterable[stems.Track], split: str | None) -> str | None:
+def _split_of(tracks: Iterable[data.Track], split: str | None) -> str | None:
     """Which split is evaluated where ``split`` is asked for; None: all tracks."""
     return split or ("test" if any(track.split for track in tracks) else None)
 
 
-def _choose(tracks: Sequence[stems.Track], split: str | None, folder: Path) -> list[stems.Track]:
+def _choose(tracks: Sequence[data.Track], split: str | None, folder: Path) -> list[data.Track]:
     wanted = _split_of(tracks, split)
     chosen = [track for track in tracks if wanted is None or track.split == wanted]
     if not chosen and tracks:
@@ -184,12 +184,12 @@ def _choose(tracks: Sequence[stems.Track], split: str | None, folder: Path) -> l
 
 
 def _read(
-    tracks: Sequence[stems.Track], sample_rate: int, read: list[stems.Track], failed: dict[str, str], bar: Progress
+    tracks: Sequence[data.Track], sample_rate: int, read: list[data.Track], failed: dict[str, str], bar: Progress
 ) -> Iterator[np.ndarray]:
     """Stems of the tracks that can be read; these join ``read``, the others ``failed``."""
     for track in tracks:
         try:
-            audio = stems.read_whole(track, sample_rate)
+            audio = data.read_whole(track, sample_rate)
         except InputError as error:
             failed[track.name] = str(error)
         else:
@@ -207,5 +207,5 @@ def _scores(standing: Standings, sources: Sequence[str], group: np.ndarray, time
         for metric, of_queries in metrics.values(ranks).items():
             value = metrics.aggregate(metric, of_queries)
             samples = metrics.aggregate_resamples(metric, of_queries, times[:, track])
-            found = bootstrap.interval(value, samples, groups)
+            found = resampling.interval(value, samples, groups)
             yield Score(standing.pool, instrument, metric, value, found.low, found.high, chance[metric], len(ranks), candidates, groups)

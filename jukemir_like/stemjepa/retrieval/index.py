@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from jukemir_like import jsonfiles
-from jukemir_like.arrays import read_archive
-from jukemir_like.cache import Cache, atomic
-from jukemir_like.damage import DamagedFileError
+from jukemir_like.core import jsonfiles
+from jukemir_like.core.arrays import read_archive
+from jukemir_like.core.cache import Cache, atomic
+from jukemir_like.core.damage import DamagedFileError
 from jukemir_like.stemjepa.pretrained import StemJEPA
 from jukemir_like.stemjepa.retrieval.metrics import Vectors
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from jukemir_like import audio, files, records
-from jukemir_like.cache import Cache, sweep
-from jukemir_like.errors import InputError, RequestError
-from jukemir_like.parallel import Progress
-from jukemir_like.stemjepa import stems
+from jukemir_like import audio
+from jukemir_like.core import files, records
+from jukemir_like.core.cache import Cache, sweep
+from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.core.parallel import Progress
+from jukemir_like.stemjepa import data
 from jukemir_like.stemjepa.pretrained import StemJEPA, comparable
 from jukemir_like.stemjepa.retrieval import index as index_file
 from jukemir_like.stemjepa.retrieval.embedding import SILENT
@@ -102,7 +103,7 @@ def _notes(context: Path, channels: int, instrument: str) -> list[str]:
     """What is to be said of a context: that its channels, more than two or stems by the nearest ``dataset.json``, are mixed down."""
     described = next((folder for folder in context.absolute().parents if (folder / "dataset.json").is_file()), None)
     try:
-        names = stems.declared(described) if described else None
+        names = data.declared(described) if described else None
     except RequestError:  # some other program's
         names = None
     if names is None or len(names) != channels:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jukemir_like.cache import atomic
+from jukemir_like.core.cache import atomic
 from jukemir_like.stemjepa.retrieval import metrics
 from jukemir_like.stemjepa.retrieval.evaluation import ALL, Evaluation
 

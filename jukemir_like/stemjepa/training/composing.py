@@ -24,7 +24,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa import config
 from jukemir_like.stemjepa import settings as options
 from jukemir_like.stemjepa.config import shown
@@ -135,7 +135,9 @@ def _check_shape(values: Mapping[str, Any], known: Mapping[str, Any], section: s
     for name, default in known.items():
         path = f"{section}{name}"
         if name not in values:  # deleted by an override, or lost with a section that a file sets to null
-            raise RequestError(f"{path} is missing: leave the option out to keep its default, and set no section to null or delete from it")
+            raise RequestError(
+                f"{path} is missing: leave the option out to keep its default; set no section to null, remove nothing from it"
+            )
         value = values[name]
         if isinstance(default, Mapping):
             if not isinstance(value, Mapping):

@@ -16,7 +16,7 @@ from dora.conf import DoraConfig, SlurmConfig
 from dora.hydra import HydraMain
 from dora.xp import XP, get_xp
 
-from jukemir_like.errors import INTERRUPTED, JukemirLikeError, RequestError
+from jukemir_like.core.errors import INTERRUPTED, JukemirLikeError, RequestError
 from jukemir_like.stemjepa.training import composing
 from jukemir_like.stemjepa.training.identity import differences
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jukemir_like.errors import RequestError
-from jukemir_like.records import printable
-from jukemir_like.stemjepa import checkpoint, config, stems
+from jukemir_like.core.errors import RequestError
+from jukemir_like.core.records import printable
+from jukemir_like.stemjepa import checkpoint, config
+from jukemir_like.stemjepa import data as stems
 from jukemir_like.stemjepa.settings import Data, Training
 from jukemir_like.stemjepa.training.places import Place
 

@@ -11,7 +11,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-from jukemir_like import signals
+from jukemir_like.core import signals
 
 SECONDS = 30.0
 """For a step and a state: as long as SLURM waits before it kills."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from jukemir_like.cache import atomic
+from jukemir_like.core.cache import atomic
 from jukemir_like.stemjepa.training import table as figures
 
 PICTURE = "training.png"

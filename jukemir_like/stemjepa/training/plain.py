@@ -16,8 +16,8 @@ from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 
-from jukemir_like import files
-from jukemir_like.errors import RequestError
+from jukemir_like.core import files
+from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa.config import shown
 
 INTERPOLATION = "${"

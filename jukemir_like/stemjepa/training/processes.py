@@ -20,8 +20,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from jukemir_like import signals, streams
-from jukemir_like.errors import BUG, INTERRUPTED, JukemirLikeError
+from jukemir_like.core import signals, streams
+from jukemir_like.core.errors import BUG, INTERRUPTED, JukemirLikeError
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training.interruption import SECONDS
 

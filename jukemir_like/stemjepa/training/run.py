@@ -21,9 +21,10 @@ from typing import Any
 import lightning
 import torch
 
-from jukemir_like import __version__, jsonfiles, parallel, signals
-from jukemir_like.cache import make_folder, storage_errors, sweep, write_json
-from jukemir_like.errors import JukemirLikeError, RequestError
+from jukemir_like import __version__
+from jukemir_like.core import jsonfiles, parallel, signals
+from jukemir_like.core.cache import make_folder, storage_errors, sweep, write_json
+from jukemir_like.core.errors import JukemirLikeError, RequestError
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import feeding, identity, logs, page, schedule, state, table

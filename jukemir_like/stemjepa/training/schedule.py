@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa import teacher
 from jukemir_like.stemjepa.settings import Training
 

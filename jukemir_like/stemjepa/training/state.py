@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from jukemir_like import files
-from jukemir_like.cache import atomic, storage_errors
+from jukemir_like.core import files
+from jukemir_like.core.cache import atomic, storage_errors
 
 if TYPE_CHECKING:
     import lightning

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jukemir_like import csvfiles
+from jukemir_like.core import csvfiles
 
 NAME = "metrics.csv"
 TIMINGS = frozenset({"seconds", "examples_per_second"})

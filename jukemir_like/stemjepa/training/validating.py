@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jukemir_like.errors import InputError, RequestError
-from jukemir_like.records import printable
-from jukemir_like.stemjepa import objective, stems
+from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.core.records import printable
+from jukemir_like.stemjepa import data, objective
 from jukemir_like.stemjepa.network import Views
 from jukemir_like.stemjepa.retrieval import embedding, evaluation
 from jukemir_like.stemjepa.settings import Training
@@ -36,7 +36,7 @@ class Validation:
         sources: names of the stems.
     """
 
-    def __init__(self, settings: Training, tracks: list[stems.Track], sources: tuple[str, ...]) -> None:
+    def __init__(self, settings: Training, tracks: list[data.Track], sources: tuple[str, ...]) -> None:
         self.settings, self.sources = settings, sources
         self.batch_size = min(settings.data.dataloader.batch_size, MOST_EXAMPLES)
         self.tracks = tracks[: settings.trainer.valid_tracks]
@@ -75,7 +75,7 @@ class Validation:
         most = round(MOST_SECONDS * sample_rate)
         for track in list(self.tracks):
             try:
-                yield np.ascontiguousarray(stems.read_whole(track, sample_rate)[:, :most])
+                yield np.ascontiguousarray(data.read_whole(track, sample_rate)[:, :most])
             except InputError as error:
                 self.tracks.remove(track)
                 print(f"jukemir-like: held-out track {printable(track.name)} {error}: left out", file=sys.stderr)  # noqa: T201

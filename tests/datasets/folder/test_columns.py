@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS
 from jukemir_like.datasets.folder import columns
 from jukemir_like.datasets.folder.table import Row, Table
-from jukemir_like.errors import RequestError
 
 
 def column(values, type=None, separator=","):

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS
-from jukemir_like.errors import RequestError
 
 
 @pytest.mark.parametrize(

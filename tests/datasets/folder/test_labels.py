@@ -2,7 +2,7 @@
 
 import pytest
 
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 
 
 def described(made):

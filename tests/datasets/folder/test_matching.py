@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import folder
-from jukemir_like.errors import RequestError
 
 
 def files_of(made):

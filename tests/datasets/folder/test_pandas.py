@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import folder
 from jukemir_like.datasets.folder import cells
-from jukemir_like.errors import RequestError
 
 MISSING = ["", "NA", "nan", "None", "null", "-", "<NA>"]
 TEXT = st.text(st.sampled_from("abR é,;|\t\n\r\"'\\[](){}#=:%^/·"), min_size=1, max_size=6)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets.folder import table
-from jukemir_like.errors import RequestError
 
 
 @pytest.fixture

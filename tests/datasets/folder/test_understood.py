@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from jukemir_like.cache import Cache
 from jukemir_like.cli import cli
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets.folder import understood
 from jukemir_like.datasets.processed import read as read_processed
-from jukemir_like.errors import RequestError
 from jukemir_like.probe import tasks
 from jukemir_like.process import process
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like.errors import RequestError
-from jukemir_like.stemjepa import commands
+from jukemir_like.cli import stemjepa
+from jukemir_like.core.errors import RequestError
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_retrieve_prints_a_table_or_json_and_embeds_once(command, common, librar
     assert lines[0].split() == ["rank", "score", "path"]
     assert len(lines) == 2 + 3
     assert "4 done, 0 kept, 0 failed" in done.stderr
-    assert commands.retrieve.main([*common, *request, "--json"], standalone_mode=False) == 0
+    assert stemjepa.retrieve.main([*common, *request, "--json"], standalone_mode=False) == 0
     again = capsys.readouterr()
     assert "0 done, 4 kept, 0 failed" in again.err
     found = json.loads(again.out)
@@ -63,7 +63,7 @@ def test_channels_that_are_mixed_down_are_said(common, library, tmp_path, capsys
     request = ["--instrument", "bass", "--library", str(library), "--json", *common]
 
     def notes(context):
-        assert commands.retrieve.main(["--context", str(tmp_path / context), *request], standalone_mode=False) == 0
+        assert stemjepa.retrieve.main(["--context", str(tmp_path / context), *request], standalone_mode=False) == 0
         printed = capsys.readouterr()
         found = json.loads(printed.out)["notes"]
         assert all(f"  {note}\n" in printed.err for note in found)
@@ -85,7 +85,7 @@ def test_channels_that_are_mixed_down_are_said(common, library, tmp_path, capsys
 def test_retrieve_goes_on_past_bad_files_and_ends_with_3(common, library, tmp_path, capsys):
     (library / "bad.wav").write_bytes(b"nothing")
     request = ["--context", str(tmp_path / "mix.wav"), "--instrument", "vocals", "--library", str(library)]
-    assert commands.retrieve.main([*common, *request], standalone_mode=False) == 3
+    assert stemjepa.retrieve.main([*common, *request], standalone_mode=False) == 3
     printed = capsys.readouterr()
     assert "failed: bad.wav: cannot be decoded" in printed.err
     assert len(printed.out.splitlines()) == 2 + 4
@@ -108,7 +108,7 @@ def test_a_wrong_search_is_one_line(refusal, library, tmp_path, change, words):
     (tmp_path / "text.wav").write_text("text")
     request = {"--context": f"{tmp_path}/mix.wav", "--instrument": "bass", "--library": str(library)}
     request |= {option: value.format(tmp_path) for option, value in change.items()}
-    assert words in refusal(commands.retrieve, [part for pair in request.items() for part in pair])
+    assert words in refusal(stemjepa.retrieve, [part for pair in request.items() for part in pair])
 
 
 def test_evaluate_retrieval_writes_table_and_plot_and_prints_them(command, common, songs, tmp_path, capsys):
@@ -125,7 +125,7 @@ def test_evaluate_retrieval_writes_table_and_plot_and_prints_them(command, commo
     assert "times chance" in done.stdout
     (songs / "mono.wav").unlink()
     arguments = [*common, "--data", str(songs), "--output", str(tmp_path / "out")]
-    assert commands.evaluate_retrieval.main(arguments, standalone_mode=False) == 0
+    assert stemjepa.evaluate_retrieval.main(arguments, standalone_mode=False) == 0
     assert "6 done, 0 kept, 0 failed" in capsys.readouterr().out
     assert (tmp_path / "out" / "retrieval.csv").read_bytes() == (folder / "retrieval.csv").read_bytes()
 
@@ -144,4 +144,4 @@ def test_evaluate_retrieval_writes_table_and_plot_and_prints_them(command, commo
 def test_a_wrong_evaluation_is_one_line(refusal, songs, tmp_path, arguments, words):
     assert songs.is_dir()
     (tmp_path / "empty").mkdir()
-    assert words in refusal(commands.evaluate_retrieval, [argument.format(tmp_path) for argument in arguments])
+    assert words in refusal(stemjepa.evaluate_retrieval, [argument.format(tmp_path) for argument in arguments])

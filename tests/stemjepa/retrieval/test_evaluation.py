@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from jukemir_like import __version__
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa.config import SOURCES
 from jukemir_like.stemjepa.retrieval import evaluation, plot, table
 from jukemir_like.stemjepa.retrieval.embedding import Embedded, Embeddings, embed_tracks

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like.cache import Cache
-from jukemir_like.errors import RequestError, StorageError
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import RequestError, StorageError
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.pretrained import StemJEPA
 from jukemir_like.stemjepa.retrieval import index, library

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import composing, schedule
 from jukemir_like.stemjepa.training.composing import compose_settings

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 import torch
 
-from jukemir_like.errors import RequestError, StorageError
+from jukemir_like.core.errors import RequestError, StorageError
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.training import feeding, run, state, table
 from jukemir_like.stemjepa.training.run import train

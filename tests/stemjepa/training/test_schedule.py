@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from jukemir_like.errors import RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa.training import schedule
 
 

@@ -1,0 +1,75 @@
+"""NumPy's files (``.npy``, ``.npz``) that somebody else may have written: plain numbers, truth values and text, never a pickle.
+
+Nothing is allocated that the file does not hold: what a header declares is compared with the bytes that are there.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import struct
+import zipfile
+import zlib
+from functools import lru_cache
+
+import numpy as np
+from numpy.lib import format as npy
+
+from jukemir_like.core import damage, files
+
+_KINDS = "biufU"
+
+
+def parse(data: bytes) -> np.ndarray:
+    """The array, not to be written to, that the bytes of a ``.npy`` file hold.
+
+    Raises:
+        ValueError: it is none; the message follows the name of a file.
+    """
+    end = 10 + int.from_bytes(data[8:10], "little")  # format 1.0: magic, version, length of the header, header
+    shape, column_order, dtype = _header(data[:end])
+    if len(data) - end != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"is truncated: {math.prod(shape) * dtype.itemsize:,} bytes are declared, {len(data) - end:,} are there")
+    return np.frombuffer(data, dtype, offset=end).reshape(shape, order="F" if column_order else "C")
+
+
+def read_archive(path: str | os.PathLike[str], remedy: str) -> dict[str, np.ndarray]:
+    """Name → array of a ``.npz`` file as ``numpy.savez`` writes it: nothing in it is compressed.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DamagedFileError: it is none; with ``remedy`` as what to do.
+    """
+    with damage.named(path, remedy), files.open_regular(path) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                members = archive.infolist()
+                if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+                    raise ValueError("is compressed, as no stage writes it")
+                if sum(member.file_size for member in members) > os.fstat(file.fileno()).st_size:
+                    raise ValueError("is damaged: it declares more than it holds")
+                found = {}
+                for member in members:
+                    try:
+                        found[member.filename.removesuffix(".npy")] = parse(archive.read(member)).copy()
+                    except ValueError as error:
+                        raise ValueError(f"is damaged: {member.filename!r} in it {error}") from error
+                return found
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error, OverflowError) as error:
+            raise ValueError(f"is no archive of NumPy ({error})") from error
+
+
+@lru_cache(maxsize=256)  # all files of a folder have one header: ten times faster than numpy.load
+def _header(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+    """Shape, whether columns stand together, and type, of the bytes before the data."""
+    file = io.BytesIO(head)
+    try:
+        if npy.read_magic(file) != (1, 0):
+            raise ValueError("of an unusual version")
+        shape, column_order, dtype = npy.read_array_header_1_0(file)
+    except Exception as error:  # NumPy has Python's own parser read the header, which fails in many ways
+        raise ValueError(f"is no NumPy file ({' '.join(str(error).split())[:120]})") from error
+    if dtype.kind not in _KINDS or dtype.itemsize == 0 or any(size < 0 for size in shape):
+        raise ValueError(f"is no NumPy file that can be used: it holds {dtype} of shape {shape}")
+    return shape, column_order, dtype

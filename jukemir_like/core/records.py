@@ -1,0 +1,210 @@
+"""What was done with every input: one JSON line a file, in the hidden folder ``.records`` of a stage's output.
+
+A stage that is interrupted loses nothing: each line is appended when its file is finished. Lines say what happened; whether an output is
+kept hangs on the output itself (:mod:`jukemir_like.core.stage`), so that neither the order of the lines nor a clock can make an old one
+count.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jukemir_like.core.cache import make_folder, storage_errors
+from jukemir_like.core.errors import DONE, SOME_FAILED, InputError, StorageError
+from jukemir_like.core.files import is_inside, open_regular
+
+FOLDER = ".records"
+
+Record = dict[str, Any]
+
+
+def new(name: str, signature: str, **more: Any) -> Record:
+    """A record of input ``name``, as yet without a fault; ``signature`` is the digest of what, beside its bytes, decides the output."""
+    record: Record = {"input": name, "digest": None, "output_digest": None, "audio_seconds": 0.0, "seconds": 0.0}
+    return record | {"status": "done", "reason": None, "signature": signature, "time": time.time()} | more
+
+
+def failure(error: Exception) -> Record:
+    """What to change in a record of an input that could not be used, and why in one line."""
+    if isinstance(error, InputError):
+        reason = str(error)
+    elif isinstance(error, MemoryError):
+        reason = "does not fit into memory"
+    else:
+        reason = " ".join(f"unexpected {type(error).__name__}: {error}".split())
+    return {"status": "failed", "reason": reason}
+
+
+def read(output: Path) -> dict[str, Record]:
+    """The last record of every input, by its relative path: what to say of it. (Not what to keep: see :mod:`jukemir_like.core.stage`.)"""
+    return {name: found[-1] for name, found in read_all(output).items()}
+
+
+def read_all(output: Path) -> dict[str, list[Record]]:
+    """All records of every input, from all journals in ``output``: by ``time`` where they have it, else by when their journal was written.
+
+    Lines that are torn, or are no record, are passed over; so are those whose ``input`` would lead out of its folder.
+    """
+    found: list[tuple[float, Record]] = []
+    for journal in sorted((output / FOLDER).glob("*.jsonl")):
+        try:
+            with open_regular(journal) as file:
+                written, lines = os.fstat(file.fileno()).st_mtime, file.read().splitlines()
+        except OSError:  # what it tells is not known, as if it were not there
+            continue
+        records = (_record(line) for line in lines)
+        found += [(float(record.get("time", written)), record) for record in records if record is not None]
+    ordered: dict[str, list[Record]] = {}
+    for _, record in sorted(found, key=lambda pair: pair[0]):
+        ordered.setdefault(record["input"], []).append(record)
+    return ordered
+
+
+def _record(line: bytes) -> Record | None:
+    """The record in a line; None where there is none. Who reads one can rely on the types of the fields that it has."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or not _FIELDS.keys() & record.keys() >= {"input", "status"}:
+        return None
+    return record if all(holds(record[name]) for name, holds in _FIELDS.items() if name in record) else None
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_text_or_null(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
+
+
+def _is_duration(value: Any) -> bool:
+    return _is_number(value) and value >= 0
+
+
+_FIELDS = {
+    "input": lambda value: isinstance(value, str) and is_inside(value),
+    "status": lambda value: value in ("done", "failed"),
+    "digest": _is_text_or_null,
+    "output_digest": _is_text_or_null,
+    "reason": _is_text_or_null,
+    "signature": _is_text,
+    "audio_seconds": _is_duration,
+    "seconds": _is_duration,
+    "time": _is_number,
+}
+
+
+class Journal:
+    """Appends records to ``output/.records/<name>.jsonl``; one writer a name."""
+
+    def __init__(self, output: Path, name: str):
+        self.path = make_folder(output / FOLDER) / f"{name}.jsonl"
+        with storage_errors(self.path):
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o666)
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(self._descriptor)
+            raise StorageError(f"cannot write {printable(str(self.path))}: it is not a file; remove it")
+        if status.st_size and os.pread(self._descriptor, 1, status.st_size - 1) != b"\n":  # a killed writer's torn line
+            self._write(b"\n")
+
+    def append(self, record: Record) -> None:
+        """Adds one line. ``record`` needs ``input`` (relative path) and ``time`` (seconds since the epoch)."""
+        self._write((json.dumps(record, allow_nan=False) + "\n").encode())
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def _write(self, line: bytes) -> None:
+        with storage_errors(self.path):
+            while line:  # a disk that becomes full takes a part, and refuses the rest
+                line = line[os.write(self._descriptor, line) :]
+
+
+@contextmanager
+def journal(output: Path, name: str) -> Iterator[Journal]:
+    """A :class:`Journal` that is closed at the end of the block."""
+    opened = Journal(output, name)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@dataclass
+class Summary:
+    """What a stage did with its files.
+
+    Args:
+        stage: what the closing line calls it.
+        done: files finished in this run.
+        kept: files that an earlier run had finished.
+        failed: input → reason.
+        audio_seconds: duration of the audio in ``done``.
+        seconds: wall-clock time of this run.
+        notes: further lines worth saying.
+    """
+
+    stage: str
+    done: int = 0
+    kept: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    audio_seconds: float = 0.0
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    def count(self, record: Record) -> None:
+        """Adds one record, whose status is ``done``, ``kept`` or ``failed``."""
+        if record["status"] == "kept":
+            self.kept += 1
+        elif record["status"] == "failed":
+            self.failed[record["input"]] = record["reason"]
+        else:
+            self.done += 1
+            self.audio_seconds += record["audio_seconds"]
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 3 where some inputs failed."""
+        return SOME_FAILED if self.failed else DONE
+
+    def text(self, most: int = 20) -> str:
+        """The closing lines: one of figures, one a note, and one a failed input (``most`` at most)."""
+        speed = f", {self.audio_seconds / self.seconds:,.0f} times real time" if self.audio_seconds and self.seconds else ""
+        lines = [
+            f"{self.stage}: {self.done:,} done, {self.kept:,} kept, {len(self.failed):,} failed; "
+            f"{self.audio_seconds / 3600:.2f} h of audio in {self.seconds:.1f} s{speed}"
+        ]
+        lines += [f"  {note}" for note in self.notes]
+        lines += [f"  failed: {printable(name)}: {reason}" for name, reason in itertools.islice(sorted(self.failed.items()), most)]
+        if len(self.failed) > most:
+            lines.append(f"  … and {len(self.failed) - most:,} more, in {FOLDER}/")
+        return "\n".join(lines)
+
+
+def printable(name: str) -> str:
+    """A file name that any terminal can show: bytes that are not UTF-8, half characters and control characters are escaped."""
+    try:
+        shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half characters that stand for no byte, from JSON
+        shown = name.encode("utf-8", "backslashreplace").decode()
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in shown)

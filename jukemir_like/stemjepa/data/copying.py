@@ -1,0 +1,167 @@
+"""The data on this node's own disk: copied once a node, whichever of its processes comes first; the others wait for it.
+
+A file is copied beside its place and renamed, with its source's time of change: so a copy that has its source's size and time is whole, and
+an interrupted copy goes on where it stopped. Nothing is read from the folder before every file in it has been compared.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from jukemir_like import audio
+from jukemir_like.core import files
+from jukemir_like.core.cache import atomic, make_folder, storage_errors, sweep
+from jukemir_like.core.errors import InputError, RequestError, StorageError
+from jukemir_like.core.parallel import Progress
+from jukemir_like.core.records import printable
+
+_DESCRIPTIONS = ("meta.json", "dataset.json")
+_RESERVE = 64 << 20  # bytes of the disk that are left free
+_AT_ONCE = 4  # files: on a network disk the time goes into waiting
+
+OnError = Callable[[str, str], None]
+
+
+def local_copy(folder: Path, destination: Path | None = None, *, on_error: OnError | None = None) -> Path:
+    """Copies what is data in ``folder`` (audio files, ``meta.json``, ``dataset.json``) to this node's disk.
+
+    Args:
+        folder: the data.
+        destination: where copies lie, each folder of data in one of its own; None: ``jukemir_like-<user's number>`` in the temporary folder
+            (``TMPDIR``).
+        on_error: called with the relative path of each file or sub-folder that cannot be read, which the copy lacks, and why; None: that
+            is an error.
+
+    Returns:
+        The copy: the same relative paths. Files that the source does not have any more are gone from it.
+
+    Raises:
+        RequestError: there is no ``folder``, or it or without ``on_error`` something in it cannot be read.
+        StorageError: it does not fit on the disk, or cannot be written there.
+    """
+
+    def skip(name: str, reason: str) -> None:
+        if on_error is None or name in _DESCRIPTIONS:  # without these, what is in the folder would be understood otherwise
+            raise RequestError(f"{printable(str(folder / name))} {reason}: give it rights, or move it away")
+        on_error(name, reason)
+
+    if not folder.is_dir():
+        raise RequestError(f"there is no folder {printable(str(folder))}: give the folder of the stems as data.data_path")
+    source = folder.resolve()
+    root = destination or _private(Path(tempfile.gettempdir()) / f"jukemir_like-{os.getuid()}")
+    copy = root / hashlib.sha256(os.fsencode(source)).hexdigest()[:16]
+    make_folder(copy)
+    with locked(root / f"{copy.name}.lock"):
+        wanted = _listing(source, skip)
+        there = _listing_of_copy(copy)
+        for name in there.keys() - wanted.keys():
+            with storage_errors(copy):
+                (copy / name).unlink(missing_ok=True)
+        missing = [name for name in wanted if there.get(name) != wanted[name]]
+        if missing:
+            _copy(source, copy, missing, wanted, skip)
+    return copy
+
+
+def _copy(source: Path, copy: Path, names: list[str], wanted: dict[str, tuple[int, int]], on_error: OnError) -> None:
+    for folder in {(copy / name).parent for name in names}:
+        sweep(folder)
+    needed, free = sum(wanted[name][0] for name in names), shutil.disk_usage(copy).free
+    if needed + _RESERVE > free:
+        raise StorageError(
+            f"cannot copy {printable(str(source))} to {copy}: {needed / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free: "
+            "set TMPDIR to a larger disk, or data.local_dir=false"
+        )
+    pool = ThreadPoolExecutor(_AT_ONCE)
+    try:
+        with Progress(len(names), "copying to the local disk", "file") as bar:
+            for name, refusal in zip(names, pool.map(lambda name: _copy_one(source / name, copy / name), names), strict=True):
+                if refusal is not None:
+                    on_error(name, refusal)
+                bar.update()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _copy_one(source: Path, target: Path) -> str | None:
+    """Copies a file; or says why it cannot be read, and leaves no earlier copy of it."""
+    try:
+        with _opened(source) as file, atomic(target) as temporary:
+            status = os.fstat(file.fileno())
+            with open(temporary, "wb") as output:
+                while piece := _piece(file):
+                    output.write(piece)
+                if output.tell() != status.st_size:
+                    raise InputError("changed while it was copied: run again when the data is finished")
+            os.utime(temporary, ns=(status.st_atime_ns, status.st_mtime_ns))
+    except InputError as error:
+        with storage_errors(target):
+            target.unlink(missing_ok=True)
+        return str(error)
+    return None
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return files.open_regular(path)
+    except OSError as error:
+        raise InputError(files.refusal(error)) from error
+
+
+def _piece(file: BinaryIO) -> bytes:
+    try:
+        return file.read(1 << 20)
+    except OSError as error:  # of the source, not of the disk that is written to
+        raise InputError(files.refusal(error)) from error
+
+
+def _listing(folder: Path, on_error: OnError) -> dict[str, tuple[int, int]]:
+    """Size and time of change of the data's files, by relative path."""
+    sizes = {}
+    for name in [*audio.find(folder, on_error=on_error), *(name for name in _DESCRIPTIONS if os.path.lexists(folder / name))]:
+        try:
+            status = (folder / name).stat()
+            if not stat.S_ISREG(status.st_mode):
+                files.open_regular(folder / name).close()  # says what it is instead
+            sizes[name] = status.st_size, status.st_mtime_ns
+        except OSError as error:
+            on_error(name, files.refusal(error))
+    return sizes
+
+
+def _listing_of_copy(folder: Path) -> dict[str, tuple[int, int]]:
+    """The same of all in a copy that is not hidden."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    return {path.relative_to(folder).as_posix(): (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
+
+
+def _private(folder: Path) -> Path:
+    """A folder of this user's alone: in a temporary folder that all users share, another could have laid data there."""
+    with storage_errors(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise StorageError(f"{folder} is not a folder of yours alone: remove it, or set TMPDIR to another folder")
+    return folder
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds ``path`` for this process: others wait. The system lets go of it when the process ends, however it does."""
+    with storage_errors(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,43 @@
+"""Song i of a synthband: who plays, the plan, and the parts of the four stems."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jukemir_like.synthband import STEMS, artist
+from jukemir_like.synthband.accompaniment import accompaniment
+from jukemir_like.synthband.bass import bass
+from jukemir_like.synthband.draws import stream
+from jukemir_like.synthband.drums import drums
+from jukemir_like.synthband.melody import melody
+from jukemir_like.synthband.plan import Plan, plan
+from jukemir_like.synthband.score import Part
+
+
+@dataclass(frozen=True)
+class Song:
+    """A composed song.
+
+    Args:
+        seed: of the dataset.
+        index: of the song in it.
+        plan: tempo, key, form and chords.
+        stems: the parts of each of :data:`STEMS`.
+        loudness: root mean square of the mono mix that it is to have, in dB of full scale.
+    """
+
+    seed: int
+    index: int
+    plan: Plan
+    stems: dict[str, tuple[Part, ...]]
+    loudness: float
+
+
+def compose(seed: int, index: int) -> Song:
+    """Composes song ``index`` of the dataset with ``seed``. Depends on nothing else."""
+    role = artist.role(seed, index)
+    drawn = plan(role, artist.sound(seed, role.artist, role.genre), stream(seed, "plan", index))
+    players = {"bass": bass, "drums": drums, "other": accompaniment, "vocals": melody}
+    stems = {stem: tuple(players[stem](drawn, stream(seed, stem, index))) for stem in STEMS}
+    loudness = -32.0 + 8.0 * drawn.energy + float(stream(seed, "loudness", index).normal(0, 1.0))
+    return Song(seed, index, drawn, stems, round(min(max(loudness, -35.0), -23.0), 2))

@@ -1,0 +1,164 @@
+"""What is asked about a song, and the answers: key, genre, tags, emotion and tempo, all worked out from its composition."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from jukemir_like.datasets import KEYS, Task
+from jukemir_like.synthband import SECONDS, artist
+from jukemir_like.synthband.compose import Song
+from jukemir_like.synthband.draws import stream
+from jukemir_like.synthband.genres import BRUSH, ELECTRONIC, JAZZ, NAMES, ORCHESTRA, POWER, ROOM, STANDARD, TR808
+from jukemir_like.synthband.score import Part
+
+INSTRUMENTS: dict[str, tuple[int, ...]] = {
+    "piano": (0, 1, 3),
+    "electric piano": (4, 5),
+    "harpsichord or clavinet": (6, 7),
+    "mallets": (11,),
+    "organ": (16, 17, 18, 19),
+    "acoustic guitar": (24, 25),
+    "electric guitar": (26, 27, 28),
+    "distorted guitar": (29, 30),
+    "strings": (40, 45, 48, 49, 50, 51, 110),
+    "brass and reeds": (22, 21, 59, 61, 62, 66, 68, 71, 73),
+    "synthesizer": (81, 88, 89, 90, 94, 95),
+    "banjo": (105,),
+    "acoustic bass": (32, 42, 43, 70),
+    "electric bass": (33, 34, 35),
+    "slap bass": (36, 37),
+    "synth bass": (38, 39),
+    "choir voice": (52, 53),
+    "synth voice": (54, 85, 91),
+}
+"""Tags of instruments and the programs that earn them, wherever in the song they play."""
+
+KITS = {
+    "acoustic kit": (STANDARD, ROOM, POWER),
+    "electronic kit": (ELECTRONIC, TR808),
+    "jazz kit": (JAZZ, BRUSH),
+    "orchestral percussion": (ORCHESTRA,),
+}
+SLOW_BELOW, FAST_FROM = 84.0, 124.0
+SPARSE_BELOW, DENSE_FROM = 14.0, 22.0
+TAGS = (
+    *INSTRUMENTS,
+    *KITS,
+    *("hand percussion", "slow", "medium tempo", "fast", "swing", "waltz", "major", "minor", "seventh chords", "power chords"),
+    *("sparse", "dense", "loud", "quiet", "reverberant", "dry", "arpeggios", "sustained chords", "busy drums", "high voice", "low voice"),
+)
+EMOTIONS = ("arousal", "valence")
+ANNOTATOR_NOISE = 0.25
+TASKS = {
+    "key": Task("key", "key", KEYS),
+    "genre": Task("genre", "multiclass", NAMES),
+    "tags": Task("tags", "multilabel", TAGS),
+    "emotion": Task("emotion", "regression", EMOTIONS),
+    "tempo": Task("tempo", "regression", ("bpm",)),
+}
+
+_HAND_PERCUSSION = frozenset(range(60, 84)) | {54, 56, 85}
+_ARPEGGIOS = ("arp8", "arp16", "alberti", "pick", "loop")
+
+
+def annotation(song: Song) -> dict[str, Any]:
+    """The whole record of a song, as JSON values: ``uid``, ``split``, ``y`` (one entry a task) and ``extra``."""
+    role, plan = song.plan.role, song.plan
+    measured = measures(song)
+    formula = emotion(measured["bpm"], role.mode, measured["density"], measured["register"], measured["loudness"])
+    noise = stream(song.seed, "annotators", song.index).normal(0, ANNOTATOR_NOISE, 2)
+    return {
+        "uid": f"{song.index:05d}",
+        "split": role.split,
+        "y": {
+            "key": KEYS[role.key],
+            "genre": role.genre,
+            "tags": tags(song, measured),
+            "emotion": [round(value + float(error), 4) for value, error in zip(formula, noise, strict=True)],
+            "tempo": [measured["bpm"]],
+        },
+        "extra": {
+            "artist": artist.name(role.artist),
+            "mode": role.mode,
+            **measured,
+            "emotion_formula": [round(value, 4) for value in formula],
+            "beats_per_bar": plan.beats_per_bar,
+            "downbeat_seconds": round(plan.upbeat_seconds, 4),
+            "sections": [section.name for section in plan.sections],
+            "programs": {stem: [[part.bank, part.program] for part in parts] for stem, parts in song.stems.items()},
+        },
+    }
+
+
+def measures(song: Song) -> dict[str, float]:
+    """What the formula of emotion is made from.
+
+    Returns:
+        ``bpm``; ``density``: notes of all stems that begin in the recording, a second (a chord of four is four notes);
+        ``register``: mean MIDI pitch of the vocals' notes; ``loudness``: of the mono mix in dB of full scale.
+    """
+    heard = {stem: [note for part in parts for note in part.notes if _begins(song, part, note.start)] for stem, parts in song.stems.items()}
+    sung = heard["vocals"]
+    return {
+        "bpm": song.plan.bpm,
+        "density": round(sum(map(len, heard.values())) / SECONDS, 3),
+        "register": round(sum(note.pitch for note in sung) / max(len(sung), 1), 3),
+        "loudness": song.loudness,
+    }
+
+
+def emotion(bpm: float, mode: str, density: float, register: float, loudness: float) -> tuple[float, float]:
+    """Arousal and valence before the annotators' noise; about −2 to 2, 0 is neutral.
+
+    With ``tempo = log2(bpm / 105)``, ``d = (density − 18) / 8``, ``r = (register − 65) / 5``, ``l = (loudness + 28) / 3`` and ``m`` 1 in
+    major, −1 in minor::
+
+        arousal = 0.7 tempo + 0.35 d + 0.1 r + 0.3 l
+        valence = 0.5 m + 0.35 tempo + 0.2 r + 0.1 d
+    """
+    tempo, d, r, l = math.log2(bpm / 105), (density - 18) / 8, (register - 65) / 5, (loudness + 28) / 3  # noqa: E741
+    m = 1 if mode == "major" else -1
+    return 0.7 * tempo + 0.35 * d + 0.1 * r + 0.3 * l, 0.5 * m + 0.35 * tempo + 0.2 * r + 0.1 * d
+
+
+def tags(song: Song, measured: dict[str, float]) -> list[str]:
+    """The tags that a song has, in the order of :data:`TAGS`."""
+    plan = song.plan
+    parts = [part for parts in song.stems.values() for part in parts if part.notes]
+    melodic = {part.program for part in parts if not part.bank}
+    patterns = {part.pattern for part in song.stems["other"] if part.notes}
+    kit = next(part for part in song.stems["drums"] if part.bank)
+    symbols = [span.chord for span in plan.spans if plan.seconds(span.start) < SECONDS]
+    strokes = sum(_begins(song, kit, note.start) for note in kit.notes) / SECONDS
+    has = {name: bool(melodic.intersection(programs)) for name, programs in INSTRUMENTS.items()}
+    has |= {name: kit.program in presets for name, presets in KITS.items()}
+    has |= {
+        "hand percussion": sum(note.pitch in _HAND_PERCUSSION for note in kit.notes) > 8,
+        "slow": plan.bpm < SLOW_BELOW,
+        "medium tempo": SLOW_BELOW <= plan.bpm < FAST_FROM,
+        "fast": plan.bpm >= FAST_FROM,
+        "swing": plan.swing >= 0.56,
+        "waltz": plan.beats_per_bar == 3,
+        "major": plan.role.mode == "major",
+        "minor": plan.role.mode == "minor",
+        "seventh chords": sum(len(chord.intervals) > 3 for chord in symbols) > len(symbols) / 2,
+        "power chords": bool(patterns & {"power", "chug", "gallop", "boogie"}),
+        "sparse": measured["density"] < SPARSE_BELOW,
+        "dense": measured["density"] >= DENSE_FROM,
+        "loud": song.loudness >= -26.0,
+        "quiet": song.loudness < -30.0,
+        "reverberant": plan.sound.reverberation_seconds * plan.sound.wetness > 0.28,
+        "dry": plan.sound.reverberation_seconds * plan.sound.wetness < 0.06,
+        "arpeggios": bool(patterns.intersection(_ARPEGGIOS)),
+        "sustained chords": "pad" in patterns,
+        "busy drums": strokes >= 11.0,
+        "high voice": measured["register"] >= 67.0,
+        "low voice": measured["register"] < 62.0,
+    }
+    return [name for name in TAGS if has[name]]
+
+
+def _begins(song: Song, part: Part, beat: float) -> bool:
+    late = song.plan.sound.late_seconds if part.sung else 0.0
+    return song.plan.seconds(beat) + late < SECONDS

@@ -1,0 +1,60 @@
+"""Opening what may be anything, and names that may lead anywhere."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jukemir_like.core import files
+
+
+def test_a_regular_file_and_a_link_to_one_are_opened(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    (tmp_path / "link").symlink_to("a")
+    assert files.read_regular(tmp_path / "a") == files.read_regular(tmp_path / "link") == b"abc"
+
+
+def make_pipe(path):
+    os.mkfifo(path)
+
+
+def make_socket(path):
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(os.fspath(path))
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (make_pipe, "is a named pipe, not a file"),
+        (make_socket, "cannot be read"),
+        (lambda path: path.mkdir(), "is a folder, not a file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a device, not a file"),
+        (lambda path: path.symlink_to(path), "too many levels of symbolic links"),
+        (lambda path: path.symlink_to("nowhere"), "no such file"),
+        (lambda path: None, "no such file"),
+    ],
+)
+def test_everything_else_is_refused_at_once_in_words(tmp_path, make, word, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a socket's name is short
+    make(Path("x"))
+    with pytest.raises(OSError) as refused:  # noqa: PT011 -- the words are looked at below
+        files.open_regular("x")
+    assert word in files.refusal(refused.value)
+    assert "\n" not in files.refusal(refused.value)
+
+
+@given(st.text(st.sampled_from("ab./\0\\"), max_size=8))
+def test_a_name_is_inside_exactly_where_the_system_finds_it_there(name):
+    normal = os.path.normpath("/folder/" + name) if name and not name.startswith("/") else ""
+    expected = "\0" not in name and normal == "/folder/" + name and normal != "/folder/"
+    assert files.is_inside(name) == expected
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/../../x", "/x", "a//b", "a/", "a\0b"])
+def test_names_that_lead_out_are_refused(tmp_path, name):
+    with pytest.raises(ValueError, match="leads out"):
+        files.inside(tmp_path, name)

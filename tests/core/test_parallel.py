@@ -1,0 +1,288 @@
+"""Work over processes: nothing lost, nothing spoiled by a neighbour, nothing left behind."""
+
+import fcntl
+import os
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+
+import pytest
+
+from jukemir_like.core import parallel
+from jukemir_like.core.errors import InputError
+from jukemir_like.core.parallel import Progress, available_cpus, map_unordered, tick
+
+
+def square(number):
+    return number * number
+
+
+def fail_on_three(number):
+    if number == 3:
+        raise ValueError("three")
+    return number
+
+
+def die_on_three(number):
+    if number == 3:
+        os._exit(9)
+    return number
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_every_item_comes_once_with_its_own_result(workers):
+    assert sorted(map_unordered(square, range(50), workers)) == [(number, number * number) for number in range(50)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_exception_is_a_result_like_any_other(workers):
+    results = dict(map_unordered(fail_on_three, range(10), workers))
+    assert isinstance(results.pop(3), ValueError)
+    assert results == {number: number for number in range(10) if number != 3}
+
+
+def test_a_worker_that_dies_costs_only_the_item_that_kills_it():
+    results = dict(map_unordered(die_on_three, range(20), 2))
+    assert isinstance(results[3], InputError)
+    assert "died" in str(results[3])
+    assert {number for number in results if number != 3} == set(range(20)) - {3}
+    assert all(results[number] == number for number in results if number != 3)
+
+
+def test_items_are_read_as_they_are_needed():
+    read = 0
+
+    def items():
+        nonlocal read
+        for number in range(1000):
+            read += 1
+            yield number
+
+    results = map_unordered(square, items(), 2)
+    for _ in range(10):
+        next(results)
+    assert read <= 10 + 2 * 2 + 1
+    results.close()
+
+
+def square_elsewhere(number):
+    import multiprocessing
+
+    with multiprocessing.Pool(1) as pool:
+        return pool.apply(square, (number,))
+
+
+def test_a_worker_may_have_workers_of_its_own():
+    assert dict(map_unordered(square_elsewhere, range(3), 2)) == {0: 0, 1: 1, 2: 4}
+
+
+def end_later(number):
+    """Ends the worker when its result is there, and it waits for the next item."""
+    threading.Timer(0.2, os._exit, [9]).start()
+    return number
+
+
+def test_a_worker_that_is_killed_while_it_waits_costs_nothing():
+    def items():
+        yield from range(2)
+        time.sleep(1)
+        yield from range(2, 4)
+
+    assert dict(map_unordered(end_later, items(), 2)) == {number: number for number in range(4)}
+
+
+def nest(_):
+    return lambda: None  # cannot be sent
+
+
+def test_a_result_that_cannot_be_sent_is_an_error_of_its_item():
+    results = dict(map_unordered(nest, range(2), 2))
+    assert all(isinstance(result, Exception) and "cannot be sent" in str(result) for result in results.values())
+
+
+def test_a_program_that_fails_does_not_wait_for_workers():
+    """Its traceback keeps the generator from being closed."""
+    script = "import time\nfrom jukemir_like.core.parallel import map_unordered\n"
+    script += "for _ in map_unordered(time.sleep, [0, 100], 2): raise ValueError"
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr.endswith("ValueError\n")
+    assert time.monotonic() - began < 20
+
+
+def test_works_in_a_program_that_runs_threads_too():
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        assert dict(map_unordered(abs, [-1, -2, -3], 2)) == {-1: 1, -2: 2, -3: 3}
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    script = (
+        "import os, sys, time\n"
+        "from jukemir_like.core.parallel import map_unordered\n"
+        "def work(number):\n"
+        "    os.write(1, f'{os.getpid()}\\n'.encode())\n"
+        "    time.sleep(60)\n"
+        "list(map_unordered(work, range(4), 2))\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    workers = [int(parent.stdout.readline()) for _ in range(2)]
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while any(_runs(worker) for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(_runs(worker) for worker in workers)
+
+
+def _runs(process):
+    try:
+        with open(f"/proc/{process}/stat") as status:
+            return status.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_there_is_at_least_one_processor():
+    assert 1 <= available_cpus() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(
+    ("files", "processors"),
+    [
+        ({"cpu.max": "150000 100000"}, 2),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "max 100000"}, None),
+        ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu.max": "nonsense"}, None),
+        ({}, None),
+    ],
+)
+def test_the_limit_of_a_container_counts_in_both_versions_of_control_groups(tmp_path, files, processors):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    own = len(os.sched_getaffinity(0))
+    assert available_cpus(tmp_path) == min(own, processors or own)
+
+
+def test_a_bar_is_shown_on_a_terminal_and_nothing_in_a_pipe():
+    script = "from jukemir_like.core.parallel import Progress\nwith Progress(4, 'work', 'file') as bar:\n    bar.update(4)"
+    piped = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert piped.stderr == ""
+    reader, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
+    subprocess.run([sys.executable, "-c", script], stderr=terminal, check=True)
+    os.close(terminal)
+    assert "work: 100%" in os.read(reader, 65536).decode()
+    os.close(reader)
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def lines(capsys):
+    return capsys.readouterr().err.splitlines()
+
+
+def test_without_a_terminal_there_is_a_line_a_minute_and_none_before(capsys):
+    clock = Clock()
+    with Progress(6000, "extract mfcc", "file", clock=clock) as progress:
+        for _ in range(59):
+            clock.now += 1
+            progress.update(10)
+        assert lines(capsys) == []
+        clock.now += 1
+        progress.update(10)
+        assert lines(capsys) == ["extract mfcc: 600 of 6,000 files, 10 a second, 9 min left, 1 min so far"]
+        clock.now += 59
+        progress.update()
+        assert lines(capsys) == []
+        clock.now += 3600
+        progress.update(5398)
+        assert lines(capsys) == ["extract mfcc: 5,999 of 6,000 files, 1.61 a second, 1 s left, 1 h 2 min so far"]
+    assert lines(capsys) == []
+
+
+def test_a_minute_may_pass_without_an_item(capsys):
+    clock = Clock()
+    with Progress(216, "probe", "probe", clock=clock, initial=16) as progress:
+        clock.now += 90
+        tick()
+        tick()
+        assert lines(capsys) == ["probe: 16 of 216 probes, 2 min so far"]
+        clock.now += 510
+        progress.update(5)
+        assert lines(capsys) == ["probe: 21 of 216 probes, 0.5 a minute, 6 h 30 min left, 10 min so far"]
+    clock.now += 600
+    tick()  # of what is closed, nothing is said
+    assert lines(capsys) == []
+
+
+def test_bytes_are_told_as_bytes_and_an_unknown_total_not_at_all(capsys):
+    clock = Clock()
+    with Progress(0, "download", "B", clock=clock, unit_scale=True) as progress:
+        clock.now += 60
+        progress.update(120_000_000)
+        assert lines(capsys) == ["download: 120MB, 2.00MB a second, 1 min so far"]
+        progress.total = 360_000_000
+        clock.now += 60
+        progress.update(0)
+        assert lines(capsys) == ["download: 120MB of 360MB, 1.00MB a second, 4 min left, 2 min so far"]
+
+
+def test_a_part_of_a_larger_work_says_no_lines_and_is_counted(capsys):
+    clock = Clock()
+    with Progress(100, "one file", "B", clock=clock, leave=False) as progress:
+        clock.now += 100
+        progress.update(7)
+        assert progress.n == 7
+    assert lines(capsys) == []
+
+
+def test_lines_that_nobody_can_read_stop_nothing():
+    script = (
+        "import sys\nfrom jukemir_like.core.parallel import Progress\nnow = [0.0]\n"
+        "with Progress(4, 'work', 'file', clock=lambda: now[0]) as bar:\n    now[0] = 99\n    bar.update(4)\n"
+        "sys.stderr = None\nprint('done')"
+    )
+    for stream in ("2>&-", "2> /dev/full"):
+        done = subprocess.run(["bash", "-c", f'{sys.executable} -c "$0" {stream}', script], capture_output=True, text=True, check=False)
+        assert done.stdout == "done\n"
+
+
+def test_progress_is_told_while_workers_are_at_it(monkeypatch, capsys):
+    monkeypatch.setattr(parallel, "_LINE_SECONDS", 0.2)
+    with Progress(2, "work", "item") as progress:
+        for _ in map_unordered(rest, range(2), 2):
+            progress.update()
+    said = [line for line in lines(capsys) if line.startswith("work: ")]  # another test may have left a bar open
+    assert said[0].startswith("work: 0 of 2 items, ")
+    assert len(said) >= 3
+
+
+def rest(_):
+    time.sleep(0.9)
+
+
+def test_a_bar_starts_no_thread():
+    before = threading.active_count()
+    with Progress(4, "work", "file"):
+        assert threading.active_count() == before

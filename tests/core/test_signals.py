@@ -1,0 +1,212 @@
+"""Ctrl-C, SIGTERM and a closed terminal: the first ends in bounded time, the second at once, and nothing is left running."""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from jukemir_like.core import signals
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+AT_ONCE_SECONDS = 5.0  # on a machine that has much else to do
+BOUND_SECONDS = 10.0  # the containers' contract
+BEGIN = "import ctypes, os, sys, time\nfrom jukemir_like.core import parallel, signals\nsignals.listen()\n"
+END = "\nexcept signals.Interrupted:\n    interrupted = True\nsignals.end()\n"
+# Each says that it has begun, and then does not end by itself.
+SCRIPTS = {
+    "a worker that sleeps": "def work(_):\n    os.write(1, b'.')\n    time.sleep(1000)\n",
+    # PyDLL keeps the interpreter's lock: no thread of the worker runs any more.
+    "a worker in a native call": "def work(_):\n    os.write(1, b'.')\n    ctypes.PyDLL(None).sleep(1000)\n",
+    "a worker with a program of its own": (
+        "import subprocess\ndef work(_):\n    with subprocess.Popen(['sleep', '1000']):\n        os.write(1, b'.')\n"
+    ),
+    "a worker that leaves its signals blocked": (
+        "import signal\ndef work(_):\n    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\n"
+        "    os.write(1, b'.')\n    time.sleep(1000)\n"
+    ),
+}
+WORKERS = "try:\n    list(parallel.map_unordered(work, range(8), 2))"
+WAIT = "os.write(1, b'.'); time.sleep(1000)"
+IN_THIS_PROCESS = {
+    "a native call": "try:\n    import numpy\n    matrix = numpy.ones((5000, 5000))\n    os.write(1, b'.')\n    numpy.linalg.svd(matrix)",
+    "a thread that does not end": f"import threading\nthreading.Thread(target=time.sleep, args=(1000,)).start()\ntry:\n    {WAIT}",
+    "an exit function that does not end": f"import atexit\natexit.register(time.sleep, 1000)\ntry:\n    {WAIT}",
+    "a clean-up that does not end": f"try:\n  try:\n    {WAIT}\n  finally:\n    time.sleep(1000)",
+    "somebody who catches everything": f"try:\n  while True:\n    try:\n        {WAIT}\n    except BaseException: pass",
+}
+
+
+def running(session):
+    """Processes of a session, with what they were called with."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (path / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] not in "ZX":
+                found[int(path.name)] = (path / "cmdline").read_bytes()
+    return found
+
+
+def hears(process):
+    """Whether it has its own way with SIGTERM."""
+    with contextlib.suppress(OSError):
+        caught = next(line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if line.startswith("SigCgt:"))
+        return bool(int(caught.split()[1], 16) >> signal.SIGTERM - 1 & 1)
+    return False
+
+
+def start(*command, **options):
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **options)
+
+
+def end(process, numbers, gaps, *, group, within):
+    """Sends the signals one after another, and waits for the end; returns what it said."""
+    began = time.monotonic()
+    for number, gap in zip(numbers, gaps, strict=True):
+        time.sleep(gap)
+        with contextlib.suppress(ProcessLookupError):
+            (os.killpg if group else os.kill)(process.pid, number)
+    try:
+        said = process.communicate(timeout=sum(gaps) + within + 20)[1]
+        assert time.monotonic() - began < sum(gaps) + within, said
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while running(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert running(process.pid) == {}
+    return said
+
+
+def begun(script):
+    process = start(sys.executable, "-c", script)
+    assert process.stdout.read(1) == "."
+    return process
+
+
+@pytest.mark.parametrize("case", [*SCRIPTS, *IN_THIS_PROCESS])
+def test_the_second_signal_ends_at_once_whatever_is_under_way(case):
+    draw = random.Random(case)
+    script = BEGIN + (SCRIPTS[case] + WORKERS if case in SCRIPTS else IN_THIS_PROCESS[case]) + END
+    numbers = draw.choices(ENDING, k=2)
+    process = begun(script)
+    said = end(process, numbers, (0.0, draw.uniform(0.1, 0.5)), group=draw.random() < 0.5, within=AT_ONCE_SECONDS)
+    assert process.returncode == 130
+    assert said == f"{signals.WORDS}\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [*SCRIPTS, *IN_THIS_PROCESS])
+def test_the_first_signal_ends_in_bounded_time_whatever_is_under_way(case):
+    draw = random.Random(case)
+    process = begun(BEGIN + (SCRIPTS[case] + WORKERS if case in SCRIPTS else IN_THIS_PROCESS[case]) + END)
+    said = end(process, [draw.choice(ENDING)], [0.0], group=draw.random() < 0.5, within=BOUND_SECONDS)
+    assert process.returncode == 130
+    assert said == f"{signals.WORDS}\n"
+
+
+def test_workers_finish_what_they_are_at(tmp_path):
+    """So nothing half done is left, where that takes no longer than a moment."""
+    script = f"def work(number):\n    os.write(1, b'.')\n    time.sleep(0.5)\n    open({str(tmp_path)!r} + f'/{{number}}', 'w').close()\n"
+    process = begun(BEGIN + script + WORKERS + END)
+    process.stdout.read(1)
+    end(process, [signal.SIGTERM], [0.0], group=False, within=AT_ONCE_SECONDS)
+    assert sorted(os.listdir(tmp_path)) == ["0", "1"]
+
+
+def test_two_signals_that_mean_one_thing_are_one():
+    """A scheduler tells a process and its group, a terminal that is closed says SIGHUP and then SIGTERM."""
+    script = "try:\n  try:\n    os.write(1, b'.')\n    time.sleep(1000)\n  finally:\n    time.sleep(0.3)\n    os.write(2, b'clean\\n')"
+    process = begun(BEGIN + script + END)
+    said = end(process, [signal.SIGHUP, signal.SIGTERM], [0.0, 0.0], group=False, within=BOUND_SECONDS)
+    assert said == f"clean\n{signals.WORDS}\n"
+
+
+def test_what_nohup_asks_for_stays():
+    process = start("nohup", sys.executable, "-c", BEGIN + "os.write(1, b'.')\ntime.sleep(1)\nprint('done')", stdin=subprocess.DEVNULL)
+    assert process.stdout.read(1) == "."
+    process.send_signal(signal.SIGHUP)
+    assert process.communicate(timeout=20)[0] == "done\n"
+    assert process.returncode == 0
+
+
+def test_what_is_to_be_done_at_last_is_done(tmp_path):
+    (tmp_path / "large").mkdir()
+    (tmp_path / "large" / "file").touch()
+    script = (
+        "import shutil\nwith signals.at_last(lambda: 1 / 0), signals.at_last(lambda: time.sleep(1000)):\n"
+        f"  with signals.at_last(lambda: shutil.rmtree({str(tmp_path / 'large')!r})):\n"
+        "    try:\n        os.write(1, b'.')\n        time.sleep(1000)\n    except BaseException:\n        time.sleep(1000)"
+    )
+    process = begun(BEGIN + script)
+    end(process, [signal.SIGINT] * 2, [0.0, 0.2], group=False, within=AT_ONCE_SECONDS + 5)
+    assert process.returncode == 130
+    assert not (tmp_path / "large").exists()
+
+
+def test_a_signal_after_the_work_changes_nothing():
+    script = BEGIN + "import atexit\natexit.register(time.sleep, 1)\nsignals.finish()\nos.write(1, b'.')\n"
+    process = begun(script)
+    assert end(process, [signal.SIGTERM], [0.0], group=False, within=AT_ONCE_SECONDS) == ""
+    assert process.returncode == 0
+
+
+# Every command, on a small cache ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("signals") / "cache"
+    for command in (
+        ["download", "synthband", "--songs", "24"],
+        ["process", "synthband"],
+        ["process", "synthband_stems"],
+        ["extract", "mfcc", "--dataset", "synthband"],
+    ):
+        subprocess.run([sys.executable, "-m", "jukemir_like", *command, "--cache", folder], check=True, capture_output=True)
+    return folder
+
+
+COMMANDS = {
+    "download": "download synthband --songs 4000 --cache {new}",
+    "process": "process synthband --cache {new}",
+    "extract": "extract stemjepa {cache}/processed/synthband/wav {new}/out",
+    "grid": "probe synthband mfcc --task genre --protocol jukemir --cache {new}",
+    "linear": "probe synthband mfcc --cache {new}",
+    "audit": "audit synthband --cache {new}",
+    "train": "train --data {cache}/processed/synthband_stems --output {new}/out model=small trainer=cpu data.dataloader.num_workers=2",
+    "retrieve": "retrieve --context {context} --instrument bass --library {cache}/processed/synthband_stems/wav --cache {new}",
+    "evaluate-retrieval": "evaluate-retrieval --dataset synthband_stems --cache {new}",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_two_signals_end_any_command_at_any_moment(cache, tmp_path, name):
+    draw = random.Random(name)
+    context = next((cache / "processed" / "synthband" / "wav").rglob("*.wav"))
+    new = tmp_path / "cache"
+    shutil.copytree(cache, new)
+    command = COMMANDS[name].format(cache=cache, new=new, context=context).split()
+    process = start(sys.executable, "-m", "jukemir_like", *command)
+    while not hears(process):
+        assert process.poll() is None
+        time.sleep(0.005)
+    time.sleep(draw.uniform(0, 5))
+    number = draw.choice(ENDING)
+    gaps = 0.0, draw.choice([draw.uniform(0, 0.05), draw.uniform(0.05, 0.4), draw.uniform(0.4, 2)])
+    said = end(process, [number] * 2, gaps, group=number == signal.SIGINT, within=BOUND_SECONDS)
+    assert process.returncode in (130, 0, 3), said  # it may have been done before
+    assert "Traceback" not in said
+    assert "Exception" not in said
+    if process.returncode == 130:
+        assert said.rstrip("\n").endswith(signals.WORDS)
+        assert said.count(signals.WORDS) == 1
