@@ -1,8 +1,8 @@
 """The one place that decodes, resamples, mixes and writes audio.
 
-Decoding is libsndfile's (WAV, FLAC, OGG, MP3, AIFF and more), of all that a file holds (:mod:`jukemir_like.audio.formats`), and
-ffmpeg's for MP4, AAC and WMA (:mod:`jukemir_like.audio.ffmpeg`); the content decides, not the extension. Resampling is soxr's HQ,
-mixing down is the plain mean of the channels. Samples are float32 in [-1, 1), arrays are ``(channels, samples)`` or, for mono, ``(samples,)``.
+Decoding is libsndfile's (WAV, FLAC, OGG, MP3, AIFF and more), of all that a file holds (:mod:`jukemir_like.audio.formats`), and ffmpeg's
+for MP4, AAC and WMA (:mod:`jukemir_like.audio.ffmpeg`); the content decides, not the extension. Resampling is soxr's HQ, mixing down is
+the plain mean of the channels. Samples are float32 in [-1, 1), arrays are ``(channels, samples)`` or, for mono, ``(samples,)``.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import soundfile
 from jukemir_like import audio
 from jukemir_like.audio import ffmpeg, stemfile
 from jukemir_like.core.errors import InputError
-from jukemir_like.stemjepa import data
+from jukemir_like.stemjepa import data as stems
 
 STEMS = ("bass", "drums", "other", "vocals")
 
@@ -220,5 +220,5 @@ def test_stems_one_by_one_in_containers_of_ffmpeg_s(tmp_path, monkeypatch, conve
     (tmp_path / "data" / "song").mkdir(parents=True)
     for number, name in enumerate(STEMS):
         convert(tones(44100, 4)[:, number : number + 1], 44100, tmp_path / "data" / "song" / f"{name}.m4a", "-c:a", "alac")
-    (track,) = data.find(tmp_path / "data", 4).tracks
-    assert np.allclose(data.read(track, 0, track.frames), tones(44100, 4).T, atol=1e-4)
+    (track,) = stems.find(tmp_path / "data", 4).tracks
+    assert np.allclose(stems.read(track, 0, track.frames), tones(44100, 4).T, atol=1e-4)

@@ -87,7 +87,8 @@ def test_numbers_out_of_range_are_a_wrong_request(examples, wrong):
 SCRIPT = """
 import multiprocessing, os, signal, sys, time
 from pathlib import Path
-from jukemir_like.stemjepa import config, stems
+from jukemir_like.stemjepa import config
+from jukemir_like.stemjepa import data as stems
 from jukemir_like.stemjepa.settings import Data
 model = config.Model(encoder=config.Encoder("custom", 32, 1, 2, chunk_seconds=0.48))
 examples = stems.Examples(stems.find(Path(sys.argv[1]), 4).tracks, Data(), model, 0)
