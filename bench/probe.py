@@ -15,8 +15,8 @@ import numpy as np
 from bench import timing
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.parallel import available_cpus
-from jukemir_like.probe import probe
-from jukemir_like.probe.grid import Grid, Point
+from jukemir_like.probes import probe
+from jukemir_like.probes.grid import Grid, Point
 
 LINEAR_RUNS = 3
 GRID = Grid()
@@ -158,7 +158,7 @@ import sys
 from jukemir_like.core.parallel import one_thread_each
 one_thread_each()
 from jukemir_like.core.cache import Cache
-from jukemir_like.probe import probe
+from jukemir_like.probes import probe
 probe(Cache.default(sys.argv[1]), "keys", "features")
 """
 SCIKIT_LEARN = """

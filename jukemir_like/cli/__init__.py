@@ -282,8 +282,8 @@ def probe(
     """
     workers = _prepare(workers)
     from jukemir_like.core.records import printable
-    from jukemir_like.probe import probe as run
-    from jukemir_like.probe import statistics
+    from jukemir_like.probes import probe as run
+    from jukemir_like.probes import statistics
 
     folders = _cache(cache)
     notes: dict[str, None] = {}

@@ -9,17 +9,10 @@ from contextlib import closing, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from jukemir_like.conformance import (  # noqa: F401 (each declares its rules)
+from jukemir_like.conformance import (
     batches,
-    confinement,
-    failures,
-    inputs,
     interruption,
-    outputs,
-    recording,
     resume,
-    vectors,
-    wrong_requests,
 )
 from jukemir_like.conformance.laboratory import Laboratory
 from jukemir_like.conformance.report import BROKEN, KEPT, NOT_CAUGHT, Finding, Report

@@ -1,6 +1,6 @@
 """From scores to a page: ``report/index.html``, one self-contained file, with the tables behind it beside it.
 
-``results.csv`` has every run's metrics with intervals (:mod:`jukemir_like.probe.results` documents the columns); ``comparisons.csv`` every
+``results.csv`` has every run's metrics with intervals (:mod:`jukemir_like.probes.results` documents the columns); ``comparisons.csv`` every
 paired difference between two representations.
 """
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import Task
-from jukemir_like.probe.results import Run
-from jukemir_like.probe.statistics import Comparison, Interval, Resampled, compare, interval, resample
-from jukemir_like.probe.trivial import NAME as TRIVIAL
+from jukemir_like.probes.results import Run
+from jukemir_like.probes.statistics import Comparison, Interval, Resampled, compare, interval, resample
+from jukemir_like.probes.trivial import NAME as TRIVIAL
 
 AVERAGED = {"multiclass": ("accuracy",), "key": ("weighted_score",), "multilabel": ("roc_auc", "average_precision"), "regression": ("r2",)}
 """What a task counts with in the average over tasks: the mean of these, as in Castellon et al. 2021."""

@@ -11,9 +11,9 @@ from pathlib import Path
 from jukemir_like.core.cache import Cache, write_bytes
 from jukemir_like.core.errors import DONE, SOME_FAILED, RequestError
 from jukemir_like.core.records import printable
-from jukemir_like.probe import results
-from jukemir_like.probe.statistics import intervals, percent
-from jukemir_like.probe.trivial import NAME as TRIVIAL
+from jukemir_like.probes import results
+from jukemir_like.probes.statistics import intervals, percent
+from jukemir_like.probes.trivial import NAME as TRIVIAL
 from jukemir_like.report import standings, stems
 from jukemir_like.report.left_out import LeftOut
 from jukemir_like.report.outdated import outdated

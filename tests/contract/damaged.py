@@ -16,7 +16,7 @@ from jukemir_like.core.cache import Cache, write_bytes
 from jukemir_like.core.errors import JukemirLikeError
 from jukemir_like.datasets import Clip, Dataset, Item, Task
 from jukemir_like.extract import extract
-from jukemir_like.probe import probe, statistics
+from jukemir_like.probes import probe, statistics
 from jukemir_like.process import process
 from jukemir_like.report import report
 

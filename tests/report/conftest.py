@@ -7,8 +7,8 @@ import pytest
 
 from jukemir_like.core.cache import Cache, write_json
 from jukemir_like.datasets import KEYS, Task
-from jukemir_like.probe import metrics, results
-from jukemir_like.probe.results import Predictions
+from jukemir_like.probes import metrics, results
+from jukemir_like.probes.results import Predictions
 
 GENRES = ("ballad", "bossa", "disco", "funk", "house", "metal", "reggae", "waltz")
 TAGS = tuple(f"tag {index:02d}" for index in range(20))

@@ -9,7 +9,7 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets.folder import understood
 from jukemir_like.datasets.processed import read as read_processed
-from jukemir_like.probe import tasks
+from jukemir_like.probes import tasks
 from jukemir_like.process import process
 
 TABLE = """;path;Genre;bpm;Split;digit;moods;live;vocal;fold

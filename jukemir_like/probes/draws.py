@@ -13,7 +13,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from jukemir_like.probe.grid import Point
+from jukemir_like.probes.grid import Point
 
 
 class Draws:

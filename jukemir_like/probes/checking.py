@@ -15,8 +15,8 @@ from jukemir_like.core.cache import folder_name
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import LARGEST, Task
 from jukemir_like.datasets.processed import TASK, task
-from jukemir_like.probe import metrics
-from jukemir_like.probe.results import FORMAT, PREDICTIONS, RUN, SCORED_SPLITS, Predictions, Run
+from jukemir_like.probes import metrics
+from jukemir_like.probes.results import FORMAT, PREDICTIONS, RUN, SCORED_SPLITS, Predictions, Run
 
 _ARRAYS, _CLIP_ARRAYS = {"uid", "group", "y", "scores"}, {"clip_uid", "clip_song", "clip_scores"}
 _NUMBERS = {"valid": int, "test": int}

@@ -1,6 +1,6 @@
 """The validation metric of many probes at once, where their outputs are: what training looks at every few steps.
 
-Equal to the primary metric of :mod:`jukemir_like.probe.metrics`. Songs: the best of the four rules, as it will be reported.
+Equal to the primary metric of :mod:`jukemir_like.probes.metrics`. Songs: the best of the four rules, as it will be reported.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from jukemir_like.datasets import Task
-from jukemir_like.probe.metrics import key_table
-from jukemir_like.probe.songs import Songs
+from jukemir_like.probes.metrics import key_table
+from jukemir_like.probes.songs import Songs
 
 Look = Callable[[Tensor], Tensor]
 

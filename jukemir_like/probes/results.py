@@ -1,7 +1,7 @@
 """What a probe leaves behind: a folder a run, and the table made from all of them.
 
 Run folder: ``probes/<dataset>/<representation>/<task>/<protocol>-<seed>/`` with two files, ``predictions.npz`` first and ``run.json``
-last, so that a folder with a ``run.json`` is whole (until then there may be an :mod:`unfinished <jukemir_like.probe.unfinished>` one of
+last, so that a folder with a ``run.json`` is whole (until then there may be an :mod:`unfinished <jukemir_like.probes.unfinished>` one of
 protocol ``jukemir``). Same request, same vectors: same bytes, except for ``seconds``.
 
 ``predictions.npz`` (no pickles: ``numpy.load`` as it is) holds, for ``split`` in ``valid`` and ``test``:
@@ -46,7 +46,7 @@ The table (:data:`COLUMNS`; CSV, UTF-8) has one row a run × split × metric:
 ``configuration, configuration_hash, selected``
     as in ``run.json``, JSON.
 ``seed, split, metric``
-    ``metric``: as :func:`jukemir_like.probe.metrics.evaluate` names it. ``primary``: ``true`` for the metric that selects and ranks.
+    ``metric``: as :func:`jukemir_like.probes.metrics.evaluate` names it. ``primary``: ``true`` for the metric that selects and ranks.
 ``value, low, high``
     the value and its interval (empty where none was computed); fractions, not percent.
 ``n, groups``
@@ -167,7 +167,7 @@ class Run:
         Raises:
             DamagedFileError: ``predictions.npz`` is missing or damaged.
         """
-        from jukemir_like.probe.checking import read_predictions
+        from jukemir_like.probes.checking import read_predictions
 
         return read_predictions(self)[split]
 
@@ -204,7 +204,7 @@ def save(folder: Path, record: dict[str, Any], predictions: Mapping[str, Predict
 
 def load(folder: Path) -> Run | None:
     """The run in ``folder``; None where it did not end, or is damaged."""
-    from jukemir_like.probe.checking import open_run
+    from jukemir_like.probes.checking import open_run
 
     try:
         return open_run(folder)
@@ -226,7 +226,7 @@ def find(
         dataset, representation: only of these; None: of all.
         on_damage: called with why, for each run that is damaged; None: they are passed over.
     """
-    from jukemir_like.probe.checking import open_run
+    from jukemir_like.probes.checking import open_run
 
     found = []
     for folder in folders(cache, dataset, representation):

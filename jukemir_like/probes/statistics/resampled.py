@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.resampling import RESAMPLES, SEED, Array, Difference, Interval, difference, draw, interval
-from jukemir_like.probe import metrics
-from jukemir_like.probe.results import Predictions, Run
+from jukemir_like.probes import metrics
+from jukemir_like.probes.results import Predictions, Run
 
 
 @dataclass(frozen=True)

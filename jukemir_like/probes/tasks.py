@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import LARGEST, SPLITS, Task
 from jukemir_like.datasets.processed import Processed
-from jukemir_like.probe import metrics
-from jukemir_like.probe.songs import Songs
-from jukemir_like.probe.vectors import Vectors
+from jukemir_like.probes import metrics
+from jukemir_like.probes.songs import Songs
+from jukemir_like.probes.vectors import Vectors
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ import sklearn.metrics
 from jukemir_like.core.errors import RequestError, StorageError
 from jukemir_like.datasets import KEYS
 from jukemir_like.datasets.processed import read as read_processed
-from jukemir_like.probe import metrics, probe, results
-from jukemir_like.probe.grid import Grid, RegularisationPath
-from jukemir_like.probe.selection import Candidate, Selection
-from jukemir_like.probe.songs import RULES
+from jukemir_like.probes import metrics, probe, results
+from jukemir_like.probes.grid import Grid, RegularisationPath
+from jukemir_like.probes.selection import Candidate, Selection
+from jukemir_like.probes.songs import RULES
 
 SMALL = Grid(hidden=(0, 8), batch_size=(16,), learning_rate=(1e-2,), dropout=(0.25,), weight_decay=(0.0,), patience=4)
 
@@ -59,7 +59,7 @@ def test_selection_is_on_validation_and_ties_go_to_the_stronger_penalty(make_dat
 
 
 def test_selection_does_not_depend_on_who_finishes_first(make_dataset):
-    from jukemir_like.probe import tasks, vectors
+    from jukemir_like.probes import tasks, vectors
 
     cache = make_dataset()
     processed = read_processed(cache.processed("toy"))
@@ -194,7 +194,7 @@ def test_two_runs_differ_in_nothing_but_seconds(make_dataset):
 def test_results_do_not_depend_on_the_threads_of_the_machine(make_dataset):
     cache = make_dataset(sizes=(600, 100, 100), dimension=200)
     script = (
-        "import sys; from pathlib import Path; from jukemir_like.core.cache import Cache; from jukemir_like.probe import probe;"
+        "import sys; from pathlib import Path; from jukemir_like.core.cache import Cache; from jukemir_like.probes import probe;"
         "probe(Cache(Path(sys.argv[1])), 'toy', 'rep', tasks=['genre', 'emotion'])"
     )
     seen = []
@@ -249,14 +249,14 @@ def test_a_folder_that_cannot_be_written_is_one_line(make_dataset):
 
 
 def test_importing_the_room_is_cheap():
-    script = "import sys, jukemir_like.probe; print([name for name in ('torch', 'numpy', 'scipy', 'sklearn') if name in sys.modules])"
+    script = "import sys, jukemir_like.probes; print([name for name in ('torch', 'numpy', 'scipy', 'sklearn') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
 def test_the_linear_protocol_needs_neither_torch_nor_scikit_learn(make_dataset):
     cache = make_dataset()
     script = (
-        "import sys; from pathlib import Path; from jukemir_like.core.cache import Cache; from jukemir_like.probe import probe;"
+        "import sys; from pathlib import Path; from jukemir_like.core.cache import Cache; from jukemir_like.probes import probe;"
         "probe(Cache(Path(sys.argv[1])), 'toy', 'rep'); print([name for name in ('torch', 'sklearn') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", script, str(cache.root)], capture_output=True, text=True, check=True)

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from jukemir_like.core.parallel import tick
-from jukemir_like.probe.draws import Draws
-from jukemir_like.probe.grid import Point
-from jukemir_like.probe.looks import Look
-from jukemir_like.probe.stacks import HiddenStack, LinearStack, Stack
+from jukemir_like.probes.draws import Draws
+from jukemir_like.probes.grid import Point
+from jukemir_like.probes.looks import Look
+from jukemir_like.probes.stacks import HiddenStack, LinearStack, Stack
 
 
 @dataclass(frozen=True)

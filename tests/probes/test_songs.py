@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from jukemir_like.probe.songs import RULES, Songs
+from jukemir_like.probes.songs import RULES, Songs
 
 
 def obvious(logits, recordings, rule):

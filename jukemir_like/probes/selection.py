@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import Task
-from jukemir_like.probe import metrics
-from jukemir_like.probe.results import SCORED_SPLITS, Predictions
-from jukemir_like.probe.songs import RULES
-from jukemir_like.probe.tasks import ProbeData, Split
+from jukemir_like.probes import metrics
+from jukemir_like.probes.results import SCORED_SPLITS, Predictions
+from jukemir_like.probes.songs import RULES
+from jukemir_like.probes.tasks import ProbeData, Split
 
 Scores = dict[str, NDArray[np.float32]]
 

@@ -22,8 +22,8 @@ What is reported
 """
 
 from jukemir_like.core.resampling import CONFIDENCE, RESAMPLES, SEED, Difference, Interval, difference, draw, interval
-from jukemir_like.probe.statistics.resampled import Comparison, Resampled, compare, intervals, resample
-from jukemir_like.probe.statistics.table import Score, percent, score
+from jukemir_like.probes.statistics.resampled import Comparison, Resampled, compare, intervals, resample
+from jukemir_like.probes.statistics.table import Score, percent, score
 
 __all__ = [
     "CONFIDENCE",

@@ -10,7 +10,7 @@ from jukemir_like.core import records
 from jukemir_like.core.damage import DamagedFileError
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets.processed import read as read_processed
-from jukemir_like.probe import probe, tasks, vectors
+from jukemir_like.probes import probe, tasks, vectors
 
 
 def read(cache, task, dataset="toy"):

@@ -8,8 +8,8 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.damage import DamagedFileError
 from jukemir_like.core.errors import DONE, SOME_FAILED, RequestError
 from jukemir_like.core.records import printable
-from jukemir_like.probe import results
-from jukemir_like.probe.statistics.resampled import intervals
+from jukemir_like.probes import results
+from jukemir_like.probes.statistics.resampled import intervals
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,12 @@ from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.parallel import map_unordered
 from jukemir_like.core.signals import at_last
 from jukemir_like.datasets import SPLITS, Task
-from jukemir_like.probe.grid import Grid, Point, groups
-from jukemir_like.probe.linear import standardisation
-from jukemir_like.probe.looks import look
-from jukemir_like.probe.songs import Songs
-from jukemir_like.probe.tasks import ProbeData
-from jukemir_like.probe.training import Material, Trained, train
+from jukemir_like.probes.grid import Grid, Point, groups
+from jukemir_like.probes.linear import standardisation
+from jukemir_like.probes.looks import look
+from jukemir_like.probes.songs import Songs
+from jukemir_like.probes.tasks import ProbeData
+from jukemir_like.probes.training import Material, Trained, train
 
 
 @dataclass(frozen=True)

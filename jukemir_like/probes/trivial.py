@@ -15,8 +15,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from jukemir_like.probe.metrics import key_table
-from jukemir_like.probe.tasks import ProbeData
+from jukemir_like.probes.metrics import key_table
+from jukemir_like.probes.tasks import ProbeData
 
 NAME = "trivial"
 BASELINES = {"multiclass": "majority", "key": "constant", "multilabel": "prior", "regression": "mean"}

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.probe.grid import Grid, Point, RegularisationPath, digest, groups, non_default
+from jukemir_like.probes.grid import Grid, Point, RegularisationPath, digest, groups, non_default
 
 
 def test_the_default_grid_is_the_published_one():

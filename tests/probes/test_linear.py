@@ -6,9 +6,9 @@ import scipy.optimize
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from jukemir_like.probe.grid import RegularisationPath
-from jukemir_like.probe.lbfgs import minimise
-from jukemir_like.probe.linear import Rotation, fit_path, standardisation
+from jukemir_like.probes.grid import RegularisationPath
+from jukemir_like.probes.lbfgs import minimise
+from jukemir_like.probes.linear import Rotation, fit_path, standardisation
 
 STRENGTHS = (10.0, 0.1, 0.001)
 

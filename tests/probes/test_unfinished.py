@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from jukemir_like.datasets import Task
 from jukemir_like.datasets.processed import read as read_processed
-from jukemir_like.probe import probe
-from jukemir_like.probe.grid import Grid
-from jukemir_like.probe.selection import Candidate, Selection
-from jukemir_like.probe.tasks import ProbeData, Split
-from jukemir_like.probe.unfinished import NAME, Unfinished
+from jukemir_like.probes import probe
+from jukemir_like.probes.grid import Grid
+from jukemir_like.probes.selection import Candidate, Selection
+from jukemir_like.probes.tasks import ProbeData, Split
+from jukemir_like.probes.unfinished import NAME, Unfinished
 
 GRID = Grid(hidden=(0, 8), batch_size=(16,), learning_rate=(1e-3, 1e-2), dropout=(0.25,), weight_decay=(0.0, 1e-3), patience=12)
 SCRIPT = f"""
@@ -30,8 +30,8 @@ from jukemir_like.core import parallel, signals
 signals.listen()
 parallel.one_thread_each()
 from jukemir_like.core.cache import Cache
-from jukemir_like.probe import probe
-from jukemir_like.probe.grid import Grid
+from jukemir_like.probes import probe
+from jukemir_like.probes.grid import Grid
 try:
     probe(Cache(Path(sys.argv[1])), "toy", "rep", tasks=["tags"], protocol="jukemir", workers=2, settings={GRID!r}, device="cpu")
 except signals.Interrupted:
@@ -211,7 +211,7 @@ class Reader:
     """Reads the file as the run that it is of does."""
 
     def __init__(self, cache):
-        from jukemir_like.probe import tasks, vectors
+        from jukemir_like.probes import tasks, vectors
 
         with np.load(cache.probe("toy", "rep") / "tags" / "jukemir-0" / NAME) as stored:
             self.request = json.loads(str(stored["request"]))

@@ -8,7 +8,7 @@ import pytest
 
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
-from jukemir_like.probe import probe, results
+from jukemir_like.probes import probe, results
 
 
 @pytest.fixture

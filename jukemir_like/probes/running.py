@@ -1,4 +1,4 @@
-"""One call of :func:`jukemir_like.probe.probe`: from the names of a request to finished runs."""
+"""One call of :func:`jukemir_like.probes.probe`: from the names of a request to finished runs."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from jukemir_like.core.parallel import Progress
 from jukemir_like.datasets import Task
 from jukemir_like.datasets.processed import DESCRIPTION, META, Processed
 from jukemir_like.datasets.processed import read as read_processed
-from jukemir_like.probe import PROTOCOLS, metrics, results, tasks, trivial, vectors
-from jukemir_like.probe.grid import Grid, RegularisationPath, digest, non_default
-from jukemir_like.probe.results import SCORED_SPLITS, Run
-from jukemir_like.probe.selection import Candidate, Selection, predictions
-from jukemir_like.probe.tasks import ProbeData
-from jukemir_like.probe.unfinished import Unfinished
+from jukemir_like.probes import PROTOCOLS, metrics, results, tasks, trivial, vectors
+from jukemir_like.probes.grid import Grid, RegularisationPath, digest, non_default
+from jukemir_like.probes.results import SCORED_SPLITS, Run
+from jukemir_like.probes.selection import Candidate, Selection, predictions
+from jukemir_like.probes.tasks import ProbeData
+from jukemir_like.probes.unfinished import Unfinished
 
 _RECIPE = 1  # raised when the same request on the same vectors would give other results
 
@@ -57,7 +57,7 @@ def run_tasks(
     settings: Grid | RegularisationPath | None,
     device: str | None,
 ) -> list[Run]:
-    """See :func:`jukemir_like.probe.probe`."""
+    """See :func:`jukemir_like.probes.probe`."""
     if protocol not in PROTOCOLS:
         raise RequestError(f"unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
     defaults = Grid() if protocol == "jukemir" else RegularisationPath()
@@ -150,7 +150,7 @@ def _run(cache: Cache, processed: Processed, task: Task, found: vectors.Vectors,
 
 def _path(data: ProbeData, request: _Request, settings: RegularisationPath, selection: Selection) -> None:
     """Has ``selection`` see a probe of every strength."""
-    from jukemir_like.probe.linear import Rotation, fit_path
+    from jukemir_like.probes.linear import Rotation, fit_path
 
     with _progress(data, request, len(set(settings.strengths))) as bar:
         rotation, Z = Rotation.fit(data.train.X)
@@ -163,7 +163,7 @@ def _path(data: ProbeData, request: _Request, settings: RegularisationPath, sele
 
 def _search(data: ProbeData, request: _Request, settings: Grid, selection: Selection, unfinished: Unfinished) -> None:
     """Has ``selection`` see all points of the grid; those that an interrupted run has finished are not trained again."""
-    from jukemir_like.probe.search import choose_device, search
+    from jukemir_like.probes.search import choose_device, search
 
     device = choose_device(request.device)
     started = time.perf_counter()

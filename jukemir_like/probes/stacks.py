@@ -1,6 +1,6 @@
 """Many probes trained side by side: their weights are stacked, every step moves all of them.
 
-The points of a stack share minibatches and dropout masks (:class:`jukemir_like.probe.draws.Draws`) and differ in learning rate and weight
+The points of a stack share minibatches and dropout masks (:class:`jukemir_like.probes.draws.Draws`) and differ in learning rate and weight
 decay. Gradients are written out, not recorded: with a residual R = ∂loss/∂outputs, a layer y = xW + b has ∂W = xᵀR and ∂b = ΣR.
 
 - :class:`LinearStack`: outputs = x W + b. All points in one product, weights (dimension, points · labels).
@@ -17,8 +17,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from jukemir_like.probe.draws import Draws
-from jukemir_like.probe.grid import Point
+from jukemir_like.probes.draws import Draws
+from jukemir_like.probes.grid import Point
 
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 _CHUNK = 1 << 16  # weights that Adam moves at a time on a CPU, so that they stay in cache

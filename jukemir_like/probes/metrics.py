@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS, Task
-from jukemir_like.probe.ranking import rank_tags
+from jukemir_like.probes.ranking import rank_tags
 
 Array = NDArray[np.float64]
 

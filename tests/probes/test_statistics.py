@@ -8,8 +8,8 @@ from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import Task
-from jukemir_like.probe import metrics, results, statistics
-from jukemir_like.probe.results import Predictions
+from jukemir_like.probes import metrics, results, statistics
+from jukemir_like.probes.results import Predictions
 
 GENRE = Task("genre", "multiclass", ("blues", "disco", "metal"))
 TAGS = Task("tags", "multilabel", tuple(f"tag {index}" for index in range(8)))

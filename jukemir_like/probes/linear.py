@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jukemir_like.core.parallel import tick
-from jukemir_like.probe.grid import RegularisationPath
-from jukemir_like.probe.lbfgs import minimise
+from jukemir_like.probes.grid import RegularisationPath
+from jukemir_like.probes.lbfgs import minimise
 
 Array = NDArray[np.float64]
 

@@ -1,6 +1,6 @@
 """Probes: how much of a label can be read off a representation by a simple model.
 
-:func:`probe` fits them under one of two protocols and writes a run's folder for each (:mod:`jukemir_like.probe.results`).
+:func:`probe` fits them under one of two protocols and writes a run's folder for each (:mod:`jukemir_like.probes.results`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from jukemir_like.core.cache import Cache
 
 if TYPE_CHECKING:
-    from jukemir_like.probe.grid import Grid, RegularisationPath
-    from jukemir_like.probe.results import Run
+    from jukemir_like.probes.grid import Grid, RegularisationPath
+    from jukemir_like.probes.results import Run
 
 PROTOCOLS = ("linear", "jukemir")
 
@@ -39,7 +39,7 @@ def probe(
         protocol: ``linear`` (L-BFGS or ridge regression over a path of strengths) or ``jukemir`` (Adam on a grid of 216 points).
         seed: of all draws; protocol ``linear`` has none.
         workers: processes. Results do not depend on their number.
-        settings: of the protocol (:mod:`jukemir_like.probe.grid`); None: its defaults.
+        settings: of the protocol (:mod:`jukemir_like.probes.grid`); None: its defaults.
         device: ``cpu`` or ``cuda`` for ``jukemir``; None: a GPU where there is one.
 
     Returns:
@@ -50,6 +50,6 @@ def probe(
             probed, the others are finished first.
         StorageError: the runs cannot be written.
     """
-    from jukemir_like.probe.running import run_tasks
+    from jukemir_like.probes.running import run_tasks
 
     return run_tasks(cache, dataset, representation, tasks, protocol, seed, workers, settings, device)

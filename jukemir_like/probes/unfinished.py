@@ -27,9 +27,9 @@ import numpy as np
 
 from jukemir_like.core import arrays, cache
 from jukemir_like.core.damage import DamagedFileError
-from jukemir_like.probe.grid import Point
-from jukemir_like.probe.results import SCORED_SPLITS
-from jukemir_like.probe.selection import Candidate, Selection
+from jukemir_like.probes.grid import Point
+from jukemir_like.probes.results import SCORED_SPLITS
+from jukemir_like.probes.selection import Candidate, Selection
 
 NAME = "unfinished.npz"
 _REMEDY = "all points are trained anew"

@@ -11,15 +11,15 @@ from torch import nn
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS, Task
-from jukemir_like.probe import metrics
-from jukemir_like.probe.draws import Draws
-from jukemir_like.probe.grid import Grid, Point, groups
-from jukemir_like.probe.looks import look
-from jukemir_like.probe.search import search, targets
-from jukemir_like.probe.selection import validate
-from jukemir_like.probe.songs import Songs
-from jukemir_like.probe.tasks import ProbeData, Split
-from jukemir_like.probe.training import Material, train
+from jukemir_like.probes import metrics
+from jukemir_like.probes.draws import Draws
+from jukemir_like.probes.grid import Grid, Point, groups
+from jukemir_like.probes.looks import look
+from jukemir_like.probes.search import search, targets
+from jukemir_like.probes.selection import validate
+from jukemir_like.probes.songs import Songs
+from jukemir_like.probes.tasks import ProbeData, Split
+from jukemir_like.probes.training import Material, train
 
 CPU = torch.device("cpu")
 LABELS = {"multiclass": 4, "multilabel": 5, "regression": 2}
@@ -133,7 +133,7 @@ def test_a_point_alone_is_what_it_is_among_others(points):
 def test_large_weights_move_in_pieces_as_they_do_in_one(monkeypatch):
     data = problem("multiclass")
     whole = train(material(data), POINTS, 0, 8, 3)
-    monkeypatch.setattr("jukemir_like.probe.stacks._CHUNK", 50)
+    monkeypatch.setattr("jukemir_like.probes.stacks._CHUNK", 50)
     for one, other in zip(whole, train(material(data), POINTS, 0, 8, 3), strict=True):
         np.testing.assert_array_equal(one.scores["test"], other.scores["test"])
 
@@ -165,7 +165,7 @@ def test_a_gpu_gives_what_a_cpu_gives():
 
 
 def test_points_with_a_hidden_layer_go_together_only_where_that_is_faster():
-    from jukemir_like.probe.search import _jobs
+    from jukemir_like.probes.search import _jobs
 
     points = Grid().points()
     on_cpu, on_gpu = _jobs(points, together=False), _jobs(points, together=True)

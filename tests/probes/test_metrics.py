@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS, Task
-from jukemir_like.probe import metrics
+from jukemir_like.probes import metrics
 
 TASKS = {
     "multiclass": Task("t", "multiclass", ("a", "b", "c", "d")),
