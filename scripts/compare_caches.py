@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load
 
-NOT_COMPARED = {"seconds", "time", "versions", "version", "jukemir-like", "created", "host"}
-"""Fields of JSON and columns of tables that differ between any two runs."""
+NOT_COMPARED = {"seconds", "time", "versions", "version", "jukemir-like", "created", "host", "examples_per_second"}
+"""Fields of JSON and columns of tables that differ between any two runs, also as the last part of a name: ``valid/seconds``."""
 SKIPPED_FOLDERS = {".snakemake", ".stages", "tensorboard", "states"}
 SKIPPED_FILES = {".lock"}
 
@@ -78,7 +78,7 @@ def _of_table(content: bytes) -> Any:
         {
             column: _of_json(cell.encode()) if cell.startswith(("{", "[")) else cell
             for column, cell in row.items()
-            if column not in NOT_COMPARED
+            if column.rpartition("/")[2] not in NOT_COMPARED
         }
         for row in csv.DictReader(io.StringIO(content.decode()))
     ]
