@@ -200,7 +200,7 @@ def _notes(question: Question) -> list[str]:
             for metric, count in undefined.items():
                 if count:
                     notes[
-                        f"{_name(metric)}: {count} of {len(question.task.labels)} tags left out: test lacks positive or negative examples"
+                        f"{_name(metric)}: {count} of {len(question.task.labels)} tags are left out, test lacks positives or negatives"
                     ] = None
     return list(notes)
 

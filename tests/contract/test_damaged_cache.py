@@ -16,7 +16,7 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.damage import DamagedFileError
 from jukemir_like.core.errors import JukemirLikeError
 from jukemir_like.probes import checking, probe, results
-from jukemir_like.report import datasets, retrieval, stages
+from jukemir_like.report import datasets, retrieval
 from jukemir_like.report.problems import Problems
 from jukemir_like.stemjepa.data import find
 
