@@ -92,7 +92,7 @@ def describe(cache: Cache, names: Iterable[str], left_out: LeftOut) -> list[Desc
 def _summary(name: str) -> str:
     """The sentence of a dataset's declaration; empty where it has none."""
     try:
-        declared = jsonfiles.read(datasets.declarations(_assets(name)) / "dataset.json", {"summary?": str}, "correct it")
+        declared = jsonfiles.read(datasets.declaration_folder(_assets(name)) / "dataset.json", {"summary?": str}, "correct it")
     except FileNotFoundError:
         return ""
     return declared.get("summary") or ""

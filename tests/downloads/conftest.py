@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jukemir_like import downloads
 from jukemir_like.core.cache import Cache
-from jukemir_like.downloads.exchange import Patience
+from jukemir_like.downloads.declarations import select_assets
+from jukemir_like.downloads.retries import RetryPolicy
 
 
 @dataclass
@@ -290,7 +290,7 @@ def declare(tmp_path, monkeypatch):
         (root / name).mkdir(parents=True, exist_ok=True)
         value = {"name": name, "title": "A test", "licence": "CC0", "citation": "Nobody, 2026", "assets": list(declared)} | more
         (root / name / "dataset.json").write_text(json.dumps(value))
-        return downloads.select(name)
+        return select_assets(name)
 
     return write
 
@@ -322,13 +322,13 @@ def noise():
 @pytest.fixture
 def quick():
     """As often as the command, with waits of hundredths of a second."""
-    return Patience(connect_seconds=10.0, read_seconds=10.0, tries=5, backoff_seconds=(0.01, 0.1), longest_wait_seconds=3.0)
+    return RetryPolicy(connect_seconds=10.0, read_seconds=10.0, attempts=5, backoff_seconds=(0.01, 0.1), max_wait_seconds=3.0)
 
 
 @pytest.fixture
 def hasty(quick):
     """Takes a third of a second of silence for a stall."""
-    return replace(quick, read_seconds=0.3, tries=2)
+    return replace(quick, read_seconds=0.3, attempts=2)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from jukemir_like.core.errors import InputError
-from jukemir_like.downloads.contents import contents_digest
+from jukemir_like.downloads.archives import contents_digest
 
 FILES = {"b.txt": b"2", "a/x.key": b"C minor", "a/B.key": b"", "a b.txt": b"1"}
 

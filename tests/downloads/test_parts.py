@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jukemir_like.downloads.parts import Parts, open_parts
+from jukemir_like.downloads.archives import MultiPartFile, open_parts
 
 
 @given(
@@ -22,7 +22,7 @@ def test_it_is_read_as_one_file_would_be(tmp_path_factory, pieces, moves):
     for path, piece in zip(paths, pieces, strict=True):
         path.write_bytes(piece)
     whole = io.BytesIO(b"".join(pieces))
-    with Parts(paths) as parts:
+    with MultiPartFile(paths) as parts:
         for offset, whence, count in moves:
             place = {0: 0, 1: whole.tell(), 2: len(whole.getvalue())}[whence] + offset
             if place < 0:

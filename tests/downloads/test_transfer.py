@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from jukemir_like import downloads
+from jukemir_like.downloads.download import download
 
 SIZE = 300_000
 PATH = "audio/one.mp3"
@@ -25,9 +25,9 @@ def get(host, declare, asset, cache, quick, data):
     (host.folder / "audio").mkdir()
     (host.folder / PATH).write_bytes(data)
 
-    def run(*, urls=None, digest=True, patience=quick, **more):
+    def run(*, urls=None, digest=True, policy=quick, **more):
         chosen = declare(asset(PATH, urls or host.url(PATH), data if digest else None, **more))
-        summary = downloads.download(chosen, cache, patience=patience)
+        summary = download(chosen, cache, policy=policy)
         target = cache.dataset("testset") / PATH
         return summary, target.read_bytes() if target.exists() else None
 
@@ -75,7 +75,7 @@ LASTING = sorted(FAULTS.keys() - {"no length", "chunks", "unasked compression"})
 @pytest.mark.parametrize("fault", FAULTS)
 def test_one_fault_is_survived(get, host, data, cache, leftovers, quick, hasty, fault, size):
     host.show(PATH, FAULTS[fault](host))
-    summary, found = get(size=size, patience=hasty if "stall" in fault else quick)
+    summary, found = get(size=size, policy=hasty if "stall" in fault else quick)
     if fault == "a file cut at its host" and size:  # its length tells that it is another file: no reason to ask again
         assert found is None
         assert "150,000 bytes, not 300,000" in next(iter(summary.failed.values()))
@@ -92,7 +92,7 @@ def test_a_fault_that_does_not_pass_is_left_for_the_next_mirror(get, host, make_
     (second.folder / PATH).write_bytes(data)
     broken = FAULTS[fault](host)
     host.show(PATH, always=lambda answer: (setattr(answer, "ranges", False), broken(answer)))
-    summary, found = get(urls=[host.url(PATH), second.url(PATH)], patience=hasty if "stall" in fault else quick)
+    summary, found = get(urls=[host.url(PATH), second.url(PATH)], policy=hasty if "stall" in fault else quick)
     assert found == data
     assert summary.rows[0].source == second.url("").split("/")[2]
     assert len(host.gets(PATH)) <= 20  # the longest: a redirect onto itself
@@ -102,7 +102,7 @@ def test_a_fault_that_does_not_pass_is_left_for_the_next_mirror(get, host, make_
 def test_a_fault_that_does_not_pass_is_a_failure_with_a_reason_and_nothing_is_adopted(get, host, cache, quick, hasty, fault):
     broken = FAULTS[fault](host)
     host.show(PATH, always=lambda answer: (setattr(answer, "ranges", False), broken(answer)))
-    summary, found = get(patience=hasty if "stall" in fault else quick)
+    summary, found = get(policy=hasty if "stall" in fault else quick)
     assert found is None
     assert summary.exit_code == 3
     assert host.url("").split("/")[2] in summary.text()
@@ -148,7 +148,7 @@ def test_hosts_that_are_not_there_are_a_reason(get, host, cache):
 
 def test_what_has_arrived_is_not_asked_for_again(get, host, data, hasty):
     host.show(PATH, host.cut(100_000), host.cut(50_000), host.stall(30_000))
-    _, found = get(patience=replace(hasty, read_seconds=1.0))
+    _, found = get(policy=replace(hasty, read_seconds=1.0))
     assert found == data
     assert ranges(host) == [None, "bytes=100000-", "bytes=150000-", "bytes=180000-"]
     assert [status for _, status in host.gets(PATH)] == [200, 206, 206, 206]
@@ -317,7 +317,7 @@ def test_a_trickle_is_a_stall(get, host, data, hasty, make_host):
     # the next byte always comes in time, the file never
     host.show(PATH, always=host.change(piece=1, rate=20.0))
     started = time.monotonic()
-    _, found = get(urls=[host.url(PATH), second.url(PATH)], patience=hasty)
+    _, found = get(urls=[host.url(PATH), second.url(PATH)], policy=hasty)
     assert found == data
     assert time.monotonic() - started < 5
 
@@ -337,7 +337,7 @@ def test_compression_that_is_the_file_s_own_format_is_left_alone(host, declare, 
         host.change(headers={"Content-Encoding": "x-gzip"}, type="application/x-tar", cut=10),
         host.change(headers={"Content-Encoding": "gzip"}),
     )
-    summary = downloads.download(declare(asset("x.tar.gz", host.url("x.tar.gz"), packed)), cache, patience=quick)
+    summary = download(declare(asset("x.tar.gz", host.url("x.tar.gz"), packed)), cache, policy=quick)
     assert summary.exit_code == 0
     assert (cache.dataset("testset") / "x.tar.gz").read_bytes() == packed
 
@@ -350,7 +350,7 @@ def test_a_host_that_fails_file_after_file_is_not_asked_for_all_of_them(host, ma
         (second.folder / f"{number}.mp3").write_bytes(data)
         host.show(f"{number}.mp3", always=host.status(503))
         declared.append(asset(f"{number}.mp3", [host.url(f"{number}.mp3"), second.url(f"{number}.mp3")], data))
-    summary = downloads.download(declare(*declared), cache, patience=quick, num_parallel=2)
+    summary = download(declare(*declared), cache, policy=quick, num_parallel=2)
     assert summary.done == 30
     assert len(host.gets()) <= 5 * (3 + 1)
     assert len(second.gets()) == 30
@@ -362,5 +362,5 @@ def test_connections_are_kept_open_between_small_files(host, declare, asset, cac
         data = noise(5000, number)
         (host.folder / f"{number}.mp3").write_bytes(data)
         declared.append(asset(f"{number}.mp3", host.url(f"{number}.mp3"), data, size=5000))
-    assert downloads.download(declare(*declared), cache, patience=quick, num_parallel=4).done == 40
+    assert download(declare(*declared), cache, policy=quick, num_parallel=4).done == 40
     assert host.connections == 4
