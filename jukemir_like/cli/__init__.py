@@ -136,15 +136,18 @@ def download(
     The embedded dataset, synthband, is composed and rendered here: no network is needed.
     """
     workers = _prepare(workers)
-    from jukemir_like import datasets, downloads
+    from jukemir_like import datasets
+    from jukemir_like.downloads.declarations import select_assets
+    from jukemir_like.downloads.download import download as run
+    from jukemir_like.downloads.summary import describe_selection
 
     name = datasets.assets(dataset) if dataset.partition("+")[0] in datasets.names() else dataset
-    chosen = downloads.select(name)
+    chosen = select_assets(name)
     if dry_run:
-        click.echo(downloads.announce(chosen, _cache(cache)))
+        click.echo(describe_selection(chosen, _cache(cache)))
         return DONE
     if name != "synthband":
-        return _finish(downloads.download(chosen, _cache(cache), own_copy=None if own_copy is None else Path(own_copy), **options))
+        return _finish(run(chosen, _cache(cache), own_copy=None if own_copy is None else Path(own_copy), **options))
     if own_copy is not None:
         raise click.UsageError("synthband is made here: --from is for datasets that are downloaded")
     from jukemir_like import synthband
@@ -325,9 +328,9 @@ def report(datasets: tuple[str, ...], representations: tuple[str, ...], protocol
     Files that are damaged are left out: the page and the last lines name them, and the exit code is 3.
     """
     _prepare(None)
-    from jukemir_like.report import report as stage
+    from jukemir_like.report.report import report
 
-    written = stage.report(_cache(cache), datasets or None, representations or None, protocol)
+    written = report(_cache(cache), datasets or None, representations or None, protocol)
     click.echo(written)
     return written.exit_code
 

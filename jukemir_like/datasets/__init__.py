@@ -15,7 +15,7 @@ from typing import Any, Literal
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets.options import parse
-from jukemir_like.downloads import declarations as declarations
+from jukemir_like.downloads.declarations import declaration_folder as declaration_folder
 
 TaskType = Literal["multiclass", "multilabel", "regression", "key"]
 PRIMARY_METRICS: dict[str, str] = {"multiclass": "accuracy", "multilabel": "roc_auc", "regression": "r2", "key": "weighted_score"}

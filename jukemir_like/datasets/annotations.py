@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jukemir_like.core import files
 from jukemir_like.core.errors import InputError, RequestError
-from jukemir_like.downloads.archives import members, readable
+from jukemir_like.downloads.archives import archive_errors, members
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Source:
         """
         name = self.path.name
         try:
-            with readable(name), io.BytesIO(self.read()) as file:
+            with archive_errors(name), io.BytesIO(self.read()) as file:
                 return {
                     member.name: member.open().read() for member in members(file, name) if member.kind == "file" and wanted(member.name)
                 }

@@ -10,7 +10,7 @@ from jukemir_like import datasets
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets.processed import read as read_processed
-from jukemir_like.downloads.declaration import declared
+from jukemir_like.downloads.declarations import read_declaration
 from jukemir_like.process import process
 
 REAL = ["gtzan", "giantsteps", "magnatagatune", "emomusic", "musdb18", "musdb18hq"]
@@ -83,14 +83,14 @@ def test_annotations_alone_make_metadata_that_the_probe_reads(tmp_path, request,
 
 @pytest.mark.parametrize("name", REAL)
 def test_what_is_declared_of_a_dataset_is_whole(name):
-    declaration = declared(name)
+    declaration = read_declaration(name)
     assert declaration.assets
     assert declaration.citation.startswith("@")
     assert declaration.licence != "not declared"
     for asset in declaration.assets:
         assert asset.urls
         assert asset.digest, asset.tag
-    card = (datasets.declarations(name) / "card.md").read_text()
+    card = (datasets.declaration_folder(name) / "card.md").read_text()
     assert "\n| licence" in card
     for uid in declaration.faulty:
         assert uid in card or declaration.faulty[uid].partition(".wav")[0] in card
@@ -99,7 +99,7 @@ def test_what_is_declared_of_a_dataset_is_whole(name):
 @pytest.mark.parametrize("name", ["gtzan_ff", "giantsteps_clips", "giantsteps"])
 def test_declared_counts_are_those_of_the_published_labels(tmp_path, request, name):
     folder = request.getfixturevalue(datasets.assets(name))
-    description = json.loads((datasets.declarations(folder.name) / "dataset.json").read_text())
+    description = json.loads((datasets.declaration_folder(folder.name) / "dataset.json").read_text())
     made = datasets.load(name, Cache(tmp_path))
     assert Counter(item.split for item in made.items) == description["items"][name]
     assert {task: value["labels"] for task, value in description["tasks"].items()} == {
@@ -108,7 +108,7 @@ def test_declared_counts_are_those_of_the_published_labels(tmp_path, request, na
 
 
 def test_files_that_are_kept_as_fixtures_have_the_declared_digests(gtzan):
-    for asset in declared("gtzan").assets:
+    for asset in read_declaration("gtzan").assets:
         if asset.kind == "annotations":
             data = (gtzan / asset.path).read_bytes()
             assert (hashlib.sha256(data).hexdigest(), len(data)) == (asset.sha256, asset.size)
@@ -118,7 +118,7 @@ def test_the_audio_of_giantsteps_is_declared_with_the_md5_of_its_annotations(gia
     noted = {}
     for members in giantsteps_members.values():
         noted |= {name.rpartition("/")[2].removesuffix(".md5"): data.decode().strip() for name, data in members.items() if "/md5/" in name}
-    audio = {asset.path: asset for asset in declared("giantsteps").assets if asset.kind == "audio"}
+    audio = {asset.path: asset for asset in read_declaration("giantsteps").assets if asset.kind == "audio"}
     assert {path.removeprefix("audio/").removesuffix(".mp3"): asset.md5 for path, asset in audio.items()} == noted
     assert len(noted) == 604 + 1486
     made = datasets.load("giantsteps", Cache(giantsteps.parents[1]))

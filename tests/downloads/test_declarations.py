@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from jukemir_like import datasets, downloads
+from jukemir_like import datasets
 from jukemir_like.core.errors import RequestError
-from jukemir_like.downloads.declaration import Asset, Contents
+from jukemir_like.downloads.declarations import Asset, ContentsDigest, declared_names, read_declaration, select_assets
 
 GOOD = {"tag": "TEST_ONE", "path": "a/one.zip", "kind": "audio", "urls": ["https://h/one.zip"]}
 
@@ -15,11 +15,11 @@ def test_every_field_is_read(declare):
     full = GOOD | {"sha256": "AB" * 32, "md5": "cd" * 16, "size": 5, "unpack": True, "unpacked_size": 7}
     contents = {"tag": "T2", "path": "x.zip", "kind": "extra", "contents": {"sha256": "12" * 32, "strip": 1}}
     declare(full, contents, title="T", licence={"songs": "CC0", "sounds": "GPL"}, access="Ask\n  them", faulty={"54": "corrupt"})
-    declaration = downloads.declared("testset")
+    declaration = read_declaration("testset")
     assert declaration.assets[0] == Asset(
         "TEST_ONE", "a/one.zip", "audio", ("https://h/one.zip",), "ab" * 32, "cd" * 16, 5, None, True, None, 7
     )
-    assert declaration.assets[1].contents == Contents("12" * 32, 1)
+    assert declaration.assets[1].contents == ContentsDigest("12" * 32, 1)
     assert declaration.licence == "songs: CC0; sounds: GPL"
     assert declaration.access == "Ask them"
     assert declaration.faulty == {"54": "corrupt"}
@@ -29,7 +29,7 @@ def test_assets_may_stand_in_a_file_of_their_own(declare, tmp_path):
     (tmp_path / "declarations" / "testset").mkdir(parents=True)
     (tmp_path / "declarations" / "testset" / "dataset.json").write_text(json.dumps({"assets": "assets.json"}))
     (tmp_path / "declarations" / "testset" / "assets.json").write_text(json.dumps([GOOD]))
-    assert [asset.tag for asset in downloads.declared("testset").assets] == ["TEST_ONE"]
+    assert [asset.tag for asset in read_declaration("testset").assets] == ["TEST_ONE"]
 
 
 WRONG = [
@@ -60,15 +60,15 @@ def test_what_is_no_json_is_one_line(declare, tmp_path):
     declare(GOOD)
     (tmp_path / "declarations" / "testset" / "dataset.json").write_text("{")
     with pytest.raises(RequestError, match=r"dataset\.json is not JSON.*correct the declaration"):
-        downloads.declared("testset")
+        read_declaration("testset")
 
 
 def test_a_site_s_declarations_come_before_the_package_s(declare, tmp_path):
-    assert downloads.declared("synthband").title != "mine"
+    assert read_declaration("synthband").title != "mine"
     declare(name="synthband", title="mine")
-    assert downloads.declared("synthband").title == "mine"
-    assert datasets.declarations("synthband") == tmp_path / "declarations" / "synthband"
-    assert datasets.declarations("nosuch").name == "nosuch"
+    assert read_declaration("synthband").title == "mine"
+    assert datasets.declaration_folder("synthband") == tmp_path / "declarations" / "synthband"
+    assert datasets.declaration_folder("nosuch").name == "nosuch"
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def four(declare):
     ],
 )
 def test_a_dataset_or_the_beginning_of_tags_is_selected_and_extras_only_by_name(four, given, tags):
-    assert [asset.tag for _, chosen in downloads.select(given) for asset in chosen] == tags
+    assert [asset.tag for _, chosen in select_assets(given) for asset in chosen] == tags
 
 
 @pytest.mark.parametrize(
@@ -98,9 +98,9 @@ def test_a_dataset_or_the_beginning_of_tags_is_selected_and_extras_only_by_name(
 )
 def test_what_is_called_nothing_is_a_wrong_request(four, given, words):
     with pytest.raises(RequestError, match=words):
-        downloads.select(given)
+        select_assets(given)
 
 
-@pytest.mark.parametrize("name", downloads.names())
+@pytest.mark.parametrize("name", declared_names())
 def test_what_the_package_declares_can_be_read(name):
-    assert downloads.declared(name).name == name
+    assert read_declaration(name).name == name

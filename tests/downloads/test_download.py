@@ -8,11 +8,11 @@ import threading
 import zipfile
 
 import pytest
+from jukemir_like.downloads.download.download import download
 
-from jukemir_like import downloads
 from jukemir_like.core.errors import RequestError, StorageError
-from jukemir_like.downloads.exchange import Patience
-from jukemir_like.downloads.table import byte_size
+from jukemir_like.downloads.retries import RetryPolicy
+from jukemir_like.downloads.summary import describe_selection, format_bytes
 
 
 @pytest.fixture
@@ -34,10 +34,10 @@ def serve(host, asset):
 
 @pytest.fixture
 def run(cache, quick):
-    def download(chosen, **more):
-        return downloads.download(chosen, cache, patience=quick, **more)
+    def start(chosen, **more):
+        return download(chosen, cache, policy=quick, **more)
 
-    return download
+    return start
 
 
 def snapshot(folder):
@@ -207,7 +207,7 @@ def test_a_bad_archive_is_a_failure_and_its_file_stays(serve, declare, run, fold
 
 
 def test_an_archive_that_is_made_anew_is_verified_by_its_contents(host, declare, asset, run, folder, tmp_path):
-    from jukemir_like.downloads.contents import contents_digest
+    from jukemir_like.downloads.archives import contents_digest
 
     def pack(name, text, compression):
         with zipfile.ZipFile(name, "w", compression) as archive:
@@ -263,7 +263,7 @@ def test_a_dry_run_says_it_all_and_touches_nothing(serve, declare, run, host, ca
         access="Ask",
     )
     before, requests = snapshot(cache.root), len(host.requests)
-    text = downloads.announce(chosen, cache)
+    text = describe_selection(chosen, cache)
     assert (snapshot(cache.root), len(host.requests)) == (before, requests)
     rows = {line.split()[0]: line.split() for line in text.splitlines() if line.startswith("TEST_")}
     where = host.url("").split("/")[2]
@@ -279,7 +279,7 @@ def test_a_dry_run_says_it_all_and_touches_nothing(serve, declare, run, host, ca
 def test_two_threads_of_one_process_share_the_work(serve, declare, cache, host, noise, folder):
     chosen = declare(*(serve(f"{number}.mp3", noise(20_000, number)) for number in range(40)))
     results = []
-    threads = [threading.Thread(target=lambda: results.append(downloads.download(chosen, cache, num_parallel=3))) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: results.append(download(chosen, cache, num_parallel=3))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -290,11 +290,11 @@ def test_two_threads_of_one_process_share_the_work(serve, declare, cache, host, 
 
 
 def test_the_defaults_are_sane():
-    assert Patience() == Patience(10.0, 60.0, 5, (1.0, 30.0), 300.0)
+    assert RetryPolicy() == RetryPolicy(10.0, 60.0, 5, (1.0, 30.0), 300.0)
 
 
 @pytest.mark.parametrize(
     ("size", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_960, "1.0 MB"), (47 * 10**9, "47.0 GB"), (None, "")]
 )
 def test_sizes_are_shown_in_powers_of_1000(size, text):
-    assert byte_size(size) == text
+    assert format_bytes(size) == text

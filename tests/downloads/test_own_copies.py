@@ -6,10 +6,12 @@ import tarfile
 import zipfile
 
 import pytest
+from jukemir_like.downloads.download.download import download
 
-from jukemir_like import downloads
 from jukemir_like.core.errors import InputError, RequestError
-from jukemir_like.downloads import adopting
+from jukemir_like.downloads import own_copies
+from jukemir_like.downloads.asset_folder import unpacked_folder
+from jukemir_like.downloads.declarations import Asset
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def own(tmp_path):
 @pytest.fixture
 def adopt(own, cache, quick):
     def run(chosen, **more):
-        return downloads.download(chosen, cache, own_copy=own, patience=quick, **more)
+        return download(chosen, cache, own_copy=own, policy=quick, **more)
 
     return run
 
@@ -91,7 +93,7 @@ def test_without_a_digest_only_name_and_size_together_will_do_and_it_is_said(hos
 
 
 def test_an_archive_that_its_host_makes_anew_is_told_by_its_contents(host, declare, asset, adopt, own, cache):
-    from jukemir_like.downloads.contents import contents_digest
+    from jukemir_like.downloads.archives import contents_digest
 
     for name, top, text in (("a.zip", "repo-1", "right"), ("mine.zip", "other-2", "right"), ("a-wrong.zip", "repo-1", "wrong")):
         with zipfile.ZipFile(own / name, "w") as archive:
@@ -121,7 +123,7 @@ def test_and_it_is_used_where_the_user_puts_it_in_place_himself(host, declare, a
     target = cache.dataset("testset") / "unpacked" / "genres"
     target.parent.mkdir(parents=True)
     target.symlink_to(own)
-    summary = downloads.download(declare(asset("genres.tar.gz", host.url("x"), b"archive", unpack=True)), cache, patience=quick)
+    summary = download(declare(asset("genres.tar.gz", host.url("x"), b"archive", unpack=True)), cache, policy=quick)
     assert (summary.kept, summary.exit_code, host.requests) == (1, 0, [])
     assert any("unverified" in note for note in summary.notes)
     assert os.listdir(own) == ["genres"]
@@ -133,7 +135,7 @@ def test_an_adopted_archive_is_unpacked(host, declare, asset, adopt, own, cache,
         archive.add(own / "x", "genres")
     data = (own / "download(1).tgz").read_bytes()
     adopt(declare(asset("genres.tar.gz", host.url("x"), data, unpack=True)))
-    assert (downloads.unpacked(cache, "testset", "genres") / "genres/blues.wav").read_bytes() == noise(99)
+    assert (unpacked_folder(cache, "testset", "genres") / "genres/blues.wav").read_bytes() == noise(99)
 
 
 def test_a_wrong_file_in_the_cache_is_replaced_by_the_copy_only_if_that_is_asked_for(host, declare, asset, adopt, own, cache, noise):
@@ -149,14 +151,14 @@ def test_a_wrong_file_in_the_cache_is_replaced_by_the_copy_only_if_that_is_asked
 def test_a_folder_that_is_not_there_is_a_wrong_request(host, declare, asset, cache, own):
     chosen = declare(asset("a.mp3", host.url("a.mp3"), b"x"))
     with pytest.raises(RequestError, match="is not a folder"):
-        downloads.download(chosen, cache, own_copy=own / "nosuch")
+        download(chosen, cache, own_copy=own / "nosuch")
     assert not cache.root.exists()
 
 
 def test_a_copy_that_changes_while_it_is_adopted_is_not_adopted(tmp_path, own):
     put(own, "a.mp3", b"not any more what was found")
     with pytest.raises(InputError, match="another sha256"):
-        adopting.adopt(own / "a.mp3", downloads.Asset("T", "a.mp3", "audio", sha256="0" * 64), tmp_path / "target.mp3", lambda _: None)
+        own_copies.adopt(own / "a.mp3", Asset("T", "a.mp3", "audio", sha256="0" * 64), tmp_path / "target.mp3", lambda _: None)
     assert os.listdir(tmp_path) == ["own"]
 
 
