@@ -127,4 +127,4 @@ def _find(client: DockerClient, image: str) -> str:
     try:
         return str(client.images.get(image).id)
     except (docker.errors.APIError, docker.errors.NullResource):  # no such image, or a name that no image can have
-        raise engine.no_image([image]) from None
+        raise engine.missing_image_error([image]) from None

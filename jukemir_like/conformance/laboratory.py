@@ -20,7 +20,7 @@ from jukemir_like.conformance import archive
 from jukemir_like.conformance.folder import look, place
 from jukemir_like.conformance.run import Refused, Run, Seen, Started, has_ended
 from jukemir_like.core.errors import RequestError
-from jukemir_like.launch import engine, leftovers
+from jukemir_like.launch import confinement, engine
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -51,11 +51,11 @@ class Laboratory:
         self.client = client
         self.image = image
         self.limit_seconds = limit_seconds
-        self._user = engine.user(information)[0] if os.getuid() else "1000:1000"
+        self._user = confinement.user_and_groups(information)[0] if os.getuid() else "1000:1000"
         self._folder = Path(tempfile.mkdtemp(prefix="jukemir-like-conform-"))
         self._session = uuid.uuid4().hex[:12]
         # By the second of these, the next launch removes what a killed check has left.
-        self._labels = {LABEL: self._session, leftovers.LABEL: leftovers.launcher(), IMAGE_LABEL: image}
+        self._labels = {LABEL: self._session, engine.LAUNCHER_LABEL: engine.launcher_label(), IMAGE_LABEL: image}
         self._filter: dict[str, Any] = {"label": f"{LABEL}={self._session}"}
         self._numbers = itertools.count()
         self._is_over = False
