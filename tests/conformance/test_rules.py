@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jukemir_like.conformance.report import BROKEN, KEPT, NOT_CAUGHT, Finding, Report
+from jukemir_like.conformance.rules import BROKEN, KEPT, NOT_CAUGHT, Finding, Report
 
 GOOD = Finding("C1.start", "it starts", KEPT)
 BAD = Finding("C10.names", "names can be read", BROKEN, tuple(f"fault {number}" for number in range(9)))
