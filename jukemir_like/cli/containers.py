@@ -46,12 +46,12 @@ def commands() -> None:
 
 @commands.command()
 @click.option("--representation", required=True, help="What to extract.")
-@options.folders_of_audio
+@options.input_and_output
 @click.option("--batch_size", type=click.IntRange(1), default=256, show_default=True, help="Files per batch.")
 @click.option("--runner", type=click.Choice(["docker", "apptainer", "plain"]), default="docker", show_default=True, help="What runs it.")
 @options.gpus
 @click.option("--image", help="Instead of the image of this version: another one, or a .sif file for apptainer.")
-@options.stemjepa
+@options.stemjepa_options
 @options.workers
 @options.cache
 def extract(

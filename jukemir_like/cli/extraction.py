@@ -12,10 +12,10 @@ from jukemir_like.cli import options
 
 @click.command()
 @click.argument("representation")
-@options.folders_of_audio
+@options.input_and_output
 @click.option("--batch_size", type=int, help="Files per batch.")
 @click.option("--batch_idx", type=int, help="Which batch, from 0 [default: SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX, where set].")
-@options.stemjepa
+@options.stemjepa_options
 @options.workers
 @options.cache
 def extract(

@@ -25,14 +25,14 @@ threads = click.option("--threads", type=click.IntRange(1), help="Processors to 
 weights = click.option("--weights", help="Name of weights in the package or the cache, or a path [default: the package's own].")
 
 
-def folders_of_audio(command: _Command) -> _Command:
+def input_and_output(command: _Command) -> _Command:
     """INPUT and OUTPUT of an extraction, or ``--dataset`` instead."""
     command = click.option("--dataset", help="Instead of INPUT and OUTPUT: the folders of this dataset in the cache.")(command)
     command = click.argument("output", type=click.Path(), required=False)(command)
     return click.argument("input", type=click.Path(), required=False)(command)
 
 
-def stemjepa(command: _Command) -> _Command:
+def stemjepa_options(command: _Command) -> _Command:
     """``--weights`` and ``--precision`` of an extraction, which ``stemjepa`` takes."""
     command = click.option("--precision", type=click.Choice(["32", "bf16"]), help="Of stemjepa [default: 32].")(command)
     return click.option("--weights", help="Of stemjepa: a name in the package or the cache, or a path [default: the package's own].")(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jukemir_like import __version__
 from jukemir_like.cli import cli
 from jukemir_like.core.errors import RequestError
-from jukemir_like.launch import images, paths, planning
+from jukemir_like.launch import images, planning
 from jukemir_like.stemjepa import checkpoint
 
 
@@ -140,27 +140,11 @@ def test_a_path_through_a_link_and_back_is_the_kernel_s(here):
     assert str(here / "link") in mounted(plan("process", "folder", "--audio", "link"))
 
 
-@pytest.mark.parametrize("path", ["/", "/usr/share", "/etc", "/dev", "/proc/self"])
-def test_the_image_s_own_folders_are_never_hidden(path):
-    seen = paths.PathMapping()
-    target = seen.read(path)
-    assert target.startswith("/host/")
-    assert seen.mounts[target].source == Path(path)
-    assert seen.read(path) == target
-    assert len(seen.mounts) == 1
-
-
 def test_where_a_container_cannot_be_paths_are_told_whole(here, monkeypatch):
     monkeypatch.chdir("/usr/share")
     container = plan("process", "folder", "--audio", "doc")
     assert container.working_folder is None
     assert mounted(container)[container.arguments[1]] == (Path("/usr/share/doc"), False)
-
-
-def test_two_folders_of_one_name_are_both_seen():
-    seen = paths.PathMapping()
-    assert seen.read("/usr/share") != seen.read("/etc/../usr/share/../../usr") != seen.write("/opt/share")
-    assert len({mount.target for mount in seen.mounts.values()}) == 3
 
 
 def test_a_name_that_no_engine_takes_is_one_line(here):
