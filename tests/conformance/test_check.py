@@ -46,7 +46,7 @@ def test_no_engine_is_a_wrong_request(monkeypatch):
         conformance.check("some/image")
 
 
-def test_an_image_that_was_too_fast_is_not_said_to_have_passed():
+def test_an_image_that_was_too_fast_is_not_reported_as_passed():
     done = Observation(Outcome(0, "", 1.0), {}, {})
     seen = dict.fromkeys(interruption.STOPS, interruption.Stopped(False, done.outcome, {}, {}))
     seen |= {interruption.killed: interruption.Killed(False, [], done), interruption.reference: done}

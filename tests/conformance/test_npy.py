@@ -49,7 +49,7 @@ WHOLE = saved(np.arange(5, dtype="<f4"))
         (WHOLE.replace(b"'shape'", b"'shade'"), "descr, fortran_order and shape"),
     ],
 )
-def test_refuses_what_is_not_to_the_letter(content, reason):
+def test_refuses_what_is_not_strictly_by_the_format(content, reason):
     with pytest.raises(npy.NotNpyError, match=reason):
         npy.parse(content)
     assert npy.values(content) is None

@@ -34,7 +34,7 @@ def vectors(folder):
     return {str(path.relative_to(folder)): np.load(path) for path in sorted(folder.rglob("*.npy"))}
 
 
-def test_docker_s_line_says_all_of_the_container():
+def test_the_docker_line_describes_the_whole_container():
     container = Container(
         "some/image:1",
         ("--flag", "a b"),
@@ -67,7 +67,7 @@ def test_docker_s_line_says_all_of_the_container():
         ("/images/probe.sif", "/images/probe.sif"),
     ],
 )
-def test_apptainer_s_line_takes_the_image_from_where_it_is(image, source):
+def test_the_apptainer_line_names_the_source_of_the_image(image, source):
     container = Container(image, ("--a", "b c"), None, (Mount(Path("/a b"), "/in"), Mount(Path("/c:d"), "/out", writable=True)), {"N": "v"})
     made, run = (shlex.split(part) for part in commands.apptainer(container, gpus=True).split(" && "))
     assert made == ["mkdir", "-p", "/c:d"]
@@ -83,7 +83,7 @@ def test_another_entry_point_is_executed():
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 100])
-def test_there_is_a_line_for_every_batch(folder, tmp_path, size):
+def test_there_is_one_line_per_batch(folder, tmp_path, size):
     for runner in ("docker", "apptainer", "plain"):
         made = list(commands.batches("mfcc", str(folder), str(tmp_path / "out"), None, None, batch_size=size, runner=runner))
         asked = [shlex.split(line) for line in made]
@@ -91,7 +91,7 @@ def test_there_is_a_line_for_every_batch(folder, tmp_path, size):
         assert all(words[words.index("--batch_size") + 1] == str(size) for words in asked)
 
 
-def test_plain_lines_pasted_from_any_folder_give_what_one_run_gives(command, folder, tmp_path):
+def test_plain_lines_run_in_any_folder_give_the_same_vectors_as_one_run(command, folder, tmp_path):
     printed = command(
         "commands", "extract", "--representation", "mfcc", "in", "it's out", "--batch_size", "2", "--runner", "plain", cwd=tmp_path
     )
@@ -105,7 +105,7 @@ def test_plain_lines_pasted_from_any_folder_give_what_one_run_gives(command, fol
     assert {name: vector.tobytes() for name, vector in parts.items()} == {name: vector.tobytes() for name, vector in once.items()}
 
 
-def test_a_dataset_s_plain_lines_name_the_cache(command, folder, tmp_path):
+def test_plain_lines_of_a_dataset_name_the_cache(command, folder, tmp_path):
     (tmp_path / "cache" / "processed" / "mine").mkdir(parents=True)
     (tmp_path / "cache" / "processed" / "mine" / "wav").symlink_to(folder)
     printed = command(
@@ -116,7 +116,7 @@ def test_a_dataset_s_plain_lines_name_the_cache(command, folder, tmp_path):
     assert len(vectors(tmp_path / "cache" / "representations" / "mine" / "chroma")) == 5
 
 
-def test_an_own_image_is_taken_instead(folder, tmp_path):
+def test_another_image_can_be_named(folder, tmp_path):
     arguments = ("chroma", str(folder), str(tmp_path / "out"), None, None)
     (line,) = commands.batches(*arguments, batch_size=9, runner="apptainer", image="/images/chroma.sif")
     assert "/images/chroma.sif" in shlex.split(line)
@@ -131,7 +131,7 @@ def test_a_folder_without_audio_has_no_batches(tmp_path):
 
 @pytest.mark.docker
 @pytest.mark.parametrize("name", STRANGE)
-def test_docker_s_lines_run_whatever_the_folders_are_called(stand_ins, tmp_path, name, write_audio):
+def test_docker_lines_work_whatever_the_folders_are_called(stand_ins, tmp_path, name, write_audio):
     write_audio(tmp_path / name / "in" / "a b.wav", seconds=0.1)
     arguments = ("echo", str(tmp_path / name / "in"), str(tmp_path / name / "out"), None, None)
     image = f"{stand_ins}/representations_echo:{__version__}"
@@ -145,7 +145,7 @@ def test_docker_s_lines_run_whatever_the_folders_are_called(stand_ins, tmp_path,
 
 @pytest.mark.docker
 @pytest.mark.parametrize("name", STRANGE)
-def test_so_does_a_launch(launch, tmp_path, name, write_audio):
+def test_a_launch_works_whatever_the_folders_are_called(launch, tmp_path, name, write_audio):
     write_audio(tmp_path / name / "in" / "a b.wav", seconds=0.1)
     code, output, errors = launch("extract", "--batch_size", "7", "--", "echo", tmp_path / name / "in", tmp_path / name / "out")
     assert (code, output, errors) == (0, "--batch_size 7\n", "")
@@ -154,6 +154,6 @@ def test_so_does_a_launch(launch, tmp_path, name, write_audio):
 
 @pytest.mark.docker
 @pytest.mark.parametrize("variable", ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"])
-def test_the_scheduler_s_batch_is_told_to_the_image(launch, tmp_path, variable):
+def test_the_batch_of_a_scheduler_is_passed_to_the_image(launch, tmp_path, variable):
     assert launch("extract", "echo", tmp_path, tmp_path / "out", environment={variable: "4"})[0] == 0
     assert f"{variable}=4" in (tmp_path / "out" / "variables").read_text().splitlines()

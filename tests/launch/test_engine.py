@@ -82,7 +82,7 @@ def test_an_earlier_start_of_the_machine_is_over(other):
 
 
 @pytest.mark.parametrize("part", [0, 2])
-def test_of_other_machines_and_of_other_containers_nothing_is_known(part):
+def test_launchers_on_other_machines_and_in_other_containers_are_not_known_to_be_gone(part):
     words = [*docker_engine.launcher_label().split(" ")[:3], "999999999", "1"]
     assert docker_engine.is_launcher_gone(" ".join(words))
     words[part] = "another"
@@ -90,5 +90,5 @@ def test_of_other_machines_and_of_other_containers_nothing_is_known(part):
 
 
 @pytest.mark.parametrize("label", ["", "nonsense", "a b c d e"])
-def test_a_label_that_is_not_ours_is_nobody_s(label):
+def test_a_label_of_another_form_is_of_no_known_launcher(label):
     assert not docker_engine.is_launcher_gone(label)

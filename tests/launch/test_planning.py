@@ -126,13 +126,13 @@ def test_folders_are_seen_under_their_own_paths_and_only_results_can_be_written(
     assert container.environment["JUKEMIR_LIKE_CACHE_DIR"] == str(here / "other")
 
 
-def test_what_is_not_there_is_not_there_inside_either(here):
+def test_a_missing_path_is_missing_inside_too(here):
     container = plan("process", "folder", "--audio", "missing", "--labels", "missing.csv")
     assert list(mounted(container)) == [str(here / "cache")]
     assert "missing" in container.arguments
 
 
-def test_a_path_through_a_link_and_back_is_the_kernel_s(here):
+def test_a_path_through_a_link_and_back_is_resolved_as_the_kernel_does(here):
     (here / "elsewhere" / "deep").mkdir(parents=True)
     (here / "elsewhere" / "audio").mkdir()
     (here / "link").symlink_to("elsewhere/deep")
@@ -140,7 +140,7 @@ def test_a_path_through_a_link_and_back_is_the_kernel_s(here):
     assert str(here / "link") in mounted(plan("process", "folder", "--audio", "link"))
 
 
-def test_where_a_container_cannot_be_paths_are_told_whole(here, monkeypatch):
+def test_paths_are_absolute_where_a_container_cannot_have_the_same_working_folder(here, monkeypatch):
     monkeypatch.chdir("/usr/share")
     container = plan("process", "folder", "--audio", "doc")
     assert container.working_folder is None
@@ -197,7 +197,7 @@ def test_extraction_of_a_dataset_reads_and_writes_its_folders_in_the_cache(here)
     assert {target: source for target, (source, _) in mounted(container).items()} == folders
 
 
-def test_weights_of_the_cache_go_along_and_those_of_the_package_are_in_the_image(here):
+def test_weights_of_the_cache_are_mounted_and_those_of_the_package_are_in_the_image(here):
     (here / "in").mkdir()
     file = here / "cache" / "checkpoints" / "mine.safetensors"
     file.parent.mkdir(parents=True)

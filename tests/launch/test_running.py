@@ -26,12 +26,12 @@ def ready(process):
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 77, 130, 137])
-def test_the_exit_code_is_passed_on_without_a_word_of_our_own(launch, left, code):
+def test_the_exit_code_is_passed_on_and_nothing_is_printed(launch, left, code):
     assert launch("audit", f"exit {code}") == (code, "", "")
     assert not left()
 
 
-def test_each_stream_comes_to_its_own_and_in_order(launch):
+def test_each_stream_is_passed_on_to_its_counterpart_in_order(launch):
     code, output, errors = launch("audit", "for n in $(seq 200); do echo out $n; echo err $n >&2; done; echo -n end")
     assert code == 0
     assert output == "".join(f"out {number}\n" for number in range(1, 201)) + "end"
@@ -189,7 +189,7 @@ def test_only_downloads_have_a_network(launch, arguments, others):
     assert (set(output.split()) - {"lo", "tunl0", "sit0", "ip6tnl0"} != set()) is others
 
 
-def test_what_stays_empty_is_taken_away_again(launch, tmp_path):
+def test_folders_that_stay_empty_are_removed(launch, tmp_path):
     assert launch("audit", "exit 2", environment={"JUKEMIR_LIKE_CACHE_DIR": str(tmp_path / "a" / "b")})[0] == 2
     assert not (tmp_path / "a").exists()
     (tmp_path / "a" / "b").mkdir(parents=True)
