@@ -133,7 +133,7 @@ def audit(dataset: str, workers: int | None, cache: str | None) -> int:
     Artists, albums and recordings in several splits, duplicate audio, labels and audio that are missing.
     """
     workers = options.prepare_workers(workers)
-    from jukemir_like.audit import audit as run
+    from jukemir_like.audit.audit import audit as run
 
     audited = run(options.open_cache(cache), dataset, workers=workers)
     click.echo(audited)

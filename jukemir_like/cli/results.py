@@ -56,8 +56,8 @@ def report(datasets: tuple[str, ...], representations: tuple[str, ...], protocol
     Files that are damaged are left out: the page and the last lines name them, and the exit code is 3.
     """
     options.prepare_workers()
-    from jukemir_like import report as package
+    from jukemir_like.report import report as stage
 
-    written = package.report(options.open_cache(cache), datasets or None, representations or None, protocol)
+    written = stage.report(options.open_cache(cache), datasets or None, representations or None, protocol)
     click.echo(written)
     return written.exit_code
