@@ -54,12 +54,12 @@ class Outcome:
         """A fault where the exit code is not ``expected``; ``where`` says in which run.
 
         >>> list(Outcome(1, "no such file", 0.5).code_faults(0))
-        ['exit code 1 instead of 0; its last words: no such file']
+        ['exit code 1 instead of 0; its last line: no such file']
         """
         if self.code != expected:
             fault = f"did not end in {self.seconds:.0f} s" if self.code is None else f"exit code {self.code} instead of {expected}"
             lines = [printable(line) for line in self.errors.splitlines() if line.strip()]
-            yield (f"{where}: " if where else "") + fault + (f"; its last words: {lines[-1][:200]}" if lines else "")
+            yield (f"{where}: " if where else "") + fault + (f"; its last line: {lines[-1][:200]}" if lines else "")
 
 
 @dataclass(frozen=True)

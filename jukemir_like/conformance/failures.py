@@ -112,7 +112,7 @@ def _nothing_written(*observations: Observation) -> Iterator[str]:
 def _says_why(*observations: Observation) -> Iterator[str]:
     for request, observed in zip(_ALL_REQUESTS, observations, strict=True):
         if observed.outcome.code == WRONG_REQUEST and not observed.outcome.errors.strip():
-            yield f"{request}: said nothing"
+            yield f"{request}: standard error is empty"
 
 
 # ---- C9: inputs that cannot be decoded ----
