@@ -185,11 +185,11 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
 def _check_images(names: list[str]) -> None:
     """That there is an engine and an image of every stage, before the first one is started."""
     stages = {images.STAGES[stage].image for stage in ("download", "process", "probe")}
-    stages |= {images.of_representation(name).image for name in names}
+    stages |= {images.for_representation(name).image for name in names}
     stages |= {images.STAGES["train"].image for name in names if _recipe(name)}
-    missing = engine.missing(engine.connect(), sorted(images.reference(name) for name in stages))
+    missing = engine.missing_images(engine.connect(), sorted(images.reference(name) for name in stages))
     if missing:
-        raise engine.no_image(missing)
+        raise engine.missing_image_error(missing)
 
 
 def _recipe(representation: str) -> str | None:

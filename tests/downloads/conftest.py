@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jukemir_like.downloads.download.download import download
 
 from jukemir_like.core.cache import Cache
 from jukemir_like.downloads.declarations import select_assets
+from jukemir_like.downloads.download import download
 from jukemir_like.downloads.retries import RetryPolicy
 from jukemir_like.downloads.threads import FileProgress
 

@@ -8,9 +8,9 @@ import threading
 import zipfile
 
 import pytest
-from jukemir_like.downloads.download.download import download
 
 from jukemir_like.core.errors import RequestError, StorageError
+from jukemir_like.downloads.download import download
 from jukemir_like.downloads.retries import RetryPolicy
 from jukemir_like.downloads.summary import describe_selection, format_bytes
 

@@ -5,7 +5,8 @@ import hashlib
 from dataclasses import replace
 
 import pytest
-from jukemir_like.downloads.download.download import download
+
+from jukemir_like.downloads.download import download
 
 SIZE = 300_000
 PATH = "audio/one.mp3"

@@ -6,7 +6,8 @@ from dataclasses import replace
 from email.utils import formatdate
 
 import pytest
-from jukemir_like.downloads.download.download import download
+
+from jukemir_like.downloads.download import download
 
 SIZE = 300_000
 PATH = "audio/one.mp3"

@@ -11,7 +11,7 @@ import pytest
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.report import plots
-from jukemir_like.report.report import report
+from jukemir_like.report import report
 
 
 class Page(HTMLParser):
