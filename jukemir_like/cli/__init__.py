@@ -282,19 +282,13 @@ def probe(
     """
     workers = _prepare(workers)
     from jukemir_like.core.records import printable
-    from jukemir_like.probes import probe as run
-    from jukemir_like.probes import statistics
+    from jukemir_like.probes.stage import probe_dataset
 
-    folders = _cache(cache)
-    notes: dict[str, None] = {}
-    for seed in seeds:
-        runs = run(folders, dataset, representation, tasks=tasks or None, protocol=protocol, seed=seed, workers=workers)
-        notes |= dict.fromkeys(note for made in runs for note in made.record["notes"])
-    scored = statistics.score(folders, dataset, representation)
-    click.echo(scored)
-    for note in notes:
+    probed = probe_dataset(_cache(cache), dataset, representation, tasks=tasks or None, protocol=protocol, seeds=seeds, workers=workers)
+    click.echo(probed)
+    for note in probed.notes:
         click.echo(f"note: {printable(note)}", err=True)
-    return scored.exit_code
+    return probed.exit_code
 
 
 @cli.command()

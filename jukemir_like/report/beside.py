@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from jukemir_like.probes.trivial import NAME as TRIVIAL
+from jukemir_like.probes.baselines import TRIVIAL
 from jukemir_like.report import plots, published, standings
 from jukemir_like.report.published import SOURCE
 from jukemir_like.report.standings import Average, Question

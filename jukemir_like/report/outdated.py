@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.stage import digest_of
-from jukemir_like.probes.results import Run
+from jukemir_like.probes.runs import Run
 
 
 def outdated(cache: Cache, runs: Sequence[Run]) -> Iterator[str]:

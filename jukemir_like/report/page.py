@@ -13,9 +13,9 @@ from markupsafe import Markup
 from jukemir_like import __version__
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.records import printable
-from jukemir_like.probes.results import Run
-from jukemir_like.probes.statistics import CONFIDENCE, RESAMPLES, Interval
-from jukemir_like.probes.trivial import NAME as TRIVIAL
+from jukemir_like.core.resampling import CONFIDENCE, RESAMPLES, Interval
+from jukemir_like.probes.baselines import TRIVIAL
+from jukemir_like.probes.runs import Run
 from jukemir_like.report import audits, beside, plots, published, stages, standings, stems
 from jukemir_like.report.left_out import LeftOut
 from jukemir_like.report.standings import Average, Question

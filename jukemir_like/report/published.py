@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from jukemir_like.probes.trivial import NAME as TRIVIAL
+from jukemir_like.probes.baselines import TRIVIAL
 
 SOURCE = "Castellon et al. 2021"
 PROTOCOL = "jukemir"

@@ -13,7 +13,7 @@ from jukemir_like.audit import listening
 from jukemir_like.core import jsonfiles, records
 from jukemir_like.core.cache import Cache
 from jukemir_like.datasets.processed import read_description
-from jukemir_like.probes.results import Run
+from jukemir_like.probes.runs import Run
 from jukemir_like.report.left_out import LeftOut
 
 

@@ -12,8 +12,10 @@ from jukemir_like.core.cache import Cache, write_bytes
 from jukemir_like.core.errors import DONE, SOME_FAILED, RequestError
 from jukemir_like.core.records import printable
 from jukemir_like.probes import results
-from jukemir_like.probes.statistics import intervals, percent
-from jukemir_like.probes.trivial import NAME as TRIVIAL
+from jukemir_like.probes.baselines import TRIVIAL
+from jukemir_like.probes.intervals import resample_runs
+from jukemir_like.probes.results import percent
+from jukemir_like.probes.runs import RUN, find_runs, run_folders
 from jukemir_like.report import standings, stems
 from jukemir_like.report.left_out import LeftOut
 from jukemir_like.report.outdated import outdated
@@ -48,7 +50,7 @@ class Written:
 def write(cache: Cache, datasets: Collection[str] | None, representations: Collection[str] | None, protocol: str | None) -> Written:
     """See :func:`jukemir_like.report.report`."""
     left_out = LeftOut(cache.root)
-    whole = results.find(cache, on_damage=left_out.note)
+    whole = find_runs(cache, on_damage=left_out.note)
     retrieval = stems.retrieval(cache, left_out)
     _check_names("dataset", datasets, {run.dataset for run in whole}, left_out)
     _check_names("representation", representations, {run.representation for run in whole}, left_out)
@@ -65,9 +67,8 @@ def write(cache: Cache, datasets: Collection[str] | None, representations: Colle
     asked = standings.questions(runs)
     left_out.unfinished = _unfinished(cache)
     left_out.outdated = list(outdated(cache, runs))
-    known = {answer.runs[0].folder: answer.ends for one in asked for answer in one.answers.values() if len(answer.runs) == 1}
-    ends = {run.folder: known.get(run.folder) or intervals(run) for run in runs}
-    table = [row for run in runs for row in results.rows(run, {("test", metric): pair for metric, pair in ends[run.folder].items()})]
+    known = {answer.runs[0].folder: answer.bounds for one in asked for answer in one.answers.values() if len(answer.runs) == 1}
+    table = [row for run in runs for row in results.rows(run, known.get(run.folder) or resample_runs([run]).bounds)]
     results.write(cache.report / results.TABLE, table)
     write_bytes(cache.report / "comparisons.csv", _comparisons(asked).encode(errors="backslashreplace"))
     page = cache.report / "index.html"
@@ -112,9 +113,9 @@ def _first_damaged(left_out: LeftOut) -> str:
 def _unfinished(cache: Cache) -> list[str]:
     """Folders of runs that did not end, relative to the cache."""
     found = []
-    for folder in results.folders(cache):
+    for folder in run_folders(cache):
         try:
-            (folder / results.RUN).stat()
+            (folder / RUN).stat()
         except FileNotFoundError:
             found.append(str(folder.relative_to(cache.root)))
         except OSError:  # is told with what is damaged
