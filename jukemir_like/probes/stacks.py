@@ -260,7 +260,7 @@ class HiddenStack(Stack):
         shape = len(self.weights), self.points[0].batch_size
         self._ones = torch.ones(shape[0], 1, shape[1], device=self.device)
         # Buffers allocated once: fresh memory pages in every step cost more than the arithmetic on them.
-        self._above, self._below = (torch.empty(*shape, self.hidden, device=self.device) for _ in range(2))
+        self._above, self._below, self._active = (torch.empty(*shape, self.hidden, device=self.device) for _ in range(3))
 
     def _split(self, rows: Tensor) -> list[Tensor]:
         ends = list(itertools.accumulate(rows_ * columns for rows_, columns in self._shapes))
@@ -279,7 +279,7 @@ class HiddenStack(Stack):
         torch.bmm(self._ones, residual, out=d_b2)
         # The mask's gradient: 0 where a unit was inactive or dropped (there ``hidden`` is 0), elsewhere the mask's scale.
         torch.bmm(residual.mul_(self._scale), w2.transpose(1, 2), out=below)
-        torch.ops.aten.threshold_backward.grad_input(below, hidden, 0, grad_input=below)
+        below.mul_(torch.sign(hidden, out=self._active))
         torch.bmm(x.transpose(1, 2), below, out=d_w1)
         torch.bmm(self._ones, below, out=d_b1)
         (self.adam or self.fused).step()
