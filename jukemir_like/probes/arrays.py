@@ -20,7 +20,7 @@ from jukemir_like.core.resampling import Difference, Interval
 from jukemir_like.datasets import TaskType
 from jukemir_like.probes import intervals
 from jukemir_like.probes.fitting import FitOptions, FittedProbe, fit, fit_baseline, one_thread
-from jukemir_like.probes.inputs import understand
+from jukemir_like.probes.inputs import read_inputs
 from jukemir_like.probes.intervals import Comparison, ResampledMetrics, resample
 from jukemir_like.probes.protocols import Settings, check_settings
 from jukemir_like.probes.results import percent
@@ -118,7 +118,7 @@ class ProbeResult:
         return ("metric", "test, % [95 % interval]", "trivial, %")
 
     def _rows(self) -> list[tuple[str, ...]]:
-        return [(name, _percent(found), _percent(self.baseline[name])) for name, found in self.metrics.items()]
+        return [(name, _percent(interval), _percent(self.baseline[name])) for name, interval in self.metrics.items()]
 
     def _repr_html_(self) -> str:
         return _html(self._title(), self._header(), self._rows(), self.notes)
@@ -206,7 +206,7 @@ def probe(
     workers: int = 1,
     device: str | None = None,
 ) -> ProbeResult:
-    """How much of a label a simple model reads off vectors: fitted on train, selected on validation, scored on test, with intervals.
+    """How much of a label a simple model predicts from vectors: fitted on train, selected on validation, scored on test, with intervals.
 
     Args:
         X: (items, dimension) numbers: array, tensor or DataFrame.
@@ -218,7 +218,7 @@ def probe(
         groups: what must stay together per item, such as the artist. The split is drawn by them, and intervals resample them. None:
             every item by itself.
         task_type: ``multiclass``, ``key``, ``multilabel`` or ``regression``. None: what the labels look like
-            (:mod:`jukemir_like.probes.inputs`), and a note says so.
+            (:mod:`jukemir_like.probes.labels`); a note says which.
         protocol: ``linear`` (seconds, no random numbers) or ``jukemir`` (grid of 216 points).
         seed: of the split that is drawn, and of protocol ``jukemir``.
         label_names: the classes, tags or outputs in the order of the columns of ``scores``. Classes that are numbers from 0 may be named.
@@ -243,7 +243,7 @@ def probe(
     True
     """
     options = FitOptions(check_settings(protocol, settings), seed, workers, device)
-    inputs = understand(
+    inputs = read_inputs(
         X,
         y,
         split=split,

@@ -91,9 +91,7 @@ class ResampledMetrics:
     @property
     def bounds(self) -> dict[str, tuple[float, float]]:
         """Metric → (low, high); metrics without an interval are left out."""
-        return {
-            metric: (found.low, found.high) for metric, found in self.intervals.items() if found.low is not None and found.high is not None
-        }
+        return {metric: (one.low, one.high) for metric, one in self.intervals.items() if one.low is not None and one.high is not None}
 
     def spread(self, metric: str) -> float | None:
         """Standard deviation over seeds (n - 1 in the denominator); None for one seed."""

@@ -282,6 +282,16 @@ def test_the_type_follows_from_the_labels_and_is_noted(labels, task_type, classe
     assert all(not note.startswith("task type") for note in probe(X, labels(hidden), split=SPLIT, task_type=task_type).notes)
 
 
+def test_a_column_is_as_good_as_a_vector():
+    X, hidden = problem()
+    y = np.where(hidden[:, :1] > 0, "yes", "no")
+    result = probe(X, pd.DataFrame(y, columns=["answer"]), split=pd.DataFrame(SPLIT), groups=np.arange(260)[:, None])
+    assert (result.task_type, result.classes) == ("multiclass", ("no", "yes"))
+    assert result.metrics == probe(X, y[:, 0], split=SPLIT, label_names=np.array(["no", "yes"])).metrics
+    one_tag = probe(X, hidden[:, :1] > 0, split=SPLIT, task_type="multilabel")
+    assert (one_tag.metric, one_tag.classes) == ("roc_auc", ("y",))
+
+
 def test_the_type_can_be_given():
     X, hidden = problem()
     steps = hidden[:, :3].argmax(1)
