@@ -30,19 +30,14 @@ def probe(
     """
     workers = options.prepare_workers(workers)
     from jukemir_like.core.records import printable
-    from jukemir_like.probes import probe as run
-    from jukemir_like.probes import statistics
+    from jukemir_like.probes.stage import probe_dataset
 
     folders = options.open_cache(cache)
-    notes: dict[str, None] = {}  # a set that keeps the order
-    for seed in seeds:
-        probes = run(folders, dataset, representation, tasks=tasks or None, protocol=protocol, seed=seed, workers=workers)
-        notes |= dict.fromkeys(note for finished in probes for note in finished.record["notes"])
-    scores = statistics.score(folders, dataset, representation)
-    click.echo(scores)
-    for note in notes:
+    probed = probe_dataset(folders, dataset, representation, tasks=tasks or None, protocol=protocol, seeds=seeds, workers=workers)
+    click.echo(probed)
+    for note in probed.notes:
         click.echo(f"note: {printable(note)}", err=True)
-    return scores.exit_code
+    return probed.exit_code
 
 
 @click.command()

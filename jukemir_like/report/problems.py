@@ -12,7 +12,7 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.records import printable
 from jukemir_like.core.stage import digest_of
-from jukemir_like.probes.results import Run
+from jukemir_like.probes.runs import Run
 
 
 @dataclass

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from jukemir_like.datasets import KEYS
-from jukemir_like.report import published
-from jukemir_like.report import report
+from jukemir_like.report import published, report
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 TASK_OF = {"gtzan_ff": "genre", "giantsteps_clips": "key", "magnatagatune": "tags", "emomusic": "emotion"}

@@ -10,8 +10,7 @@ import pytest
 
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
-from jukemir_like.report import plots
-from jukemir_like.report import report
+from jukemir_like.report import plots, report
 
 
 class Page(HTMLParser):

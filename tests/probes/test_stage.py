@@ -1,4 +1,4 @@
-"""Probes end to end: what is written, kept, made again; and that nothing but time differs between two runs."""
+"""The stage end to end: what is written, kept and computed again; and that nothing but time differs between two runs."""
 
 import json
 import os
@@ -14,12 +14,18 @@ import sklearn.metrics
 from jukemir_like.core.errors import RequestError, StorageError
 from jukemir_like.datasets import KEYS
 from jukemir_like.datasets.processed import read as read_processed
-from jukemir_like.probes import metrics, probe, results
-from jukemir_like.probes.grid import Grid, RegularisationPath
+from jukemir_like.probes import metrics, results
+from jukemir_like.probes.metrics import RULES
+from jukemir_like.probes.protocols import Grid, RegularisationPath
+from jukemir_like.probes.runs import find_runs
 from jukemir_like.probes.selection import Candidate, Selection
-from jukemir_like.probes.songs import RULES
+from jukemir_like.probes.stage import probe_dataset
 
 SMALL = Grid(hidden=(0, 8), batch_size=(16,), learning_rate=(1e-2,), dropout=(0.25,), weight_decay=(0.0,), patience=4)
+
+
+def probe(*args, **options):
+    return probe_dataset(*args, **options).runs
 
 
 def files(folder):
@@ -72,14 +78,14 @@ def test_selection_does_not_depend_on_who_finishes_first(make_dataset):
         selection = Selection(data)
         for candidate in order:
             selection.consider(candidate)
-        assert selection.chosen().order == "a"
+        assert selection.selected().order == "a"
         assert [shown["name"] for shown in selection.candidates()] == list("abcde")
         assert selection.candidates()[3]["value"] is None
     nothing = Selection(data)
     nothing.consider(candidates[3])
     nothing.consider(candidates[4])
     with pytest.raises(RequestError, match="no probe for genre gave finite scores"):
-        nothing.chosen()
+        nothing.selected()
 
 
 @pytest.mark.parametrize(("protocol", "settings"), [("linear", None), ("jukemir", SMALL)])
@@ -183,7 +189,7 @@ def test_two_runs_differ_in_nothing_but_seconds(make_dataset):
         for run in probe(cache, "toy", "rep", protocol=protocol, settings=settings, workers=workers):
             (run.folder / "done.json").unlink(missing_ok=True)
         seen.append({name: data for name, data in files(cache.probe("toy", "rep")).items() if protocol in name})
-        for run in results.find(cache, "toy", "rep"):
+        for run in find_runs(cache, "toy", "rep"):
             (run.folder / "run.json").unlink()
         time.sleep(2.1 if len(seen) == 1 else 0)  # a ZIP archive counts time in steps of two seconds
     assert seen[0] == seen[2]
@@ -194,8 +200,9 @@ def test_two_runs_differ_in_nothing_but_seconds(make_dataset):
 def test_results_do_not_depend_on_the_threads_of_the_machine(make_dataset):
     cache = make_dataset(sizes=(600, 100, 100), dimension=200)
     script = (
-        "import sys; from pathlib import Path; from jukemir_like.core.cache import Cache; from jukemir_like.probes import probe;"
-        "probe(Cache(Path(sys.argv[1])), 'toy', 'rep', tasks=['genre', 'emotion'])"
+        "import sys; from pathlib import Path; from jukemir_like.core.cache import Cache;"
+        "from jukemir_like.probes.stage import probe_dataset;"
+        "probe_dataset(Cache(Path(sys.argv[1])), 'toy', 'rep', tasks=['genre', 'emotion'])"
     )
     seen = []
     for threads in ("1", "2"):
@@ -209,7 +216,7 @@ def test_results_do_not_depend_on_the_threads_of_the_machine(make_dataset):
 
 def test_seeds_are_runs_of_their_own(make_dataset):
     cache = make_dataset()
-    runs = [probe(cache, "toy", "rep", tasks=["genre"], protocol="jukemir", settings=SMALL, seed=seed)[0] for seed in (0, 1)]
+    runs = [probe(cache, "toy", "rep", tasks=["genre"], protocol="jukemir", settings=SMALL, seeds=(seed,))[0] for seed in (0, 1)]
     assert [run.folder.name for run in runs] == ["jukemir-0", "jukemir-1"]
     assert not np.array_equal(*[run.predictions("test").scores for run in runs])
     table = results.read([cache.probe("toy", "rep") / "results.csv"])
@@ -248,7 +255,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(make_dataset):
         probe(cache, "toy", "rep", tasks=["genre"])
 
 
-def test_importing_the_room_is_cheap():
+def test_importing_the_package_is_cheap():
     script = "import sys, jukemir_like.probes; print([name for name in ('torch', 'numpy', 'scipy', 'sklearn') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
@@ -256,8 +263,9 @@ def test_importing_the_room_is_cheap():
 def test_the_linear_protocol_needs_neither_torch_nor_scikit_learn(make_dataset):
     cache = make_dataset()
     script = (
-        "import sys; from pathlib import Path; from jukemir_like.core.cache import Cache; from jukemir_like.probes import probe;"
-        "probe(Cache(Path(sys.argv[1])), 'toy', 'rep'); print([name for name in ('torch', 'sklearn') if name in sys.modules])"
+        "import sys; from pathlib import Path; from jukemir_like.core.cache import Cache;"
+        "from jukemir_like.probes.stage import probe_dataset;"
+        "probe_dataset(Cache(Path(sys.argv[1])), 'toy', 'rep'); print([name for name in ('torch', 'sklearn') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", script, str(cache.root)], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
@@ -275,7 +283,7 @@ def test_a_task_that_cannot_be_probed_does_not_take_the_others_along(make_datase
         probe(cache, "toy", "rep")
     assert "R² of emotion is undefined" in str(error.value)
     assert "ROC-AUC of tags is undefined" in str(error.value)
-    assert [run.task.name for run in results.find(cache, "toy", "rep")] == ["genre", "key"]
+    assert [run.task.name for run in find_runs(cache, "toy", "rep")] == ["genre", "key"]
     assert {row["task"] for row in results.read([cache.probe("toy", "rep") / "results.csv"])} == {"genre", "key"}
 
 

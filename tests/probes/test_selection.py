@@ -16,11 +16,10 @@ from hypothesis import strategies as st
 
 from jukemir_like.datasets import Task
 from jukemir_like.datasets.processed import read as read_processed
-from jukemir_like.probes import probe
-from jukemir_like.probes.grid import Grid
-from jukemir_like.probes.selection import Candidate, Selection
+from jukemir_like.probes.protocols import Grid
+from jukemir_like.probes.selection import UNFINISHED, Candidate, Selection, UnfinishedRun
+from jukemir_like.probes.stage import probe_dataset
 from jukemir_like.probes.tasks import ProbeData, Split
-from jukemir_like.probes.unfinished import NAME, Unfinished
 
 GRID = Grid(hidden=(0, 8), batch_size=(16,), learning_rate=(1e-3, 1e-2), dropout=(0.25,), weight_decay=(0.0, 1e-3), patience=12)
 SCRIPT = f"""
@@ -30,17 +29,17 @@ from jukemir_like.core import parallel, signals
 signals.listen()
 parallel.one_thread_each()
 from jukemir_like.core.cache import Cache
-from jukemir_like.probes import probe
-from jukemir_like.probes.grid import Grid
+from jukemir_like.probes.stage import probe_dataset
+from jukemir_like.probes.protocols import Grid
 try:
-    probe(Cache(Path(sys.argv[1])), "toy", "rep", tasks=["tags"], protocol="jukemir", workers=2, settings={GRID!r}, device="cpu")
+    probe_dataset(Cache(Path(sys.argv[1])), "toy", "rep", tasks=["tags"], protocol="jukemir", workers=2, settings={GRID!r}, device="cpu")
 except signals.Interrupted:
     signals.end()
 """
 
 
 def whole(cache):
-    return probe(cache, "toy", "rep", tasks=["tags"], protocol="jukemir", settings=GRID, device="cpu")[0]
+    return probe_dataset(cache, "toy", "rep", tasks=["tags"], protocol="jukemir", settings=GRID, device="cpu").runs[0]
 
 
 def contents(run):
@@ -62,7 +61,7 @@ def interrupted(cache, how, least):
     folder = cache.probe("toy", "rep") / "tags" / "jukemir-0"
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, cache.root], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while len(candidates(folder / NAME)) < least and process.poll() is None:
+    while len(candidates(folder / UNFINISHED)) < least and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.005)
     process.send_signal(how)
@@ -85,8 +84,8 @@ def test_an_interrupted_grid_goes_on_to_the_same_bits(make_dataset, capfd, how, 
         path.unlink()
     for least in moments:
         folder = interrupted(cache, how, least)
-        assert least <= len(candidates(folder / NAME)) < len(GRID.points())
-    with np.load(folder / NAME) as stored:
+        assert least <= len(candidates(folder / UNFINISHED)) < len(GRID.points())
+    with np.load(folder / UNFINISHED) as stored:
         before = float(stored["seconds"])
     run = whole(cache)
     assert contents(run) == expected
@@ -168,7 +167,7 @@ TAMPERED = (
 def test_a_file_of_another_request_or_a_damaged_one_is_passed_over_with_a_word(make_dataset, capfd):
     cache = make_dataset()
     folder = interrupted(cache, signal.SIGKILL, 4)
-    path, good = folder / NAME, (folder / NAME).read_bytes()
+    path, good = folder / UNFINISHED, (folder / UNFINISHED).read_bytes()
     with np.load(path) as stored:
         arrays = dict(stored)
     expected = None
@@ -191,7 +190,7 @@ def test_a_file_of_another_request_or_a_damaged_one_is_passed_over_with_a_word(m
         told = capfd.readouterr().err
         assert told.count("\n") == 1, place
         assert str(path) in told
-        assert "all points are trained anew" in told
+        assert "all points are trained again" in told
     path.unlink()
     os.mkfifo(path)
     assert reader(path) == (set(), [], None)
@@ -213,14 +212,14 @@ class Reader:
     def __init__(self, cache):
         from jukemir_like.probes import tasks, vectors
 
-        with np.load(cache.probe("toy", "rep") / "tags" / "jukemir-0" / NAME) as stored:
+        with np.load(cache.probe("toy", "rep") / "tags" / "jukemir-0" / UNFINISHED) as stored:
             self.request = json.loads(str(stored["request"]))
         processed = read_processed(cache.processed("toy"))
         self.data = tasks.prepare(processed, processed.tasks["tags"], vectors.read(cache, "toy", "rep", list(processed.items), {}))
 
     def __call__(self, path):
         selection = Selection(self.data)
-        found = Unfinished(path.parent, self.request).read(selection, GRID.points(), "cpu")
+        found = UnfinishedRun(path.parent, self.request).read(selection, GRID.points(), "cpu")
         return found, selection.candidates(), selection.best
 
 
@@ -252,8 +251,8 @@ def test_any_cut_in_any_order_gives_the_same_selection(tmp_path_factory, logits,
     for candidate in made[:cut]:
         first.consider(candidate)
     folder = tmp_path_factory.mktemp("run")
-    Unfinished(folder, {"seed": 0}).write(first, 1.5)
-    resumed = Unfinished(folder, {"seed": 0})
+    UnfinishedRun(folder, {"seed": 0}).write(first, 1.5)
+    resumed = UnfinishedRun(folder, {"seed": 0})
     # What was written under "" as the device is not taken for one.
     assert resumed.read(second, POINTS, "") == {candidate.order for candidate in made[:cut]}
     assert resumed.seconds == 1.5

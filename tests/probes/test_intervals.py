@@ -1,15 +1,15 @@
-import csv
-
 import numpy as np
 import pytest
 import scipy.stats
 from sklearn.metrics import average_precision_score, r2_score, roc_auc_score
 
+from jukemir_like.core import resampling
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import Task
-from jukemir_like.probes import metrics, results, statistics
-from jukemir_like.probes.results import Predictions
+from jukemir_like.probes import intervals, metrics
+from jukemir_like.probes.runs import FORMAT, run_folder, save_run
+from jukemir_like.probes.tasks import SCORED_SPLITS, Predictions
 
 GENRE = Task("genre", "multiclass", ("blues", "disco", "metal"))
 TAGS = Task("tags", "multilabel", tuple(f"tag {index}" for index in range(8)))
@@ -26,10 +26,10 @@ def save(cache, task, y, scores, *, group=None, representation="chroma", seed=0,
     uid = np.array([f"song {index:04d}" for index in range(len(y))]) if uid is None else uid
     group = uid if group is None else np.asarray(group)
     predictions = Predictions(uid, group, y, scores.astype(np.float32))
-    both = dict.fromkeys(results.SCORED_SPLITS, predictions)
+    both = dict.fromkeys(SCORED_SPLITS, predictions)
     values = metrics.evaluate(task, y, predictions.scores)
     record = {
-        "format": results.FORMAT,
+        "format": FORMAT,
         "dataset": dataset,
         "representation": representation,
         "protocol": "linear",
@@ -49,7 +49,11 @@ def save(cache, task, y, scores, *, group=None, representation="chroma", seed=0,
         "lineage": {},
         "aggregation": None,
     }
-    return results.save(results.run_folder(cache, dataset, representation, task.name, "linear", seed), record, both)
+    return save_run(run_folder(cache, dataset, representation, task.name, "linear", seed), record, both)
+
+
+def bounds(run, **options):
+    return intervals.resample_runs([run], **options).bounds
 
 
 def classified(correct, random):
@@ -70,7 +74,7 @@ def test_interval_of_accuracy_is_that_of_scipy_and_of_the_normal_approximation(c
     random = np.random.default_rng(1)
     correct = random.random(400) < 0.6
     run = save(cache, GENRE, *classified(correct, random))
-    low, high = statistics.intervals(run, resamples=20_000)["accuracy"]
+    low, high = bounds(run, resamples=20_000)["accuracy"]
     reference = scipy.stats.bootstrap((correct.astype(float),), np.mean, n_resamples=20_000, method="BCa", rng=2, batch=1000)
     assert (low, high) == pytest.approx(tuple(reference.confidence_interval), abs=0.004)
     p, error = correct.mean(), np.sqrt(correct.mean() * (1 - correct.mean()) / 400)
@@ -83,8 +87,8 @@ def test_interval_of_whole_groups_is_that_of_their_means(cache):
     by_artist = random.random(20) < 0.5
     y, scores = classified(np.repeat(by_artist, 10), random)
     group = np.repeat([f"artist {index}" for index in range(20)], 10)
-    low, high = statistics.intervals(save(cache, GENRE, y, scores, group=group))["accuracy"]
-    alone = statistics.intervals(save(cache, GENRE, y, scores, representation="ungrouped"))["accuracy"]
+    low, high = bounds(save(cache, GENRE, y, scores, group=group))["accuracy"]
+    alone = bounds(save(cache, GENRE, y, scores, representation="ungrouped"))["accuracy"]
     error = np.sqrt(by_artist.mean() * (1 - by_artist.mean()) / 20)
     assert high - low == pytest.approx(2 * 1.96 * error, rel=0.1)
     assert alone[1] - alone[0] == pytest.approx(2 * 1.96 * error / np.sqrt(10), rel=0.1)
@@ -95,9 +99,9 @@ def test_bias_correction_follows_its_definition():
     value = 1.5
     z0 = scipy.stats.norm.ppf((samples < value).mean())
     expected = [np.percentile(samples, 100 * scipy.stats.norm.cdf(2 * z0 + z)) for z in scipy.stats.norm.ppf([0.025, 0.975])]
-    found = statistics.interval(value, samples, 10)
+    found = resampling.interval(value, samples, 10)
     assert (found.low, found.high) == pytest.approx(expected)
-    centred = statistics.interval(float(np.median(samples)), samples, 10)
+    centred = resampling.interval(float(np.median(samples)), samples, 10)
     assert (centred.low, centred.high) == pytest.approx(np.percentile(samples, [2.5, 97.5]), rel=1e-3)
 
 
@@ -108,7 +112,7 @@ def test_resamples_are_those_of_repeated_rows_scored_by_scikit_learn(cache, task
     y, scores = tagged(n, random) if task is TAGS else (random.standard_normal((n, 2)), random.standard_normal((n, 2)))
     scores = scores.astype(np.float32)
     group = np.array([f"artist {index % 15:02d}" for index in range(n)])
-    found = statistics.resample([save(cache, task, y, scores, group=group)], resamples=50)
+    found = intervals.resample_runs([save(cache, task, y, scores, group=group)], resamples=50)
     draws = np.random.default_rng([0, _crc("songs")]).integers(15, size=(50, 15))
     for index, drawn in enumerate(draws):
         rows = np.concatenate([np.flatnonzero(group == f"artist {artist:02d}") for artist in drawn])
@@ -142,24 +146,24 @@ def test_undefined_resamples_are_left_out_and_counted(cache):
     one_tag = Task("tags", "multilabel", ("rare",))
     y = np.zeros((30, 1), bool)
     y[0] = True
-    found = statistics.resample([save(cache, one_tag, y, random.standard_normal((30, 1)))]).intervals["roc_auc"]
-    assert found.undefined == pytest.approx(statistics.RESAMPLES * (1 - 1 / 30) ** 30, rel=0.1)
+    found = intervals.resample_runs([save(cache, one_tag, y, random.standard_normal((30, 1)))]).intervals["roc_auc"]
+    assert found.undefined == pytest.approx(resampling.RESAMPLES * (1 - 1 / 30) ** 30, rel=0.1)
     assert found.low is not None
 
 
 def test_no_interval_where_most_resamples_are_undefined_or_one_group_is_all_there_is():
     samples = np.array([np.nan] * 6 + [0.1] * 4)
-    assert statistics.interval(0.1, samples, 5) == statistics.Interval(0.1, None, None, 6)
-    assert statistics.difference(0.1, samples, 5).p is None
-    assert statistics.interval(0.1, np.full(10, 0.1), 1).low is None
-    assert not statistics.interval(0.1, np.full(10, 0.1), 1).excludes_zero
+    assert resampling.interval(0.1, samples, 5) == resampling.Interval(0.1, None, None, 6)
+    assert resampling.difference(0.1, samples, 5).p is None
+    assert resampling.interval(0.1, np.full(10, 0.1), 1).low is None
+    assert not resampling.interval(0.1, np.full(10, 0.1), 1).excludes_zero
 
 
 def test_the_same_runs_give_the_same_intervals_to_the_bit(cache):
     random = np.random.default_rng(6)
     run = save(cache, TAGS, *tagged(80, random))
-    assert statistics.intervals(run) == statistics.intervals(run)
-    assert statistics.intervals(run) != statistics.intervals(run, seed=1)
+    assert bounds(run) == bounds(run)
+    assert bounds(run) != bounds(run, seed=1)
 
 
 # Comparisons
@@ -168,11 +172,11 @@ def test_the_same_runs_give_the_same_intervals_to_the_bit(cache):
 def test_difference_of_identical_predictions_is_exactly_zero(cache):
     random = np.random.default_rng(7)
     y, scores = tagged(80, random)
-    first, second = (statistics.resample([save(cache, TAGS, y, scores, representation=name)]) for name in ("chroma", "mfcc"))
-    comparison = statistics.compare(first, second)
+    first, second = (intervals.resample_runs([save(cache, TAGS, y, scores, representation=name)]) for name in ("chroma", "mfcc"))
+    comparison = intervals.compare(first, second)
     assert comparison.n == 80
     for difference in comparison.differences.values():
-        assert difference == statistics.Difference(statistics.Interval(0.0, 0.0, 0.0, 0), 1.0)
+        assert difference == resampling.Difference(resampling.Interval(0.0, 0.0, 0.0, 0), 1.0)
 
 
 def test_paired_interval_is_that_of_the_differences_item_by_item(cache):
@@ -184,9 +188,9 @@ def test_paired_interval_is_that_of_the_differences_item_by_item(cache):
     for name, limit in (("chroma", 0.6), ("mfcc", 0.5)):
         right = hard < limit
         scores = np.eye(3)[np.where(right, y, (y + 1) % 3)]
-        resampled.append(statistics.resample([save(cache, GENRE, y, scores, representation=name)], resamples=10_000))
+        resampled.append(intervals.resample_runs([save(cache, GENRE, y, scores, representation=name)], resamples=10_000))
         rights.append(right.astype(float))
-    difference = statistics.compare(*resampled).differences["accuracy"]
+    difference = intervals.compare(*resampled).differences["accuracy"]
     reference = scipy.stats.bootstrap((rights[0] - rights[1],), np.mean, n_resamples=10_000, method="BCa", rng=1, batch=1000)
     assert (difference.interval.low, difference.interval.high) == pytest.approx(tuple(reference.confidence_interval), abs=0.006)
     wide = resampled[0].intervals["accuracy"]
@@ -199,21 +203,21 @@ def test_p_and_interval_agree_and_p_is_that_of_the_normal_test():
     random = np.random.default_rng(9)
     for value in (-0.4, -0.1, 0.0, 0.19, 0.2, 0.3):
         samples = value + 0.1 * random.standard_normal(40_000)
-        found = statistics.difference(value, samples, 50)
+        found = resampling.difference(value, samples, 50)
         assert (found.p < 0.05) == found.interval.excludes_zero
         assert found.p == pytest.approx(2 * scipy.stats.norm.sf(abs(value) / 0.1), rel=0.15, abs=0.0005)
         assert 0 < found.p <= 1
-    assert statistics.difference(5.0, 5.0 + 0.1 * random.standard_normal(999), 50).p == 2 / 1000
+    assert resampling.difference(5.0, 5.0 + 0.1 * random.standard_normal(999), 50).p == 2 / 1000
 
 
 def test_direction_of_a_comparison_only_changes_its_sign(cache):
     random = np.random.default_rng(10)
     y = random.integers(3, size=100)
     one, other = (
-        statistics.resample([save(cache, GENRE, y, np.eye(3)[y] * q + random.standard_normal((100, 3)), representation=name)])
+        intervals.resample_runs([save(cache, GENRE, y, np.eye(3)[y] * q + random.standard_normal((100, 3)), representation=name)])
         for name, q in (("chroma", 2.0), ("mfcc", 1.0))
     )
-    there, back = statistics.compare(one, other).differences["accuracy"], statistics.compare(other, one).differences["accuracy"]
+    there, back = intervals.compare(one, other).differences["accuracy"], intervals.compare(other, one).differences["accuracy"]
     assert (there.interval.value, there.interval.low, there.interval.high) == pytest.approx(
         (-back.interval.value, -back.interval.high, -back.interval.low), abs=0.011
     )
@@ -225,11 +229,11 @@ def test_only_common_items_are_compared(cache):
     y = random.integers(3, size=90)
     uid = np.array([f"song {index:04d}" for index in range(90)])
     scores = np.eye(3)[y] + random.standard_normal((90, 3))
-    whole = statistics.resample([save(cache, GENRE, y, scores)])
-    part = statistics.resample([save(cache, GENRE, y[30:], scores[30:], uid=uid[30:], representation="mfcc")])
-    comparison = statistics.compare(whole, part)
+    whole = intervals.resample_runs([save(cache, GENRE, y, scores)])
+    part = intervals.resample_runs([save(cache, GENRE, y[30:], scores[30:], uid=uid[30:], representation="mfcc")])
+    comparison = intervals.compare(whole, part)
     assert (comparison.n, comparison.groups, comparison.only_first, comparison.only_second) == (60, 60, 30, 0)
-    assert comparison.differences["accuracy"].interval == statistics.Interval(0.0, 0.0, 0.0, 0)
+    assert comparison.differences["accuracy"].interval == resampling.Interval(0.0, 0.0, 0.0, 0)
 
 
 def test_order_of_items_in_the_files_does_not_matter(cache):
@@ -237,22 +241,22 @@ def test_order_of_items_in_the_files_does_not_matter(cache):
     y, scores = tagged(60, random)
     uid = np.array([f"song {index:04d}" for index in range(60)])
     order = random.permutation(60)
-    straight = statistics.intervals(save(cache, TAGS, y, scores))
-    shuffled = statistics.intervals(save(cache, TAGS, y[order], scores[order], uid=uid[order], representation="mfcc"))
+    straight = bounds(save(cache, TAGS, y, scores))
+    shuffled = bounds(save(cache, TAGS, y[order], scores[order], uid=uid[order], representation="mfcc"))
     assert straight == shuffled
 
 
 def test_other_labels_or_other_items_cannot_be_compared(cache):
     random = np.random.default_rng(13)
     y = random.integers(3, size=40)
-    first = statistics.resample([save(cache, GENRE, y, np.eye(3)[y])])
-    second = statistics.resample([save(cache, GENRE, (y + 1) % 3, np.eye(3)[y], representation="mfcc")])
+    first = intervals.resample_runs([save(cache, GENRE, y, np.eye(3)[y])])
+    second = intervals.resample_runs([save(cache, GENRE, (y + 1) % 3, np.eye(3)[y], representation="mfcc")])
     with pytest.raises(RequestError, match="different labels"):
-        statistics.compare(first, second)
+        intervals.compare(first, second)
     elsewhere = np.array([f"other {index}" for index in range(40)])
-    third = statistics.resample([save(cache, GENRE, y, np.eye(3)[y], uid=elsewhere, representation="mfcc")])
+    third = intervals.resample_runs([save(cache, GENRE, y, np.eye(3)[y], uid=elsewhere, representation="mfcc")])
     with pytest.raises(RequestError, match="no scored item in common"):
-        statistics.compare(first, third)
+        intervals.compare(first, third)
 
 
 # Seeds
@@ -264,13 +268,13 @@ def test_value_of_several_seeds_is_their_mean_and_the_interval_covers_their_spre
     runs = [
         save(cache, GENRE, y, np.eye(3)[y if right else (y + 1) % 3], seed=seed) for seed, right in enumerate((True, False, True, True))
     ]
-    found = statistics.resample(runs)
+    found = intervals.resample_runs(runs)
     assert found.by_seed["accuracy"].tolist() == [1, 0, 1, 1]
     interval = found.intervals["accuracy"]
     assert interval.value == 0.75
     assert found.spread("accuracy") == pytest.approx(0.5)
     # The mean of four draws from {1, 0, 1, 1}: binomial.
-    shares = np.bincount((4 * found.samples["accuracy"]).round().astype(int), minlength=5) / statistics.RESAMPLES
+    shares = np.bincount((4 * found.samples["accuracy"]).round().astype(int), minlength=5) / resampling.RESAMPLES
     assert shares == pytest.approx(scipy.stats.binom.pmf(range(5), 4, 0.75), abs=0.03)
     assert interval.low <= 0.25
     assert interval.high == 1
@@ -280,7 +284,7 @@ def test_a_seed_that_changes_nothing_changes_no_interval(cache):
     random = np.random.default_rng(14)
     y, scores = tagged(60, random)
     runs = [save(cache, TAGS, y, scores, seed=seed) for seed in range(3)]
-    several, one = statistics.resample(runs), statistics.resample(runs[:1])
+    several, one = intervals.resample_runs(runs), intervals.resample_runs(runs[:1])
     for metric, interval in one.intervals.items():
         other = several.intervals[metric]
         assert (other.value, other.low, other.high) == pytest.approx((interval.value, interval.low, interval.high))
@@ -291,37 +295,10 @@ def test_seeds_that_scored_different_items_are_not_averaged(cache):
     y = np.arange(60) % 3
     runs = [save(cache, GENRE, y, np.eye(3)[y]), save(cache, GENRE, y[:50], np.eye(3)[y[:50]], seed=1)]
     with pytest.raises(RequestError, match="different items"):
-        statistics.resample(runs)
+        intervals.resample_runs(runs)
 
 
-# The table
-
-
-def test_score_writes_test_intervals_into_results_and_says_them(cache):
-    random = np.random.default_rng(15)
-    run = save(cache, GENRE, *classified(random.random(100) < 0.7, random))
-    shown = str(statistics.score(cache, "songs", "chroma"))
-    path = cache.probe("songs", "chroma") / results.TABLE
-    table = results.read([path])
-    expected = statistics.intervals(run)
-    assert {(row["split"], row["metric"]): (row["low"], row["high"]) for row in table} == {
-        ("test", "accuracy"): expected["accuracy"],
-        ("test", "macro_f1"): expected["macro_f1"],
-        ("valid", "accuracy"): (None, None),
-        ("valid", "macro_f1"): (None, None),
-    }
-    row = next(row for row in table if (row["split"], row["metric"]) == ("test", "accuracy"))
-    assert f"{100 * row['value']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]" in shown
-    first = path.read_bytes()
-    statistics.score(cache, "songs", "chroma")
-    assert path.read_bytes() == first
-    with open(path, newline="") as file:
-        assert tuple(next(csv.reader(file))) == results.COLUMNS
-
-
-def test_score_without_a_run_says_what_to_do(cache):
-    with pytest.raises(RequestError, match="jukemir-like probe songs chroma"):
-        statistics.score(cache, "songs", "chroma")
+# Coverage
 
 
 @pytest.mark.slow
@@ -351,8 +328,8 @@ def test_intervals_hold_the_true_value(metric, least):
     for trial in range(200):
         y, scores, group = sample(30)
         samples = np.concatenate(
-            [metrics.evaluate_resamples(task, y, scores, weights)[metric] for weights in statistics.draw(group, 1000, trial)]
+            [metrics.evaluate_resamples(task, y, scores, weights)[metric] for weights in resampling.draw(group, 1000, trial)]
         )
-        found = statistics.interval(metrics.evaluate(task, y, scores)[metric], samples, 30)
+        found = resampling.interval(metrics.evaluate(task, y, scores)[metric], samples, 30)
         held += found.low <= truth <= found.high
     assert held / 200 >= least

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.probes.grid import Grid, Point, RegularisationPath, digest, groups, non_default
+from jukemir_like.probes.protocols import Grid, Point, RegularisationPath, configuration_hash, group_points, non_default
 
 
 def test_the_default_grid_is_the_published_one():
@@ -19,7 +19,7 @@ def test_the_default_grid_is_the_published_one():
 
 
 def test_groups_share_all_but_learning_rate_and_weight_decay():
-    found = groups(Grid().points())
+    found = group_points(Grid().points())
     assert [len(group) for group in found] == [9] * 24
     assert sorted(itertools.chain(*found)) == Grid().points()
     for group in found:
@@ -33,7 +33,7 @@ def test_points_do_not_depend_on_how_the_grid_was_written():
 def test_only_what_differs_from_the_defaults_is_the_configuration():
     assert non_default(Grid()) == {} == non_default(RegularisationPath())
     assert non_default(Grid(hidden=(0,), patience=9)) == {"hidden": [0], "patience": 9}
-    assert len({digest("linear", {}), digest("jukemir", {}), digest("jukemir", {"patience": 9})}) == 3
+    assert len({configuration_hash("linear", {}), configuration_hash("jukemir", {}), configuration_hash("jukemir", {"patience": 9})}) == 3
 
 
 @pytest.mark.parametrize("wrong", [{"dropout": (1.0,)}, {"batch_size": (0,)}, {"hidden": ()}, {"patience": 0}, {"weight_decay": (-1.0,)}])
