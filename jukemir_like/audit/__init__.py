@@ -17,7 +17,7 @@ from jukemir_like.core.cache import Cache
 
 if TYPE_CHECKING:
     from jukemir_like.core.records import Record, Summary
-    from jukemir_like.datasets.processed import Processed
+    from jukemir_like.datasets.processed import ProcessedDataset
 
 NEAR_SILENT_DB = -60.0
 """RMS about the mean, against full scale, below which there is next to nothing to hear."""
@@ -64,7 +64,7 @@ def audit(cache: Cache, dataset: str, *, workers: int = 1) -> Audit:
     from jukemir_like.core.cache import write_json
     from jukemir_like.core.records import Summary
     from jukemir_like.datasets import SPLITS
-    from jukemir_like.datasets.processed import read as read_processed
+    from jukemir_like.datasets.processed import read_processed
 
     folder = cache.processed(dataset)
     processed = read_processed(folder)
@@ -98,7 +98,7 @@ def read(cache: Cache, dataset: str) -> dict[str, Any] | None:
     return stored.read(cache.processed(dataset))
 
 
-def _audio(folder: Path, processed: Processed, heard: Mapping[str, Record], summary: Summary) -> dict[str, Any]:
+def _audio(folder: Path, processed: ProcessedDataset, heard: Mapping[str, Record], summary: Summary) -> dict[str, Any]:
     """What is there to hear, and what is not."""
     from statistics import median
 
@@ -126,7 +126,7 @@ def _audio(folder: Path, processed: Processed, heard: Mapping[str, Record], summ
     }
 
 
-def _why_missing(processed: Processed, uid: str) -> str:
+def _why_missing(processed: ProcessedDataset, uid: str) -> str:
     skipped = (processed.items[uid].get("extra") or {}).get("skipped")
     return str(processed.failed.get(uid) or skipped or "the dataset has no audio of it")
 

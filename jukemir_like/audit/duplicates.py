@@ -11,10 +11,10 @@ from jukemir_like.audit.fingerprint import FRAMES_PER_SECOND
 from jukemir_like.audit.matching import BIT_ERROR_RATE, LEAST_FRAMES, WINDOW_FRAMES, find
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.records import Record
-from jukemir_like.datasets.processed import Processed
+from jukemir_like.datasets.processed import ProcessedDataset
 
 
-def duplicates(cache: Cache, processed: Processed, heard: Mapping[str, Record]) -> dict[str, Any]:
+def duplicates(cache: Cache, processed: ProcessedDataset, heard: Mapping[str, Record]) -> dict[str, Any]:
     """Groups with the same samples and pairs that sound alike, as ``audit.json`` has them.
 
     Args:
@@ -53,20 +53,20 @@ def duplicates(cache: Cache, processed: Processed, heard: Mapping[str, Record]) 
     }
 
 
-def _described(processed: Processed, uids: Sequence[str]) -> dict[str, Any]:
+def _described(processed: ProcessedDataset, uids: Sequence[str]) -> dict[str, Any]:
     records = [processed.items[uid] for uid in uids]
     answers = {json.dumps(record.get("y"), sort_keys=True) for record in records}
     return {"items": list(uids), "splits": [record.get("split") for record in records], "labels_differ": len(answers) > 1}
 
 
-def _recordings(processed: Processed, uids: Sequence[str]) -> list[int]:
+def _recordings(processed: ProcessedDataset, uids: Sequence[str]) -> list[int]:
     """A number for each item, the same for items of one recording."""
     numbers: dict[tuple[str, ...], int] = {}
     names = (overlap.values(processed, uid, "recording") for uid in uids)
     return [numbers.setdefault(tuple(name) or ("", uid), len(numbers)) for uid, name in zip(uids, names, strict=True)]
 
 
-def _heard(processed: Processed, same: Sequence[Sequence[str]], alike: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+def _heard(processed: ProcessedDataset, same: Sequence[Sequence[str]], alike: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
     """How many items of a split were met in another, by samples or by sound. What sounds like one of a group sounds like all of it."""
     group_of = {uid: group for group in same for uid in group}
     links: dict[str, set[str]] = {}

@@ -9,13 +9,13 @@ from reprlib import repr as shortened
 from typing import Any
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets import LARGEST, SPLITS, Task
-from jukemir_like.datasets.processed import Processed
+from jukemir_like.datasets import LARGEST_VALUE, SPLITS, Task
+from jukemir_like.datasets.processed import ProcessedDataset
 
 _NO_SPLIT = "none"
 
 
-def labels(processed: Processed) -> dict[str, dict[str, Any]]:
+def labels(processed: ProcessedDataset) -> dict[str, dict[str, Any]]:
     """Task → counts, as ``audit.json`` has them.
 
     ``without_label`` counts by split. Tasks of classes, keys and tags have ``counts``, label → split → items; ``absent``, split → labels
@@ -25,7 +25,7 @@ def labels(processed: Processed) -> dict[str, dict[str, Any]]:
     return {name: _of_task(processed, task) for name, task in processed.tasks.items()}
 
 
-def _of_task(processed: Processed, task: Task) -> dict[str, Any]:
+def _of_task(processed: ProcessedDataset, task: Task) -> dict[str, Any]:
     given: dict[str, list[Any]] = {split: [] for split in (*SPLITS, _NO_SPLIT)}
     without: Counter[str] = Counter()
     for uid, record in processed.items.items():
@@ -71,10 +71,10 @@ def _listed(label: Any) -> list[str]:
     return [str(one) for one in label] if isinstance(label, list) else [str(label)]
 
 
-def _numbers(processed: Processed, uid: str, label: Any) -> list[float]:
+def _numbers(processed: ProcessedDataset, uid: str, label: Any) -> list[float]:
     try:
         numbers = [float(value) for value in (label if isinstance(label, list) else [label])]
-        if all(abs(number) < LARGEST for number in numbers):  # so written, NaN is found as well
+        if all(abs(number) < LARGEST_VALUE for number in numbers):  # so written, NaN is found as well
             return numbers
     except (TypeError, ValueError, OverflowError):
         pass

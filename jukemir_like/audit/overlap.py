@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jukemir_like.datasets import SPLITS
-from jukemir_like.datasets.processed import Processed
+from jukemir_like.datasets.processed import ProcessedDataset
 
 KINDS = ("artist", "album", "recording")
 HEARD = (("test", "train"), ("test", "valid"), ("valid", "train"))
@@ -16,7 +16,7 @@ HEARD = (("test", "train"), ("test", "valid"), ("valid", "train"))
 _MOST_NAMES = 10
 
 
-def overlaps(processed: Processed) -> dict[str, dict[str, Any]]:
+def overlaps(processed: ProcessedDataset) -> dict[str, dict[str, Any]]:
     """For each of artist, album, recording and the grouping key, where known: what stands in several splits, as ``audit.json`` has it.
 
     Only items that are in a split count. Values are compared without regard to case and spaces; an item may have several (a list).
@@ -26,7 +26,7 @@ def overlaps(processed: Processed) -> dict[str, dict[str, Any]]:
     return {kind: one for kind, one in found.items() if any(one["known"].values())}
 
 
-def values(processed: Processed, uid: str, kind: str) -> list[str]:
+def values(processed: ProcessedDataset, uid: str, kind: str) -> list[str]:
     """What an item's ``extra`` says of its artist, album …; of its recording also what it was cut from. Empty where nothing is known."""
     record = processed.items[uid]
     value = (record.get("extra") or {}).get(kind)
@@ -36,7 +36,7 @@ def values(processed: Processed, uid: str, kind: str) -> list[str]:
     return [shown for one in listed if one is not None and (shown := " ".join(str(one).split()))]
 
 
-def _overlap(processed: Processed, kind: str) -> dict[str, Any]:
+def _overlap(processed: ProcessedDataset, kind: str) -> dict[str, Any]:
     items: dict[str, dict[str, set[str]]] = {split: {} for split in SPLITS}  # split → uid → values
     names: dict[str, str] = {}
     for uid, record in processed.items.items():

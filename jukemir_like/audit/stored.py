@@ -8,7 +8,7 @@ from typing import Any
 
 from jukemir_like.core import damage, files, jsonfiles
 from jukemir_like.datasets import PRIMARY_METRICS, SPLITS
-from jukemir_like.datasets.processed import META
+from jukemir_like.datasets.meta import META
 
 FORMAT = 1
 NAME = "audit.json"

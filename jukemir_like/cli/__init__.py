@@ -147,9 +147,9 @@ def download(
         return _finish(downloads.download(chosen, _cache(cache), own_copy=None if own_copy is None else Path(own_copy), **options))
     if own_copy is not None:
         raise click.UsageError("synthband is made here: --from is for datasets that are downloaded")
-    from jukemir_like import synthband
+    from jukemir_like.synthband import generation
 
-    return _finish(synthband.download(_cache(cache).dataset(name), songs=songs, seed=seed, workers=workers))
+    return _finish(generation.generate(_cache(cache).dataset(name), songs=songs, seed=seed, workers=workers))
 
 
 @cli.command()
@@ -192,14 +192,14 @@ def process(dataset: str, workers: int | None, cache: str | None, metadata_only:
     output = folders.processed(name)
     if dataset == "folder" and datasets.is_known(name):
         raise click.UsageError(f"{name} is the name of a known dataset, which would be overwritten: give --name another one")
-    made = _folder_dataset(name, **options) if dataset == "folder" else datasets.load(dataset, folders)
+    made = _folder_dataset(name, **options) if dataset == "folder" else datasets.from_assets(dataset, folders)
     return _finish(run(made, output, workers=workers, metadata_only=metadata_only))
 
 
 def _folder_dataset(
     name: str, *, audio: str | None, labels: str | None, task_types: tuple[str, ...], group: str, **options: Any
 ) -> Dataset:
-    from jukemir_like.datasets import folder
+    from jukemir_like.datasets.folder.dataset import folder_dataset
 
     if audio is None or labels is None:
         raise click.UsageError("a dataset of your own needs --audio DIR and --labels FILE")
@@ -208,7 +208,7 @@ def _folder_dataset(
         raise click.UsageError(
             "--task says twice what the same columns are: give each COLUMN=TYPE once, and TYPE alone once for the others"
         )
-    return folder.dataset(
+    return folder_dataset(
         Path(audio), Path(labels), name=name, task_type=types.pop("", None), column_types=types, group_column=group, **options
     )
 

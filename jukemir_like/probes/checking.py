@@ -13,8 +13,8 @@ from jukemir_like.core import damage, jsonfiles
 from jukemir_like.core.arrays import read_archive
 from jukemir_like.core.cache import folder_name
 from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets import LARGEST, Task
-from jukemir_like.datasets.processed import TASK, task
+from jukemir_like.datasets import LARGEST_VALUE, Task
+from jukemir_like.datasets.meta import TASK_SHAPE, parse_task
 from jukemir_like.probes import metrics
 from jukemir_like.probes.results import FORMAT, PREDICTIONS, RUN, SCORED_SPLITS, Predictions, Run
 
@@ -24,7 +24,7 @@ SHAPE = {
     **dict.fromkeys(("dataset", "representation", "protocol", "configuration_hash"), str),
     "format": {FORMAT},
     "seed": int,
-    "task": TASK | {"name": str},
+    "task": TASK_SHAPE | {"name": str},
     "configuration": {str: object},
     "selected": {str: object},
     "aggregation?": str,
@@ -89,7 +89,7 @@ def _check_record(record: Mapping[str, Any]) -> None:
             folder_name(record[name])
         except RequestError as error:
             raise ValueError(f"is damaged: {name}: {error}") from error
-    task(record["task"]["name"], record["task"])
+    parse_task(record["task"]["name"], record["task"])
 
 
 def _check_predictions(of: Task, predictions: Predictions) -> None:
@@ -109,7 +109,7 @@ def _check_predictions(of: Task, predictions: Predictions) -> None:
     except ValueError as error:
         raise ValueError(f"and {RUN} beside it do not fit: {error}") from error
     if of.type == "regression":
-        sound = y.dtype.kind == "f" and bool((np.abs(y) < LARGEST).all() and np.isfinite(scores).all())
+        sound = y.dtype.kind == "f" and bool((np.abs(y) < LARGEST_VALUE).all() and np.isfinite(scores).all())
     else:
         sound = not np.isposinf(scores).any() and (y.ndim == 2 or bool(((y >= 0) & (y < len(of.labels))).all()))
     if not sound:

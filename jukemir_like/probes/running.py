@@ -19,8 +19,8 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.parallel import Progress
 from jukemir_like.datasets import Task
-from jukemir_like.datasets.processed import DESCRIPTION, META, Processed
-from jukemir_like.datasets.processed import read as read_processed
+from jukemir_like.datasets.meta import DESCRIPTION, META
+from jukemir_like.datasets.processed import ProcessedDataset, read_processed
 from jukemir_like.probes import PROTOCOLS, metrics, results, tasks, trivial, vectors
 from jukemir_like.probes.grid import Grid, RegularisationPath, digest, non_default
 from jukemir_like.probes.results import SCORED_SPLITS, Run
@@ -92,7 +92,7 @@ def run_tasks(
     return runs
 
 
-def _run(cache: Cache, processed: Processed, task: Task, found: vectors.Vectors, request: _Request) -> Run:
+def _run(cache: Cache, processed: ProcessedDataset, task: Task, found: vectors.Vectors, request: _Request) -> Run:
     """One task: the run that is there already, or a new one."""
     started = time.perf_counter()
     folder = results.run_folder(cache, processed.name, request.representation, task.name, request.protocol, request.seed)

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets import LARGEST, SPLITS, Task
-from jukemir_like.datasets.processed import Processed
+from jukemir_like.datasets import LARGEST_VALUE, SPLITS, Task
+from jukemir_like.datasets.processed import ProcessedDataset
 from jukemir_like.probes import metrics
 from jukemir_like.probes.songs import Songs
 from jukemir_like.probes.vectors import Vectors
@@ -56,7 +56,7 @@ class ProbeData:
         return self.splits["train"]
 
 
-def no_vectors(processed: Processed, uids: Sequence[str]) -> Vectors:
+def no_vectors(processed: ProcessedDataset, uids: Sequence[str]) -> Vectors:
     """Vectors of no dimension for all items with audio: what the trivial baselines look at."""
     used = [uid for uid in uids if uid not in processed.failed]
     missing = {uid: processed.failed[uid] for uid in uids if uid in processed.failed}
@@ -64,7 +64,7 @@ def no_vectors(processed: Processed, uids: Sequence[str]) -> Vectors:
     return Vectors(np.empty((len(used), 0), np.float32), {uid: i for i, uid in enumerate(used)}, missing, digest, None)
 
 
-def prepare(processed: Processed, task: Task, vectors: Vectors) -> ProbeData:
+def prepare(processed: ProcessedDataset, task: Task, vectors: Vectors) -> ProbeData:
     """Puts labels and vectors of one task together.
 
     Raises:
@@ -104,7 +104,7 @@ def prepare(processed: Processed, task: Task, vectors: Vectors) -> ProbeData:
     return ProbeData(task, splits, {**left_out, "not_in_train": absent, "undefined": undefined}, notes)
 
 
-def _splits(processed: Processed, task: Task, vectors: Vectors, found: dict[str, list[tuple[str, Any]]]) -> dict[str, Split]:
+def _splits(processed: ProcessedDataset, task: Task, vectors: Vectors, found: dict[str, list[tuple[str, Any]]]) -> dict[str, Split]:
     for split, pairs in found.items():
         if not pairs:
             raise RequestError(
@@ -158,7 +158,7 @@ def _encoder(task: Task) -> Callable[[Any], Any]:
 
     def values(label: Any) -> list[float]:
         numbers = [float(value) for value in (label if isinstance(label, list) else [label])]
-        if len(numbers) != len(index) or not all(abs(number) < LARGEST for number in numbers):  # so written, NaN is found as well
+        if len(numbers) != len(index) or not all(abs(number) < LARGEST_VALUE for number in numbers):  # so written, NaN is found as well
             raise ValueError(f"{len(index)} finite numbers are expected")
         return numbers
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jukemir_like import datasets
+from jukemir_like import datasets, downloads
 from jukemir_like.audit import listening
 from jukemir_like.core import jsonfiles, records
 from jukemir_like.core.cache import Cache
-from jukemir_like.datasets.processed import read_description
+from jukemir_like.datasets.meta import read_description
 from jukemir_like.probes.results import Run
 from jukemir_like.report.left_out import LeftOut
 
@@ -92,7 +92,7 @@ def describe(cache: Cache, names: Iterable[str], left_out: LeftOut) -> list[Desc
 def _summary(name: str) -> str:
     """The sentence of a dataset's declaration; empty where it has none."""
     try:
-        declared = jsonfiles.read(datasets.declarations(_assets(name)) / "dataset.json", {"summary?": str}, "correct it")
+        declared = jsonfiles.read(downloads.declarations(_assets(name)) / "dataset.json", {"summary?": str}, "correct it")
     except FileNotFoundError:
         return ""
     return declared.get("summary") or ""

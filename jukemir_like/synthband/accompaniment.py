@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jukemir_like.synthband.draws import pick, steps
 from jukemir_like.synthband.genres import Chair
 from jukemir_like.synthband.harmony import voicing
 from jukemir_like.synthband.plan import Plan, Span
-from jukemir_like.synthband.score import Note, Part, with_shape
+from jukemir_like.synthband.score import Note, Part, shaped_velocity
+from jukemir_like.synthband.seeding import pick, pick_steps
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Pattern:
 
     Args:
         kind: ``held`` (once a chord), ``struck`` (whole chords on a rhythm), ``broken`` (one tone after another on a rhythm).
-        templates: rhythms to draw from, in the notation of ``draws.steps``.
+        templates: rhythms to draw from, in the notation of ``seeding.pick_steps``.
         held: how long a note is, against the time to the next.
         voices: tones in a chord.
         strum_seconds: between the tones of a chord.
@@ -102,7 +102,7 @@ def _play(plan: Plan, chair: Chair, name: str, rests: set[str], rng: np.random.G
         beats = _beats(span, plan, pattern, hits[section])
         for beat, until in zip(beats, [*beats[1:], span.start + span.length], strict=True):
             step = round(beat * 4) % plan.steps_per_bar
-            velocity = with_shape(60 + 38 * plan.energy, step, plan.steps_per_bar, plan.accents, 0.9) + float(shape[step])
+            velocity = shaped_velocity(60 + 38 * plan.energy, step, plan.steps_per_bar, plan.accents, 0.9) + float(shape[step])
             length = max((until - beat) * pattern.held, 0.1)
             if pattern.kind == "broken":
                 notes.append(Note(beat, length, pitches[order[turn % len(order)] % len(pitches)], velocity + 6))
@@ -116,7 +116,7 @@ def _play(plan: Plan, chair: Chair, name: str, rests: set[str], rng: np.random.G
 def _hits(plan: Plan, pattern: Pattern, rng: np.random.Generator) -> list[list[int]]:
     template = pick(rng, pattern.templates)[: plan.steps_per_bar]
     boost = [0.5 + 0.5 * accent for accent in plan.accents]
-    drawn = [steps(rng, template, boost) for _ in range(pattern.bars)]
+    drawn = [pick_steps(rng, template, boost) for _ in range(pattern.bars)]
     return [hits or [0] for hits in drawn]
 
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from jukemir_like.synthband.draws import Option, between, pick, stream, weighted
 from jukemir_like.synthband.genres import GENRES, NAMES, VOICES
+from jukemir_like.synthband.seeding import Option, pick, pick_weighted, stream, uniform
 
 SONGS_PER_ARTIST = 4
 _TURNS = "TtvTTtTTTvTtTTTtvTtT"
@@ -111,23 +111,23 @@ def name(artist: int) -> str:
 def sound(seed: int, artist: int, genre: str) -> Sound:
     """The sound of ``artist`` when playing ``genre``. Singer, room and tone are the same in all genres."""
     own = stream(seed, "artist", artist)
-    singer = between(own, (0.85, 1.18))
+    singer = uniform(own, (0.85, 1.18))
     voice = pick(own, VOICES)
-    vocal_register = round(between(own, (-7, 6)))
+    vocal_register = round(uniform(own, (-7, 6)))
     tone = tuple(float(gain) for gain in own.normal(0, 2.0, 3))
-    centre = 500 * 2 ** between(own, (-0.5, 2.0))
-    room = (between(own, (0.25, 1.1)), between(own, (0.05, 0.5)))
-    late = between(own, (0.0, 0.02))
+    centre = 500 * 2 ** uniform(own, (-0.5, 2.0))
+    room = (uniform(own, (0.25, 1.1)), uniform(own, (0.05, 0.5)))
+    late = uniform(own, (0.0, 0.02))
     levels = tuple(float(level) for level in own.normal(0, 1.2, 4))
     palette = GENRES[genre]
     band = stream(seed, "band", artist, NAMES.index(genre))
     return Sound(
-        kit=weighted(band, {kit: 1 / (place + 1) for place, kit in enumerate(palette.kits)}),
-        kit_tuning=between(band, (-2.0, 2.0)),
+        kit=pick_weighted(band, {kit: 1 / (place + 1) for place, kit in enumerate(palette.kits)}),
+        kit_tuning=uniform(band, (-2.0, 2.0)),
         bass=pick(band, palette.bass),
         voice=voice,
         chairs=tuple(pick(band, chair.programs) for chair in palette.chairs),
-        registers=(round(between(band, (-2, 4))), round(between(band, (-4, 4))), vocal_register),
+        registers=(round(uniform(band, (-2, 4))), round(uniform(band, (-4, 4))), vocal_register),
         levels=tuple(a + b for a, b in zip(palette.levels, levels, strict=True)),
         singer=singer,
         tone=tuple(a + b for a, b in zip(palette.tone, tone, strict=True)),

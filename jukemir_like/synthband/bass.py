@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from jukemir_like.synthband.draws import pick
 from jukemir_like.synthband.harmony import SCALES, Chord, scale_over
 from jukemir_like.synthband.plan import Plan
-from jukemir_like.synthband.score import Note, Part, with_shape
+from jukemir_like.synthband.score import Note, Part, shaped_velocity
+from jukemir_like.synthband.seeding import pick
 
 LINES: dict[str, tuple[str, ...]] = {
     "roots": ("R-R-R-R-R-R-R-R-", "R---R---R---R---", "R-R-R-R-R-R-5-R-", "R-----R-R-----R-", "R-R-.-R-R-R-.-R-"),
@@ -95,7 +95,7 @@ def _pitch(harmony: Chord, role: str, lowest: int) -> int:
 
 
 def _velocity(plan: Plan, step: int) -> float:
-    return with_shape(70 + 36 * plan.energy, step, plan.steps_per_bar, plan.accents, 0.8)
+    return shaped_velocity(70 + 36 * plan.energy, step, plan.steps_per_bar, plan.accents, 0.8)
 
 
 def _approach(notes: list[Note], plan: Plan, chance: float, rng: np.random.Generator) -> list[Note]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from jukemir_like.datasets import KEYS, Task
-from jukemir_like.synthband import SECONDS, artist
-from jukemir_like.synthband.compose import Song
-from jukemir_like.synthband.draws import stream
+from jukemir_like.datasets.dataset import KEYS, Task
+from jukemir_like.synthband import artist
 from jukemir_like.synthband.genres import BRUSH, ELECTRONIC, JAZZ, NAMES, ORCHESTRA, POWER, ROOM, STANDARD, TR808
-from jukemir_like.synthband.score import Part
+from jukemir_like.synthband.score import SECONDS, Part
+from jukemir_like.synthband.seeding import stream
+from jukemir_like.synthband.song import Song
 
 INSTRUMENTS: dict[str, tuple[int, ...]] = {
     "piano": (0, 1, 3),

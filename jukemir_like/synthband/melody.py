@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jukemir_like.synthband.draws import pick, weighted
 from jukemir_like.synthband.harmony import PENTATONIC, SCALES, scale_over
 from jukemir_like.synthband.plan import Plan
-from jukemir_like.synthband.score import Note, Part, with_shape
+from jukemir_like.synthband.score import Note, Part, shaped_velocity
+from jukemir_like.synthband.seeding import pick, pick_weighted
 
 _FORMS = ("aaba", "abab", "abac", "aabc", "abcb")
 _MOVES = {0: 0.8, 1: 2.2, -1: 2.6, 2: 1.0, -2: 1.1, 3: 0.35, -3: 0.35, 4: 0.15, -4: 0.15}
@@ -78,7 +78,7 @@ def _motif(plan: Plan, bars: int, density: float, syncopation: float, rng: np.ra
     for place in range(len(onsets)):
         rising = place < len(onsets) / 2
         pull = {move: weight * (1.5 if (move > 0) == (rising == (tendency >= 0)) else 1.0) for move, weight in _MOVES.items()}
-        moves.append(weighted(rng, pull))
+        moves.append(pick_weighted(rng, pull))
     return Motif(onsets, end, tuple(moves), pick(rng, (-3, -1, 0, 1, 2, 3)))
 
 
@@ -101,7 +101,7 @@ def _sing(plan: Plan, motif: Motif, bar: int, centre: int, steps: tuple[int, ...
             pitch = _nearest([option for option in scale if option % 12 == plan.role.tonic], pitch)
         elif final or place == 0 or length >= 1 or plan.strong(step):
             pitch = _nearest([option for option in scale if option % 12 in harmony.pitch_classes[:4]], pitch)
-        notes.append(Note(beat, length * 0.97, pitch, with_shape(68 + 32 * plan.energy, step, plan.steps_per_bar, plan.accents, 0.6)))
+        notes.append(Note(beat, length * 0.97, pitch, shaped_velocity(68 + 32 * plan.energy, step, plan.steps_per_bar, plan.accents, 0.6)))
     return notes
 
 

@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jukemir_like.synthband import SAMPLE_RATE, SECONDS
 from jukemir_like.synthband.plan import Plan
-from jukemir_like.synthband.score import DRUM_BANK, Part
+from jukemir_like.synthband.score import DRUM_BANK, SAMPLE_RATE, SECONDS, Part
 
 BEND_RANGE = 4.0
 """Semitones that a full pitch bend is worth."""
@@ -35,7 +34,7 @@ class Event(NamedTuple):
     value: float
 
 
-class Timed(NamedTuple):
+class TimedNote(NamedTuple):
     """A note in seconds."""
 
     start: float
@@ -46,7 +45,7 @@ class Timed(NamedTuple):
 
 def perform(part: Part, plan: Plan, late_seconds: float, rng: np.random.Generator) -> list[Event]:
     """The events of ``part``, those that begin within the recording."""
-    notes = timed(part, plan, late_seconds, rng)
+    notes = timed_notes(part, plan, late_seconds, rng)
     if part.sung:
         return _sung(notes, rng)
     events = []
@@ -57,10 +56,10 @@ def perform(part: Part, plan: Plan, late_seconds: float, rng: np.random.Generato
     return sorted(events)
 
 
-def timed(part: Part, plan: Plan, late_seconds: float, rng: np.random.Generator) -> list[Timed]:
+def timed_notes(part: Part, plan: Plan, late_seconds: float, rng: np.random.Generator) -> list[TimedNote]:
     """Notes in seconds, with the players' deviations: notes written together stay nearly together."""
     tightness = plan.genre.tightness
-    notes: list[Timed] = []
+    notes: list[TimedNote] = []
     sounding: dict[int, int] = {}
     beat, shift = -1.0, 0.0
     # Each note has its own row of deviates, so that a note which is left out moves no other.
@@ -80,11 +79,11 @@ def timed(part: Part, plan: Plan, late_seconds: float, rng: np.random.Generator)
             if earlier.start < start < earlier.end:
                 notes[sounding[note.pitch]] = earlier._replace(end=start)
         sounding[note.pitch] = len(notes)
-        notes.append(Timed(start, end, note.pitch, velocity))
+        notes.append(TimedNote(start, end, note.pitch, velocity))
     return notes
 
 
-def _sung(notes: list[Timed], rng: np.random.Generator) -> list[Event]:
+def _sung(notes: list[TimedNote], rng: np.random.Generator) -> list[Event]:
     """Legato notes on two channels in turn, so that each can glide in while the one before fades.
 
     A note begins near the pitch of the one before (or, after a breath, a little low) and settles; long notes get vibrato after a while,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jukemir_like import datasets, downloads
+from jukemir_like import downloads
 from jukemir_like.core.errors import RequestError
 from jukemir_like.downloads.declaration import Asset, Contents
 
@@ -67,8 +67,8 @@ def test_a_site_s_declarations_come_before_the_package_s(declare, tmp_path):
     assert downloads.declared("synthband").title != "mine"
     declare(name="synthband", title="mine")
     assert downloads.declared("synthband").title == "mine"
-    assert datasets.declarations("synthband") == tmp_path / "declarations" / "synthband"
-    assert datasets.declarations("nosuch").name == "nosuch"
+    assert downloads.declarations("synthband") == tmp_path / "declarations" / "synthband"
+    assert downloads.declarations("nosuch").name == "nosuch"
 
 
 @pytest.fixture

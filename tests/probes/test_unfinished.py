@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jukemir_like.datasets import Task
-from jukemir_like.datasets.processed import read as read_processed
+from jukemir_like.datasets.processed import read_processed
 from jukemir_like.probes import probe
 from jukemir_like.probes.grid import Grid
 from jukemir_like.probes.selection import Candidate, Selection

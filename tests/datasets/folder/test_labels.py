@@ -101,8 +101,8 @@ def test_types_are_said_for_all_columns_or_for_one(make):
 
 def test_a_tag_that_all_have_is_said(make):
     made = make("uid,loud,fast\na,yes,no\nb,yes,yes\n")
-    assert any("all items say the same" in note for note in described(made)["loud"]["notes"])
-    assert not any("all items say the same" in note for note in described(made)["fast"]["notes"])
+    assert any("all items have the same value" in note for note in described(made)["loud"]["notes"])
+    assert not any("all items have the same value" in note for note in described(made)["fast"]["notes"])
 
 
 def test_a_column_called_as_the_flags_task_is_refused(make):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets import folder
+from jukemir_like.datasets.folder.dataset import folder_dataset
 
 
 def files_of(made):
@@ -90,7 +90,7 @@ def test_a_whole_path_into_the_folder_and_one_of_windows_are_read(make, tmp_path
 
 def test_where_no_row_has_a_file_the_folder_is_named(make):
     made = make("path,label\nmusic/a.wav,r\n", files=["a.wav"])
-    assert any("no row leads to a file" in note for note in made.understood["notes"])
+    assert any("no row names an existing file" in note for note in made.understood["notes"])
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\tb"])
@@ -113,7 +113,7 @@ def test_a_row_never_gets_a_file_that_it_does_not_name(tmp_path_factory, on_disk
             (root / f"{name}.wav").touch()
     (root / "labels.csv").write_text("path,label\n" + "".join(f"{name},x\n" for name in sorted(named)))
     try:
-        made = folder.dataset(root, root / "labels.csv")
+        made = folder_dataset(root, root / "labels.csv")
     except RequestError:
         return
     assert len({item.source for item in made.items if item.source}) == sum(item.source is not None for item in made.items)

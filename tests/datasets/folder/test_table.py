@@ -17,7 +17,7 @@ def read(tmp_path):
     def write_and_read(text, name="labels.csv", encoding="utf-8"):
         path = tmp_path / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
-        return table.read(path)
+        return table.read_table(path)
 
     return write_and_read
 
@@ -76,11 +76,11 @@ def test_what_is_no_table_is_refused_with_its_line(read, text, words):
 
 def test_only_a_file_of_a_sensible_size_is_read(tmp_path):
     with pytest.raises(RequestError, match="is a folder"):
-        table.read(tmp_path)
+        table.read_table(tmp_path)
     with open(tmp_path / "huge.csv", "wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(RequestError, match=r"1,099,511,627,776 bytes"):
-        table.read(tmp_path / "huge.csv")
+        table.read_table(tmp_path / "huge.csv")
 
 
 @given(
@@ -96,6 +96,6 @@ def test_the_cells_that_python_writes_are_read(tmp_path_factory, rows, separator
     wanted = [cells for cells in ([cell.strip() for cell in row] for row in rows) if any(cells)]
     if not wanted or any(len(cell) > 2 and cell[0] == cell[-1] == "'" and "''" in cell[1:-1] for row in wanted for cell in row):
         with pytest.raises(RequestError):
-            table.read(path)
+            table.read_table(path)
     else:
-        assert [list(row.cells.values()) for row in table.read(path).rows] == wanted
+        assert [list(row.cells.values()) for row in table.read_table(path).rows] == wanted

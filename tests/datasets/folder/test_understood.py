@@ -7,8 +7,8 @@ import pytest
 from jukemir_like.cli import cli
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets.folder import understood
-from jukemir_like.datasets.processed import read as read_processed
+from jukemir_like.datasets.folder import labels
+from jukemir_like.datasets.processed import read_processed
 from jukemir_like.probes import tasks
 from jukemir_like.process import process
 
@@ -99,7 +99,7 @@ def test_an_item_without_one_label_is_probed_on_the_others(make, tmp_path):
 def test_of_many_tags_some_columns_are_shown_and_all_are_kept(make):
     tags = [f"t{number}" for number in range(40)]
     made = make(f"uid,{','.join(tags)}\na,{','.join('1' * 40)}\nb,{','.join('0' * 40)}\n")
-    lines = understood.lines(made.understood)
+    lines = labels.description_lines(made.understood)
     assert len(lines) < 20
     assert "30 more columns of tags" in lines
     assert len(made.understood["columns"]) == 41
@@ -107,7 +107,7 @@ def test_of_many_tags_some_columns_are_shown_and_all_are_kept(make):
 
 def test_odd_names_and_labels_are_printed_on_one_line(make):
     made = make('uid,"la\nbel","\x1b[31m"\na,"x\ny",1.5\nb,"\x07",2\nc,"x\ny",-\n')
-    assert all(line.isprintable() for line in understood.lines(made.understood))
+    assert all(line.isprintable() for line in labels.description_lines(made.understood))
     assert [item.y["la\nbel"] for item in made.items] == ["x\ny", "\x07", "x\ny"]
 
 
