@@ -38,7 +38,7 @@ def compose(seed: int, index: int) -> Song:
 
     >>> song = compose(0, 0)
     >>> song.plan.role.genre, sorted(song.stems)
-    ('country', ['bass', 'drums', 'other', 'vocals'])
+    ('bossa', ['bass', 'drums', 'other', 'vocals'])
     """
     role = artist.role(seed, index)
     plan = make_plan(role, artist.sound(seed, role.artist, role.genre), stream(seed, "plan", index))
