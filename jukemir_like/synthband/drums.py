@@ -1,4 +1,4 @@
-"""The drum stem: one groove per song, kept by its sections in their own ways, with ghost notes and fills.
+"""The drum stem: one groove per song, played by each section in its own way, with ghost notes and fills.
 
 A groove is a table of probabilities: for each piece of the kit one digit per step; digit d is the probability d/9 that the piece sounds
 there. Sixteen steps are a bar of four beats; a bar of three beats takes grooves of twelve. A song samples its own pattern from a groove,
@@ -42,7 +42,7 @@ class Groove:
 
     Args:
         pieces: templates of the pieces that make the groove.
-        keepers: pieces that may keep time in a section, each with the templates it may play.
+        keepers: pieces that may keep time in a section, each with its possible templates.
         percussion: pieces that may join, with a name in :data:`TEMPLATES`.
         ghosts: probability of a quiet stroke of the snare on a free step.
         loose: factor on the probability of all steps that are not certain.
@@ -228,8 +228,8 @@ def drums(plan: Plan, rng: np.random.Generator) -> list[Part]:
     loose = groove.loose * (0.5 + plan.energy)
     boost = [accent * loose for accent in plan.accents]
     bars = (_pattern(groove, plan, boost, rng), _pattern(groove, plan, boost, rng))
-    # The second bar answers the first: it keeps the backbone and differs in the details.
-    answering = {piece: bars[0][piece] if rng.random() < 0.6 else bars[1][piece] for piece in bars[0]}
+    # The second bar is a variation of the first: some pieces play the same, the others a second sample of their template.
+    second_bar = {piece: bars[0][piece] if rng.random() < 0.6 else bars[1][piece] for piece in bars[0]}
     keepers = {section: _keeper(groove, plan, boost, rng) for section in ("intro", "verse", "chorus", "bridge")}
     percussion = _percussion(groove, plan, boost, rng)
     swells = rng.normal(0, 6, plan.steps_per_bar)
@@ -239,7 +239,7 @@ def drums(plan: Plan, rng: np.random.Generator) -> list[Part]:
     for section in plan.sections:
         for bar in range(section.start_bar, section.start_bar + section.bars):
             last = bar == section.start_bar + section.bars - 1
-            backbone = answering if bar % 2 else bars[0]
+            backbone = second_bar if bar % 2 else bars[0]
             layers = {**backbone, **keepers[section.name], **(percussion if section.name != "intro" else {})}
             if section.name == "intro" and bar % 2 == 0:
                 layers.pop(SNARE, None)
@@ -278,7 +278,7 @@ def _keeper(groove: Groove, plan: Plan, boost: list[float], rng: np.random.Gener
 
 
 def _percussion(groove: Groove, plan: Plan, boost: list[float], rng: np.random.Generator) -> Pattern:
-    """Some of the pieces that may join; where a groove lives on them, at least one."""
+    """Some of the pieces that may join; at least one where the groove lists many."""
     chosen: Pattern = {}
     certain = pick(rng, groove.percussion) if len(groove.percussion) > 3 else None
     for piece, template in groove.percussion:
@@ -318,13 +318,13 @@ def _crash(plan: Plan, section: Section, rng: np.random.Generator) -> list[Note]
 def _timpani(plan: Plan, rng: np.random.Generator) -> list[Note]:
     """Tonic and dominant only, as two drums can: where the chord has them, on the first beat and before cadences."""
     tuned = {pitch % 12: pitch for pitch in range(41, 53)}
-    drums_at_hand = (plan.role.tonic, (plan.role.tonic + 7) % 12)
+    drum_tones = (plan.role.tonic, (plan.role.tonic + 7) % 12)
     rhythm = [0] + [step for step in range(4, plan.steps_per_bar, 2) if rng.random() < 0.25]
     notes = []
     for bar in range(plan.bars):
         for step in rhythm:
             beat = bar * plan.beats_per_bar + step / 4
-            tone = next((tone for tone in drums_at_hand if tone in plan.span(beat).chord.pitch_classes), None)
+            tone = next((tone for tone in drum_tones if tone in plan.span(beat).chord.pitch_classes), None)
             if tone is not None:
                 notes.append(Note(beat, 1.0, tuned[tone], 70 + 30 * plan.energy + (6 if step == 0 else 0)))
     return notes

@@ -68,7 +68,14 @@ class Chord:
 
 @lru_cache(maxsize=4096)
 def chord(symbol: str, tonic: int) -> Chord:
-    """Reads a numeral in the key of ``tonic`` (pitch class)."""
+    """The chord of a numeral in the key of ``tonic`` (a pitch class).
+
+    Raises:
+        ValueError: ``symbol`` is no numeral.
+
+    >>> chord("V7", 0).pitch_classes
+    (7, 11, 2, 5)
+    """
     match = _SYMBOL.match(symbol)
     if match is None:
         raise ValueError(f"not a chord symbol: {symbol!r}")
@@ -80,7 +87,7 @@ def chord(symbol: str, tonic: int) -> Chord:
 
 @lru_cache(maxsize=4096)
 def scale_over(tonic: int, steps: tuple[int, ...], harmony: Chord) -> frozenset[int]:
-    """Pitch classes of a key's scale where chord ``harmony`` sounds: its tones replace the neighbours they would rub against."""
+    """Pitch classes of a key's scale where chord ``harmony`` sounds: its tones replace the neighbours that they clash with."""
     classes = {(tonic + step) % 12 for step in steps}
     tones = set(harmony.pitch_classes)
     for tone in tones - classes:
@@ -92,8 +99,8 @@ def scale_over(tonic: int, steps: tuple[int, ...], harmony: Chord) -> frozenset[
 def voicing(harmony: Chord, voices: int, centre: float, previous: tuple[int, ...] | None) -> tuple[int, ...]:
     """Pitches of a chord, ascending, near ``centre`` and as close as possible to the ``previous`` voicing.
 
-    Of a chord with more tones than ``voices`` the root goes first (the bass has it), then the fifth; one with fewer is doubled at
-    the octave. Candidates are all inversions in close and in drop-2 position.
+    Of a chord with more tones than ``voices`` the root is left out first (the bass has it), then the fifth; a chord with fewer is doubled
+    at the octave. Candidates are all inversions in close and in drop-2 position.
     """
     tones = list(harmony.pitch_classes)
     for spare in (harmony.root, (harmony.root + 7) % 12):
@@ -113,19 +120,19 @@ def voicing(harmony: Chord, voices: int, centre: float, previous: tuple[int, ...
 
 @lru_cache(maxsize=16384)
 def _inversions(tones: tuple[int, ...], voices: int, centre: int) -> tuple[tuple[int, ...], ...]:
-    found = []
+    inversions = []
     for lowest in range(centre - 12, centre + 6):
         if lowest % 12 not in tones:
             continue
         pitches = [lowest]
         while len(pitches) < voices:
             pitches.append(next(pitch for pitch in range(pitches[-1] + 1, pitches[-1] + 13) if pitch % 12 in tones))
-        found.append(tuple(pitches))
+        inversions.append(tuple(pitches))
         if voices >= 4:
             dropped = pitches.copy()
             dropped[-2] -= 12
-            found.append(tuple(sorted(dropped)))
-    return tuple(found)
+            inversions.append(tuple(sorted(dropped)))
+    return tuple(inversions)
 
 
 PROGRESSIONS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -301,9 +308,13 @@ CADENCES: dict[str, tuple[str, ...]] = {
     "major": ("V", "IV V", "V7", "ii V7", "IV", "Vsus4 V"),
     "minor": ("V", "iv V", "V7", "bVI V", "bVII", "iv V7"),
 }
-"""What may stand in the last bar of a section, leading back to the tonic."""
+"""Mode → chords for the last bar of a section, which lead back to the tonic."""
 
 
 def bars(progression: str) -> list[list[str]]:
-    """Chord symbols of each bar of a progression."""
+    """The chord symbols of each bar of a progression.
+
+    >>> bars("I | IV V")
+    [['I'], ['IV', 'V']]
+    """
     return [bar.split() for bar in progression.split("|")]

@@ -45,18 +45,18 @@ class Span:
 
 @dataclass(frozen=True)
 class Plan:
-    """What all players of a song agree on.
+    """What all parts of a song share.
 
     Args:
         role: artist, genre, key.
         sound: the artist's.
-        bpm: quarter notes a minute.
+        bpm: quarter notes per minute.
         beats_per_bar: 3 or 4.
-        swing: place of the off-beat within its pair of ``swing_unit`` beats, 0.5 is straight.
+        swing: position of the off-beat within its pair of ``swing_unit`` beats, 0.5 is straight.
         energy: 0 to 1.
         sections: the form.
         spans: the chords, without gaps.
-        accents: a factor for each sixteenth of the bar: where this song's players like to put notes.
+        accents: a factor for each sixteenth of the bar: where this song prefers notes.
         upbeat_seconds: when beat 0 sounds.
     """
 
@@ -118,7 +118,7 @@ class Plan:
 
 
 def make_plan(role: Role, sound: Sound, rng: np.random.Generator) -> Plan:
-    """Draws the plan of a song."""
+    """The plan of a song, sampled from the ranges of its genre."""
     genre = GENRES[role.genre]
     bpm = round(genre.bpm[0] * (genre.bpm[1] / genre.bpm[0]) ** rng.random(), 2)
     beats_per_bar = 3 if rng.random() < genre.waltz else 4
