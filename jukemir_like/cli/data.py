@@ -61,9 +61,9 @@ def download(
         return options.finish(run(assets, folders, own_copy=copy, **download_options))
     if own_copy is not None:
         raise click.UsageError("synthband is made here: --from is for datasets that are downloaded")
-    from jukemir_like import synthband
+    from jukemir_like.synthband.generation import generate
 
-    return options.finish(synthband.download(folders.dataset(name), songs=songs, seed=seed, workers=workers))
+    return options.finish(generate(folders.dataset(name), songs=songs, seed=seed, workers=workers))
 
 
 @click.command()
@@ -106,14 +106,14 @@ def process(dataset: str, workers: int | None, cache: str | None, metadata_only:
     output = folders.processed(name)
     if dataset == "folder" and datasets.is_known(name):
         raise click.UsageError(f"{name} is the name of a known dataset, which would be overwritten: give --name another one")
-    source = _folder_dataset(name, **table_options) if dataset == "folder" else datasets.load(dataset, folders)
+    source = _folder_dataset(name, **table_options) if dataset == "folder" else datasets.from_assets(dataset, folders)
     return options.finish(run(source, output, workers=workers, metadata_only=metadata_only))
 
 
 def _folder_dataset(
     name: str, *, audio: str | None, labels: str | None, task_types: tuple[str, ...], group: str, **table_options: Any
 ) -> Dataset:
-    from jukemir_like.datasets import folder
+    from jukemir_like.datasets.folder.dataset import folder_dataset
 
     if audio is None or labels is None:
         raise click.UsageError("a dataset of your own needs --audio DIR and --labels FILE")
@@ -122,7 +122,7 @@ def _folder_dataset(
         raise click.UsageError(
             "--task gives the type of the same columns twice: give each COLUMN=TYPE once, and TYPE alone once for the others"
         )
-    return folder.dataset(
+    return folder_dataset(
         Path(audio), Path(labels), name=name, task_type=types.pop("", None), column_types=types, group_column=group, **table_options
     )
 

@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets import KEYS, LARGEST, PRIMARY_METRICS, Task, TaskType
-from jukemir_like.datasets.keys import key_name
+from jukemir_like.datasets import KEYS, LARGEST_VALUE, PRIMARY_METRICS, Task, TaskType
+from jukemir_like.datasets.dataset import key_name
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ def _outputs(values: list[Any], label_names: Sequence[Any] | None, name: str) ->
         encoded = [None if row is None else np.array(row, np.float64) for row in rows]
     except (ValueError, TypeError) as error:
         raise RequestError(f"y holds a label that is no number: {error}") from error
-    wrong = next((i for i, row in enumerate(encoded) if row is not None and not (np.abs(row) < LARGEST).all()), None)
+    wrong = next((i for i, row in enumerate(encoded) if row is not None and not (np.abs(row) < LARGEST_VALUE).all()), None)
     if wrong is not None:
         raise RequestError(f"y holds a number that is too large, in item {wrong}")
     return labels, encoded

@@ -59,9 +59,9 @@ from jukemir_like.core.arrays import read_archive
 from jukemir_like.core.cache import Cache, folder_name
 from jukemir_like.core.damage import DamagedFileError
 from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets import LARGEST, Task
-from jukemir_like.datasets.processed import TASK
-from jukemir_like.datasets.processed import task as task_of
+from jukemir_like.datasets import LARGEST_VALUE, Task
+from jukemir_like.datasets.meta import TASK_SHAPE
+from jukemir_like.datasets.meta import parse_task as task_of
 from jukemir_like.probes import metrics
 from jukemir_like.probes.tasks import SCORED_SPLITS, Predictions
 
@@ -74,7 +74,7 @@ SHAPE = {
     **dict.fromkeys(("dataset", "representation", "protocol", "configuration_hash"), str),
     "format": {FORMAT},
     "seed": int,
-    "task": TASK | {"name": str},
+    "task": TASK_SHAPE | {"name": str},
     "configuration": {str: object},
     "selected": {str: object},
     "aggregation?": str,
@@ -269,7 +269,7 @@ def _check_predictions(task: Task, predictions: Predictions) -> None:
     except ValueError as error:
         raise ValueError(f"and the {RUN} in its folder do not fit: {error}") from error
     if task.type == "regression":
-        valid = y.dtype.kind == "f" and bool((np.abs(y) < LARGEST).all() and np.isfinite(scores).all())
+        valid = y.dtype.kind == "f" and bool((np.abs(y) < LARGEST_VALUE).all() and np.isfinite(scores).all())
     else:
         valid = not np.isposinf(scores).any() and (y.ndim == 2 or bool(((y >= 0) & (y < len(task.labels))).all()))
     if not valid:

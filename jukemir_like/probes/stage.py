@@ -17,8 +17,9 @@ from jukemir_like import __version__
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.datasets import Task
-from jukemir_like.datasets.processed import DESCRIPTION, META, Processed
-from jukemir_like.datasets.processed import read as read_processed
+from jukemir_like.datasets.meta import DESCRIPTION, META
+from jukemir_like.datasets.processed import ProcessedDataset
+from jukemir_like.datasets.processed import read_processed as read_processed
 from jukemir_like.probes import vectors
 from jukemir_like.probes.baselines import BASELINES, TRIVIAL
 from jukemir_like.probes.fitting import FitOptions, FittedProbe, fit, fit_baseline, one_thread
@@ -127,7 +128,7 @@ class _Inputs:
     """What the stage reads, and where it writes."""
 
     cache: Cache
-    processed: Processed
+    processed: ProcessedDataset
     representation: str
     vectors: Vectors
 

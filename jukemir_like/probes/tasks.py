@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from reprlib import repr as shortened
 from typing import Any
@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets import LARGEST, SPLITS, Task
-from jukemir_like.datasets.processed import Processed
+from jukemir_like.datasets import SPLITS, Task
+from jukemir_like.datasets.dataset import label_encoder
+from jukemir_like.datasets.processed import ProcessedDataset
 from jukemir_like.probes import metrics
 from jukemir_like.probes.metrics import Songs
 from jukemir_like.probes.vectors import Vectors
@@ -106,13 +107,15 @@ class LabelledItems:
     row: list[int] = field(default_factory=list)
 
 
-def prepare(processed: Processed, task: Task, vectors: Vectors) -> ProbeData:
+def prepare(processed: ProcessedDataset, task: Task, vectors: Vectors) -> ProbeData:
     """Puts labels and vectors of one task of a processed dataset together.
 
     Raises:
         RequestError: a label that the task does not have, a split without items, a split whose primary metric is undefined.
     """
-    encode = _encoder(task)
+    if task.type == "key":
+        metrics.mirex_table(task.labels)  # refuses labels that are no keys
+    encode = label_encoder(task)
     missing: Counter[str] = Counter()
     items = LabelledItems()
     no_label = no_split = 0
@@ -167,7 +170,7 @@ def assemble(task: Task, source: str, X: NDArray[np.float32], items: LabelledIte
     return ProbeData(task, splits, {**left_out, "not_in_train": absent, "undefined": undefined}, notes)
 
 
-def without_vectors(processed: Processed, uids: Sequence[str]) -> Vectors:
+def without_vectors(processed: ProcessedDataset, uids: Sequence[str]) -> Vectors:
     """Vectors of no dimension for all items with audio: what the trivial baselines are computed from."""
     used = [uid for uid in uids if uid not in processed.failed]
     missing = {uid: processed.failed[uid] for uid in uids if uid in processed.failed}
@@ -206,30 +209,3 @@ def _check_defined(source: str, split: str, task: Task, y: np.ndarray) -> None:
         )
     if task.type == "multilabel" and metrics.count_undefined(task, y)["roc_auc"] == len(task.labels):
         raise RequestError(f"ROC-AUC {where}: no tag has both a positive and a negative among {len(y)} items; give that split more items")
-
-
-def _encoder(task: Task) -> Callable[[Any], Any]:
-    """A function from a label as in ``meta.json`` to one row of ``y``."""
-    index = {label: i for i, label in enumerate(task.labels)}
-    if task.type == "key":
-        metrics.mirex_table(task.labels)  # refuses labels that are no keys
-
-    def number(label: Any) -> int:
-        if label not in index:
-            raise ValueError(f"{shortened(label)} is not among its {len(index)} labels")
-        return index[label]
-
-    def tags(label: Any) -> list[bool]:
-        if not isinstance(label, list):
-            raise ValueError("a list of tags is expected")
-        present = {number(tag) for tag in label}
-        return [i in present for i in range(len(index))]
-
-    def values(label: Any) -> list[float]:
-        numbers = [float(value) for value in (label if isinstance(label, list) else [label])]
-        if len(numbers) != len(index) or not all(abs(number) < LARGEST for number in numbers):  # a comparison that NaN fails, too
-            raise ValueError(f"{len(index)} finite numbers are expected")
-        return numbers
-
-    encoders: dict[str, Callable[[Any], Any]] = {"multiclass": number, "key": number, "multilabel": tags, "regression": values}
-    return encoders[task.type]

@@ -11,7 +11,7 @@ from jukemir_like import datasets
 from jukemir_like.audit import audit, findings
 from jukemir_like.core import jsonfiles
 from jukemir_like.core.cache import Cache
-from jukemir_like.datasets.processed import read_description
+from jukemir_like.datasets.meta import read_description
 from jukemir_like.downloads.declarations import declaration_folder
 from jukemir_like.report.problems import Problems
 

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets import declaration_folder
 from jukemir_like.datasets import magnatagatune as module
-from jukemir_like.downloads.declarations import read_declaration
+from jukemir_like.downloads.declarations import declaration_folder, read_declaration
 
 
 def rows(data):
@@ -145,7 +144,7 @@ def test_unix_line_ends_spaces_a_byte_order_mark_and_a_missing_last_line_end_do_
     ("file", "old", "new", "what"),
     [
         ("clip_info", b'"83"\t', b'"83"\t"x"\t', "line 3: 11 cells where the header has 10"),
-        ("clip_info", b'\n"83"', b'\n"2"', "line 3: clip 2 stood before"),
+        ("clip_info", b'\n"83"', b'\n"2"', "line 3: clip 2 is a duplicate"),
         ("clip_info", b'\n"83"', b'\n"eighty"', "line 3: clip_id 'eighty' is not a number"),
         ("clip_info", b'"9/american', b'"x/american', "line 3: mp3_path 'x/american"),
         ("clip_info", b'"9/american', b'"../american', r"line 3: mp3_path '\.\./american"),

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS, Task
-from jukemir_like.datasets.processed import read as read_processed
+from jukemir_like.datasets.processed import read_processed as read_processed
 from jukemir_like.probes import results
 from jukemir_like.probes.arrays import compare, probe
 from jukemir_like.probes.baselines import TRIVIAL

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jukemir_like.datasets import Task
-from jukemir_like.datasets.processed import read as read_processed
+from jukemir_like.datasets.processed import read_processed as read_processed
 from jukemir_like.probes.protocols import Grid
 from jukemir_like.probes.selection import UNFINISHED, Candidate, Selection, UnfinishedRun
 from jukemir_like.probes.stage import probe_dataset

@@ -13,7 +13,7 @@ import sklearn.metrics
 
 from jukemir_like.core.errors import RequestError, StorageError
 from jukemir_like.datasets import KEYS
-from jukemir_like.datasets.processed import read as read_processed
+from jukemir_like.datasets.processed import read_processed as read_processed
 from jukemir_like.probes import metrics, results
 from jukemir_like.probes.metrics import RULES
 from jukemir_like.probes.protocols import Grid, RegularisationPath

@@ -9,7 +9,7 @@ import pytest
 from jukemir_like.core import records
 from jukemir_like.core.damage import DamagedFileError
 from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets.processed import read as read_processed
+from jukemir_like.datasets.processed import read_processed as read_processed
 from jukemir_like.probes import tasks, vectors
 from jukemir_like.probes.stage import probe_dataset
 

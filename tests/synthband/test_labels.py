@@ -8,10 +8,11 @@ import re
 import numpy as np
 import pytest
 
-from jukemir_like.datasets import KEYS, declaration_folder
-from jukemir_like.synthband import STEMS
-from jukemir_like.synthband.compose import compose
+from jukemir_like.datasets import KEYS
+from jukemir_like.downloads.declarations import declaration_folder
 from jukemir_like.synthband.labels import TAGS, TASKS, annotation
+from jukemir_like.synthband.score import STEMS
+from jukemir_like.synthband.song import compose
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from jukemir_like.core import files, jsonfiles
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.records import printable
-from jukemir_like.datasets.processed import read_description, read_meta
+from jukemir_like.datasets.meta import read_description, read_meta
 from jukemir_like.stemjepa.config import SOURCES
 from jukemir_like.stemjepa.data import layouts
 from jukemir_like.stemjepa.data.layouts import Known, Song, without_suffix

@@ -5,14 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from jukemir_like.synthband import STEMS
-from jukemir_like.synthband.compose import compose
+from jukemir_like.synthband.drums import GROOVES, WALTZES
 from jukemir_like.synthband.genres import GENRES, VOICES
-from jukemir_like.synthband.grooves import GROOVES, WALTZES
 from jukemir_like.synthband.performance import Event, perform
-from jukemir_like.synthband.render import render
-from jukemir_like.synthband.score import Note, Part
-from jukemir_like.synthband.soundfont import path, play
+from jukemir_like.synthband.rendering import play, render, soundfont_path
+from jukemir_like.synthband.score import STEMS, Note, Part
+from jukemir_like.synthband.song import compose
 
 pytest.importorskip("tinysoundfont")
 
@@ -135,7 +133,7 @@ def test_every_program_and_every_piece_of_the_kits_is_in_the_soundfont():
     import tinysoundfont
 
     synth = tinysoundfont.Synth(samplerate=RATE)
-    font = synth.sfload(str(path()))
+    font = synth.sfload(str(soundfont_path()))
     programs = {program for genre in GENRES.values() for chair in genre.chairs for program in chair.programs}
     programs |= {program for genre in GENRES.values() for program in genre.bass} | set(VOICES) | {47}
     assert [program for program in programs if synth.sfpreset_name(font, 0, program) is None] == []

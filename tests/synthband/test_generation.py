@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like import synthband
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS
 from jukemir_like.process import process
+from jukemir_like.synthband import generation
 
 pytest.importorskip("tinysoundfont")
 
@@ -32,7 +32,7 @@ def contents(folder):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("synthband")
-    summary = synthband.download(folder, songs=2, seed=4, workers=1)
+    summary = generation.generate(folder, songs=2, seed=4, workers=1)
     assert (summary.done, summary.kept, summary.failed) == (2, 0, {})
     return folder
 
@@ -49,18 +49,18 @@ def test_files_are_what_is_promised(folder):
 
 
 def test_the_number_of_workers_does_not_change_a_byte(folder, tmp_path):
-    synthband.download(tmp_path, songs=2, seed=4, workers=2)
+    generation.generate(tmp_path, songs=2, seed=4, workers=2)
     assert contents(tmp_path) == contents(folder)
 
 
 def test_a_larger_one_holds_the_smaller_and_renders_only_what_is_new(folder, tmp_path):
     grown = shutil.copytree(folder, tmp_path / "synthband")
     before = (grown / "stems" / "00000.wav").stat().st_mtime_ns
-    summary = synthband.download(grown, songs=3, seed=4, workers=1)
+    summary = generation.generate(grown, songs=3, seed=4, workers=1)
     assert (summary.done, summary.kept) == (1, 2)
     assert (grown / "stems" / "00000.wav").stat().st_mtime_ns == before
-    assert [item.y for item in synthband.dataset(grown).items[:2]] == [item.y for item in synthband.dataset(folder).items]
-    summary = synthband.download(grown, songs=2, seed=4, workers=1)
+    assert [item.y for item in generation.dataset(grown).items[:2]] == [item.y for item in generation.dataset(folder).items]
+    summary = generation.generate(grown, songs=2, seed=4, workers=1)
     assert (summary.done, summary.kept) == (0, 2)
     assert (grown / "stems" / "00002.wav").exists()
     (grown / "stems" / "00002.wav").unlink()
@@ -79,10 +79,10 @@ def test_what_a_killed_run_leaves_is_made_good(folder, abandon, tmp_path):
     (journal,) = (left / ".records").glob("*.jsonl")
     journal.write_bytes(journal.read_bytes()[:-7])
     with pytest.raises(RequestError, match="download synthband"):
-        synthband.dataset(left)
-    assert synthband.download(left, songs=2, seed=4, workers=1).done == 2
+        generation.dataset(left)
+    assert generation.generate(left, songs=2, seed=4, workers=1).done == 2
     assert contents(left) == contents(folder)
-    assert synthband.download(left, songs=2, seed=4, workers=1).kept == 2
+    assert generation.generate(left, songs=2, seed=4, workers=1).kept == 2
 
 
 @pytest.mark.slow
@@ -104,7 +104,7 @@ def test_another_seed_in_the_folder_is_refused_in_one_line(folder, tmp_path):
             (tmp_path / ".records").mkdir()
             (tmp_path / ".records" / "download.jsonl").write_bytes((folder / ".records" / "download.jsonl").read_bytes())
         with pytest.raises(RequestError) as caught:
-            synthband.download(place, songs=1, seed=5, workers=1)
+            generation.generate(place, songs=1, seed=5, workers=1)
         message = str(caught.value)
         assert "seed 4" in message
         assert "--cache" in message
@@ -114,7 +114,7 @@ def test_another_seed_in_the_folder_is_refused_in_one_line(folder, tmp_path):
 def test_without_tinysoundfont_one_line_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "tinysoundfont", None)
     with pytest.raises(RequestError, match=r"tinysoundfont is not installed.*--no-deps tinysoundfont==0\.3\.7") as caught:
-        synthband.download(tmp_path, songs=1, workers=1)
+        generation.generate(tmp_path, songs=1, workers=1)
     assert "\n" not in str(caught.value)
 
 
@@ -132,11 +132,11 @@ def test_another_soundfont_is_refused_in_one_line(command, tmp_path):
 
 def test_an_empty_folder_is_no_dataset(tmp_path):
     with pytest.raises(RequestError, match="run `jukemir-like download synthband`"):
-        synthband.dataset(tmp_path)
+        generation.dataset(tmp_path)
 
 
 def test_processed_mono_is_the_mean_of_the_stems_and_stems_are_copied(folder, tmp_path):
-    mono, stems = synthband.dataset(folder), synthband.stems_dataset(folder)
+    mono, stems = generation.dataset(folder), generation.stems_dataset(folder)
     assert set(mono.tasks) == {"key", "genre", "tags", "emotion", "tempo"}
     assert mono.group == stems.group == "artist"
     assert (mono.stems, stems.stems) == (None, ("bass", "drums", "other", "vocals"))

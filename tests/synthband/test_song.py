@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from jukemir_like.datasets import KEYS, SPLITS
-from jukemir_like.synthband import STEMS, artist
-from jukemir_like.synthband.compose import compose
+from jukemir_like.synthband import artist
 from jukemir_like.synthband.genres import GENRES
-from jukemir_like.synthband.harmony import chord, voicing
-from jukemir_like.synthband.progressions import CADENCES, PROGRESSIONS, bars
+from jukemir_like.synthband.harmony import CADENCES, PROGRESSIONS, bars, chord, voicing
+from jukemir_like.synthband.score import STEMS
+from jukemir_like.synthband.song import compose
 
 PITCHES = {"C": 0, "Db": 1, "D": 2, "Eb": 3, "E": 4, "F": 5, "Gb": 6, "G": 7, "Ab": 8, "A": 9, "Bb": 10, "B": 11}
 # Krumhansl & Kessler 1982, probe-tone ratings.
@@ -82,7 +82,7 @@ def test_artists_have_names_of_their_own():
 
 def test_a_song_depends_on_seed_and_index_alone():
     """Not on what was composed before, nor on the order in which this process happens to go through sets."""
-    script = "from jukemir_like.synthband.compose import compose; import hashlib, sys\n"
+    script = "from jukemir_like.synthband.song import compose; import hashlib, sys\n"
     script += "print([hashlib.sha256(repr(compose(5, int(i))).encode()).hexdigest() for i in sys.argv[1:]])"
     outputs = []
     for hash_seed, order in (("1", ["3", "11", "40"]), ("2", ["40", "3", "11"])):
