@@ -19,10 +19,11 @@ from typing import Any
 from jukemir_like import __version__, audio, datasets
 from jukemir_like.audio import stemfile
 from jukemir_like.core import records
-from jukemir_like.core.cache import make_folder, write_json
+from jukemir_like.core.atomic import make_folder, write_json
 from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.core.files import printable
 from jukemir_like.core.records import Record, Summary
-from jukemir_like.core.stage import Chunk, Stage, sweep_folders, unchanged
+from jukemir_like.core.stage import Chunk, Stage, clean_up, unchanged
 from jukemir_like.datasets import Clip, Dataset, Item, uids
 from jukemir_like.datasets.folder import understood
 
@@ -52,7 +53,7 @@ def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: 
     make_folder(output)
     failed = {item.uid: str(item.extra["failed"]) for item in dataset.items if "failed" in item.extra}
     skipped = {item.uid: str(item.extra["skipped"]) for item in dataset.items if "skipped" in item.extra}
-    summary.notes += [f"skipped: {records.printable(uid)}: {reason}" for uid, reason in skipped.items()]
+    summary.notes += [f"skipped: {printable(uid)}: {reason}" for uid, reason in skipped.items()]
     if not metadata_only:
         _check_audio(dataset)
         _write_audio(dataset, output, workers, summary)
@@ -72,7 +73,7 @@ def _write_audio(dataset: Dataset, output: Path, workers: int, summary: Summary)
     make_folder(output / "wav")
     stage = Stage(summary, output, "process")
     uids = [item.uid for item in dataset.items]
-    sweep_folders(_wav_path(output, uid) for uid in [*uids, "any"])
+    clean_up(_wav_path(output, uid) for uid in [*uids, "any"])
     stage.remove_others(uids, partial(_wav_path, output))
     with_audio = [item for item in dataset.items if item.source is not None]
     chunks = (
@@ -90,7 +91,7 @@ def _process_source(stems: tuple[str, ...] | None, chunk: Chunk) -> list[Record]
     try:
         with unchanged(source):
             digest = stemfile.digest(source, stems) if stems else audio.digest(source)
-            finished = [job.finished(digest) for job in chunk.jobs]
+            finished = [job.kept_record(digest) for job in chunk.jobs]
             if all(record is not None for record in finished):
                 return [record | {"status": "kept"} for record in finished if record is not None]
             decoded = stemfile.decode(source, stems) if stems else audio.decode_mono(source)
@@ -147,7 +148,7 @@ def _check_uids(dataset: Dataset) -> None:
 
 
 def _shortened(uid: str) -> str:
-    shown = records.printable(uid)
+    shown = printable(uid)
     return repr(shown if len(shown) <= 100 else f"{shown[:100]}…")
 
 

@@ -24,7 +24,7 @@ import soxr
 
 from jukemir_like.audio import ffmpeg, formats
 from jukemir_like.core import files
-from jukemir_like.core.cache import atomic
+from jukemir_like.core.atomic import atomic_write
 from jukemir_like.core.errors import InputError, RequestError
 
 EXTENSIONS = frozenset(
@@ -300,7 +300,7 @@ def write_wav(path: Path, samples: np.ndarray, sample_rate: int) -> str:
     if frames.nbytes > _MOST_WAV_BYTES:
         raise InputError(f"is too long for a WAV: {frames.nbytes / 2**30:.1f} GiB of samples, 4 at most")
     # By the standard library: the bytes are libsndfile's, which takes four times as long, and a full disk is the operating system's error.
-    with atomic(path) as temporary:
+    with atomic_write(path) as temporary:
         with open(temporary, "wb") as file, wave.open(file, "wb") as wav:
             wav.setnchannels(frames.shape[1])
             wav.setsampwidth(2)

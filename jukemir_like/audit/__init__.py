@@ -61,7 +61,7 @@ def audit(cache: Cache, dataset: str, *, workers: int = 1) -> Audit:
         StorageError: ``audit.json`` cannot be written.
     """
     from jukemir_like.audit import duplicates, labels, listening, overlap, stored
-    from jukemir_like.core.cache import write_json
+    from jukemir_like.core.atomic import write_json
     from jukemir_like.core.records import Summary
     from jukemir_like.datasets import SPLITS
     from jukemir_like.datasets.processed import read as read_processed

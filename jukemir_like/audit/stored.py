@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from jukemir_like.core import damage, files, jsonfiles
+from jukemir_like.core import files, jsonfiles
 from jukemir_like.datasets import PRIMARY_METRICS, SPLITS
 from jukemir_like.datasets.processed import META
 
@@ -53,11 +53,11 @@ def read(folder: Path) -> dict[str, Any] | None:
     remedy = f"run `jukemir-like audit {folder.name}` again"
     try:
         found: dict[str, Any] = jsonfiles.read(folder / NAME, _SHAPE, remedy)
-        with damage.named(folder / META, f"run `jukemir-like process {folder.name}` again"):
+        with files.damage_errors(folder / META, f"run `jukemir-like process {folder.name}` again"):
             meta = hashlib.sha256(files.read_regular(folder / META)).hexdigest()
     except FileNotFoundError:
         return None
-    with damage.named(folder / NAME, remedy):
+    with files.damage_errors(folder / NAME, remedy):
         _check(found)
     return found if found["meta"] == meta else None
 

@@ -11,7 +11,7 @@ from jukemir_like.conformance.folder import is_unicode, look, output_of, outputs
 from jukemir_like.conformance.laboratory import Laboratory
 from jukemir_like.conformance.rule import rule
 from jukemir_like.conformance.run import Run, Seen
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 
 SIZE = 3
 _FIRST, _SECOND = "SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"

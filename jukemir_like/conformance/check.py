@@ -19,7 +19,8 @@ from jukemir_like.conformance.report import BROKEN, KEPT, NOT_CAUGHT, Finding, R
 from jukemir_like.conformance.rule import NotCaughtError, Rule, Scenario, declared
 from jukemir_like.core import signals
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.parallel import Progress, available_cpus
+from jukemir_like.core.parallel import available_cpus
+from jukemir_like.core.progress import Progress
 from jukemir_like.launch import engine
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def check(
         laboratory = Laboratory(client, image_id, gpus=gpus, limit_seconds=limit_seconds)
         report = Report(image, image_id)
         try:
-            with signals.patience(_END_SECONDS), signals.at_last(laboratory.close):
+            with signals.grace_period(_END_SECONDS), signals.on_forced_exit(laboratory.close):
                 seen = _observe(laboratory, chosen, workers or available_cpus())
             report.findings = [_judge(rule, seen) for rule in chosen]
         finally:

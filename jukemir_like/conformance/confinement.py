@@ -13,7 +13,7 @@ from jukemir_like.conformance.laboratory import Laboratory
 from jukemir_like.conformance.rule import rule
 from jukemir_like.conformance.run import Seen
 from jukemir_like.conformance.vectors import alone, different
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 
 CONTRACT_LABEL = "org.jukemir-like.contract"
 CONTRACT = "1"

@@ -12,7 +12,7 @@ from jukemir_like.conformance.laboratory import Laboratory
 from jukemir_like.conformance.rule import rule
 from jukemir_like.conformance.run import Seen
 from jukemir_like.conformance.watch import written_in
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 
 
 @dataclass(frozen=True)

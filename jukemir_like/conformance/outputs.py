@@ -10,7 +10,7 @@ from jukemir_like.conformance.folder import Snapshot, is_hidden, output_of, outp
 from jukemir_like.conformance.inputs import Whole, whole
 from jukemir_like.conformance.interruption import Killed, killed
 from jukemir_like.conformance.rule import rule
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 
 
 @rule("C5.place", "a/b.wav gives a/b.npy", whole)

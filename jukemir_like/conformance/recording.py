@@ -15,7 +15,7 @@ from jukemir_like.conformance.inputs import Whole, strange, whole
 from jukemir_like.conformance.rule import rule
 from jukemir_like.conformance.run import Seen
 from jukemir_like.conformance.vectors import alone
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 
 _SLACK_SECONDS = 0.1
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from jukemir_like.conformance import archive
 from jukemir_like.conformance.folder import Snapshot, output_of
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 
 if TYPE_CHECKING:
     from docker.models.containers import Container

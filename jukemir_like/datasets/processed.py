@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jukemir_like.core import damage, files, jsonfiles
+from jukemir_like.core import files, jsonfiles
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS, PRIMARY_METRICS, SPLITS, Task
 
@@ -107,7 +107,7 @@ def read(folder: Path) -> Processed:
             f"{name} is not in {folder.parent} ({error.filename} is missing): run `jukemir-like process {name}` first"
         ) from error
     if len(description.tasks) != 1:
-        with damage.named(folder / META, _remedy(folder)):
+        with files.damage_errors(folder / META, _remedy(folder)):
             jsonfiles.check(items, {str: {"y?": {str: object}}})  # task → label
     return Processed(name, description.tasks, items, description.group, description.failed, description.sources, digest)
 
@@ -120,7 +120,7 @@ def read_meta(folder: Path) -> tuple[dict[str, dict[str, Any]], str]:
         DamagedFileError: it is damaged; a split is unknown, a uid is no name of a file below the folder.
     """
     path = folder / META
-    with damage.named(path, _remedy(folder)):
+    with files.damage_errors(path, _remedy(folder)):
         data = files.read_regular(path)
         items = jsonfiles.parse(data)
         jsonfiles.check(items, _META)
@@ -139,7 +139,7 @@ def read_description(folder: Path) -> Description:
     """
     path = folder / DESCRIPTION
     value = jsonfiles.read(path, _DESCRIPTION, _remedy(folder))
-    with damage.named(path, _remedy(folder)):
+    with files.damage_errors(path, _remedy(folder)):
         tasks = {name: task(name, fields) for name, fields in (value.get("tasks") or {}).items()}
     given = {name: value.get(name) or {} for name in ("items", "failed", "sources", "versions")}
     stems = tuple(value["stems"]) if value.get("stems") else None

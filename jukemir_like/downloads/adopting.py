@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from jukemir_like.core.cache import atomic
+from jukemir_like.core.atomic import atomic_write
 from jukemir_like.core.errors import InputError
 from jukemir_like.core.files import refusal
 from jukemir_like.downloads import verifying
@@ -117,7 +117,7 @@ def adopt(path: Path, asset: Asset, target: Path, progress: Callable[[int], obje
         InputError: it cannot be read, or is not any more what it was when it was found.
         StorageError: ``target`` cannot be written.
     """
-    with atomic(target) as temporary:
+    with atomic_write(target) as temporary:
         with open(temporary, "wb") as output:
 
             def write(data: bytes) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import IO, BinaryIO, Literal
 
 from jukemir_like.core.errors import InputError
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 
 CHUNK_BYTES = 1 << 20
 MOST_MEMBERS = 200_000

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from jukemir_like.core.cache import Cache, sweep
+from jukemir_like.core.atomic import remove_abandoned
+from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError, StorageError
-from jukemir_like.core.parallel import Progress
-from jukemir_like.core.records import Summary, printable
+from jukemir_like.core.files import printable
+from jukemir_like.core.progress import Progress
+from jukemir_like.core.records import Summary
 from jukemir_like.downloads import adopting, room, threads
 from jukemir_like.downloads.declaration import Asset, Declaration
 from jukemir_like.downloads.exchange import Patience
@@ -101,7 +103,7 @@ class _Work:
         if copy is not None:
             self._notes += [f"not looked at: {printable(name)} {reason}" for name, reason in sorted(copy.unreadable.items())]
         for parent in {path.parent for place, asset in todo for path in (place.path(asset), place.partial(asset))}:
-            sweep(parent)
+            remove_abandoned(parent)
         board = Board(self._stage, len(todo), self._stop)
         run = Run(board, delete_wrong, copy, patience=patience)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from jukemir_like.core.parallel import Progress
+from jukemir_like.core.progress import Progress
 from jukemir_like.downloads.threads import Stopped
 
 _LARGE_BYTES = 32 << 20

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from jukemir_like.core.records import Summary, printable
+from jukemir_like.core.files import printable
+from jukemir_like.core.records import Summary
 from jukemir_like.downloads.obtaining import Row
 
 _MOST_ROWS = 30

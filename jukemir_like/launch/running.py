@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jukemir_like.core import signals
-from jukemir_like.core.cache import make_folder
+from jukemir_like.core.atomic import make_folder
 from jukemir_like.core.errors import INTERRUPTED
 from jukemir_like.launch import engine, leftovers
 from jukemir_like.launch.container import Container
@@ -43,17 +43,17 @@ def run(container: Container) -> int:
         leftovers.sweep(client)
     with _folders(container):
         before = signal.pthread_sigmask(
-            signal.SIG_BLOCK, signals.ENDING
+            signal.SIG_BLOCK, signals.EXIT_SIGNALS
         )  # and of the threads that begin now: between two lines none is lost
         try:
             with engine.refusals(f"the engine cannot run {container.image}"):
                 identifier = _create(client, container)
             remove = partial(client.remove_container, identifier, v=True, force=True)
             try:
-                with signals.patience(_END_SECONDS), signals.at_last(remove):
+                with signals.grace_period(_END_SECONDS), signals.on_forced_exit(remove):
                     return _run(client, identifier, container, before)
             finally:
-                signal.pthread_sigmask(signal.SIG_BLOCK, signals.ENDING)
+                signal.pthread_sigmask(signal.SIG_BLOCK, signals.EXIT_SIGNALS)
                 with engine.whatever_it_says():
                     remove()
         finally:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jukemir_like.core import damage, jsonfiles
+from jukemir_like.core import files, jsonfiles
 from jukemir_like.core.arrays import read_archive
 from jukemir_like.core.cache import folder_name
 from jukemir_like.core.errors import RequestError
@@ -52,10 +52,10 @@ def open_run(folder: Path) -> Run:
     """
     path = folder / RUN
     run = Run(folder, jsonfiles.read(path, SHAPE, _remedy(folder)))
-    with damage.named(path, _remedy(folder)):
+    with files.damage_errors(path, _remedy(folder)):
         _check_record(run.record)
     predictions = read_predictions(run)
-    with damage.named(path, _remedy(folder)):
+    with files.damage_errors(path, _remedy(folder)):
         for split in SCORED_SPLITS:
             _check_values(run.record, split, run.task, predictions[split])
     return run
@@ -68,7 +68,7 @@ def read_predictions(run: Run) -> dict[str, Predictions]:
         DamagedFileError: ``predictions.npz`` is missing or damaged.
     """
     path, found = run.folder / PREDICTIONS, {}
-    with damage.named(path, _remedy(run.folder)):
+    with files.damage_errors(path, _remedy(run.folder)):
         try:
             stored = read_archive(path, _remedy(run.folder))
         except FileNotFoundError:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jukemir_like.core.parallel import tick
+from jukemir_like.core.progress import report_progress
 from jukemir_like.probes.grid import RegularisationPath
 from jukemir_like.probes.lbfgs import minimise
 
@@ -138,7 +138,7 @@ def _logistic(
     found: dict[float, Model] = {}
     loss = _LOSSES[multinomial](onehot)
     while asked:
-        tick()
+        report_progress()
         parameters = {strength: point.reshape(rank + 1, labels) / roots[strength] for strength, point in asked.items()}
         for strength, (value, gradient) in _look(Z, parameters, loss).items():
             weights = parameters[strength][:-1]

@@ -66,11 +66,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from jukemir_like.core import cache as storage
-from jukemir_like.core import csvfiles, jsonfiles
+from jukemir_like.core import atomic, csvfiles, jsonfiles
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.damage import DamagedFileError
-from jukemir_like.core.errors import RequestError
+from jukemir_like.core.errors import DamagedFileError, RequestError
 from jukemir_like.datasets import Task
 
 if TYPE_CHECKING:
@@ -191,14 +189,14 @@ def save(folder: Path, record: dict[str, Any], predictions: Mapping[str, Predict
     """
     import numpy as np
 
-    storage.make_folder(folder)
-    storage.sweep(folder)
-    with storage.storage_errors(folder / RUN):
+    atomic.make_folder(folder)
+    atomic.remove_abandoned(folder)
+    with atomic.storage_errors(folder / RUN):
         (folder / RUN).unlink(missing_ok=True)  # or a kill between the two files would pair new predictions with an old record
     arrays = {f"{split}_{name}": array for split in SCORED_SPLITS for name, array in predictions[split].arrays().items()}
-    with storage.atomic(folder / PREDICTIONS) as temporary:
+    with atomic.atomic_write(folder / PREDICTIONS) as temporary:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]  # entries are dated 1980: same arrays, same bytes
-    storage.write_json(folder / RUN, record)
+    atomic.write_json(folder / RUN, record)
     return Run(folder, record)
 
 
@@ -292,7 +290,7 @@ def write(path: Path, table: Iterable[Row]) -> None:
     writer.writeheader()
     for row in sorted(table, key=lambda row: [row[name] for name in _ORDER]):
         writer.writerow({name: _cell(name, row[name]) for name in COLUMNS})
-    storage.write_bytes(path, text.getvalue().encode(errors="backslashreplace"))
+    atomic.write_bytes(path, text.getvalue().encode(errors="backslashreplace"))
 
 
 def read(paths: Sequence[Path]) -> list[Row]:
@@ -340,7 +338,7 @@ def _truth(cell: str) -> bool:
 _READERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(COLUMNS, str),
     **dict.fromkeys(_JSON_COLUMNS, _json),
-    **dict.fromkeys(("seed", "n", "groups"), csvfiles.whole),
+    **dict.fromkeys(("seed", "n", "groups"), csvfiles.whole_number),
     **dict.fromkeys(("value", "low", "high", "seconds"), csvfiles.number),
     "primary": _truth,
 }

@@ -17,7 +17,7 @@ import numpy as np
 from jukemir_like import __version__
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError
-from jukemir_like.core.parallel import Progress
+from jukemir_like.core.progress import Progress
 from jukemir_like.datasets import Task
 from jukemir_like.datasets.processed import DESCRIPTION, META, Processed
 from jukemir_like.datasets.processed import read as read_processed

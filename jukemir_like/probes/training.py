@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jukemir_like.core.parallel import tick
+from jukemir_like.core.progress import report_progress
 from jukemir_like.probes.draws import Draws
 from jukemir_like.probes.grid import Point
 from jukemir_like.probes.looks import Look
@@ -94,7 +94,7 @@ class _Training:
         finished: dict[int, int] = {}
         while alive:
             self._to_next_look()
-            tick()
+            report_progress()
             values = self.material.look(self.stack.outputs(self.material.valid)).tolist()
             for place, index in enumerate(alive):
                 if values[place] > self.best[index][0]:

@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from jukemir_like.core import arrays, cache
-from jukemir_like.core.damage import DamagedFileError
+from jukemir_like.core import arrays, atomic
+from jukemir_like.core.errors import DamagedFileError
 from jukemir_like.probes.grid import Point
 from jukemir_like.probes.results import SCORED_SPLITS
 from jukemir_like.probes.selection import Candidate, Selection
@@ -80,7 +80,7 @@ class Unfinished:
         """
         texts = {"request": self._request, "device": self._device, "candidates": json.dumps(selection.candidates())}
         scores: dict[str, Any] = selection.best.scores if selection.best is not None else {}
-        with cache.atomic(self.path) as temporary:
+        with atomic.atomic_write(self.path) as temporary:
             np.savez(temporary, seconds=self.seconds + seconds, **texts, **scores)  # type: ignore[arg-type]
 
     def _say(self, fault: str) -> None:
@@ -89,7 +89,7 @@ class Unfinished:
     def remove(self) -> None:
         """The run is finished."""
         if self.path.exists():  # a finished run may lie where nothing can be written
-            with cache.storage_errors(self.path):
+            with atomic.storage_errors(self.path):
                 self.path.unlink(missing_ok=True)
 
 

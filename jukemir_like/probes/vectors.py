@@ -12,10 +12,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from jukemir_like.core import arrays, damage, files, records
+from jukemir_like.core import arrays, files, records
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.damage import DamagedFileError
-from jukemir_like.core.errors import RequestError
+from jukemir_like.core.errors import DamagedFileError, RequestError
+from jukemir_like.core.files import printable
 
 _NO_VECTOR = "no vector"
 _NO_FILE = (errno.ENOTDIR, errno.ENAMETOOLONG)  # of this name there can be none
@@ -67,11 +67,11 @@ def read(cache: Cache, dataset: str, representation: str, uids: Sequence[str], f
         raise RequestError(f"no vectors of {representation} for {dataset} in {folder}{first}: {again.removesuffix(' again')}")
     signatures = set()
     for uid, output_digest in made.items():
-        with damage.named(folder / f"{uid}.npy", again):
+        with files.damage_errors(folder / f"{uid}.npy", again):
             signatures.add(_signature(known.get(uid, []), output_digest))
     told = sorted(signature for signature in signatures if signature)
     if len(told) > 1:
-        shown = ", ".join(records.printable(signature[:20]) for signature in told[:5])
+        shown = ", ".join(printable(signature[:20]) for signature in told[:5])
         raise RequestError(f"vectors in {folder} were made by different versions of {representation} ({shown}): {again}")
     return Vectors(X, rows, reasons, digest.hexdigest(), told[0] if told else None)
 
@@ -134,7 +134,7 @@ def _empty(path: Path, rows: int, columns: int) -> NDArray[np.float32]:
 
 def _vector(path: Path, again: str) -> tuple[bytes, np.ndarray]:
     """The bytes of a ``.npy`` file, and its array; FileNotFoundError where there is none."""
-    with damage.named(path, again):
+    with files.damage_errors(path, again):
         try:
             data = files.read_regular(path)
             vector = arrays.parse(data)

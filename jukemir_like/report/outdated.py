@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.stage import digest_of
+from jukemir_like.core.stage import digest_or_none
 from jukemir_like.probes.results import Run
 
 
@@ -15,7 +15,7 @@ def outdated(cache: Cache, runs: Sequence[Run]) -> Iterator[str]:
 
     What is not there any more says nothing.
     """
-    metas = {name: digest_of(cache.processed(name) / "meta.json") for name in {run.dataset for run in runs}}
+    metas = {name: digest_or_none(cache.processed(name) / "meta.json") for name in {run.dataset for run in runs}}
     signatures = {pair: _signatures(cache, *pair) for pair in {(run.dataset, run.representation) for run in runs}}
     for run in runs:
         lineage, now = run.record["lineage"], signatures[run.dataset, run.representation]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jukemir_like.core import damage, files, jsonfiles
+from jukemir_like.core import files, jsonfiles
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.records import Summary
 from jukemir_like.datasets import SPLITS, Dataset, Item
@@ -55,7 +55,7 @@ def _dataset(folder: Path, name: str, stems: tuple[str, ...] | None) -> Dataset:
     try:
         description: dict[str, Any] = jsonfiles.read(folder / "synthband.json", {str: object}, _REMEDY)
         annotations = folder / "annotations.jsonl"
-        with damage.named(annotations, _REMEDY):
+        with files.damage_errors(annotations, _REMEDY):
             lines = [jsonfiles.parse(line) for line in files.read_regular(annotations).splitlines()]
             jsonfiles.check(lines, [_SONG])
             items = [

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like import audio
-from jukemir_like.core.cache import make_folder, sweep, write_bytes, write_json
+from jukemir_like.core.atomic import make_folder, remove_abandoned, write_bytes, write_json
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.records import Record, Summary
 from jukemir_like.core.stage import Chunk, Stage
@@ -52,8 +52,8 @@ def fill(folder: Path, *, songs: int = 600, seed: int = 0, workers: int = 1) -> 
     soundfont.check()
     stage = Stage(Summary("download synthband"), folder, "download", unit="song")
     _check_seed(folder, stage.known, seed)
-    sweep(folder)
-    sweep(make_folder(folder / "stems"))
+    remove_abandoned(folder)
+    remove_abandoned(make_folder(folder / "stems"))
     description = _description(seed)
     signature = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
     chunks = (Chunk((stage.job(_name(index), folder / _name(index), signature),), index) for index in range(songs))
@@ -87,7 +87,7 @@ def _song(seed: int, chunk: Chunk) -> list[Record]:
     started = time.perf_counter()
     (job,) = chunk.jobs
     song = compose(seed, chunk.source)
-    record = job.finished(None)
+    record = job.kept_record(None)
     if record is not None:
         record = record | {"status": "kept"}
     else:

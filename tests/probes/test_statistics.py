@@ -351,7 +351,7 @@ def test_intervals_hold_the_true_value(metric, least):
     for trial in range(200):
         y, scores, group = sample(30)
         samples = np.concatenate(
-            [metrics.evaluate_resamples(task, y, scores, weights)[metric] for weights in statistics.draw(group, 1000, trial)]
+            [metrics.evaluate_resamples(task, y, scores, weights)[metric] for weights in statistics.resample_groups(group, 1000, trial)]
         )
         found = statistics.interval(metrics.evaluate(task, y, scores)[metric], samples, 30)
         held += found.low <= truth <= found.high

@@ -16,7 +16,7 @@ from jukemir_like.audio import Audio, ffmpeg, formats, stemfile
 from jukemir_like.audio.formats import flac
 from jukemir_like.audio.stemfile import SUFFIX, is_native
 from jukemir_like.audio.stems.reading import opened, readable
-from jukemir_like.core.cache import atomic
+from jukemir_like.core.atomic import atomic_write
 
 __all__ = ["SUFFIX", "decoded", "is_native", "is_seekable"]
 
@@ -71,6 +71,6 @@ def _write(path: Path, sound: Audio) -> None:
     frames = np.ascontiguousarray(sound.samples.T, "<f4")
     channels, rate, size = frames.shape[1], sound.sample_rate, min(frames.nbytes, 0xFFFFFFFF - 36)
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 3, channels, rate, 4 * channels * rate, 4 * channels, 32)
-    with atomic(path) as temporary, open(temporary, "wb") as file:
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
         file.write(struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + form + struct.pack("<4sI", b"data", size))
         file.write(frames.data)

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from urllib.parse import quote
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 from jukemir_like.datasets import Task, TaskType
 from jukemir_like.datasets.folder import columns
 from jukemir_like.datasets.folder.columns import Column, Values

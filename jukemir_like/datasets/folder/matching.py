@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from jukemir_like import audio
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 from jukemir_like.datasets import uids
 from jukemir_like.datasets.folder.table import Table
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 from jukemir_like.datasets import SPLITS
 from jukemir_like.datasets.folder.columns import Column
 from jukemir_like.datasets.folder.labels import Labels

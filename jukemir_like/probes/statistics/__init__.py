@@ -21,7 +21,7 @@ What is reported
   interval where fewer than half of the resamples remain, or where there are fewer than two groups.
 """
 
-from jukemir_like.core.resampling import CONFIDENCE, RESAMPLES, SEED, Difference, Interval, difference, draw, interval
+from jukemir_like.core.resampling import CONFIDENCE, RESAMPLES, SEED, Difference, Interval, difference, interval, resample_groups
 from jukemir_like.probes.statistics.resampled import Comparison, Resampled, compare, intervals, resample
 from jukemir_like.probes.statistics.table import Score, percent, score
 
@@ -36,10 +36,10 @@ __all__ = [
     "Score",
     "compare",
     "difference",
-    "draw",
     "interval",
     "intervals",
     "percent",
     "resample",
+    "resample_groups",
     "score",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.resampling import RESAMPLES, SEED, Array, Difference, Interval, difference, draw, interval
+from jukemir_like.core.resampling import RESAMPLES, SEED, Array, Difference, Interval, difference, interval, resample_groups
 from jukemir_like.probes import metrics
 from jukemir_like.probes.results import Predictions, Run
 
@@ -99,7 +99,7 @@ def resample(
     observed = [metrics.evaluate_resamples(task, one.y, one.scores) for one in scored]
     blocks = [
         [metrics.evaluate_resamples(task, one.y, one.scores, weights) for one in scored]
-        for weights in draw(first.group, resamples, [seed, zlib.crc32(runs[0].dataset.encode(errors="surrogateescape"))])
+        for weights in resample_groups(first.group, resamples, [seed, zlib.crc32(runs[0].dataset.encode(errors="surrogateescape"))])
     ]
     of_seeds = _draw_seeds(len(runs), resamples, seed)
     samples = {}

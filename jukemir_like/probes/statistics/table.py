@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.damage import DamagedFileError
-from jukemir_like.core.errors import DONE, SOME_FAILED, RequestError
-from jukemir_like.core.records import printable
+from jukemir_like.core.errors import DONE, SOME_FAILED, DamagedFileError, RequestError
+from jukemir_like.core.files import printable
 from jukemir_like.probes import results
 from jukemir_like.probes.statistics.resampled import intervals
 

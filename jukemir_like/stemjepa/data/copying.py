@@ -20,10 +20,10 @@ from typing import BinaryIO
 
 from jukemir_like import audio
 from jukemir_like.core import files
-from jukemir_like.core.cache import atomic, make_folder, storage_errors, sweep
+from jukemir_like.core.atomic import atomic_write, make_folder, remove_abandoned, storage_errors
 from jukemir_like.core.errors import InputError, RequestError, StorageError
-from jukemir_like.core.parallel import Progress
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
+from jukemir_like.core.progress import Progress
 
 _DESCRIPTIONS = ("meta.json", "dataset.json")
 _RESERVE = 64 << 20  # bytes of the disk that are left free
@@ -75,7 +75,7 @@ def local_copy(folder: Path, destination: Path | None = None, *, on_error: OnErr
 
 def _copy(source: Path, copy: Path, names: list[str], wanted: dict[str, tuple[int, int]], on_error: OnError) -> None:
     for folder in {(copy / name).parent for name in names}:
-        sweep(folder)
+        remove_abandoned(folder)
     needed, free = sum(wanted[name][0] for name in names), shutil.disk_usage(copy).free
     if needed + _RESERVE > free:
         raise StorageError(
@@ -96,7 +96,7 @@ def _copy(source: Path, copy: Path, names: list[str], wanted: dict[str, tuple[in
 def _copy_one(source: Path, target: Path) -> str | None:
     """Copies a file; or says why it cannot be read, and leaves no earlier copy of it."""
     try:
-        with _opened(source) as file, atomic(target) as temporary:
+        with _opened(source) as file, atomic_write(target) as temporary:
             status = os.fstat(file.fileno())
             with open(temporary, "wb") as output:
                 while piece := _piece(file):

@@ -22,7 +22,7 @@ from jukemir_like.audio.stems.tracks import Found, Track
 from jukemir_like.core import files, jsonfiles
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 from jukemir_like.datasets.processed import read_description, read_meta
 from jukemir_like.stemjepa.config import SOURCES
 from jukemir_like.stemjepa.data import layouts

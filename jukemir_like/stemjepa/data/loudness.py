@@ -71,7 +71,7 @@ class Loudness:
         more = {"status": "failed", "reason": found} if isinstance(found, str) else {"peaks": found}
         try:
             # One writer per name: a journal for every process of every machine.
-            with records.journal(self.folder, f"peaks-{socket.gethostname()}-{os.getpid()}") as journal:
+            with records.Journal(self.folder, f"peaks-{socket.gethostname()}-{os.getpid()}") as journal:
                 journal.append(records.new(key, "peaks", **more))
         except (StorageError, OSError):
             pass  # a convenience: it is measured again next time

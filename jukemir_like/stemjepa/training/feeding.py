@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 from jukemir_like.stemjepa import checkpoint, config
 from jukemir_like.stemjepa import data as stems
 from jukemir_like.stemjepa.settings import Data, Training
