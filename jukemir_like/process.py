@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like import __version__, audio, datasets
-from jukemir_like.audio import stemfile
+from jukemir_like.audio.stems import decoding
 from jukemir_like.core import records
 from jukemir_like.core.atomic import make_folder, write_json
 from jukemir_like.core.errors import InputError, RequestError
@@ -90,11 +90,11 @@ def _process_source(stems: tuple[str, ...] | None, chunk: Chunk) -> list[Record]
     source = chunk.source[0].source
     try:
         with unchanged(source):
-            digest = stemfile.digest(source, stems) if stems else audio.digest(source)
+            digest = decoding.digest(source, stems) if stems else audio.digest(source)
             finished = [job.kept_record(digest) for job in chunk.jobs]
             if all(record is not None for record in finished):
                 return [record | {"status": "kept"} for record in finished if record is not None]
-            decoded = stemfile.decode(source, stems) if stems else audio.decode_mono(source)
+            decoded = decoding.decode(source, stems) if stems else audio.decode_mono(source)
     except InputError as error:
         return [job.record() | records.failure(error) for job in chunk.jobs]
     made = []

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jukemir_like.audio.stems import levels
-from jukemir_like.audio.stems.reading import SCALES, read_frames
+from jukemir_like.audio.stems.reading import SCALES, check_peak, read_frames
 from jukemir_like.audio.stems.tracks import Track
 from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
@@ -103,7 +102,7 @@ def _measured(track: Track) -> list[float] | str:
         values = read_frames(track, first, min(_STEP, track.frames - first))
         peaks = np.maximum(peaks, column_peaks(values))
         try:
-            levels.check(float(peaks.max()))
+            check_peak(float(peaks.max()))
         except InputError as error:
             return str(error)
     found: list[float] = peaks.tolist()
@@ -113,7 +112,7 @@ def _measured(track: Track) -> list[float] | str:
 def _checked(found: list[float] | str) -> np.ndarray:
     if isinstance(found, str):
         raise InputError(found)
-    levels.check(max(found, default=0.0))  # earlier versions remembered whatever was finite
+    check_peak(max(found, default=0.0))  # earlier versions remembered whatever was finite
     return np.array(found)
 
 

@@ -154,7 +154,7 @@ def evaluate_folder(
     return replace(done, split=_split_of(found.tracks, split), audio_seconds=seconds, failed=failed, notes=found.notes)
 
 
-def _find(folder: Path, sources: tuple[str, ...], workers: int) -> data.Found:
+def _find(folder: Path, sources: tuple[str, ...], workers: int) -> data.StemFolder:
     found = data.find(folder, len(sources), workers=workers)
     if found.sources == sources or (found.sources is None and sources == SOURCES):
         return found
