@@ -46,7 +46,7 @@ def after_id3_tags(file: BinaryIO) -> int:
 def id3_length(header: bytes) -> int:
     r"""Bytes of an ID3v2 tag with its header (and footer), from its first ten bytes; 0 where they are damaged.
 
-    >>> id3_length(b"ID3\4\0\0\0\0\0\1\0")
+    >>> id3_length(b"ID3\4\0\0\0\0\1\0")
     138
     """
     if len(header) < 10 or any(byte & 0x80 for byte in header[6:10]):

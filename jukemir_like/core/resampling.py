@@ -86,8 +86,9 @@ def interval(value: float, samples: Array, groups: int) -> Interval:
     With F the distribution of ``samples`` and z0 = Φ⁻¹(F(value)), the ends are the quantiles Φ(2 z0 ± 1.96) of ``samples``
     (Efron 1987, *Better bootstrap confidence intervals*, without acceleration).
 
-    >>> interval(0.5, np.linspace(0, 1, 1001), groups=30)
-    Interval(value=0.5, low=0.025, high=0.975, undefined=0)
+    >>> around = interval(0.5, np.linspace(0, 1, 1001), groups=30)
+    >>> round(around.low, 3), round(around.high, 3)
+    (0.025, 0.975)
     """
     defined = _defined(samples)
     undefined = len(samples) - len(defined)
