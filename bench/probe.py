@@ -155,8 +155,8 @@ def grid_table(folder):
 
 OURS = """
 import sys
-from jukemir_like.core.parallel import one_thread_each
-one_thread_each()
+from jukemir_like.core.parallel import use_one_thread_per_process
+use_one_thread_per_process()
 from jukemir_like.core.cache import Cache
 from jukemir_like.probes.stage import probe_dataset
 probe_dataset(Cache.default(sys.argv[1]), "keys", "features")

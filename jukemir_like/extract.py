@@ -16,10 +16,11 @@ import numpy as np
 
 from jukemir_like import audio, representations
 from jukemir_like.core import records
-from jukemir_like.core.cache import make_folder, write_array
+from jukemir_like.core.atomic import make_folder, write_array
 from jukemir_like.core.errors import InputError, RequestError, StorageError
+from jukemir_like.core.files import printable
 from jukemir_like.core.records import Record, Summary
-from jukemir_like.core.stage import Chunk, Job, Stage, sweep_folders, unchanged
+from jukemir_like.core.stage import Chunk, Job, Stage, clean_up, unchanged
 
 
 def extract(
@@ -47,7 +48,7 @@ def extract(
     make_folder(output)
     stage = Stage(Summary(f"extract {name}", failed=unreadable), output, "all" if batch_size is None else f"batch-{batch_size}-{batch_idx}")
     jobs = [stage.job(path, output / _vector_name(path), representation.signature) for path in inputs]
-    sweep_folders(job.output for job in jobs)
+    clean_up(job.output for job in jobs)
     chunk_size = max(1, representation.batch_size)
     chunks = (Chunk(tuple(jobs[start : start + chunk_size])) for start in range(0, len(jobs), chunk_size))
     work = partial(_extract_chunk, name, representation.signature, tuple(options.items()), folder)
@@ -71,19 +72,19 @@ def find_inputs(folder: Path, unreadable: dict[str, str] | None = None) -> list[
         raise RequestError(f"{folder} is not a folder: give the folder of audio files")
     inputs = audio.find(folder, on_error=None if unreadable is None else unreadable.__setitem__)
     if not inputs:
-        first = f"; {records.printable(min(unreadable))}: {unreadable[min(unreadable)]}" if unreadable else ""
+        first = f"; {printable(min(unreadable))}: {unreadable[min(unreadable)]}" if unreadable else ""
         raise RequestError(f"no audio files in {folder}: is it the right folder (or, in a container, the right mount)?{first}")
     outputs: dict[str, str] = {}
     for path in inputs:
         vector = _vector_name(path)
         if vector in outputs:
-            first, second = records.printable(outputs[vector]), records.printable(path)
-            raise RequestError(f"{first} and {second} in {folder} would both write {records.printable(vector)}: rename one of them")
+            first, second = printable(outputs[vector]), printable(path)
+            raise RequestError(f"{first} and {second} in {folder} would both write {printable(vector)}: rename one of them")
         outputs[vector] = path
     for vector, path in outputs.items():
         for parent in PurePosixPath(vector).parents:
             if str(parent) in outputs:
-                first, second = records.printable(outputs[str(parent)]), records.printable(path)
+                first, second = printable(outputs[str(parent)]), printable(path)
                 raise RequestError(f"{first} in {folder} would write a file where {second} needs a folder: rename one of them")
     return inputs
 
@@ -132,7 +133,7 @@ def _extract_chunk(name: str, signature: str, options: tuple[tuple[str, Any], ..
         try:
             with unchanged(source):
                 record["digest"] = audio.digest(source)
-                finished = job.finished(record["digest"])
+                finished = job.kept_record(record["digest"])
                 if finished is not None:
                     record = finished | {"status": "kept"}
                 else:

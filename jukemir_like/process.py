@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like import audio
-from jukemir_like.audio import stemfile
+from jukemir_like.audio.stems import decoding
 from jukemir_like.core import records
-from jukemir_like.core.cache import make_folder
+from jukemir_like.core.atomic import make_folder
 from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.core.files import printable
 from jukemir_like.core.records import Record, Summary
-from jukemir_like.core.stage import Chunk, Stage, sweep_folders, unchanged
+from jukemir_like.core.stage import Chunk, Stage, clean_up, unchanged
 from jukemir_like.datasets import registry
 from jukemir_like.datasets.dataset import Clip, Dataset, Item, uid_collision, uid_fault
 from jukemir_like.datasets.folder.labels import description_lines
@@ -59,7 +60,7 @@ def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: 
     make_folder(output)
     failed = {item.uid: str(item.extra["failed"]) for item in dataset.items if "failed" in item.extra}
     skipped = {item.uid: str(item.extra["skipped"]) for item in dataset.items if "skipped" in item.extra}
-    summary.notes += [f"skipped: {records.printable(uid)}: {reason}" for uid, reason in skipped.items()]
+    summary.notes += [f"skipped: {printable(uid)}: {reason}" for uid, reason in skipped.items()]
     if not metadata_only:
         _check_audio(dataset)
         _write_audio(dataset, output, workers, summary)
@@ -78,7 +79,7 @@ def _write_audio(dataset: Dataset, output: Path, workers: int, summary: Summary)
     make_folder(output / "wav")
     stage = Stage(summary, output, "process")
     uids = [item.uid for item in dataset.items]
-    sweep_folders(_wav_path(output, uid) for uid in [*uids, "any"])
+    clean_up(_wav_path(output, uid) for uid in [*uids, "any"])
     stage.remove_others(uids, partial(_wav_path, output))
     with_audio = [item for item in dataset.items if item.source is not None]
     # One chunk per source: a worker decodes it once for all of its clips.
@@ -96,11 +97,11 @@ def _process_source(stems: tuple[str, ...] | None, chunk: Chunk) -> list[Record]
     source = chunk.source[0].source
     try:
         with unchanged(source):
-            digest = stemfile.digest(source, stems) if stems else audio.digest(source)
-            finished = [job.finished(digest) for job in chunk.jobs]
+            digest = decoding.digest(source, stems) if stems else audio.digest(source)
+            finished = [job.kept_record(digest) for job in chunk.jobs]
             if all(record is not None for record in finished):
                 return [record | {"status": "kept"} for record in finished if record is not None]
-            decoded = stemfile.decode(source, stems) if stems else audio.decode_mono(source)
+            decoded = decoding.decode(source, stems) if stems else audio.decode_mono(source)
     except InputError as error:
         return [job.record() | records.failure(error) for job in chunk.jobs]
     written = []
@@ -154,7 +155,7 @@ def _check_uids(dataset: Dataset) -> None:
 
 
 def _shortened(uid: str) -> str:
-    shown = records.printable(uid)
+    shown = printable(uid)
     return repr(shown if len(shown) <= 100 else f"{shown[:100]}…")
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from jukemir_like.core.cache import write_bytes
+from jukemir_like.core.atomic import write_bytes
 from jukemir_like.stemjepa import checkpoint
 
 MOST_BYTES = 16_000_000

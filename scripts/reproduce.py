@@ -18,8 +18,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from jukemir_like import datasets, representations
-from jukemir_like.core import signals, streams
-from jukemir_like.core.cache import Cache, file_system_time
+from jukemir_like.core import processes, signals, stdio
+from jukemir_like.core.atomic import file_system_time
+from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, RequestError
 from jukemir_like.core.locks import locked
 from jukemir_like.core.parallel import available_cpus
@@ -93,7 +94,7 @@ def _run(command: list[str], lock: int) -> int:
     # The lock goes along, so that it is held until Snakemake has ended even if this process is killed before.
     process = subprocess.Popen(command, pass_fds=[lock], process_group=0)
     try:
-        with signals.patience(END_SECONDS):
+        with signals.grace_period(END_SECONDS):
             return process.wait()
     except signals.Interrupted:
         process.terminate()  # it begins nothing more, and without a word; shells wait for their stage
@@ -106,10 +107,10 @@ def _run(command: list[str], lock: int) -> int:
 
 def _stages(snakemake: int) -> set[int]:
     """Processes that the shells below Snakemake wait for: not the shells, nor what a stage itself has started."""
-    below = signals.descendants(snakemake)
+    below = processes.descendants(snakemake)
     shells = {process for process in below if _is_shell(process)}
-    begun = set().union(*map(signals.descendants, shells)) - shells
-    return begun - set().union(*map(signals.descendants, begun))
+    begun = set().union(*map(processes.descendants, shells)) - shells
+    return begun - set().union(*map(processes.descendants, begun))
 
 
 def _is_shell(process: int) -> bool:
@@ -235,16 +236,16 @@ def _options() -> argparse.Namespace:
 
 
 def program() -> None:
-    streams.prepare()
-    signals.listen()
+    stdio.prepare()
+    signals.install()
     is_interrupted = False
     try:
-        code = streams.close(main())
-        signals.finish()
+        code = stdio.close(main())
+        signals.disarm()
     except signals.Interrupted:
         is_interrupted = True
     if is_interrupted:
-        signals.end()
+        signals.exit_interrupted()
     sys.exit(code)
 
 

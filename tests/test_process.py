@@ -186,7 +186,7 @@ def test_records_that_name_files_elsewhere_or_not_made_here_remove_nothing(tmp_p
     victims = [tmp_path / "victim.wav", tmp_path / "cache" / "victim.wav", tmp_path / "cache" / "out" / "wav" / "mine.wav"]
     for victim in victims:
         victim.write_bytes(b"somebody's")
-    with records.journal(tmp_path / "cache" / "out", "zz") as journal:
+    with records.Journal(tmp_path / "cache" / "out", "zz") as journal:
         for name in ("../../../victim", "../../victim", str(tmp_path / "victim"), "mine"):
             journal.append(records.new(name, "s", digest="0" * 64, output_digest="0" * 64, time=9e9))
     process(Dataset("d", GENRE, made), tmp_path / "cache" / "out")

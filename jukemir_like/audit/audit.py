@@ -16,8 +16,9 @@ from typing import Any
 
 from jukemir_like import audio
 from jukemir_like.audit import duplicates, findings, measurements, splits
-from jukemir_like.core import damage, files, jsonfiles
-from jukemir_like.core.cache import Cache, write_json
+from jukemir_like.core import files, jsonfiles
+from jukemir_like.core.atomic import write_json
+from jukemir_like.core.cache import Cache
 from jukemir_like.core.records import Record, Summary
 from jukemir_like.datasets import PRIMARY_METRICS, SPLITS
 from jukemir_like.datasets.meta import META
@@ -124,11 +125,11 @@ def read(cache: Cache, dataset: str) -> dict[str, Any] | None:
     folder, remedy = cache.processed(dataset), f"run `jukemir-like audit {dataset}` again"
     try:
         content: dict[str, Any] = jsonfiles.read(folder / NAME, _SHAPE, remedy)
-        with damage.named(folder / META, f"run `jukemir-like process {dataset}` again"):
+        with files.damage_errors(folder / META, f"run `jukemir-like process {dataset}` again"):
             meta = hashlib.sha256(files.read_regular(folder / META)).hexdigest()
     except FileNotFoundError:
         return None
-    with damage.named(folder / NAME, remedy):
+    with files.damage_errors(folder / NAME, remedy):
         _check(content)
     return content if content["meta"] == meta else None
 

@@ -55,7 +55,7 @@ def prepare_workers(number: int | None = None) -> int:
     """
     from jukemir_like.core import parallel
 
-    parallel.one_thread_each()
+    parallel.use_one_thread_per_process()
     parallel.keep_freed_memory()
     return number or parallel.available_cpus()
 

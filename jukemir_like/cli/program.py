@@ -9,14 +9,14 @@ import click
 
 from jukemir_like import __version__
 from jukemir_like.cli import containers, data, extraction, results, stemjepa
-from jukemir_like.core import signals, streams
+from jukemir_like.core import signals, stdio
 from jukemir_like.core.errors import DONE, WRONG_REQUEST, JukemirLikeError
 
 
 def main() -> None:
     """Runs the command line and exits: 0 done, 1 a bug, 2 a wrong request, 3 some inputs failed, 130 interrupted."""
-    streams.prepare()
-    signals.listen()
+    stdio.prepare()
+    signals.install()
     is_interrupted = False
     try:
         code = _run()
@@ -26,7 +26,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = DONE
     if is_interrupted:  # not in the block above, where the exception keeps generators, and what they use, alive
-        signals.end()
+        signals.exit_interrupted()
     sys.exit(code)
 
 
@@ -34,15 +34,15 @@ def _run() -> int:
     try:
         code = cli.main(standalone_mode=False, prog_name="jukemir-like")
     except JukemirLikeError as error:
-        from jukemir_like.core.records import printable
+        from jukemir_like.core.files import printable
 
         click.echo(f"jukemir-like: {printable(str(error))}", err=True)
         code = error.exit_code
     except click.ClickException as error:
         click.echo(f"jukemir-like: {error.format_message()} (see jukemir-like {_command_name()}--help)", err=True)
         code = WRONG_REQUEST
-    signals.finish()
-    return streams.close(code if isinstance(code, int) else DONE)
+    signals.disarm()
+    return stdio.close(code if isinstance(code, int) else DONE)
 
 
 def _command_name() -> str:

@@ -29,7 +29,7 @@ def probe(
     Finished probes are kept; those whose files are damaged are run again.
     """
     workers = options.prepare_workers(workers)
-    from jukemir_like.core.records import printable
+    from jukemir_like.core.files import printable
     from jukemir_like.probes.stage import probe_dataset
 
     folders = options.open_cache(cache)

@@ -59,12 +59,12 @@ def train(
         click.echo(OmegaConf.to_yaml(settings.to_dict()).rstrip())
         return DONE
     folder, weights = _run_and_weights(recipe or NAME if name is None else name, output, cache)
-    from jukemir_like.core.cache import atomic
+    from jukemir_like.core.atomic import atomic_write
     from jukemir_like.stemjepa.training import run
 
     trained = run.train(settings, folder, resume=not restart, on_change=on_change)
     if int(os.environ.get("SLURM_PROCID", os.environ.get("RANK", 0))) == 0:
-        with atomic(weights) as temporary:
+        with atomic_write(weights) as temporary:
             shutil.copyfile(trained, temporary)
         click.echo(f"weights: {weights}")
     return DONE

@@ -14,7 +14,8 @@ from jukemir_like.conformance.containers import Session
 from jukemir_like.conformance.rules import BROKEN, KEPT, NOT_CAUGHT, Finding, NotCaughtError, Report, Rule, Scenario
 from jukemir_like.core import signals
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.parallel import Progress, available_cpus
+from jukemir_like.core.parallel import available_cpus
+from jukemir_like.core.progress import Progress
 from jukemir_like.launch import engine
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def check(
         session = Session(client, image_id, gpus=gpus, limit_seconds=limit_seconds)
         report = Report(image, image_id)
         try:
-            with signals.patience(_END_SECONDS), signals.at_last(session.close):
+            with signals.grace_period(_END_SECONDS), signals.on_forced_exit(session.close):
                 observations = _observe(session, chosen, workers or available_cpus())
             report.findings = [_judge(rule, observations) for rule in chosen]
         finally:

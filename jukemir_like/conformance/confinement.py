@@ -12,7 +12,7 @@ from jukemir_like.conformance.containers import Observation, Session
 from jukemir_like.conformance.input_output import FolderObservation, everything, volumes
 from jukemir_like.conformance.rules import Rules
 from jukemir_like.conformance.snapshots import Entry, Snapshot, outputs
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 from jukemir_like.launch import confinement
 
 RULES = Rules()

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from jukemir_like.conformance import npy, snapshots
 from jukemir_like.conformance.snapshots import Snapshot, output_of
 from jukemir_like.core.errors import DONE, RequestError
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 from jukemir_like.launch import confinement, engine
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from jukemir_like.conformance.interruption import Killed, killed
 from jukemir_like.conformance.rules import Rules
 from jukemir_like.conformance.snapshots import Snapshot, is_hidden, output_of, outputs, visible
 from jukemir_like.core.errors import DONE
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 
 RULES = Rules()
 

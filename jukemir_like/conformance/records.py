@@ -14,7 +14,7 @@ from jukemir_like.conformance.failures import UNREADABLE, failing, is_locked, mu
 from jukemir_like.conformance.input_output import FolderObservation, everything, unusual_names
 from jukemir_like.conformance.rules import Rules
 from jukemir_like.conformance.snapshots import invalid_lines, is_unicode, journals, records
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 
 RULES = Rules()
 

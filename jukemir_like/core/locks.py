@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from jukemir_like.core.cache import make_folder, storage_errors
+from jukemir_like.core.atomic import make_folder, storage_errors
 from jukemir_like.core.errors import StorageError
 
 _POLL_SECONDS = 0.1

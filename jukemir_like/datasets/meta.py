@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like import __version__
-from jukemir_like.core import damage, files, jsonfiles
-from jukemir_like.core.cache import write_json
+from jukemir_like.core import files, jsonfiles
+from jukemir_like.core.atomic import write_json
 from jukemir_like.datasets.dataset import KEYS, PRIMARY_METRICS, SPLITS, Dataset, Item, Task
 
 META, DESCRIPTION = "meta.json", "dataset.json"
@@ -98,7 +98,7 @@ def read_meta(folder: Path) -> tuple[dict[str, dict[str, Any]], str]:
         DamagedFileError: it is damaged, a split is unknown, or a uid does not name a file below the folder.
     """
     path = folder / META
-    with damage.named(path, remedy(folder)):
+    with files.damage_errors(path, remedy(folder)):
         data = files.read_regular(path)
         items = jsonfiles.parse(data)
         jsonfiles.check(items, _META_SHAPE)
@@ -117,7 +117,7 @@ def read_description(folder: Path) -> Description:
     """
     path = folder / DESCRIPTION
     value = jsonfiles.read(path, _DESCRIPTION_SHAPE, remedy(folder))
-    with damage.named(path, remedy(folder)):
+    with files.damage_errors(path, remedy(folder)):
         tasks = {name: parse_task(name, fields) for name, fields in (value.get("tasks") or {}).items()}
     counts, failed, sources, versions = (value.get(name) or {} for name in ("items", "failed", "sources", "versions"))
     stems = tuple(value["stems"]) if value.get("stems") else None

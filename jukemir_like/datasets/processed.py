@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jukemir_like.core import damage, jsonfiles
+from jukemir_like.core import files, jsonfiles
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.damage import DamagedFileError
-from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.core.errors import DamagedFileError, InputError, RequestError
 from jukemir_like.datasets import meta, registry
 from jukemir_like.datasets.dataset import Task, label_encoder
 
@@ -73,7 +72,7 @@ def read_processed(folder: Path) -> ProcessedDataset:
             f"{name} is not in {folder.parent} ({error.filename} is missing): run `jukemir-like process {name}` first"
         ) from error
     if len(description.tasks) != 1:
-        with damage.named(folder / meta.META, meta.remedy(folder)):
+        with files.damage_errors(folder / meta.META, meta.remedy(folder)):
             jsonfiles.check(items, {str: {"y?": {str: object}}})  # task → label
     return ProcessedDataset(
         folder=folder,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jukemir_like.core.cache import storage_errors
+from jukemir_like.core.atomic import storage_errors
 from jukemir_like.core.errors import InputError
 from jukemir_like.core.locks import locked
 from jukemir_like.downloads.asset_folder import AssetFolder

@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, Literal
 
 from jukemir_like.core.errors import InputError
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 
 CHUNK_BYTES = 1 << 20
 MAX_MEMBERS = 200_000

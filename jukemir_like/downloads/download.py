@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from jukemir_like.core.cache import Cache, sweep
+from jukemir_like.core.atomic import remove_abandoned
+from jukemir_like.core.cache import Cache
 from jukemir_like.core.disk import check_free_space
 from jukemir_like.core.errors import InputError, RequestError, StorageError
+from jukemir_like.core.files import printable
 from jukemir_like.core.locks import locked
-from jukemir_like.core.parallel import Progress
-from jukemir_like.core.records import printable
+from jukemir_like.core.progress import Progress
 from jukemir_like.downloads.acquisition import LOCK_ADVICE, Acquisition
 from jukemir_like.downloads.asset_folder import AssetFolder
 from jukemir_like.downloads.declarations import Asset, Selection
@@ -106,7 +107,7 @@ class _Download:
         if copy is not None:
             self._notes += [f"not looked at: {printable(name)} {reason}" for name, reason in sorted(copy.unreadable.items())]
         for parent in {path.parent for folder, asset in remaining for path in (folder.file(asset), folder.partial_file(asset))}:
-            sweep(parent)
+            remove_abandoned(parent)
         progress = DownloadProgress(self._title, len(remaining), self._cancelled)
         acquisition = Acquisition(progress, delete_wrong, copy, policy=policy)
         try:

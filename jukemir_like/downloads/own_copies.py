@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from jukemir_like.core.cache import atomic
+from jukemir_like.core.atomic import atomic_write
 from jukemir_like.core.errors import InputError
 from jukemir_like.core.files import refusal
-from jukemir_like.core.parallel import Progress
+from jukemir_like.core.progress import Progress
 from jukemir_like.downloads.declarations import Asset
 from jukemir_like.downloads.threads import CancelledError, map_in_threads
 from jukemir_like.downloads.unpacking import unpacked_name
@@ -142,7 +142,7 @@ def adopt(path: Path, asset: Asset, target: Path, progress: Callable[[int], obje
         InputError: it cannot be read, or has changed since it was found.
         StorageError: ``target`` cannot be written.
     """
-    with atomic(target) as temporary:
+    with atomic_write(target) as temporary:
         with open(temporary, "wb") as output:
             digest = digest_file(path, asset, lambda chunk: progress(output.write(chunk)))
         return verify(temporary, asset, digest)

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from jukemir_like.core import jsonfiles
-from jukemir_like.core.cache import make_folder, storage_errors, write_json
-from jukemir_like.core.damage import DamagedFileError
+from jukemir_like.core.atomic import make_folder, storage_errors, write_json
+from jukemir_like.core.errors import DamagedFileError
 from jukemir_like.downloads.declarations import Asset
 from jukemir_like.downloads.verification import FileDigest, digest_file
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable
 from queue import SimpleQueue
 from typing import TypeVar
 
-from jukemir_like.core.parallel import Progress
+from jukemir_like.core.progress import Progress
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

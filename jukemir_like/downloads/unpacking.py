@@ -20,10 +20,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from jukemir_like.core import jsonfiles
-from jukemir_like.core.cache import make_folder, storage_errors, write_json
-from jukemir_like.core.damage import DamagedFileError
-from jukemir_like.core.errors import InputError
-from jukemir_like.core.records import printable
+from jukemir_like.core.atomic import make_folder, storage_errors, write_json
+from jukemir_like.core.errors import DamagedFileError, InputError
+from jukemir_like.core.files import printable
 from jukemir_like.downloads.archives import CHUNK_BYTES, DAMAGE, ArchiveLimits, Member, archive_errors, members, open_parts
 from jukemir_like.downloads.declarations import ARCHIVE_SUFFIXES
 

@@ -16,7 +16,7 @@ import click
 from click.core import ParameterSource
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 from jukemir_like.launch.images import Mount
 
 ELSEWHERE = "/host"  # where a container sees what it cannot see under its own path

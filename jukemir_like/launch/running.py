@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jukemir_like.core import signals
-from jukemir_like.core.cache import make_folder
+from jukemir_like.core.atomic import make_folder
 from jukemir_like.core.errors import INTERRUPTED
 from jukemir_like.launch import confinement, engine
 from jukemir_like.launch.engine import GRACE_SECONDS
@@ -47,16 +47,16 @@ def run(container: Container) -> int:
     with _writable_folders(container):
         # Blocked here and in the threads that start below, so that no signal comes between a container's creation and the `try` that
         # removes it. `_run` unblocks them.
-        mask_before = signal.pthread_sigmask(signal.SIG_BLOCK, signals.ENDING)
+        mask_before = signal.pthread_sigmask(signal.SIG_BLOCK, signals.EXIT_SIGNALS)
         try:
             with engine.refusals_as_request_errors(f"the engine cannot run {container.image}"):
                 identifier = _create(client, container)
             remove = partial(client.remove_container, identifier, v=True, force=True)
             try:
-                with signals.patience(_END_SECONDS), signals.at_last(remove):
+                with signals.grace_period(_END_SECONDS), signals.on_forced_exit(remove):
                     return _run(client, identifier, container, mask_before)
             finally:
-                signal.pthread_sigmask(signal.SIG_BLOCK, signals.ENDING)
+                signal.pthread_sigmask(signal.SIG_BLOCK, signals.EXIT_SIGNALS)
                 with engine.ignore_refusals():
                     remove()
         finally:

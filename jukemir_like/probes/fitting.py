@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from jukemir_like.core.parallel import Progress
+from jukemir_like.core.progress import Progress
 from jukemir_like.probes import metrics
 from jukemir_like.probes.baselines import baseline_scores
 from jukemir_like.probes.protocols import Grid, RegularisationPath, Settings

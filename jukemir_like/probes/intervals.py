@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.resampling import RESAMPLES, SEED, Array, Difference, Interval, difference, draw, interval
+from jukemir_like.core.resampling import RESAMPLES, SEED, Array, Difference, Interval, difference, interval, resample_groups
 from jukemir_like.datasets import Task
 from jukemir_like.probes import metrics
 from jukemir_like.probes.runs import Run
@@ -142,7 +142,7 @@ def resample(
     observed = [metrics.evaluate_resamples(task, one.y, one.scores) for one in sorted_predictions]
     blocks = [
         [metrics.evaluate_resamples(task, one.y, one.scores, weights) for one in sorted_predictions]
-        for weights in draw(first.group, resamples, [seed, zlib.crc32(dataset.encode(errors="surrogateescape"))])
+        for weights in resample_groups(first.group, resamples, [seed, zlib.crc32(dataset.encode(errors="surrogateescape"))])
     ]
     sampled_seeds = _sample_seeds(len(predictions), resamples, seed)
     samples = {}

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jukemir_like.core.parallel import tick
+from jukemir_like.core.progress import report_progress
 from jukemir_like.probes.protocols import RegularisationPath
 
 Array = NDArray[np.float64]
@@ -151,7 +151,7 @@ def _logistic(
     models: dict[float, Model] = {}
     loss = _LOSSES[multinomial](onehot)
     while pending:
-        tick()
+        report_progress()
         parameters = {strength: point.reshape(rank + 1, labels) / roots[strength] for strength, point in pending.items()}
         for strength, (value, gradient) in _loss_and_gradient(Z, parameters, loss).items():
             weights = parameters[strength][:-1]

@@ -25,12 +25,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jukemir_like.core import cache as storage
-from jukemir_like.core import csvfiles, jsonfiles
+from jukemir_like.core import atomic, csvfiles, jsonfiles
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.damage import DamagedFileError
-from jukemir_like.core.errors import DONE, SOME_FAILED, RequestError
-from jukemir_like.core.records import printable
+from jukemir_like.core.errors import DONE, SOME_FAILED, DamagedFileError, RequestError
+from jukemir_like.core.files import printable
 from jukemir_like.probes.intervals import resample_runs
 from jukemir_like.probes.runs import Run, find_runs
 from jukemir_like.probes.tasks import SCORED_SPLITS
@@ -165,7 +163,7 @@ def write(path: Path, table: Iterable[Row]) -> None:
     writer.writeheader()
     for row in sorted(table, key=lambda row: [row[name] for name in _ORDER]):
         writer.writerow({name: _cell(name, row[name]) for name in COLUMNS})
-    storage.write_bytes(path, text.getvalue().encode(errors="backslashreplace"))
+    atomic.write_bytes(path, text.getvalue().encode(errors="backslashreplace"))
 
 
 def read(paths: Sequence[Path]) -> list[Row]:
@@ -216,7 +214,7 @@ def _boolean(cell: str) -> bool:
 _READERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(COLUMNS, str),
     **dict.fromkeys(_JSON_COLUMNS, _json),
-    **dict.fromkeys(("seed", "n", "groups"), csvfiles.whole),
+    **dict.fromkeys(("seed", "n", "groups"), csvfiles.whole_number),
     **dict.fromkeys(("value", "low", "high", "seconds"), csvfiles.number),
     "primary": _boolean,
 }

@@ -53,12 +53,10 @@ from urllib.parse import quote
 
 import numpy as np
 
-from jukemir_like.core import cache as storage
-from jukemir_like.core import damage, jsonfiles
+from jukemir_like.core import atomic, files, jsonfiles
 from jukemir_like.core.arrays import read_archive
 from jukemir_like.core.cache import Cache, folder_name
-from jukemir_like.core.damage import DamagedFileError
-from jukemir_like.core.errors import RequestError
+from jukemir_like.core.errors import DamagedFileError, RequestError
 from jukemir_like.datasets import LARGEST_VALUE, Task
 from jukemir_like.datasets.meta import TASK_SHAPE
 from jukemir_like.datasets.meta import parse_task as task_of
@@ -152,14 +150,14 @@ def save_run(folder: Path, record: dict[str, Any], predictions: Mapping[str, Pre
     Raises:
         StorageError: the folder cannot be written.
     """
-    storage.make_folder(folder)
-    storage.sweep(folder)
-    with storage.storage_errors(folder / RUN):
+    atomic.make_folder(folder)
+    atomic.remove_abandoned(folder)
+    with atomic.storage_errors(folder / RUN):
         (folder / RUN).unlink(missing_ok=True)  # otherwise a kill between the two files would pair new predictions with an old record
     arrays = {f"{split}_{name}": array for split in SCORED_SPLITS for name, array in predictions[split].arrays().items()}
-    with storage.atomic(folder / PREDICTIONS) as temporary:
+    with atomic.atomic_write(folder / PREDICTIONS) as temporary:
         np.savez(temporary, **arrays)  # type: ignore[arg-type]  # entries are dated 1980: same arrays, same bytes
-    storage.write_json(folder / RUN, record)
+    atomic.write_json(folder / RUN, record)
     return Run(folder, record)
 
 
@@ -212,10 +210,10 @@ def open_run(folder: Path) -> Run:
     """
     path = folder / RUN
     run = Run(folder, jsonfiles.read(path, SHAPE, _remedy(folder)))
-    with damage.named(path, _remedy(folder)):
+    with files.damage_errors(path, _remedy(folder)):
         _check_record(run.record)
     predictions = read_predictions(run)
-    with damage.named(path, _remedy(folder)):
+    with files.damage_errors(path, _remedy(folder)):
         for split in SCORED_SPLITS:
             _check_values(run.record, split, run.task, predictions[split])
     return run
@@ -228,7 +226,7 @@ def read_predictions(run: Run) -> dict[str, Predictions]:
         DamagedFileError: ``predictions.npz`` is missing or damaged.
     """
     path, predictions = run.folder / PREDICTIONS, {}
-    with damage.named(path, _remedy(run.folder)):
+    with files.damage_errors(path, _remedy(run.folder)):
         try:
             stored = read_archive(path, _remedy(run.folder))
         except FileNotFoundError:

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from jukemir_like.core.cache import storage_errors
+from jukemir_like.core.atomic import storage_errors
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.parallel import map_unordered
-from jukemir_like.core.signals import at_last
+from jukemir_like.core.signals import on_forced_exit
 from jukemir_like.datasets import SPLITS, Task
 from jukemir_like.probes.linear import standardisation
 from jukemir_like.probes.metrics import Songs
@@ -90,7 +90,7 @@ def search(
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
     """For features, which are large: it is removed even when a second signal ends this process at once."""
-    with tempfile.TemporaryDirectory(prefix="jukemir-like-") as name, at_last(partial(shutil.rmtree, name, ignore_errors=True)):
+    with tempfile.TemporaryDirectory(prefix="jukemir-like-") as name, on_forced_exit(partial(shutil.rmtree, name, ignore_errors=True)):
         yield Path(name)
 
 

@@ -29,9 +29,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from jukemir_like.core import arrays, cache
-from jukemir_like.core.damage import DamagedFileError
-from jukemir_like.core.errors import RequestError
+from jukemir_like.core import arrays, atomic
+from jukemir_like.core.errors import DamagedFileError, RequestError
 from jukemir_like.datasets import Task
 from jukemir_like.probes import metrics
 from jukemir_like.probes.metrics import RULES
@@ -222,13 +221,13 @@ class UnfinishedRun:
         """
         texts = {"request": self._request, "device": self._device, "candidates": json.dumps(selection.candidates())}
         scores: dict[str, Any] = selection.best.scores if selection.best is not None else {}
-        with cache.atomic(self.path) as temporary:
+        with atomic.atomic_write(self.path) as temporary:
             np.savez(temporary, seconds=self.seconds + seconds, **texts, **scores)  # type: ignore[arg-type]
 
     def remove(self) -> None:
         """Removes the file: the run is finished."""
         if self.path.exists():  # a finished run may be in a folder that cannot be written
-            with cache.storage_errors(self.path):
+            with atomic.storage_errors(self.path):
                 self.path.unlink(missing_ok=True)
 
     def _warn(self, problem: str) -> None:

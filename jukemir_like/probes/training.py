@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jukemir_like.core.parallel import tick
+from jukemir_like.core.progress import report_progress
 from jukemir_like.datasets import Task
 from jukemir_like.probes.metrics import Songs, mirex_table
 from jukemir_like.probes.protocols import Point
@@ -97,7 +97,7 @@ class _Training:
         steps: dict[int, int] = {}
         while active:
             self._train_until_evaluation()
-            tick()
+            report_progress()
             values = self.data.evaluation(self.stack.outputs(self.data.valid)).tolist()
             for index, point in enumerate(active):
                 if values[index] > self.best[point][0]:

@@ -12,10 +12,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from jukemir_like.core import arrays, damage, files, records
+from jukemir_like.core import arrays, files, records
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.damage import DamagedFileError
-from jukemir_like.core.errors import RequestError
+from jukemir_like.core.errors import DamagedFileError, RequestError
+from jukemir_like.core.files import printable
 
 _NO_VECTOR = "no vector"
 _NO_FILE = (errno.ENOTDIR, errno.ENAMETOOLONG)  # no file can have this name
@@ -66,11 +66,11 @@ def read(cache: Cache, dataset: str, representation: str, uids: Sequence[str], f
         raise RequestError(f"no vectors of {representation} for {dataset} in {folder}{first}: {again.removesuffix(' again')}")
     signatures = set()
     for uid, file_digest in file_digests.items():
-        with damage.named(folder / f"{uid}.npy", again):
+        with files.damage_errors(folder / f"{uid}.npy", again):
             signatures.add(_signature(known.get(uid, []), file_digest))
     named = sorted(signature for signature in signatures if signature)
     if len(named) > 1:
-        shown = ", ".join(records.printable(signature[:20]) for signature in named[:5])
+        shown = ", ".join(printable(signature[:20]) for signature in named[:5])
         raise RequestError(f"vectors in {folder} were computed by different versions of {representation} ({shown}): {again}")
     return Vectors(X, rows, reasons, digest, named[0] if named else None)
 
@@ -135,7 +135,7 @@ def _empty(path: Path, rows: int, columns: int) -> NDArray[np.float32]:
 
 def _vector(path: Path, again: str) -> tuple[bytes, np.ndarray]:
     """The bytes of a ``.npy`` file, and its array; FileNotFoundError where there is none."""
-    with damage.named(path, again):
+    with files.damage_errors(path, again):
         try:
             data = files.read_regular(path)
             vector = arrays.parse(data)

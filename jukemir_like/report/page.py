@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from jukemir_like import __version__
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 from jukemir_like.core.resampling import CONFIDENCE, RESAMPLES, Interval
 from jukemir_like.probes.baselines import TRIVIAL
 from jukemir_like.probes.runs import Run

@@ -12,9 +12,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jukemir_like.core.cache import Cache, write_bytes
+from jukemir_like.core.atomic import write_bytes
+from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DONE, SOME_FAILED, RequestError
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 from jukemir_like.probes import results
 from jukemir_like.probes.baselines import TRIVIAL
 from jukemir_like.probes.intervals import resample_runs

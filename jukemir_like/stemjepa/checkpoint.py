@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from jukemir_like import __version__
 from jukemir_like.core import files
-from jukemir_like.core.cache import Cache, atomic
+from jukemir_like.core.atomic import atomic_write
+from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa import config, shapes, tensorfile
 from jukemir_like.stemjepa.config import is_name, shown
@@ -157,7 +158,7 @@ def save(path: Path, network: Network, *, provenance: Mapping[str, Any], sources
         header[key] = {"dtype": "F16" if half else "F32", "shape": list(tensor.shape), "data_offsets": [begin, end]}
     encoded = json.dumps(header).encode()
     encoded += b" " * (-len(encoded) % _ALIGNED)
-    with atomic(path) as temporary, open(temporary, "wb") as file:
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
         file.write(len(encoded).to_bytes(8, "little") + encoded)
         for tensor in tensors.values():
             file.write(tensor.numpy().astype("<f2" if half else "<f4", copy=False).data)

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like import audio
-from jukemir_like.core import damage, files, jsonfiles
-from jukemir_like.core.cache import make_folder, sweep, write_bytes, write_json
+from jukemir_like.core import files, jsonfiles
+from jukemir_like.core.atomic import make_folder, remove_abandoned, write_bytes, write_json
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.records import Record, Summary
 from jukemir_like.core.stage import Chunk, Stage
@@ -59,8 +59,8 @@ def generate(folder: Path, *, songs: int = 600, seed: int = 0, workers: int = 1)
     check_instruments()
     stage = Stage(Summary("download synthband"), folder, "download", unit="song")
     _check_seed(folder, stage.known, seed)
-    sweep(folder)
-    sweep(make_folder(folder / "stems"))
+    remove_abandoned(folder)
+    remove_abandoned(make_folder(folder / "stems"))
     description = _description(seed)
     signature = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
     chunks = (Chunk((stage.job(_wav_name(index), folder / _wav_name(index), signature),), index) for index in range(songs))
@@ -95,7 +95,7 @@ def _dataset(folder: Path, name: str, stems: tuple[str, ...] | None) -> Dataset:
     try:
         description: dict[str, Any] = jsonfiles.read(folder / DESCRIPTION, {str: object}, _REMEDY)
         annotations = folder / ANNOTATIONS
-        with damage.named(annotations, _REMEDY):
+        with files.damage_errors(annotations, _REMEDY):
             lines = [jsonfiles.parse(line) for line in files.read_regular(annotations).splitlines()]
             jsonfiles.check(lines, [_SONG_SHAPE])
             items = [
@@ -133,7 +133,7 @@ def _generate_song(seed: int, chunk: Chunk) -> list[Record]:
     started = time.perf_counter()
     (job,) = chunk.jobs
     song = compose(seed, chunk.source)
-    record = job.finished(None)
+    record = job.kept_record(None)
     if record is not None:
         record = record | {"status": "kept"}
     else:

@@ -12,7 +12,8 @@ import numpy as np
 import soundfile
 
 from jukemir_like.audit import audit
-from jukemir_like.core.cache import Cache, write_bytes
+from jukemir_like.core.atomic import write_bytes
+from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import JukemirLikeError
 from jukemir_like.datasets import Clip, Dataset, Item, Task
 from jukemir_like.extract import extract

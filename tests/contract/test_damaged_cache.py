@@ -13,8 +13,7 @@ from numpy.lib import format as npy
 
 from jukemir_like.core import csvfiles
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.damage import DamagedFileError
-from jukemir_like.core.errors import JukemirLikeError
+from jukemir_like.core.errors import DamagedFileError, JukemirLikeError
 from jukemir_like.probes import results, runs
 from jukemir_like.probes.stage import probe_dataset
 from jukemir_like.report import datasets, retrieval

@@ -9,8 +9,7 @@ import soundfile
 
 from jukemir_like import datasets
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.damage import DamagedFileError
-from jukemir_like.core.errors import RequestError
+from jukemir_like.core.errors import DamagedFileError, RequestError
 from jukemir_like.datasets import Dataset, Item, Task, load_dataset
 from jukemir_like.process import process
 from jukemir_like.synthband import generation

@@ -328,7 +328,7 @@ def test_intervals_hold_the_true_value(metric, least):
     for trial in range(200):
         y, scores, group = sample(30)
         samples = np.concatenate(
-            [metrics.evaluate_resamples(task, y, scores, weights)[metric] for weights in resampling.draw(group, 1000, trial)]
+            [metrics.evaluate_resamples(task, y, scores, weights)[metric] for weights in resampling.resample_groups(group, 1000, trial)]
         )
         found = resampling.interval(metrics.evaluate(task, y, scores)[metric], samples, 30)
         held += found.low <= truth <= found.high

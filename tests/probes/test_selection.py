@@ -26,15 +26,15 @@ SCRIPT = f"""
 import sys
 from pathlib import Path
 from jukemir_like.core import parallel, signals
-signals.listen()
-parallel.one_thread_each()
+signals.install()
+parallel.use_one_thread_per_process()
 from jukemir_like.core.cache import Cache
 from jukemir_like.probes.stage import probe_dataset
 from jukemir_like.probes.protocols import Grid
 try:
     probe_dataset(Cache(Path(sys.argv[1])), "toy", "rep", tasks=["tags"], protocol="jukemir", workers=2, settings={GRID!r}, device="cpu")
 except signals.Interrupted:
-    signals.end()
+    signals.exit_interrupted()
 """
 
 

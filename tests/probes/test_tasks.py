@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from jukemir_like.core import records
-from jukemir_like.core.damage import DamagedFileError
-from jukemir_like.core.errors import RequestError
+from jukemir_like.core.errors import DamagedFileError, RequestError
 from jukemir_like.datasets.processed import read_processed as read_processed
 from jukemir_like.probes import tasks, vectors
 from jukemir_like.probes.stage import probe_dataset
@@ -25,7 +24,7 @@ def vector_path(cache, uid):
 
 
 def journal(cache, uid, **record):
-    with records.journal(cache.representation("toy", "rep"), "all") as file:
+    with records.Journal(cache.representation("toy", "rep"), "all") as file:
         file.append({"input": f"{uid}.wav", "time": 1.0, "status": "done", "reason": None, "signature": "s1", **record})
 
 

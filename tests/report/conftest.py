@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from jukemir_like.core.cache import Cache, write_json
+from jukemir_like.core.atomic import write_json
+from jukemir_like.core.cache import Cache
 from jukemir_like.datasets import KEYS, Task
 from jukemir_like.probes import metrics, runs
 from jukemir_like.probes.tasks import Predictions

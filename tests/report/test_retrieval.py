@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from jukemir_like.core.cache import Cache, write_bytes
+from jukemir_like.core.atomic import write_bytes
+from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.report import retrieval
 from jukemir_like.report.problems import Problems

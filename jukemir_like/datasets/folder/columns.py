@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 from jukemir_like.datasets.dataset import KEYS, TaskType, key_name
 from jukemir_like.datasets.folder.table import (
     LabelTable,

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from tabulate import tabulate
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 from jukemir_like.datasets.dataset import SPLITS, Task, TaskType
 from jukemir_like.datasets.folder.columns import (
     Column,

@@ -17,7 +17,7 @@ import numpy as np
 
 from jukemir_like import audio
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 from jukemir_like.datasets.dataset import SPLITS, uid_fault
 from jukemir_like.datasets.folder.table import LabelTable, is_missing
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from jukemir_like.core import files
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 
 RESERVED = ("uid", "path", "split", "group")
 """Columns that are not labels, in any letter case."""

@@ -22,19 +22,20 @@ The room, in the order in which its modules import one another::
     copying       the data on this node's own disk
 """
 
+from jukemir_like.audio.stems.finding import declared
 from jukemir_like.audio.stems.reading import read, read_whole
-from jukemir_like.audio.stems.tracks import Found, Track, split
+from jukemir_like.audio.stems.tracks import StemFolder, Track, split
 from jukemir_like.stemjepa.data.copying import local_copy
 from jukemir_like.stemjepa.data.examples import Examples
-from jukemir_like.stemjepa.data.finding import declared, find
+from jukemir_like.stemjepa.data.finding import find
 from jukemir_like.stemjepa.data.loading import loader
 from jukemir_like.stemjepa.data.loudness import Loudness
 from jukemir_like.stemjepa.data.measuring import statistics
 
 __all__ = [
     "Examples",
-    "Found",
     "Loudness",
+    "StemFolder",
     "Track",
     "declared",
     "find",

@@ -17,12 +17,12 @@ from typing import BinaryIO
 
 from jukemir_like import audio
 from jukemir_like.core import files
-from jukemir_like.core.cache import atomic, make_folder, storage_errors, sweep
+from jukemir_like.core.atomic import atomic_write, make_folder, remove_abandoned, storage_errors
 from jukemir_like.core.disk import check_free_space
 from jukemir_like.core.errors import InputError, RequestError, StorageError
+from jukemir_like.core.files import printable
 from jukemir_like.core.locks import locked
-from jukemir_like.core.parallel import Progress
-from jukemir_like.core.records import printable
+from jukemir_like.core.progress import Progress
 
 _DESCRIPTIONS = ("meta.json", "dataset.json")
 _ADVICE = "set TMPDIR to a larger disk, or data.local_dir=false"
@@ -74,7 +74,7 @@ def local_copy(folder: Path, destination: Path | None = None, *, on_error: OnErr
 
 def _copy(source: Path, copy: Path, names: list[str], wanted: dict[str, tuple[int, int]], on_error: OnError) -> None:
     for folder in {(copy / name).parent for name in names}:
-        sweep(folder)
+        remove_abandoned(folder)
     needed_bytes = sum(wanted[name][0] for name in names)
     check_free_space(copy, needed_bytes, f"cannot copy {printable(str(source))} to {copy}", advice=_ADVICE)
     pool = ThreadPoolExecutor(_AT_ONCE)
@@ -91,7 +91,7 @@ def _copy(source: Path, copy: Path, names: list[str], wanted: dict[str, tuple[in
 def _copy_one(source: Path, target: Path) -> str | None:
     """Copies a file; or says why it cannot be read, and leaves no earlier copy of it."""
     try:
-        with _opened(source) as file, atomic(target) as temporary:
+        with _opened(source) as file, atomic_write(target) as temporary:
             status = os.fstat(file.fileno())
             with open(temporary, "wb") as output:
                 while piece := _piece(file):

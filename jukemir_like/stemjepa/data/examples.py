@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from jukemir_like.audio.stems.reading import SCALES, read_frames
 from jukemir_like.audio.stems.tracks import Track
 from jukemir_like.core.errors import InputError, RequestError
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 from jukemir_like.stemjepa import config
 from jukemir_like.stemjepa.data import augmentation, drawing
 from jukemir_like.stemjepa.data.loudness import Loudness, column_peaks

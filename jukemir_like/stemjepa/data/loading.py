@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from jukemir_like.core.errors import JukemirLikeError, RequestError
-from jukemir_like.core.parallel import start_worker
+from jukemir_like.core.parallel import set_up_worker
 from jukemir_like.stemjepa.data.examples import Examples
 
 _AHEAD = 4  # batches that each worker has ready
@@ -172,6 +172,6 @@ def _context() -> context.BaseContext:
 
 
 def _start_worker(_: int) -> None:
-    start_worker()
+    set_up_worker()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threadpool_limits(1)

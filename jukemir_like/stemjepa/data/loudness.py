@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jukemir_like.audio.stems import levels
-from jukemir_like.audio.stems.reading import SCALES, read_frames
+from jukemir_like.audio.stems.reading import SCALES, check_peak, read_frames
 from jukemir_like.audio.stems.tracks import Track
 from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
@@ -71,7 +70,7 @@ class Loudness:
         more = {"status": "failed", "reason": found} if isinstance(found, str) else {"peaks": found}
         try:
             # One writer per name: a journal for every process of every machine.
-            with records.journal(self.folder, f"peaks-{socket.gethostname()}-{os.getpid()}") as journal:
+            with records.Journal(self.folder, f"peaks-{socket.gethostname()}-{os.getpid()}") as journal:
                 journal.append(records.new(key, "peaks", **more))
         except (StorageError, OSError):
             pass  # a convenience: it is measured again next time
@@ -103,7 +102,7 @@ def _measured(track: Track) -> list[float] | str:
         values = read_frames(track, first, min(_STEP, track.frames - first))
         peaks = np.maximum(peaks, column_peaks(values))
         try:
-            levels.check(float(peaks.max()))
+            check_peak(float(peaks.max()))
         except InputError as error:
             return str(error)
     found: list[float] = peaks.tolist()
@@ -113,7 +112,7 @@ def _measured(track: Track) -> list[float] | str:
 def _checked(found: list[float] | str) -> np.ndarray:
     if isinstance(found, str):
         raise InputError(found)
-    levels.check(max(found, default=0.0))  # earlier versions remembered whatever was finite
+    check_peak(max(found, default=0.0))  # earlier versions remembered whatever was finite
     return np.array(found)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from jukemir_like.audio.stems.tracks import Track
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.parallel import Progress
+from jukemir_like.core.progress import Progress
 from jukemir_like.stemjepa import config
 from jukemir_like.stemjepa.data.examples import Examples
 from jukemir_like.stemjepa.data.loading import loader

@@ -11,7 +11,7 @@ import numpy as np
 
 from jukemir_like.core import resampling
 from jukemir_like.core.errors import InputError, RequestError
-from jukemir_like.core.parallel import Progress
+from jukemir_like.core.progress import Progress
 from jukemir_like.core.records import Summary
 from jukemir_like.stemjepa import data
 from jukemir_like.stemjepa.config import SOURCES
@@ -107,7 +107,7 @@ def evaluate(
     """
     tracks = len(embedded.tracks.queries)
     group = np.arange(tracks) if groups is None else np.asarray(groups)
-    times = np.concatenate([np.zeros((0, tracks), np.int32), *resampling.draw(group, resamples, seed)])
+    times = np.concatenate([np.zeros((0, tracks), np.int32), *resampling.resample_groups(group, resamples, seed)])
     found = list(standings(embedded))
     scores = [score for standing in found for score in _scores(standing, sources, group, times)]
     return Evaluation(tuple(sources), found, scores, seed, tracks)
@@ -154,7 +154,7 @@ def evaluate_folder(
     return replace(done, split=_split_of(found.tracks, split), audio_seconds=seconds, failed=failed, notes=found.notes)
 
 
-def _find(folder: Path, sources: tuple[str, ...], workers: int) -> data.Found:
+def _find(folder: Path, sources: tuple[str, ...], workers: int) -> data.StemFolder:
     found = data.find(folder, len(sources), workers=workers)
     if found.sources == sources or (found.sources is None and sources == SOURCES):
         return found

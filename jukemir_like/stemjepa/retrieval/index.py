@@ -20,8 +20,9 @@ import numpy as np
 
 from jukemir_like.core import jsonfiles
 from jukemir_like.core.arrays import read_archive
-from jukemir_like.core.cache import Cache, atomic
-from jukemir_like.core.damage import DamagedFileError
+from jukemir_like.core.atomic import atomic_write
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import DamagedFileError
 from jukemir_like.stemjepa.pretrained import StemJEPA
 from jukemir_like.stemjepa.retrieval.metrics import Vectors
 
@@ -93,7 +94,7 @@ class Index:
         table = {"recipe": _RECIPE, "digests": list(self.vectors), "files": self.files, "reasons": self.reasons, "channels": self.channels}
         encoded = np.frombuffer(json.dumps(table).encode(), np.uint8)
         vectors = np.stack([*self.vectors.values()]) if self.vectors else np.zeros((0, 0), np.float32)
-        with atomic(path) as temporary, open(temporary, "wb") as file:
+        with atomic_write(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, table=encoded, vectors=vectors)
 
     def knows(self, name: str, state: State | None) -> bool:

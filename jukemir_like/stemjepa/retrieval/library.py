@@ -14,9 +14,11 @@ import numpy as np
 
 from jukemir_like import audio
 from jukemir_like.core import files, records
-from jukemir_like.core.cache import Cache, sweep
+from jukemir_like.core.atomic import remove_abandoned
+from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError
-from jukemir_like.core.parallel import Progress
+from jukemir_like.core.files import printable
+from jukemir_like.core.progress import Progress
 from jukemir_like.stemjepa import data
 from jukemir_like.stemjepa.pretrained import StemJEPA, comparable
 from jukemir_like.stemjepa.retrieval import index as index_file
@@ -74,7 +76,7 @@ class Library:
         """A table for people."""
         from tabulate import tabulate
 
-        cells = [(match.rank, f"{match.score:.3f}", records.printable(match.path)) for match in matches]
+        cells = [(match.rank, f"{match.score:.3f}", printable(match.path)) for match in matches]
         return tabulate(cells, ("rank", "score", "path"), colalign=("right", "right", "left"), disable_numparse=True)
 
     def to_json(self, matches: list[Match], request: dict[str, str]) -> str:
@@ -95,7 +97,7 @@ def query(model: StemJEPA, context: Path, instrument: str) -> Query:
         if np.abs(mix).max() < SILENT:
             raise InputError(_SILENCE)
     except InputError as error:
-        raise RequestError(f"the context {records.printable(str(context))} {error}: give a mix in an audio file") from error
+        raise RequestError(f"the context {printable(str(context))} {error}: give a mix in an audio file") from error
     return Query(np.asarray(model.predict(mix, instrument)[0]), _notes(context, channels, instrument))
 
 
@@ -139,10 +141,10 @@ def open_library(model: StemJEPA, folder: Path, cache: Cache) -> Library:
     closed: dict[str, str] = {}
     paths = audio.find(folder, on_error=closed.__setitem__)
     if not paths:
-        reasons = "".join(f" ({records.printable(name)}: {reason})" for name, reason in sorted(closed.items())[:1])
+        reasons = "".join(f" ({printable(name)}: {reason})" for name, reason in sorted(closed.items())[:1])
         raise RequestError(f"no audio files in {folder}{reasons}: give the folder of a library")
     path = index_file.place(cache, folder, model)
-    sweep(path.parent)
+    remove_abandoned(path.parent)
     index = Index.read(path)
     if any(len(vector) != model.dimension for vector in index.vectors.values()):  # of other weights, or damaged
         index = Index()
@@ -223,9 +225,7 @@ def _library(folder: Path, paths: list[str], index: Index, summary: records.Summ
     reasons = summary.failed | {name: index.reasons[digest] for name, digest in digests.items() if digest in index.reasons}
     if not usable:
         name = min(reasons)
-        raise RequestError(
-            f"none of the {len(paths)} audio files of {folder} can be used (the first: {records.printable(name)}: {reasons[name]})"
-        )
+        raise RequestError(f"none of the {len(paths)} audio files of {folder} can be used (the first: {printable(name)}: {reasons[name]})")
     silent = sorted(name for name, reason in reasons.items() if reason == _SILENCE)
     summary.failed = {name: reason for name, reason in sorted(reasons.items()) if reason != _SILENCE}
     summary.kept = len(usable) - summary.done

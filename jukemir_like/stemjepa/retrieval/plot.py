@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jukemir_like.core.cache import atomic
+from jukemir_like.core.atomic import atomic_write
 from jukemir_like.stemjepa.retrieval import metrics
 from jukemir_like.stemjepa.retrieval.evaluation import ALL, Evaluation
 
@@ -37,7 +37,7 @@ def write(path: Path, evaluation: Evaluation, title: str) -> None:
             axes.spines[["top", "right"]].set_visible(False)
         figure.legend(*curves.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
         figure.suptitle(title, fontsize=10, fontweight="bold")
-        with atomic(path) as temporary, open(temporary, "wb") as file:
+        with atomic_write(path) as temporary, open(temporary, "wb") as file:
             figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
 
 

@@ -30,7 +30,8 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like import __version__
-from jukemir_like.core.cache import Cache, write_bytes
+from jukemir_like.core.atomic import write_bytes
+from jukemir_like.core.cache import Cache
 from jukemir_like.stemjepa.retrieval.evaluation import ALL, Evaluation, Score
 from jukemir_like.stemjepa.retrieval.metrics import METRICS
 

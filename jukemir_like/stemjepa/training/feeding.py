@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 from jukemir_like.stemjepa import checkpoint, config
 from jukemir_like.stemjepa import data as stems
 from jukemir_like.stemjepa.settings import Data, Training
@@ -82,7 +82,7 @@ def material(settings: Training, *, workers: int = 1) -> Material:
     return Material(train, valid, tuple(sources), failed, notes)
 
 
-def _find(data: Data, folder: str, count: int, sources: tuple[str, ...] | None, workers: int) -> stems.Found:
+def _find(data: Data, folder: str, count: int, sources: tuple[str, ...] | None, workers: int) -> stems.StemFolder:
     """Tracks of a folder, or of its copy on this node's disk."""
     path = Path(folder).expanduser()
     missed: dict[str, str] = {}
@@ -92,7 +92,7 @@ def _find(data: Data, folder: str, count: int, sources: tuple[str, ...] | None, 
     return replace(found, failures=missed | found.failures)
 
 
-def _without(found: stems.Found, folder: str, held_out: str) -> stems.Found:
+def _without(found: stems.StemFolder, folder: str, held_out: str) -> stems.StemFolder:
     """What was found in ``folder`` but not in ``held_out``, which may be a part of it."""
     whole, part = (Path(path).expanduser().resolve() for path in (folder, held_out))
     if not part.is_relative_to(whole):

@@ -34,7 +34,7 @@ class Interruption:
         if threading.current_thread() is threading.main_thread():
             # A signal by which nobody would be told anything keeps its default.
             announced = [number for number in _ANNOUNCING if callable(signal.getsignal(number))]
-            ending = [number for number in signals.ENDING if signal.getsignal(number) != signal.SIG_IGN or number != signal.SIGHUP]
+            ending = [number for number in signals.EXIT_SIGNALS if signal.getsignal(number) != signal.SIG_IGN or number != signal.SIGHUP]
             self._before = {number: signal.getsignal(number) for number in (*ending, *announced)}
             self.hold()
         return self
@@ -59,5 +59,5 @@ class Interruption:
 
     def _receive(self, number: int, _: FrameType | None) -> None:
         if self.received is not None and number == signal.SIGINT:  # the second Ctrl-C does not wait for the step
-            signals.end_at_once()
+            signals.exit_now()
         self.received = self.received or number

@@ -13,7 +13,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
-from jukemir_like.core.cache import make_folder, storage_errors, write_bytes
+from jukemir_like.core.atomic import make_folder, storage_errors, write_bytes
 from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import table

@@ -8,7 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from jukemir_like.core.cache import atomic
+from jukemir_like.core.atomic import atomic_write
 from jukemir_like.stemjepa.training import table as figures
 
 PICTURE = "training.png"
@@ -39,7 +39,7 @@ def write(folder: Path, sources: Sequence[str]) -> None:
         })  # fmt: skip
         _rates(panels[1, 2], rows)
         figure.suptitle(folder.name)
-        with atomic(folder / PICTURE) as temporary:
+        with atomic_write(folder / PICTURE) as temporary:
             figure.savefig(temporary, dpi=120, format="png")
 
 

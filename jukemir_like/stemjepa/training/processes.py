@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from jukemir_like.core import signals, streams
+from jukemir_like.core import signals, stdio
 from jukemir_like.core.errors import BUG, INTERRUPTED, JukemirLikeError
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training.interruption import SECONDS
@@ -47,8 +47,10 @@ class Processes:
         Raises:
             SystemExit: with the exit code of the process that failed first, which has said why.
         """
-        before = {number: signal.signal(number, self._pass_on) for number in signals.ENDING if signal.getsignal(number) != signal.SIG_IGN}
-        with tempfile.TemporaryDirectory() as folder, signals.patience(SECONDS):
+        before = {
+            number: signal.signal(number, self._pass_on) for number in signals.EXIT_SIGNALS if signal.getsignal(number) != signal.SIG_IGN
+        }
+        with tempfile.TemporaryDirectory() as folder, signals.grace_period(SECONDS):
             request = Path(folder) / "settings.json"
             request.write_text(json.dumps(self.settings.to_dict()))
             try:
@@ -81,7 +83,7 @@ class Processes:
             codes = [process.poll() for process in self._running]
             failed = [code for code in codes if code]
             if failed:
-                return failed[0] if failed[0] > 0 else INTERRUPTED if -failed[0] in signals.ENDING else BUG
+                return failed[0] if failed[0] > 0 else INTERRUPTED if -failed[0] in signals.EXIT_SIGNALS else BUG
             if None not in codes:
                 return 0
             time.sleep(_POLL_SECONDS)
@@ -120,5 +122,5 @@ def main(request: str, folder: str) -> int:
 
 
 if __name__ == "__main__":
-    streams.prepare()
-    sys.exit(streams.close(main(*sys.argv[1:])))
+    stdio.prepare()
+    sys.exit(stdio.close(main(*sys.argv[1:])))

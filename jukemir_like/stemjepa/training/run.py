@@ -22,7 +22,7 @@ import torch
 
 from jukemir_like import __version__
 from jukemir_like.core import jsonfiles, parallel, signals
-from jukemir_like.core.cache import make_folder, storage_errors, sweep, write_json
+from jukemir_like.core.atomic import make_folder, remove_abandoned, storage_errors, write_json
 from jukemir_like.core.errors import JukemirLikeError, RequestError
 from jukemir_like.core.locks import locked
 from jukemir_like.stemjepa import checkpoint
@@ -93,7 +93,7 @@ def _claim(told: dict[str, Any], folder: Path, *, resume: bool, on_change: str) 
     write_json(folder / SETTINGS, told)
     make_folder(folder / STATES)
     for part in (folder, folder / STATES):
-        sweep(part)
+        remove_abandoned(part)
 
 
 def _change(told: dict[str, Any], folder: Path) -> str | None:
@@ -157,7 +157,7 @@ class _Run:
         torch.manual_seed(self.settings.seed)
         module = Module(self.settings)
         step = self._restore(module)
-        with Interruption() as stop, signals.patience(INTERRUPTED_SECONDS):
+        with Interruption() as stop, signals.grace_period(INTERRUPTED_SECONDS):
             watching = Watching(module, self.material.sources, self.folder / STATES, self._validation(), stop, self.say)
             trainer = self._trainer(watching, step)
             if step < self.settings.trainer.max_steps:

@@ -15,7 +15,7 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from jukemir_like.core import files
-from jukemir_like.core.cache import atomic, storage_errors
+from jukemir_like.core.atomic import atomic_write, storage_errors
 
 if TYPE_CHECKING:
     import lightning
@@ -36,7 +36,7 @@ def save(trainer: lightning.Trainer, folder: Path, step: int) -> Path:
     if not trainer.is_global_zero:
         trainer.save_checkpoint(path)  # takes part in what the ranks do together, and writes nothing
         return path
-    with atomic(path) as temporary:
+    with atomic_write(path) as temporary:
         trainer.save_checkpoint(temporary)
     with storage_errors(folder):
         for old in _steps(folder)[:-KEPT]:

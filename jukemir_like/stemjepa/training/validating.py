@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from jukemir_like.core.errors import InputError, RequestError
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 from jukemir_like.stemjepa import data, objective
 from jukemir_like.stemjepa.network import Views
 from jukemir_like.stemjepa.retrieval import embedding, evaluation

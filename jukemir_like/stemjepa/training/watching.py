@@ -16,7 +16,7 @@ import torch.distributed
 from torch import Tensor
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.parallel import Progress
+from jukemir_like.core.progress import Progress
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import monitors, schedule, state
 from jukemir_like.stemjepa.training.interruption import Interruption

@@ -1,3 +1,5 @@
+"""Whole songs, in each way that stems come."""
+
 import shutil
 import subprocess
 
@@ -5,7 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like.audio import ffmpeg, stemfile
+from jukemir_like.audio import ffmpeg
+from jukemir_like.audio.stems import decoding
 from jukemir_like.core.errors import InputError
 
 STEMS = ("bass", "drums", "other", "vocals")
@@ -40,21 +43,21 @@ def peaks(decoded):
 
 
 def test_a_folder_gives_its_stems_in_the_order_asked_for_and_no_mixture(song):
-    decoded = stemfile.decode(song, STEMS)
+    decoded = decoding.decode(song, STEMS)
     assert decoded.samples.shape == (4, 8000)
     assert peaks(decoded) == [100, 200, 300, 400]
-    assert peaks(stemfile.decode(song, STEMS[::-1])) == [400, 300, 200, 100]
+    assert peaks(decoding.decode(song, STEMS[::-1])) == [400, 300, 200, 100]
 
 
 def test_a_stem_is_the_mean_of_its_channels(song):
     left, right = tone(100, channels=1)[:, 0], np.zeros(8000)
     soundfile.write(song / "bass.wav", np.stack([left, right], 1), 8000, subtype="FLOAT")
-    assert stemfile.decode(song, STEMS).samples[0] == pytest.approx(left / 2, abs=1e-7)
+    assert decoding.decode(song, STEMS).samples[0] == pytest.approx(left / 2, abs=1e-7)
 
 
 def test_a_shorter_stem_ends_in_silence(song):
     soundfile.write(song / "drums.wav", tone(200, seconds=0.5), 8000)
-    drums = stemfile.decode(song, STEMS).samples[1]
+    drums = decoding.decode(song, STEMS).samples[1]
     assert len(drums) == 8000
     assert not drums[4000:].any()
     assert drums[:4000].any()
@@ -72,15 +75,15 @@ def test_a_shorter_stem_ends_in_silence(song):
 def test_a_folder_that_is_not_a_songs_says_what_is_wrong(song, spoil, told):
     spoil(song)
     with pytest.raises(InputError, match=told):
-        stemfile.decode(song, STEMS)
+        decoding.decode(song, STEMS)
 
 
 def test_the_digest_of_a_folder_is_that_of_its_stems(song):
-    before = stemfile.digest(song, STEMS)
+    before = decoding.digest(song, STEMS)
     soundfile.write(song / "mixture.wav", tone(60), 8000)
-    assert stemfile.digest(song, STEMS) == before
+    assert decoding.digest(song, STEMS) == before
     soundfile.write(song / "vocals.wav", tone(410), 8000)
-    assert stemfile.digest(song, STEMS) != before
+    assert decoding.digest(song, STEMS) != before
 
 
 @needs_ffmpeg
@@ -90,6 +93,6 @@ def test_a_stem_mp4_is_reordered(song):
     inputs = [part for name in order for part in ("-i", song / f"{name}.wav")]
     maps = [part for number in range(5) for part in ("-map", f"{number}:a")]
     subprocess.run([FFMPEG, "-nostdin", "-v", "error", *inputs, *maps, "-c:a", "aac", path], check=True)
-    assert peaks(stemfile.decode(path, STEMS)) == [100, 200, 300, 400]
+    assert peaks(decoding.decode(path, STEMS)) == [100, 200, 300, 400]
     with pytest.raises(InputError, match="4 stems where 2 stems are expected"):
-        stemfile.decode(path, ("a", "b"))
+        decoding.decode(path, ("a", "b"))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from jukemir_like import audio
+from jukemir_like.audio.stems import finding, reading
 from jukemir_like.core.errors import InputError
-from jukemir_like.stemjepa import data as stems
 
 FRAME = 1152
 ID3V2 = b"ID3\x03\0\0\0\0\x0f\x50" + bytes(2000)
@@ -115,7 +115,7 @@ def test_stems_are_as_long_as_they_are(tmp_path, monkeypatch, music, mp3, change
         data = mp3(music(seed=len(name)), tag=change != "no tag")
         data = {"count": with_count, "joined": lambda data, _: data + data}.get(change, lambda data, _: data)(data, 30)
         (tmp_path / "song" / f"{name}.mp3").write_bytes(data)
-    (track,) = stems.find(tmp_path, 4).tracks
+    (track,) = finding.find(tmp_path, 4).tracks
     expected = audio.decode(tmp_path / "song" / "drums.mp3").samples
     assert track.frames == expected.shape[1]
-    assert np.array_equal(stems.read(track, 0, track.frames)[1], audio.mix_down(expected))
+    assert np.array_equal(reading.read(track, 0, track.frames)[1], audio.mix_down(expected))

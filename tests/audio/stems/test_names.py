@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jukemir_like.audio.stems import naming
+from jukemir_like.audio.stems import names
 
 IN_SONG = {
     "1_Song_(Vocals)": ("1_Song", "vocals"),
@@ -30,38 +30,38 @@ NEITHER = ["vocals", "Kind of bass", "Song", "01 Song", "Bassline", "song (live)
 
 @pytest.mark.parametrize("name", IN_SONG)
 def test_song_and_stem_of_a_name(name):
-    assert naming.in_song(name, naming.words()) == IN_SONG[name]
+    assert names.song_and_stem(name, names.stem_names()) == IN_SONG[name]
 
 
 @pytest.mark.parametrize("name", NEITHER)
 def test_other_names_have_no_song_and_stem(name):
-    assert naming.in_song(name, naming.words()) is None
+    assert names.song_and_stem(name, names.stem_names()) is None
 
 
 @given(
     st.text("abcXYZ 0123-_.'é", min_size=1).map(str.strip).filter(lambda song: song.strip(" _-.")),
-    st.sampled_from(sorted(naming.STEMS)),
+    st.sampled_from(sorted(names.STEM_NAMES)),
     st.sampled_from([" ({})", "_({})", " [{}]", " - {}", "_{}", "-{}", ".{}", "_{}_split_by_lalalai", "-{}-C minor-120bpm-440hz"]),
     st.sampled_from([str, str.upper, str.title]),
     st.sampled_from(["_", " ", "-"]),
 )
 def test_what_was_put_together_comes_apart(song, stem, pattern, case, blank):
     name = song + pattern.format(case(stem.replace("_", blank)))
-    assert naming.in_song(name, naming.words()) == (song.rstrip(" _-."), stem)
+    assert names.song_and_stem(name, names.stem_names()) == (song.rstrip(" _-."), stem)
 
 
 def test_names_of_the_user_count_and_are_alone_where_they_are_declared():
-    assert naming.in_song("a_Hurdy Gurdy", naming.words(["hurdy gurdy"])) == ("a", "hurdy_gurdy")
-    assert naming.in_song("a_Hurdy Gurdy", naming.words()) is None
-    assert naming.words(["Low", "high"], only=True) == {"low", "high"}
-    assert naming.whole("No Vocals", naming.words()) == "no_vocals"
-    assert naming.whole("El Violin", naming.words()) == "el violin"
+    assert names.song_and_stem("a_Hurdy Gurdy", names.stem_names(["hurdy gurdy"])) == ("a", "hurdy_gurdy")
+    assert names.song_and_stem("a_Hurdy Gurdy", names.stem_names()) is None
+    assert names.stem_names(["Low", "high"], only=True) == {"low", "high"}
+    assert names.stem_of("No Vocals", names.stem_names()) == "no_vocals"
+    assert names.stem_of("El Violin", names.stem_names()) == "el violin"
 
 
 def test_numbers_of_an_album_and_names_of_sound_fields():
-    assert naming.are_numbered(["01", "Track 2", "song_3"])
-    assert not naming.are_numbered(["01", "violin"])
+    assert names.are_numbered(["01", "Track 2", "song_3"])
+    assert not names.are_numbered(["01", "violin"])
     for name in ("a_AmbiX.wav", "B-Format/x.wav", "forest ambisonics.wav", "x_FOA.wav"):
-        assert naming.sound_field(name), name
+        assert names.is_sound_field(name), name
     for name in ("foam.wav", "buffoa.wav", "webformat.wav"):
-        assert not naming.sound_field(name), name
+        assert not names.is_sound_field(name), name

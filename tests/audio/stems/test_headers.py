@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like.audio.stems import speakers
-from jukemir_like.stemjepa import data as stems
+from jukemir_like.audio.stems import finding, headers
 
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, (2000, 4))
 
@@ -32,25 +31,25 @@ def ambisonic(guid_start=1):
 
 @pytest.mark.parametrize("format", ["WAV", "AIFF", "CAF", "FLAC", "W64", "AU"])
 def test_files_that_say_nothing_say_nothing(format):
-    assert speakers.named(io.BytesIO(written(format))) is None
+    assert headers.channel_meaning(io.BytesIO(written(format))) is None
 
 
 def test_masks_and_guids():
-    assert speakers.named(io.BytesIO(written("WAVEX"))) == speakers.LOUDSPEAKERS
-    assert speakers.named(io.BytesIO(written("RF64"))) == speakers.LOUDSPEAKERS
-    assert speakers.named(io.BytesIO(written("WAVEX", channels=5))) is None  # libsndfile knows no loudspeakers for five
-    assert speakers.named(io.BytesIO(ambisonic())) == speakers.SOUND_FIELD
-    assert speakers.named(io.BytesIO(ambisonic(3))) == speakers.SOUND_FIELD
+    assert headers.channel_meaning(io.BytesIO(written("WAVEX"))) == headers.LOUDSPEAKERS
+    assert headers.channel_meaning(io.BytesIO(written("RF64"))) == headers.LOUDSPEAKERS
+    assert headers.channel_meaning(io.BytesIO(written("WAVEX", channels=5))) is None  # libsndfile knows no loudspeakers for five
+    assert headers.channel_meaning(io.BytesIO(ambisonic())) == headers.SOUND_FIELD
+    assert headers.channel_meaning(io.BytesIO(ambisonic(3))) == headers.SOUND_FIELD
     plain = written("WAV")
     text = b"bext" + struct.pack("<I", 40) + b"AmbiX, order 1".ljust(40, b"\0")
-    assert speakers.named(io.BytesIO(plain[:12] + text + plain[12:])) == speakers.SOUND_FIELD
-    assert speakers.named(io.BytesIO(plain + b"ambisonic")) is None  # not in what stands before the samples
+    assert headers.channel_meaning(io.BytesIO(plain[:12] + text + plain[12:])) == headers.SOUND_FIELD
+    assert headers.channel_meaning(io.BytesIO(plain + b"ambisonic")) is None  # not in what stands before the samples
 
 
 @pytest.mark.parametrize("length", range(0, 90, 3))
 def test_a_header_that_ends_early_is_no_error(length):
     for data in (written("WAVEX"), ambisonic(), written("CAF"), written("RF64")):
-        speakers.named(io.BytesIO(data[:length]))
+        headers.channel_meaning(io.BytesIO(data[:length]))
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
@@ -62,15 +61,15 @@ def test_what_ffmpeg_writes_for_loudspeakers(tmp_path, suffix, layout):
     command = ["ffmpeg", "-v", "error", "-i", tmp_path / "in.wav", "-af", f"channelmap=0|1|2|3:{layout}", tmp_path / f"out.{suffix}"]
     subprocess.run(command, check=True)
     with open(tmp_path / f"out.{suffix}", "rb") as file:
-        assert speakers.named(file) == speakers.LOUDSPEAKERS
+        assert headers.channel_meaning(file) == headers.LOUDSPEAKERS
 
 
 @pytest.mark.parametrize(("data", "reason"), [(ambisonic(), "an ambisonic recording"), (written("WAVEX"), "sound for loudspeakers")])
 def test_such_a_recording_is_no_stems_unless_it_is_said(folder, write, noise, data, reason):
     write("good.wav", noise(2000))
     (folder / "field.wav").write_bytes(data)
-    found = stems.find(folder, 4)
+    found = finding.find(folder, 4)
     assert [track.name for track in found.tracks] == ["good"]
     assert f"is {reason} by its header: if its channels are stems" in found.failures["field.wav"]
     (folder / "dataset.json").write_text('{"stems": ["bass", "drums", "other", "vocals"]}')
-    assert [track.name for track in stems.find(folder, 4).tracks] == ["field", "good"]
+    assert [track.name for track in finding.find(folder, 4).tracks] == ["field", "good"]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from jukemir_like import audio
-from jukemir_like.audio.formats import flac
+from jukemir_like.audio import flac
+from jukemir_like.audio.stems import finding, reading
 from jukemir_like.core.errors import InputError
-from jukemir_like.stemjepa import data as stems
 
 FRAMES = 20000
 
@@ -72,10 +72,10 @@ def test_stems_of_a_stream_are_read(tmp_path, monkeypatch, original):
     (tmp_path / "data" / "dataset.json").write_text('{"stems": ["low", "high"]}')  # or stereo would not be taken for stems
     (tmp_path / "data" / "a.flac").write_bytes(with_total(data, 0))
     (tmp_path / "data" / "b.flac").write_bytes(data)
-    first, second = stems.find(tmp_path / "data", 2).tracks
+    first, second = finding.find(tmp_path / "data", 2).tracks
     assert first.frames == second.frames == FRAMES
-    assert np.array_equal(stems.read(first, 0, FRAMES), samples)
-    assert np.array_equal(stems.read(second, 0, FRAMES), samples)
+    assert np.array_equal(reading.read(first, 0, FRAMES), samples)
+    assert np.array_equal(reading.read(second, 0, FRAMES), samples)
 
 
 def test_checksums_are_those_that_are_published():

@@ -38,16 +38,16 @@ def test_links_that_do_not_fit_together_are_refused(music, encoded, other):
 
 
 def test_a_chain_of_stems_is_read_to_its_end(tmp_path, monkeypatch, music, encoded):
-    from jukemir_like.stemjepa import data as stems
+    from jukemir_like.audio.stems import finding, reading
 
     monkeypatch.setenv("JUKEMIR_LIKE_CACHE_DIR", str(tmp_path / "cache"))
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "dataset.json").write_text('{"stems": ["low", "high"]}')  # or stereo would not be taken for stems
     data = encoded(music(1), "OGG", "VORBIS")
     (tmp_path / "data" / "a.ogg").write_bytes(data + data)
-    (track,) = stems.find(tmp_path / "data", 2).tracks
+    (track,) = finding.find(tmp_path / "data", 2).tracks
     assert track.frames == 88200
-    assert np.array_equal(stems.read(track, 0, 88200), audio.decode(data + data).samples)
+    assert np.array_equal(reading.read(track, 0, 88200), audio.decode(data + data).samples)
 
 
 def checksum(page):

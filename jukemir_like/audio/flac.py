@@ -1,6 +1,6 @@
-"""FLAC (RFC 9639): the number of samples in the first metadata block may be 0, "unknown", and files may have been joined.
+"""FLAC (RFC 9639): the number of samples in the first metadata block may be 0, "unknown", or wrong, and files may have been joined.
 
-Each frame says which it is, so that the last one tells the length.
+Each frame's header has its number, so that the last frame gives the length.
 """
 
 from __future__ import annotations
@@ -10,58 +10,58 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from jukemir_like.audio.formats.stream import AS_IT_IS, Stream
+from jukemir_like.audio.stream import UNCHANGED, Stream
 from jukemir_like.core.errors import InputError
 
 _BLOCKS = (b"\0\0\0\x22", b"\x80\0\0\x22")  # the header of the block that must follow the marker of a file
 _SYNC = (b"\xff\xf8", b"\xff\xf9")
-_PROBES = 8
+_PROBES = 8  # places at which frames are compared
 _LARGEST_FRAME = 1 << 20  # bytes that are searched for the last frame, where the file does not say how large its frames are
 _TOTAL = (1 << 36) - 1
 
 
 def streams(data: bytes, start: int) -> list[Stream]:
-    """The files in a file; see :func:`jukemir_like.audio.formats.streams`."""
-    said, block, frame = _said(data, start), _block(data, start), _first_frame(data, start)
-    # Enough where nothing speaks against it: the last frame ends where the header says, and the frames before are in order.
-    if said and _ending(data, frame, len(data), block) == said and _are_in_order(data, frame, block):
-        return [AS_IT_IS]
-    begins = [start]
-    found = data.find(b"fLaC", frame)
-    while found >= 0:
-        if data.startswith(_BLOCKS, found + 4):
-            begins.append(found)
-        found = data.find(b"fLaC", found + 4)
-    ends = [*begins[1:], len(data)]
-    return [_stream(data, first, last, whole=len(begins) == 1) for first, last in zip(begins, ends, strict=True)]
+    """The files in a file; see :func:`jukemir_like.audio.decoding.streams`."""
+    declared, block, frame = _declared(data, start), _block(data, start), _first_frame(data, start)
+    # The cheap check, enough for nearly all files: the last frame ends where the header says, and the frames before are in order.
+    if declared and _ending(data, frame, len(data), block) == declared and _are_in_order(data, frame, block):
+        return [UNCHANGED]
+    starts = [start]
+    position = data.find(b"fLaC", frame)
+    while position >= 0:
+        if data.startswith(_BLOCKS, position + 4):
+            starts.append(position)
+        position = data.find(b"fLaC", position + 4)
+    ends = [*starts[1:], len(data)]
+    return [_stream(data, first, last, is_alone=len(starts) == 1) for first, last in zip(starts, ends, strict=True)]
 
 
-def ends_as_it_says(file: BinaryIO) -> bool:
-    """Whether an open file is a FLAC that seems to be one, and to end where its header says; only its beginning and its end are read."""
+def ends_as_declared(file: BinaryIO) -> bool:
+    """Whether an open file seems to be one FLAC that ends where its header says; only its beginning and its end are read."""
     file.seek(0)
-    head = file.read(26)
-    said = _said(head, 0)
-    if head[:4] != b"fLaC" or not said:
+    header = file.read(26)
+    declared = _declared(header, 0)
+    if header[:4] != b"fLaC" or not declared:
         return False
     size = file.seek(0, io.SEEK_END)
-    file.seek(max(len(head), size - _LARGEST_FRAME))
+    file.seek(max(len(header), size - _LARGEST_FRAME))
     tail = file.read(_LARGEST_FRAME)
-    return _ending(tail, 0, len(tail), _block(head, 0)) == said
+    return _ending(tail, 0, len(tail), _block(header, 0)) == declared
 
 
-def _stream(data: bytes, start: int, end: int, *, whole: bool) -> Stream:
-    said, block, frame = _said(data, start), _block(data, start), _first_frame(data, start)
+def _stream(data: bytes, start: int, end: int, *, is_alone: bool) -> Stream:
+    declared, block, frame = _declared(data, start), _block(data, start), _first_frame(data, start)
     total = _length(data, frame, end, block)
     if total is None:
-        if not said:
+        if not declared:
             raise InputError("does not say how long it is, and does not end as a FLAC does: it is cut short, or something was added")
-        if whole:
-            return AS_IT_IS
-        total = said
-    if whole and total == said:
-        return AS_IT_IS
-    if total < said:
-        raise InputError(f"is cut short: {total:,} of {said:,} samples are there")
+        if is_alone:
+            return UNCHANGED
+        total = declared
+    if is_alone and total == declared:
+        return UNCHANGED
+    if total < declared:
+        raise InputError(f"is cut short: {total:,} of {declared:,} samples are there")
     part = bytearray(data[start:end])
     field = struct.unpack_from(">Q", part, 18)[0]
     struct.pack_into(">Q", part, 18, field & ~_TOTAL | total)
@@ -77,13 +77,13 @@ def _first_frame(data: bytes, start: int) -> int:
     return position
 
 
-def _said(data: bytes, start: int) -> int:
-    """Samples by the header at ``start``; 0: it does not say."""
+def _declared(data: bytes, start: int) -> int:
+    """Samples per channel by the header at ``start``; 0: it does not say."""
     return struct.unpack_from(">Q", data, start + 18)[0] & _TOTAL if start + 26 <= len(data) else 0
 
 
 def _block(data: bytes, start: int) -> int:
-    """Samples in a frame by the header, which frames are numbered by."""
+    """Samples per channel of a frame by the header: where blocks have one size, the unit of the frames' numbers."""
     return int.from_bytes(data[start + 8 : start + 10], "big")
 
 
@@ -129,39 +129,37 @@ def _candidates(data: bytes, start: int, end: int) -> Iterator[int]:
 
 def _end_of_frame(data: bytes, position: int, block: int) -> int | None:
     """The number of the sample behind the frame at ``position`` in its stream; None where there is no header of a frame."""
-    head = data[position : position + 16]
-    if len(head) < 16:
-        head += bytes(16 - len(head))
-    number, at = _number(head, 4)
-    size, rate = head[2] >> 4, head[2] & 15
+    header = data[position : position + 16].ljust(16, b"\0")
+    number, end = _number(header, 4)
+    size, rate = header[2] >> 4, header[2] & 15  # codes of the number of samples and of the sample rate
     if number is None or size == 0 or rate == 15:
         return None
     if size in (6, 7):
-        width = size - 5
-        samples = 1 + int.from_bytes(head[at : at + width], "big")
-        at += width
+        width = size - 5  # 8 or 16 bits behind the number
+        samples = 1 + int.from_bytes(header[end : end + width], "big")
+        end += width
     else:
         samples = 192 if size == 1 else 576 << size - 2 if size < 6 else 256 << size - 8
-    at += {12: 1, 13: 2, 14: 2}.get(rate, 0)
-    if _crc(head[: at + 1], 8, 0x07) != 0:
+    end += {12: 1, 13: 2, 14: 2}.get(rate, 0)
+    if _crc(header[: end + 1], 8, 0x07) != 0:
         return None
-    if head[1] & 1:  # blocks of varying size: frames are numbered by their first sample
+    if header[1] & 1:  # blocks of varying size: frames are numbered by their first sample
         return number + samples
     return number * block + samples
 
 
-def _number(head: bytes, at: int) -> tuple[int | None, int]:
+def _number(header: bytes, start: int) -> tuple[int | None, int]:
     """A number that is coded as UTF-8 codes characters, up to 36 bits; and where it ends."""
-    first = head[at]
+    first = header[start]
     if first < 0x80:
-        return first, at + 1
-    length = 8 - (first ^ 0xFF).bit_length()
-    if not 2 <= length <= 7 or any(byte & 0xC0 != 0x80 for byte in head[at + 1 : at + length]):
-        return None, at
+        return first, start + 1
+    length = 8 - (first ^ 0xFF).bit_length()  # as many ones as the first byte begins with
+    if not 2 <= length <= 7 or any(byte & 0xC0 != 0x80 for byte in header[start + 1 : start + length]):
+        return None, start
     number = first & (0x7F >> length)
-    for byte in head[at + 1 : at + length]:
+    for byte in header[start + 1 : start + length]:
         number = number << 6 | byte & 0x3F
-    return number, at + length
+    return number, start + length
 
 
 def _crc(data: bytes, bits: int, polynomial: int) -> int:

@@ -10,9 +10,9 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jukemir_like.audio.stems import finding, reading
+from jukemir_like.audio.stems.tracks import STEMS
 from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa import data as stems
-from jukemir_like.stemjepa.config import SOURCES
 
 
 def put(folder, name, value, channels=2, format=None):
@@ -26,7 +26,7 @@ def put(folder, name, value, channels=2, format=None):
 
 def values(track):
     """What each stem is throughout."""
-    samples = stems.read(track, 0, 64)
+    samples = reading.read(track, 0, 64)
     assert (samples == samples[:, :1]).all()
     return samples[:, 0].tolist()
 
@@ -57,7 +57,7 @@ def test_stereo_files_per_stem_are_songs_whichever_program_wrote_them(tmp_path, 
     if lacking:  # a song lacks a stem: it fails by its name, and its left and right are no stems
         put(tmp_path, names[0].format("Half"), 0.5)
     put(tmp_path, "stray/Mixed.wav", 0.25)
-    found = stems.find(tmp_path, 2)
+    found = finding.find(tmp_path, 2)
     assert len(found.tracks) == len(songs)
     for track in found.tracks:
         number = next(number for number, song in enumerate(songs) if song in track.name)
@@ -79,7 +79,7 @@ def test_mixtures_beside_the_stems_are_left_out_and_said(tmp_path):
         put(tmp_path, f"{name}.wav", 0.125)
     for name in ("1_c_(Vocals)", "1_c_(No Vocals)", "c", "d_vocals", "d_no_vocals", "d_mix"):
         put(tmp_path, f"flat/{name}.wav", 0.125)
-    found = stems.find(tmp_path, 2)
+    found = finding.find(tmp_path, 2)
     assert [track.name for track in found.tracks] == ["a", "b", "flat/1_c", "flat/d"]
     assert not found.failures
     assert found.notes == ["4 tracks: one file per stem (no_vocals, vocals); 4 mixtures beside them left out"]
@@ -90,7 +90,7 @@ def test_stereo_music_is_no_stems(tmp_path, num_sources):
     for name in ("01 One.wav", "02 Two.flac", "album/03 Three.wav"):
         put(tmp_path, name, 0.25)
     with pytest.raises(RequestError, match=r"holds no usable track of . stems: 3 cannot be used") as caught:
-        stems.find(tmp_path, num_sources)
+        finding.find(tmp_path, num_sources)
     assert "\n" not in str(caught.value)
 
 
@@ -99,7 +99,7 @@ def test_albums_whose_tracks_have_the_same_numbers_are_no_songs(tmp_path):
         put(tmp_path, f"{album}/01.wav", 0.25)
         put(tmp_path, f"{album}/02.wav", 0.25)
     with pytest.raises(RequestError, match="stereo is not two stems"):
-        stems.find(tmp_path, 2)
+        finding.find(tmp_path, 2)
 
 
 def test_dataset_json_says_that_channels_are_stems(tmp_path):
@@ -107,20 +107,20 @@ def test_dataset_json_says_that_channels_are_stems(tmp_path):
     put(tmp_path, "b.wav", 0.5)
     put(tmp_path, "voice.wav", 0.5)
     with pytest.raises(RequestError) as caught:
-        stems.find(tmp_path, 2, sources=("voice", "band"))
+        finding.find(tmp_path, 2, sources=("voice", "band"))
     line = json.loads(str(caught.value).partition("write ")[2].partition(", in their order")[0])
     assert line == {"stems": ["voice", "band"]}
     (tmp_path / "dataset.json").write_text(json.dumps(line))  # what the line says to do
-    found = stems.find(tmp_path, 2)
+    found = finding.find(tmp_path, 2)
     assert [values(track) for track in found.tracks] == [[0.25, 0.25 + 1 / 512], [0.5, 0.5 + 1 / 512]]
     assert found.sources == ("voice", "band")
     assert found.notes == ["2 tracks: one channel per stem (voice, band), in the order of dataset.json"]
     assert "is called as one stem" in found.failures["voice.wav"]
     with pytest.raises(RequestError, match="names 2 stems, voice, band, where 4 are expected"):
-        stems.find(tmp_path, 4)
+        finding.find(tmp_path, 4)
     with pytest.raises(RequestError, match=r"in the order of dataset.json \(voice, band\), not in the one given \(band, voice\)"):
-        stems.find(tmp_path, 2, sources=("band", "voice"))
-    assert "called as given, not as in dataset.json: voice, band" in stems.find(tmp_path, 2, sources=("x", "y")).notes[1]
+        finding.find(tmp_path, 2, sources=("band", "voice"))
+    assert "called as given, not as in dataset.json: voice, band" in finding.find(tmp_path, 2, sources=("x", "y")).notes[1]
 
 
 @pytest.mark.parametrize(
@@ -130,15 +130,8 @@ def test_a_dataset_json_that_cannot_be_read_is_a_wrong_request(tmp_path, text):
     put(tmp_path, "a.wav", 0.25, 4)
     (tmp_path / "dataset.json").write_text(text)
     with pytest.raises(RequestError, match=r"dataset\.json") as caught:
-        stems.find(tmp_path, 4)
+        finding.find(tmp_path, 4)
     assert "\n" not in str(caught.value)
-
-
-def test_a_processed_dataset_in_stereo_without_names_of_stems_is_none_of_stems(tmp_path):
-    put(tmp_path, "wav/1.wav", 0.25)
-    (tmp_path / "meta.json").write_text('{"1": {"split": "train", "y": null}}')
-    with pytest.raises(RequestError, match="stereo is not two stems"):
-        stems.find(tmp_path, 2)
 
 
 def test_what_speaks_against_a_channel_per_stem(tmp_path):
@@ -151,7 +144,7 @@ def test_what_speaks_against_a_channel_per_stem(tmp_path):
     for number in range(3):
         put(tmp_path, f"music/{number}.wav", 0.25, 2)
     put(tmp_path, "music/odd.wav", 0.25, 4)
-    found = stems.find(tmp_path, 4)
+    found = finding.find(tmp_path, 4)
     assert [track.name for track in found.tracks] == ["good/0", "good/1", "good/2"]
     assert values(found.tracks[0]) == [0.25 + channel / 512 for channel in range(4)]
     reasons = {
@@ -173,22 +166,22 @@ def test_an_order_that_only_the_alphabet_gives_is_none_of_channels(tmp_path):
         for number, name in enumerate(("violin", "viola", "cello")):
             put(tmp_path, f"{song}/{name}.wav", number / 8, 1)
     put(tmp_path, "wide/c.wav", 0.25, 3)
-    found = stems.find(tmp_path, 3)
+    found = finding.find(tmp_path, 3)
     assert [values(track) for track in found.tracks] == [[2 / 8, 1 / 8, 0]] * 2
     assert "nothing says which is which" in found.failures["wide/c.wav"]
-    assert len(stems.find(tmp_path, 3, sources=("violin", "viola", "cello")).tracks) == 3
+    assert len(finding.find(tmp_path, 3, sources=("violin", "viola", "cello")).tracks) == 3
 
 
 def test_stems_of_many_channels_are_mixed_down_and_said(tmp_path):
-    for name in SOURCES:
+    for name in STEMS:
         put(tmp_path, f"a/{name}.wav", 0.25, 6 if name == "other" else 1)
-    found = stems.find(tmp_path, 4)
+    found = finding.find(tmp_path, 4)
     assert values(found.tracks[0]) == pytest.approx([0.25, 0.25, 0.25 + 2.5 / 512, 0.25], abs=1e-4)
     assert found.notes[1] == "1 file of one stem with more than two channels: mixed down with equal weights"
 
 
 PATTERNS = ["{}/{}.wav", "{}/{}.flac", "{} ({}).wav", "1_{}_({}).wav", "{}_{}.wav", "{} - {}.flac", "x/{}-{}.wav", "y/{} [{}].aiff"]
-SETS = [("vocals", "no_vocals"), ("instrumental", "vocals"), ("bass", "drums", "vocals"), SOURCES]
+SETS = [("vocals", "no_vocals"), ("instrumental", "vocals"), ("bass", "drums", "vocals"), STEMS]
 SONG = st.tuples(
     st.sampled_from(PATTERNS), st.booleans(), st.booleans(), st.sampled_from([str.lower, str.title, str.upper]), st.integers(1, 2)
 )
@@ -221,7 +214,7 @@ def test_any_folder_gives_back_just_its_songs_or_reasons(names, songs, wide, str
         whole = bool(expected)
         for number in range(wide if len(names) > 2 else 0):
             put(folder, f"wide/w{number}.wav", number / 4, len(names))
-            if given_names or not whole or names == SOURCES:
+            if given_names or not whole or names == STEMS:
                 expected[f"wide/w{number}"] = [number / 4 + channel / 512 for channel in range(len(names))]
             else:
                 left_out.add(f"wide/w{number}.wav")
@@ -240,9 +233,9 @@ def test_any_folder_gives_back_just_its_songs_or_reasons(names, songs, wide, str
         labels = {label.removesuffix("_"): value for label, value in expected.items()}
         if not expected:
             with pytest.raises(RequestError):
-                stems.find(folder, len(names), sources=names if given_names else None)
+                finding.find(folder, len(names), sources=names if given_names else None)
             return
-        found = stems.find(folder, len(names), sources=names if given_names else None)
+        found = finding.find(folder, len(names), sources=names if given_names else None)
         assert {track.name for track in found.tracks} == set(labels)
         assert set(found.failures) == {label.removesuffix("_") for label in left_out}
         of_names = found.sources or names

@@ -1,9 +1,9 @@
 """Standard input, output and error of a command: closed ones, and ones that cannot be written to, do not stop its work.
 
-Who reads nothing gets the files all the same. That something could not be said on standard output is an error in the end; on standard
-error nothing is lost but words.
+A command whose output nobody reads writes its files all the same. A line that was lost on standard output is an error in the end; on
+standard error only words are lost.
 
-What is said goes into the file ``$JUKEMIR_LIKE_LOG`` as well, where that is set: so a workflow keeps the log of a stage, and a terminal
+What is printed goes into the file ``$JUKEMIR_LIKE_LOG`` as well, where that is set: so a workflow keeps the log of a stage, and a terminal
 its bars.
 """
 
@@ -18,33 +18,6 @@ from typing import Any
 from jukemir_like.core.errors import DONE, WRONG_REQUEST
 
 LOG_VARIABLE = "JUKEMIR_LIKE_LOG"
-
-
-class _Descriptor(io.FileIO):
-    """A descriptor that gives up where it cannot be written to: what else is written goes nowhere.
-
-    Attributes:
-        error: why it gave up, or None.
-        log: another descriptor, to which all but bars is written; or None.
-    """
-
-    error: OSError | None = None
-    log: int | None = None
-
-    def write(self, data: Any) -> int:
-        if self.log is not None and b"\r" not in bytes(data):
-            with suppress(OSError):
-                os.write(self.log, data)
-        try:
-            return super().write(data)
-        except OSError as error:
-            if isinstance(error, BrokenPipeError) and self.fileno() == 1:  # the reader of our output went away, as `| head` does
-                raise
-            self.error = error
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.fileno())
-            os.close(nowhere)
-            return len(data)
 
 
 def prepare() -> None:
@@ -78,9 +51,37 @@ def close(code: int) -> int:
     return WRONG_REQUEST if code == DONE else code
 
 
-def _writer(number: int, before: Any, log: int | None) -> io.TextIOWrapper:
+class _Descriptor(io.FileIO):
+    """A descriptor that is replaced by the null device once it cannot be written to.
+
+    Attributes:
+        error: why it was replaced, or None.
+        log: another descriptor, to which everything but bars is written; or None.
+    """
+
+    error: OSError | None = None
+    log: int | None = None
+
+    def write(self, data: Any) -> int:
+        if self.log is not None and b"\r" not in bytes(data):  # bars are drawn over themselves
+            with suppress(OSError):
+                os.write(self.log, data)
+        try:
+            return super().write(data)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError) and self.fileno() == 1:  # the reader of our output went away, as `| head` does
+                raise
+            self.error = error
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fileno())
+            os.close(null)
+            return len(data)
+
+
+def _writer(number: int, stream: Any, log: int | None) -> io.TextIOWrapper:
+    """A text stream on a descriptor, in the encoding of ``stream``, which it replaces."""
     # As Python opens them; but a character that the terminal lacks is escaped, on both.
-    encoding = getattr(before, "encoding", None) or "utf-8"
+    encoding = getattr(stream, "encoding", None) or "utf-8"
     is_terminal = os.isatty(number)
     descriptor = _Descriptor(number, "w", closefd=False)
     descriptor.log = log

@@ -22,11 +22,11 @@ _PARTS = (
 )
 _WITHOUT_VOCALS = ("instrumental", "instrumentals", "instrum", "instrum2", "inst", "accompaniment", "karaoke", "backing", "backing_track")
 
-STEMS = frozenset([*_PARTS, *(f"no_{part}" for part in _PARTS), *_WITHOUT_VOCALS])
+STEM_NAMES = frozenset([*_PARTS, *(f"no_{part}" for part in _PARTS), *_WITHOUT_VOCALS])
 """Names of stems, with underscores for blanks and hyphens."""
 
 MIXTURES = frozenset({"mixture", "mix", "linear_mixture", "full_mix", "original"})
-"""Names of what is beside the stems of a song and none of them."""
+"""Names of what lies beside the stems of a song and is none of them."""
 
 _BLANKS = re.compile(r"[\s_-]+")
 _BRACKETS = re.compile(r"[(\[]([^()\[\]]+)[)\]]")
@@ -38,38 +38,44 @@ _NUMBERED = re.compile(r"(?:track|song|title|take)?[-_ .]*\d+")
 _SOUND_FIELD = re.compile(r"ambisonic|ambix|(?<![a-z])(?:b[-_ ]?format|foa|fuma|quadraphonic)(?![a-z])", re.IGNORECASE)
 
 
-def words(sources: Iterable[str] = (), *, only: bool = False) -> frozenset[str]:
-    """Names of stems that count as such: the user's own and, but for ``only``, :data:`STEMS`."""
-    return frozenset(map(word, sources)) | (frozenset() if only else STEMS)
+def stem_names(sources: Iterable[str] = (), *, only: bool = False) -> frozenset[str]:
+    """Names that count as those of stems: the user's own and, but for ``only``, :data:`STEM_NAMES`."""
+    return frozenset(map(normalized, sources)) | (frozenset() if only else STEM_NAMES)
 
 
-def whole(name: str, known: frozenset[str]) -> str:
-    """What a file's name without folder and suffix says of itself: one of ``known`` or :data:`MIXTURES`, else the name in lower case."""
-    of_stem = word(name)
-    return of_stem if of_stem in known or of_stem in MIXTURES else name.lower()
+def stem_of(name: str, known: frozenset[str]) -> str:
+    """The stem that a file is named after (name without folder and suffix): of ``known`` or :data:`MIXTURES`, else the name in lower case.
+
+    >>> stem_of("No Vocals", STEM_NAMES), stem_of("El Violin", STEM_NAMES)
+    ('no_vocals', 'el violin')
+    """
+    stem = normalized(name)
+    return stem if stem in known or stem in MIXTURES else name.lower()
 
 
-def in_song(name: str, known: frozenset[str]) -> tuple[str, str] | None:
+def song_and_stem(name: str, known: frozenset[str]) -> tuple[str, str] | None:
     """Song and stem (of ``known`` or :data:`MIXTURES`) of a file's name that has both; None for any other name.
 
-    >>> in_song("1_Song_(No Vocals)", STEMS), in_song("Song-vocals-Eb minor-120bpm", STEMS), in_song("Kind of bass", STEMS)
-    (('1_Song', 'no_vocals'), ('Song', 'vocals'), None)
+    >>> song_and_stem("1_Song_(No Vocals)", STEM_NAMES)
+    ('1_Song', 'no_vocals')
+    >>> song_and_stem("Song-vocals-Eb minor-120bpm", STEM_NAMES), song_and_stem("Kind of bass", STEM_NAMES)
+    (('Song', 'vocals'), None)
     """
     for match in _BRACKETS.finditer(name):
-        stem = word(match[1])
+        stem = normalized(match[1])
         if stem in known or stem in MIXTURES:
             rest = name[match.end() :].rstrip()
             return (song + rest, stem) if (song := name[: match.start()].rstrip(" _-.")) else None
     shorter = _TAIL.sub("", name)
     for match in _SEPARATOR.finditer(shorter):  # the first one that fits leaves the longest name of a stem: no_vocals, not vocals
-        stem = word(shorter[match.end() :])
+        stem = normalized(shorter[match.end() :])
         if (stem in known or stem in MIXTURES) and (song := shorter[: match.start()].rstrip(" _-.")):
             return song, stem
     return None
 
 
 def is_mixture_of(name: str, song: str) -> bool:
-    """Whether a file called ``name`` is what ``song`` was separated from: of the same name, but for a number put before the song's."""
+    """Whether a file called ``name`` is what ``song`` was separated from: of the same name, but for a number put before it."""
     return name.lower() in (song.lower(), re.sub(r"^\d+_", "", song).lower())
 
 
@@ -78,11 +84,15 @@ def are_numbered(names: Iterable[str]) -> bool:
     return all(_NUMBERED.fullmatch(name.lower()) for name in names)
 
 
-def sound_field(path: str) -> bool:
+def is_sound_field(path: str) -> bool:
     """Whether a relative path says that its channels are those of a recording of a sound field: Ambisonics, quadraphonic sound."""
     return _SOUND_FIELD.search(path) is not None
 
 
-def word(name: str) -> str:
-    """A name of a stem as it is compared: in lower case, underscores for blanks and hyphens."""
+def normalized(name: str) -> str:
+    """A name of a stem as it is compared: in lower case, underscores for blanks and hyphens.
+
+    >>> normalized(" Lead-Vocals")
+    'lead_vocals'
+    """
     return _BLANKS.sub("_", name.strip().lower())

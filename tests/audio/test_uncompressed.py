@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from jukemir_like import audio
+from jukemir_like.audio.stems import finding, reading
 from jukemir_like.core.errors import InputError
-from jukemir_like.stemjepa import data as stems
 
 HUGE = (0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0x80000000, 0xFFFFFFD8)
 HUGE_64 = (0, 2**64 - 1, 2**63 - 1, 2**62)
@@ -50,8 +50,8 @@ def test_stems_too(tmp_path, monkeypatch, music, encoded, value, form):
     changed = with_field(data, data.index(b"data") + 4, "<I", value)
     (tmp_path / "a.wav").write_bytes(changed if form == b"ok" else changed[:4] + form + changed[8:])
     (tmp_path / "dataset.json").write_text('{"stems": ["low", "high"]}')  # or stereo would not be taken for stems
-    (track,) = stems.find(tmp_path, 2).tracks
-    assert np.array_equal(stems.read(track, 0, track.frames), audio.decode(data).samples)
+    (track,) = finding.find(tmp_path, 2).tracks
+    assert np.array_equal(reading.read(track, 0, track.frames), audio.decode(data).samples)
 
 
 @pytest.mark.parametrize("behind", [b"", b"LIST\x04\0\0\0INFO", b"LIST\x05\0\0\0INFOx\0", b"a   \0\0\0\0b   \x02\0\0\0xy"])
