@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from jukemir_like.audio import mel
 from jukemir_like.stemjepa import config
 
 _CPU_BLOCK_SAMPLES = 200_000
@@ -30,7 +31,8 @@ class LogMel(nn.Module):
         super().__init__()
         self.settings = settings
         self.register_buffer("window", torch.hann_window(settings.n_fft), persistent=False)
-        self.register_buffer("filters", mel_filters(settings), persistent=False)
+        bands = mel.filters(settings.sample_rate, settings.n_fft, settings.n_mels, settings.f_min, settings.f_max)
+        self.register_buffer("filters", torch.from_numpy(bands), persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
         settings = self.settings
@@ -51,26 +53,3 @@ class LogMel(nn.Module):
         ]
         bands = self.filters @ spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
         return (bands + torch.finfo(torch.float32).eps).log_().sub_(settings.mean).div_(settings.std)
-
-
-def mel_filters(settings: config.Frontend) -> Tensor:
-    """Weights of FFT bins in mel bands, float32 of shape ``(n_mels, n_fft // 2 + 1)``: triangles on Slaney's scale, each of unit area."""
-    lowest, highest = (_to_mel(torch.tensor(hz, dtype=torch.float64)) for hz in (settings.f_min, settings.f_max))
-    edges = _to_hz(torch.linspace(float(lowest), float(highest), settings.n_mels + 2, dtype=torch.float64))
-    bins = torch.arange(settings.n_fft // 2 + 1, dtype=torch.float64) * settings.sample_rate / settings.n_fft
-    lower, centre, upper = (edges[first : first + settings.n_mels, None] for first in range(3))
-    rising, falling = (bins - lower) / (centre - lower), (upper - bins) / (upper - centre)
-    return (torch.minimum(rising, falling).clamp(min=0) * 2 / (upper - lower)).float()
-
-
-# Slaney's scale (Auditory Toolbox, 1998): linear up to 1 kHz at 3 mel per 200 Hz, then 27 mel for a factor of 6.4.
-_BREAK_HZ, _BREAK_MEL = 1000.0, 15.0
-_STEP = torch.log(torch.tensor(6.4, dtype=torch.float64)) / 27
-
-
-def _to_mel(hz: Tensor) -> Tensor:
-    return torch.where(hz < _BREAK_HZ, hz * 3 / 200, _BREAK_MEL + torch.log(hz.clamp(min=1e-9) / _BREAK_HZ) / _STEP)
-
-
-def _to_hz(mel: Tensor) -> Tensor:
-    return torch.where(mel < _BREAK_MEL, mel * 200 / 3, _BREAK_HZ * torch.exp((mel - _BREAK_MEL) * _STEP))
