@@ -143,11 +143,11 @@ def _loader(settings: Any) -> float:
 def _teacher(size: str) -> dict[str, float]:
     import torch
 
-    from jukemir_like.stemjepa import config, teacher
-    from jukemir_like.stemjepa.encoder import Encoder
+    from jukemir_like.stemjepa import config, model
+    from jukemir_like.stemjepa.model import Encoder
 
     student = Encoder(config.Model(encoder=config.Encoder(size)))
-    target = teacher.of(student)
+    target = model.make_teacher(student)
 
     @torch.no_grad()
     def loop() -> None:
@@ -156,7 +156,7 @@ def _teacher(size: str) -> dict[str, float]:
 
     updates = UPDATES if size == "tiny" else 2
     seconds: dict[str, list[float]] = {"fused": [], "loop": []}
-    calls: dict[str, Callable[[], None]] = {"fused": lambda: teacher.update(target, student, TAU), "loop": loop}
+    calls: dict[str, Callable[[], None]] = {"fused": lambda: model.update_teacher(target, student, TAU), "loop": loop}
     for turn in range(RUNS + 1):
         for name, call in calls.items():
             started = time.perf_counter()

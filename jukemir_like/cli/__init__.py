@@ -358,5 +358,5 @@ def list_() -> int:
 
     click.echo("datasets:         " + " ".join([*datasets.names(), "folder"]))
     click.echo("representations:  " + " ".join(representations.names()))
-    click.echo("weights:          " + " ".join(checkpoint.listed(_cache(None))))
+    click.echo("weights:          " + " ".join(checkpoint.names_with_remarks(_cache(None))))
     return DONE

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa.config import is_name, shown
+from jukemir_like.stemjepa.config import excerpt, is_name
 
 if TYPE_CHECKING:
     from jukemir_like.core.cache import Cache
-    from jukemir_like.stemjepa.pretrained import StemJEPA
+    from jukemir_like.stemjepa.inference import StemJEPA
 
 DATASET = "synthband_stems"
 
@@ -88,7 +88,7 @@ def evaluate_retrieval(
     name = (DATASET if dataset is None else dataset) if data is None else os.path.basename(os.path.abspath(data))  # noqa: PTH100, PTH119
     if not is_name(name) or not is_name(path.stem):  # the results' folder is called so
         wrong = name if not is_name(name) else path.name
-        raise RequestError(f"{shown(wrong)!r} cannot be the name of a folder of results: give another --dataset, --data or --weights")
+        raise RequestError(f"{excerpt(wrong)!r} cannot be the name of a folder of results: give another --dataset, --data or --weights")
     folder = folders.processed(name) if data is None else Path(data)
     if not folder.is_dir():
         remedy = f"run `jukemir-like process {name}` first, or give --data DIR" if data is None else "give a folder of stems"
@@ -97,15 +97,17 @@ def evaluate_retrieval(
     sources = model.sources
     if untrained:
         model, path = type(model).untrained(model.model, device, precision), path.with_stem(f"{path.stem}-untrained")
-    from jukemir_like.stemjepa.retrieval import evaluation, plot, table
+    from jukemir_like.stemjepa.retrieval import evaluation, results
 
     done = evaluation.evaluate_folder(
         model.network, sources, folder, split=split, batch_size=batch_size, bf16=precision == "bf16", seed=seed
     )
-    target = Path(output) if output is not None else table.folder(folders, name, path)
-    table.write(target / table.NAME, table.rows(done, weights=path.stem, digest=model.digest, dataset=name))
-    plot.write(target / plot.NAME, done, f"Retrieval of missing stems: {path.stem} on {name}{f', {done.split}' if done.split else ''}")
-    click.echo(f"{table.text(done)}\nwritten: {target / table.NAME}")
+    target = Path(output) if output is not None else results.folder(folders, name, path)
+    results.write_table(target / results.TABLE_NAME, results.rows(done, weights=path.stem, digest=model.digest, dataset=name))
+    results.write_plot(
+        target / results.PLOT_NAME, done, f"Retrieval of missing stems: {path.stem} on {name}{f', {done.split}' if done.split else ''}"
+    )
+    click.echo(f"{results.text(done)}\nwritten: {target / results.TABLE_NAME}")
     summary = done.summary(time.perf_counter() - started)
     click.echo(summary.text(), err=bool(summary.failed))
     return summary.exit_code
@@ -125,7 +127,7 @@ def _load(path: Path, device: str | None, threads: int | None, precision: str = 
     import torch
 
     from jukemir_like.core import parallel
-    from jukemir_like.stemjepa.pretrained import StemJEPA
+    from jukemir_like.stemjepa.inference import StemJEPA
 
     torch.set_num_threads(threads or parallel.available_cpus())
     return StemJEPA.from_pretrained(path, device, precision)

@@ -81,11 +81,11 @@ def _settings(recipe: str | None, data: str | None, overrides: tuple[str, ...]) 
 def _places(name: str, output: str | None, root: str | None) -> tuple[Path, Path]:
     """Folder of the run, and the file of its weights beside it."""
     from jukemir_like.core.cache import Cache
-    from jukemir_like.stemjepa.config import SUFFIX, is_name, shown
+    from jukemir_like.stemjepa.config import SUFFIX, excerpt, is_name
 
     if not is_name(name):
         raise RequestError(
-            f"--name {shown(name, 100)!r} is no name: leave out folders, suffix and control characters, do not begin with a dot, be short"
+            f"--name {excerpt(name, 100)!r} is no name: leave out folders, suffix and control characters, do not begin with a dot, be short"
         )
     file_name = f"{name}{SUFFIX}"
     weights = Path(output).absolute() / file_name if output else Cache.default(root).checkpoint(name)

@@ -32,7 +32,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jukemir_like.stemjepa.pretrained import StemJEPA
+    from jukemir_like.stemjepa.inference import StemJEPA
 
 __all__ = ["StemJEPA"]
 
@@ -40,7 +40,7 @@ __all__ = ["StemJEPA"]
 def __getattr__(name: str) -> Any:
     """``StemJEPA`` when it is asked for: torch takes a second to import, and the header of weights can be read without it."""
     if name == "StemJEPA":
-        from jukemir_like.stemjepa.pretrained import StemJEPA
+        from jukemir_like.stemjepa.inference import StemJEPA
 
         return StemJEPA
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

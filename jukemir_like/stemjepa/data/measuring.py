@@ -14,7 +14,7 @@ from jukemir_like.stemjepa import config
 from jukemir_like.stemjepa.data.examples import Examples
 from jukemir_like.stemjepa.data.loading import loader
 from jukemir_like.stemjepa.data.loudness import Loudness
-from jukemir_like.stemjepa.frontend import LogMel
+from jukemir_like.stemjepa.model import LogMel
 from jukemir_like.stemjepa.settings import Data
 
 _BATCH = 16

@@ -7,7 +7,7 @@ import torch
 from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa import config
 from jukemir_like.stemjepa import data as stems
-from jukemir_like.stemjepa.frontend import LogMel
+from jukemir_like.stemjepa.model import LogMel
 from jukemir_like.stemjepa.settings import Data
 
 

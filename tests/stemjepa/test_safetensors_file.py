@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa import tensorfile
+from jukemir_like.stemjepa import safetensors_file
 
 TENSORS = {
     "a.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -24,9 +24,9 @@ HEAD = 8 + int.from_bytes(WHOLE[:8], "little")
 
 def read(path):
     """Name → bytes of every tensor."""
-    with tensorfile.opened(path) as file:
-        table = tensorfile.table(path, file)
-        return table, {name: b"".join(tensorfile.blocks(path, file, name, tensor)) for name, tensor in table.tensors.items()}
+    with safetensors_file.open_weights(path) as file:
+        table = safetensors_file.read_table(path, file)
+        return table, {name: b"".join(safetensors_file.read_blocks(path, file, name, tensor)) for name, tensor in table.tensors.items()}
 
 
 def with_header(change, data=WHOLE[HEAD:]):
