@@ -159,7 +159,7 @@ def test_options_of_the_model_each_with_each_value(tmp_path):
         ("sources", lambda told: [*told[:3], 5], "give a list of names"),
         ("sources", lambda told: '"abcd"', "give a list of names"),
         ("sources", lambda told: dict.fromkeys(told, 1), "give a list of names"),
-        *(("sources", lambda told, name=name: [*told[:3], name], "no name") for name in NO_NAMES),
+        *(("sources", lambda told, name=name: [*told[:3], name], "cannot be the name") for name in NO_NAMES),
         ("provenance", lambda told: {}, None),
         ("provenance", lambda told: told | {"steps": "many", "more": [None, {}]}, None),
         ("provenance", lambda told: [], "describes no Stem-JEPA"),
@@ -282,7 +282,7 @@ def test_weights_whose_net_gives_no_numbers_are_refused_and_not_the_clips(tmp_pa
     path = write(tmp_path / "w.safetensors", METADATA | {"model": model}, data=WHOLE[HEAD:])
     made = StemJepa(weights=path, device="cpu")
     for _ in range(2):
-        with pytest.raises(RequestError, match="vectors that are not finite, for every input"):
+        with pytest.raises(RequestError, match="vectors that are not finite for every input"):
             made([CLIP])
     with pytest.raises(RequestError, match="not finite"):
         StemJEPA.from_pretrained(path, "cpu")
