@@ -7,7 +7,6 @@ Where a stage fails, it says which, why and how to go on, and ends with the stag
 from __future__ import annotations
 
 import argparse
-import fcntl
 import hashlib
 import json
 import os
@@ -17,12 +16,12 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
 
 from jukemir_like import datasets, representations
 from jukemir_like.core import signals, streams
 from jukemir_like.core.cache import Cache, file_system_time
 from jukemir_like.core.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, RequestError
+from jukemir_like.core.locks import locked
 from jukemir_like.core.parallel import available_cpus
 from jukemir_like.launch import engine, images
 from jukemir_like.stemjepa import checkpoint
@@ -46,12 +45,7 @@ def main() -> int:
         print(f"make reproduce: {error}", file=sys.stderr)
         return WRONG_REQUEST
     cache.mkdir(parents=True, exist_ok=True)
-    with open(cache / ".lock", "w") as lock, tempfile.TemporaryDirectory() as temporary:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"another run is using {cache}; waiting for it to end", file=sys.stderr)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(cache / ".lock", keep_file=True, on_wait=lambda: _say_in_use(cache)) as lock, tempfile.TemporaryDirectory() as temporary:
         configuration = Path(temporary) / "config.json"
         configuration.write_text(json.dumps(config))
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(SCRIPTS / "Snakefile"), "--directory", str(cache)]
@@ -75,6 +69,10 @@ def main() -> int:
     return DONE
 
 
+def _say_in_use(cache: Path) -> None:
+    print(f"another run is using {cache}; waiting for it to end", file=sys.stderr)
+
+
 def _ahead(cache: Path) -> list[str]:
     """Removes stamps of a time to come, of a clock that ran ahead: nothing would be newer. What is right is kept by the stages themselves.
 
@@ -90,10 +88,10 @@ def _ahead(cache: Path) -> list[str]:
     return [str(PAGE)] if ahead else []
 
 
-def _run(command: list[str], lock: TextIO) -> int:
+def _run(command: list[str], lock: int) -> int:
     """Runs Snakemake; returns its exit code. A signal that comes here goes to all that it has started, once."""
     # The lock goes along, so that it is held until Snakemake has ended even if this process is killed before.
-    process = subprocess.Popen(command, pass_fds=[lock.fileno()], process_group=0)
+    process = subprocess.Popen(command, pass_fds=[lock], process_group=0)
     try:
         with signals.patience(END_SECONDS):
             return process.wait()

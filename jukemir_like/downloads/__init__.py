@@ -2,7 +2,7 @@
 
 Read in this order: ``declaration`` says what is declared, ``verifying`` whether a file is that, ``contents``, ``archives``, ``parts`` and
 ``unpacking`` look into archives; ``partial``, ``answer``, ``exchange`` and ``transfer`` fetch one file, ``adopting`` takes it from a user's
-copy, ``locking`` keeps processes apart; ``places`` and ``obtaining`` deal with one asset, ``downloading`` with all, and ``announcing`` says
+copy, ``places`` and ``obtaining`` deal with one asset, ``downloading`` with all, and ``announcing`` says
 what would be done. How to use it: docs/datasets.md.
 """
 

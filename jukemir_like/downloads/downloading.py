@@ -10,12 +10,12 @@ from pathlib import Path
 
 from jukemir_like.core.cache import Cache, sweep
 from jukemir_like.core.errors import InputError, RequestError, StorageError
+from jukemir_like.core.locks import locked
 from jukemir_like.core.parallel import Progress
 from jukemir_like.core.records import Summary, printable
 from jukemir_like.downloads import adopting, room, threads
 from jukemir_like.downloads.declaration import Asset, Declaration
 from jukemir_like.downloads.exchange import Patience
-from jukemir_like.downloads.locking import locked
 from jukemir_like.downloads.obtaining import Row, Run, obtain
 from jukemir_like.downloads.places import Place, folder
 from jukemir_like.downloads.progress import Board
@@ -26,6 +26,7 @@ from jukemir_like.downloads.unpacking import origin, unpack
 Selection = Sequence[tuple[Declaration, Sequence[Asset]]]
 
 _MOST_NAMED = 5
+_ADVICE = "choose a cache on another with --cache"
 
 
 def download(
@@ -176,7 +177,7 @@ class _Work:
             return
         started = time.perf_counter()
         parts = place.parts(archive)
-        with locked(place.lock(f"{archive}.unpacking")):
+        with locked(place.lock(f"{archive}.unpacking"), advice=_ADVICE):
             if origin(place.target(archive)) == digests:  # another process was faster
                 return
             size = sum(place.path(part).stat().st_size for part in parts)

@@ -6,16 +6,14 @@ that has changed since is sent whole. Another source's rest is taken only where 
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from jukemir_like import __version__
-from jukemir_like.core.errors import StorageError
+from jukemir_like.core.disk import check_free_space
 from jukemir_like.downloads.answer import (
     Passing,
     Refused,
@@ -113,7 +111,13 @@ def receive(client: requests.Session, url: str, asset: Asset, partial: Partial, 
         if answer.status_code == 206:
             check_continues(answer, offset, partial.version, version, decode)
         check_announced(answer, asset, version)
-        _check_room(partial.path, (version.total or 0) - offset)
+        check_free_space(
+            partial.path,
+            max(0, (version.total or 0) - offset),
+            f"no room for {partial.path.stem} in {partial.path.parent}",
+            advice="free some space, or choose another cache with --cache",
+            reserve_bytes=0,
+        )
         if answer.status_code != 206:
             partial.begin(version)
         totals = (asset.size, version.total, partial.version.total if partial.version else None)
@@ -157,15 +161,6 @@ def _innermost(error: BaseException) -> str:
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return " ".join(str(error).split())[:120] or type(error).__name__
-
-
-def _check_room(path: Path, needed: int) -> None:
-    free = shutil.disk_usage(next(parent for parent in path.parents if parent.exists())).free
-    if needed > free:
-        raise StorageError(
-            f"no room for {path.stem} in {path.parent}: {needed / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free: "
-            "free some space, or choose another cache with --cache"
-        )
 
 
 def _take_body(answer: requests.Response, partial: Partial, expected: int | None, patience: Patience, watch: Watch, decode: bool) -> None:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from jukemir_like.core.cache import storage_errors
 from jukemir_like.core.errors import InputError
+from jukemir_like.core.locks import locked
 from jukemir_like.downloads import adopting, exchange, verifying
 from jukemir_like.downloads.declaration import Asset
 from jukemir_like.downloads.exchange import Patience
-from jukemir_like.downloads.locking import locked
 from jukemir_like.downloads.partial import Partial
 from jukemir_like.downloads.places import Place
 from jukemir_like.downloads.progress import Board, Follower
@@ -21,6 +21,8 @@ from jukemir_like.downloads.transfer import Hosts, fetch, host
 
 if TYPE_CHECKING:
     import requests
+
+_ADVICE = "choose a cache on another with --cache"
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,8 @@ def obtain(place: Place, asset: Asset, run: Run, *, wait: bool) -> Row | None:
     started = time.perf_counter()
     watch = Follower(run.board, asset.tag)
     try:
-        with locked(place.lock(asset.tag), wait=wait, pause=watch.pause) as held:
-            if not held:
+        with locked(place.lock(asset.tag), wait=wait, sleep=watch.pause, advice=_ADVICE) as lock:
+            if lock is None:
                 return None
             row = _kept(place, asset, run, watch)
             if row is None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from jukemir_like.core.errors import StorageError
+from jukemir_like.core.disk import check_free_space
 from jukemir_like.downloads import threads
 from jukemir_like.downloads.declaration import Asset
 from jukemir_like.downloads.exchange import remote_size
@@ -16,7 +15,6 @@ from jukemir_like.downloads.obtaining import Run
 from jukemir_like.downloads.places import Place
 from jukemir_like.downloads.transfer import Hosts
 
-RESERVE_BYTES = 64 << 20
 _ASKED = 32
 _ASKED_SECONDS = 10.0
 
@@ -70,9 +68,5 @@ def needed(wanted: Wanted, known: dict[str, int]) -> int:
 
 def check(folder: Path, bytes_needed: int) -> None:
     """Raises :class:`StorageError` where the disk of ``folder`` has no room for ``bytes_needed`` and a reserve of 64 MiB."""
-    free = shutil.disk_usage(next(parent for parent in (folder, *folder.parents) if parent.exists())).free
-    if bytes_needed and bytes_needed + RESERVE_BYTES > free:
-        raise StorageError(
-            f"no room in {folder}: {bytes_needed / 1e9:.2f} GB are needed (unpacked files included), {free / 1e9:.2f} GB are free: "
-            "free some space, or choose another cache with --cache"
-        )
+    purpose = f"no room in {folder} for files and what is unpacked from them"
+    check_free_space(folder, bytes_needed, purpose, advice="free some space, or choose another cache with --cache")

@@ -6,27 +6,26 @@ an interrupted copy goes on where it stopped. Nothing is read from the folder be
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from jukemir_like import audio
 from jukemir_like.core import files
 from jukemir_like.core.cache import atomic, make_folder, storage_errors, sweep
+from jukemir_like.core.disk import check_free_space
 from jukemir_like.core.errors import InputError, RequestError, StorageError
+from jukemir_like.core.locks import locked
 from jukemir_like.core.parallel import Progress
 from jukemir_like.core.records import printable
 
 _DESCRIPTIONS = ("meta.json", "dataset.json")
-_RESERVE = 64 << 20  # bytes of the disk that are left free
+_ADVICE = "set TMPDIR to a larger disk, or data.local_dir=false"
 _AT_ONCE = 4  # files: on a network disk the time goes into waiting
 
 OnError = Callable[[str, str], None]
@@ -61,7 +60,7 @@ def local_copy(folder: Path, destination: Path | None = None, *, on_error: OnErr
     root = destination or _private(Path(tempfile.gettempdir()) / f"jukemir_like-{os.getuid()}")
     copy = root / hashlib.sha256(os.fsencode(source)).hexdigest()[:16]
     make_folder(copy)
-    with locked(root / f"{copy.name}.lock"):
+    with locked(root / f"{copy.name}.lock", keep_file=True, advice=_ADVICE):
         wanted = _listing(source, skip)
         there = _listing_of_copy(copy)
         for name in there.keys() - wanted.keys():
@@ -76,12 +75,8 @@ def local_copy(folder: Path, destination: Path | None = None, *, on_error: OnErr
 def _copy(source: Path, copy: Path, names: list[str], wanted: dict[str, tuple[int, int]], on_error: OnError) -> None:
     for folder in {(copy / name).parent for name in names}:
         sweep(folder)
-    needed, free = sum(wanted[name][0] for name in names), shutil.disk_usage(copy).free
-    if needed + _RESERVE > free:
-        raise StorageError(
-            f"cannot copy {printable(str(source))} to {copy}: {needed / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free: "
-            "set TMPDIR to a larger disk, or data.local_dir=false"
-        )
+    needed_bytes = sum(wanted[name][0] for name in names)
+    check_free_space(copy, needed_bytes, f"cannot copy {printable(str(source))} to {copy}", advice=_ADVICE)
     pool = ThreadPoolExecutor(_AT_ONCE)
     try:
         with Progress(len(names), "copying to the local disk", "file") as bar:
@@ -153,15 +148,3 @@ def _private(folder: Path) -> Path:
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o022:
         raise StorageError(f"{folder} is not a folder of yours alone: remove it, or set TMPDIR to another folder")
     return folder
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds ``path`` for this process: others wait. The system lets go of it when the process ends, however it does."""
-    with storage_errors(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

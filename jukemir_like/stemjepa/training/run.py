@@ -6,7 +6,6 @@ The folder holds ``settings.json``, ``data.json``, ``metrics.csv``, ``training.p
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import platform
 import shutil
@@ -25,6 +24,7 @@ from jukemir_like import __version__
 from jukemir_like.core import jsonfiles, parallel, signals
 from jukemir_like.core.cache import make_folder, storage_errors, sweep, write_json
 from jukemir_like.core.errors import JukemirLikeError, RequestError
+from jukemir_like.core.locks import locked
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import feeding, identity, logs, page, schedule, state, table
@@ -114,13 +114,9 @@ def _change(told: dict[str, Any], folder: Path) -> str | None:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Holds the folder against other processes of this machine, as far as its file system can."""
-    with storage_errors(folder), open(folder / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RequestError(f"another process trains in {folder}: wait for it, or choose another name") from error
-        except OSError:
-            pass
+    with storage_errors(folder), locked(folder / ".lock", wait=False, keep_file=True, required=False) as lock:
+        if lock is None:
+            raise RequestError(f"another process trains in {folder}: wait for it, or choose another name")
         yield
 
 

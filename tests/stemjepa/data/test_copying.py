@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from jukemir_like.core.errors import RequestError, StorageError
+from jukemir_like.core.locks import locked
 from jukemir_like.stemjepa import data as stems
-from jukemir_like.stemjepa.data.copying import locked
 
 COPY = """
 import sys
@@ -110,7 +110,7 @@ def test_several_processes_of_a_node_share_one_copy(data):
 
 def test_a_process_waits_for_the_one_that_copies(data):
     copy = stems.local_copy(data)
-    with locked(copy.parent / f"{copy.name}.lock"):
+    with locked(copy.parent / f"{copy.name}.lock", keep_file=True):
         process = subprocess.Popen([sys.executable, "-c", COPY, data], stdout=subprocess.PIPE, text=True)
         assert process.stdout.readline() == "begins\n"
         with pytest.raises(subprocess.TimeoutExpired):
