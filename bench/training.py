@@ -126,14 +126,15 @@ def _steps(settings: Any, folder: Path) -> dict[str, float]:
 
 def _loader(settings: Any) -> float:
     """Examples a second from two workers."""
-    from jukemir_like.stemjepa import data
+    from jukemir_like.stemjepa.data.examples import Examples
+    from jukemir_like.stemjepa.data.loading import loader
     from jukemir_like.stemjepa.training import feeding
 
     tracks = feeding.material(settings).train
-    examples = data.Examples(tracks, settings.data, settings.model, 0)
+    examples = Examples(tracks, settings.data, settings.model, 0)
     size, batches = settings.data.dataloader.batch_size, 24
     started, count = 0.0, 0
-    for number, _ in enumerate(data.loader(examples, batch_size=size, batches=batches, workers=2)):
+    for number, _ in enumerate(loader(examples, batch_size=size, batches=batches, workers=2)):
         if number == batches // 4:
             started, count = time.perf_counter(), 0
         count += size

@@ -18,7 +18,7 @@ from jukemir_like.core.errors import JukemirLikeError
 from jukemir_like.probes import checking, probe, results
 from jukemir_like.report import audits, stages, stems
 from jukemir_like.report.left_out import LeftOut
-from jukemir_like.stemjepa.data import find
+from jukemir_like.stemjepa.data.finding import find
 
 from . import damaged
 from .damaged import FILES, HOWS, NAMES, STAGES, WHOLE, changed, outcome, places, renamed
