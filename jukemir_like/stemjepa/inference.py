@@ -85,7 +85,7 @@ class StemJEPA:
             RequestError: there are no such weights, they cannot be read or give vectors that are not finite, or there is no such device.
 
         >>> StemJEPA.from_pretrained().dimension
-        960
+        256
         """
         path = checkpoint.resolve(weights, cache)
         model = cls(checkpoint.load(path), device, precision)
@@ -119,9 +119,9 @@ class StemJEPA:
 
         >>> model = StemJEPA.from_pretrained()
         >>> model.embed(["music/0.wav", "music/1.wav"]).shape
-        (2, 960)
+        (2, 256)
         >>> model.embed(np.zeros(44100), sample_rate=44100).shape
-        (1, 960)
+        (1, 256)
         """
         if which not in ("context", "target"):
             raise RequestError(f"which is {which!r}: choose context or target")
@@ -142,7 +142,7 @@ class StemJEPA:
             InputError: as :meth:`embed`.
 
         >>> StemJEPA.from_pretrained().predict("song.wav", "bass").shape
-        (1, 960)
+        (1, 256)
         """
         mixes = _as_sequence(context)
         instruments = [instrument] * len(mixes) if isinstance(instrument, str) else list(instrument)

@@ -96,7 +96,7 @@ def query(model: StemJEPA, context: Path, instrument: str) -> Query:
         RequestError: an unknown instrument, a file that cannot be read, or silence.
 
     >>> query(StemJEPA.from_pretrained(), Path("song.wav"), "bass").vector.shape
-    (960,)
+    (256,)
     """
     model.number(instrument)
     try:
@@ -143,9 +143,9 @@ def open_library(model: StemJEPA, folder: Path, cache: Cache) -> Library:
         StorageError: the index cannot be written.
 
     >>> model = StemJEPA.from_pretrained()
-    >>> library = open_library(model, Path("music"), Cache("cache"))
+    >>> library = open_library(model, Path("music"), Cache(Path("cache")))
     >>> library.paths, library.vectors.shape
-    (['0.wav', '1.wav', '2.wav'], (3, 960))
+    (['0.wav', '1.wav', '2.wav'], (3, 256))
     >>> len(library.nearest(query(model, Path("song.wav"), "bass").vector, top=2))
     2
     """

@@ -55,7 +55,7 @@ Row = dict[str, Any]
 def folder(cache: Cache, dataset: str, weights: Path) -> Path:
     """The folder in the cache for the results of a file of weights on a dataset.
 
-    >>> folder(Cache("cache"), "musdb", Path("checkpoints/mine.safetensors")).as_posix()
+    >>> folder(Cache(Path("cache")), "musdb", Path("checkpoints/mine.safetensors")).as_posix()
     'cache/retrieval/musdb/mine'
     """
     return cache.root / "retrieval" / dataset / weights.stem
