@@ -61,12 +61,12 @@ def open_weights(path: Path) -> Iterator[BinaryIO]:
         RequestError: it does not exist, is not a regular file, or the system refuses to open or to read it.
     """
     if "\0" in str(path):  # for which open() raises a ValueError
-        raise RequestError(f"the file of weights {excerpt(path)} is not there: check the path")
+        raise RequestError(f"the file of weights {excerpt(path)} is missing: check the path")
     try:
         with files.open_regular(path) as raw, io.BufferedReader(raw) as file:  # type: ignore[type-var]
             yield file
     except OSError as error:
-        reason = "is not there" if isinstance(error, FileNotFoundError) else files.refusal(error)
+        reason = "is missing" if isinstance(error, FileNotFoundError) else files.refusal(error)
         raise RequestError(f"the file of weights {excerpt(path)} {reason}: check the path") from error
 
 

@@ -160,7 +160,7 @@ def one_line(path, match):
 
 
 def test_a_missing_file(tmp_path):
-    one_line(tmp_path / "no.safetensors", "is not there: check the path")
+    one_line(tmp_path / "no.safetensors", "is missing: check the path")
 
 
 def test_a_folder(tmp_path):

@@ -233,7 +233,7 @@ def test_a_pickle_with_code_in_it_is_not_run(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("no.ckpt", None, "is not there"),
+        ("no.ckpt", None, "is missing"),
         ("w.safetensors", b"abc", "cannot be read as weights"),
         ("w.ckpt", b"PK\x03\x04 torn", "torn|cannot be read"),
     ],

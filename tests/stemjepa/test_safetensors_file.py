@@ -117,7 +117,7 @@ def test_what_is_no_file_is_one_line(tmp_path, kind):
     if kind == "device":
         path.symlink_to("/dev/zero")
     words = {"fifo": "is a named pipe", "folder": "is a folder", "device": "is a device", "too long": "file name too long"}
-    with pytest.raises(RequestError, match=words.get(kind, "is not there")) as caught:
+    with pytest.raises(RequestError, match=words.get(kind, "is missing")) as caught:
         read(path)
     assert "\n" not in str(caught.value)
 
