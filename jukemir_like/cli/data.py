@@ -152,5 +152,5 @@ def list_() -> int:
 
     click.echo("datasets:         " + " ".join([*datasets.names(), "folder"]))
     click.echo("representations:  " + " ".join(representations.names()))
-    click.echo("weights:          " + " ".join(checkpoint.listed(options.open_cache(None))))
+    click.echo("weights:          " + " ".join(checkpoint.names_with_remarks(options.open_cache(None))))
     return DONE

@@ -16,7 +16,7 @@ from jukemir_like.core.errors import DONE, RequestError
 
 if TYPE_CHECKING:
     from jukemir_like.core.cache import Cache
-    from jukemir_like.stemjepa.pretrained import StemJEPA
+    from jukemir_like.stemjepa.inference import StemJEPA
     from jukemir_like.stemjepa.settings import Training
 
 DATASET = "synthband_stems"
@@ -81,11 +81,11 @@ def _settings(recipe: str | None, data: str | None, overrides: tuple[str, ...]) 
 
 def _run_and_weights(name: str, output: str | None, root: str | None) -> tuple[Path, Path]:
     """The folder of the run, and the file of its weights next to it."""
-    from jukemir_like.stemjepa.config import SUFFIX, is_name, shown
+    from jukemir_like.stemjepa.config import SUFFIX, excerpt, is_name
 
     if not is_name(name):
         raise RequestError(
-            f"--name {shown(name, 100)!r} is no name: leave out folders, suffix and control characters, do not begin with a dot, be short"
+            f"--name {excerpt(name, 100)!r} is no name: leave out folders, suffix and control characters, do not begin with a dot, be short"
         )
     file_name = f"{name}{SUFFIX}"
     weights = Path(output).absolute() / file_name if output else options.open_cache(root).checkpoint(name)
@@ -145,7 +145,7 @@ def evaluate_retrieval(
     untrained: bool, weights: str | None, device: str | None, threads: int | None, cache: str | None,
 ) -> int:  # fmt: skip
     """Measure how often the missing stem of a track is found among others: retrieval.csv, a plot and a table."""
-    from jukemir_like.stemjepa.config import is_name, shown
+    from jukemir_like.stemjepa.config import excerpt, is_name
 
     started = time.perf_counter()
     if data is not None and dataset is not None:
@@ -154,7 +154,7 @@ def evaluate_retrieval(
     name = (DATASET if dataset is None else dataset) if data is None else os.path.basename(os.path.abspath(data))  # noqa: PTH100, PTH119
     if not is_name(name) or not is_name(path.stem):  # they name the folder of results
         unusable = name if not is_name(name) else path.name
-        raise RequestError(f"{shown(unusable)!r} cannot be the name of a folder of results: give another --dataset, --data or --weights")
+        raise RequestError(f"{excerpt(unusable)!r} cannot be the name of a folder of results: give another --dataset, --data or --weights")
     folder = folders.processed(name) if data is None else Path(data)
     if not folder.is_dir():
         remedy = f"run `jukemir-like process {name}` first, or give --data DIR" if data is None else "give a folder of stems"
@@ -163,19 +163,17 @@ def evaluate_retrieval(
     sources = model.sources
     if untrained:
         model, path = type(model).untrained(model.model, device, precision), path.with_stem(f"{path.stem}-untrained")
-    from jukemir_like.stemjepa.retrieval import evaluation, plot, table
+    from jukemir_like.stemjepa.retrieval import evaluation, results
 
     evaluated = evaluation.evaluate_folder(
         model.network, sources, folder, split=split, batch_size=batch_size, bf16=precision == "bf16", seed=seed
     )
-    target = Path(output) if output is not None else table.folder(folders, name, path)
-    table.write(target / table.NAME, table.rows(evaluated, weights=path.stem, digest=model.digest, dataset=name))
-    plot.write(
-        target / plot.NAME,
-        evaluated,
-        f"Retrieval of missing stems: {path.stem} on {name}{f', {evaluated.split}' if evaluated.split else ''}",
-    )
-    click.echo(f"{table.text(evaluated)}\nwritten: {target / table.NAME}")
+    target = Path(output) if output is not None else results.folder(folders, name, path)
+    rows = results.rows(evaluated, weights=path.stem, digest=model.digest, dataset=name)
+    results.write_table(target / results.TABLE_NAME, rows)
+    evaluated_split = f", {evaluated.split}" if evaluated.split else ""
+    results.write_plot(target / results.PLOT_NAME, evaluated, f"Retrieval of missing stems: {path.stem} on {name}{evaluated_split}")
+    click.echo(f"{results.text(evaluated)}\nwritten: {target / results.TABLE_NAME}")
     summary = evaluated.summary(time.perf_counter() - started)
     click.echo(summary.text(), err=bool(summary.failed))
     return summary.exit_code
@@ -194,7 +192,7 @@ def _load(path: Path, device: str | None, threads: int | None, precision: str = 
     import torch
 
     from jukemir_like.core import parallel
-    from jukemir_like.stemjepa.pretrained import StemJEPA
+    from jukemir_like.stemjepa.inference import StemJEPA
 
     torch.set_num_threads(threads or parallel.available_cpus())
     return StemJEPA.from_pretrained(path, device, precision)

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from jukemir_like.audio import mel
 from jukemir_like.core.errors import RequestError
-from jukemir_like.representations import Representation, frames, mel, spectrum, summary
+from jukemir_like.representations import Representation, frames, spectrum, summary
 
 _RECIPE = 2  # 1: resampling gave one sample less of about half of all lengths, and some MP3s were not decoded to their end
 _N_FFT = 2048
@@ -48,8 +49,8 @@ class Mfcc(Representation):
 
             self._coefficients = mfcc_torchaudio.load(self.sample_rate, _N_FFT, _HOP_LENGTH, _N_MELS, _N_MFCC, device)
         elif backend == "numpy":
-            self._to_mel = mel.BandedProduct(mel.filters(self.sample_rate, _N_FFT, _N_MELS))
-            self._to_cepstrum = mel.cosine_transform(_N_MELS, _N_MFCC)
+            self._to_mel = BandedProduct(mel.filters(self.sample_rate, _N_FFT, _N_MELS))
+            self._to_cepstrum = cosine_transform(_N_MELS, _N_MFCC)
             self._coefficients = self._by_numpy
         else:
             raise RequestError(f"unknown backend {backend!r} of mfcc: choose numpy or torchaudio")
@@ -86,3 +87,33 @@ class Mfcc(Representation):
         np.maximum(decibels, decibels.max() - np.float32(_DYNAMIC_RANGE_DB), out=decibels)
         cepstrum: np.ndarray = decibels @ self._to_cepstrum
         return cepstrum
+
+
+def cosine_transform(n_mels: int, coefficients: int) -> np.ndarray:
+    """The first ``coefficients`` columns of the orthonormal DCT-II: float32, shape ``(n_mels, coefficients)``."""
+    band, order = np.arange(n_mels)[:, None], np.arange(coefficients)
+    basis = np.sqrt(2 / n_mels) * np.cos(np.pi * order * (2 * band + 1) / (2 * n_mels))
+    basis[:, 0] /= np.sqrt(2)
+    return np.asarray(basis, dtype=np.float32)
+
+
+class BandedProduct:
+    """A product with filters that each touch few bins, as products of small blocks.
+
+    Args:
+        weights: shape ``(bands, bins)``; neighbouring bands touch neighbouring bins.
+        block: bands a block.
+    """
+
+    def __init__(self, weights: np.ndarray, block: int = 32):
+        self._blocks = []
+        for start in range(0, len(weights), block):
+            rows = weights[start : start + block]
+            touched = np.flatnonzero(rows.any(axis=0))
+            bins = slice(touched[0], touched[-1] + 1)
+            self._blocks.append((slice(start, start + len(rows)), bins, np.ascontiguousarray(rows[:, bins].T)))
+
+    def __call__(self, spectra: np.ndarray, out: np.ndarray) -> None:
+        """Writes ``spectra · weightsᵀ`` into ``out``; shapes ``(frames, bins)`` and ``(frames, bands)``."""
+        for bands, bins, weights in self._blocks:
+            np.matmul(spectra[:, bins], weights, out=out[:, bands])

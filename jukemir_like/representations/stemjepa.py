@@ -29,7 +29,7 @@ from jukemir_like.stemjepa import checkpoint
 if TYPE_CHECKING:
     import numpy as np
 
-    from jukemir_like.stemjepa.pretrained import StemJEPA
+    from jukemir_like.stemjepa.inference import StemJEPA
 
 _RECIPE = 2  # 1: resampling gave one sample less of about half of all lengths, and some MP3s were not decoded to their end
 _SEED = 0  # of the random weights
@@ -45,7 +45,7 @@ class StemJepa(Representation):
         weights: path or name of weights, instead of those that ``name`` says.
         cache: where named weights are looked for; None: the default cache.
         precision: ``32`` or ``bf16``.
-        device: as in :meth:`~jukemir_like.stemjepa.pretrained.StemJEPA.from_pretrained`.
+        device: as in :meth:`~jukemir_like.stemjepa.inference.StemJEPA.from_pretrained`.
 
     Raises:
         RequestError: no such weights, or the file is none of weights or damaged; from a call: it has changed since, or gives no numbers.
@@ -85,7 +85,7 @@ class StemJepa(Representation):
     def _net(self) -> StemJEPA:
         import torch
 
-        from jukemir_like.stemjepa.pretrained import StemJEPA
+        from jukemir_like.stemjepa.inference import StemJEPA
 
         if multiprocessing.parent_process() is not None:
             torch.set_num_threads(1)  # a worker; and threads that its parent may have started are not in a forked one

@@ -18,7 +18,7 @@ from jukemir_like.probes import results, runs
 from jukemir_like.probes.stage import probe_dataset
 from jukemir_like.report import datasets, retrieval
 from jukemir_like.report.problems import Problems
-from jukemir_like.stemjepa.data import find
+from jukemir_like.stemjepa.data.finding import find
 
 from . import damaged
 from .damaged import FILES, HOWS, NAMES, STAGES, WHOLE, changed, outcome, places, renamed

@@ -27,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa import config
 from jukemir_like.stemjepa import settings as options
-from jukemir_like.stemjepa.config import shown
+from jukemir_like.stemjepa.config import excerpt
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import plain
 
@@ -109,11 +109,13 @@ def register() -> None:
 def _check_override(override: str) -> None:
     name, equals, value = override.lstrip("+~").partition("=")
     if not equals and not override.startswith("~"):
-        raise RequestError(f"{shown(override)!r} is no override: write option=value, for example trainer.max_steps=1000")
+        raise RequestError(f"{excerpt(override)!r} is no override: write option=value, for example trainer.max_steps=1000")
     if plain.INTERPOLATION in override:
-        raise RequestError(f"{shown(override)}: nothing is filled in for {plain.INTERPOLATION}…}}, write the value itself")
+        raise RequestError(f"{excerpt(override)}: nothing is filled in for {plain.INTERPOLATION}…}}, write the value itself")
     if plain.ELSEWHERE.search(name) or ("." not in name and plain.ELSEWHERE.search(value)):  # a group, whose value is the name of a file
-        raise RequestError(f"{shown(override)} leads out of the folders of configurations: name an option, or a choice that is in ./{OWN}")
+        raise RequestError(
+            f"{excerpt(override)} leads out of the folders of configurations: name an option, or a choice that is in ./{OWN}"
+        )
 
 
 def _plain(section: Any) -> Any:
@@ -141,21 +143,21 @@ def _check_shape(values: Mapping[str, Any], known: Mapping[str, Any], section: s
         value = values[name]
         if isinstance(default, Mapping):
             if not isinstance(value, Mapping):
-                raise RequestError(f"{path} is {shown(repr(value))}: it is a section, give its options: {path}.NAME=VALUE")
+                raise RequestError(f"{path} is {excerpt(repr(value))}: it is a section, give its options: {path}.NAME=VALUE")
             _check_shape(value, default, f"{path}.")
     if section:
         return
     seed = values.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < _SEEDS:
-        raise RequestError(f"seed is {shown(repr(seed))}: give a whole number from 0, below {_SEEDS:,}")
+        raise RequestError(f"seed is {excerpt(repr(seed))}: give a whole number from 0, below {_SEEDS:,}")
     for name, wanted in values.get("logger", {}).items():
         if not isinstance(wanted, bool):
-            raise RequestError(f"logger.{shown(name)} is {shown(repr(wanted))}: give true or false")
+            raise RequestError(f"logger.{excerpt(name)} is {excerpt(repr(wanted))}: give true or false")
 
 
 def _one_line(error: Exception) -> str:
     text = str(error).split("Config search path")[0].split("full_key:")[0]
-    return shown(" ".join(text.split()).rstrip("."))
+    return excerpt(" ".join(text.split()).rstrip("."))
 
 
 register()

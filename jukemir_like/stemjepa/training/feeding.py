@@ -15,6 +15,11 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.stemjepa import checkpoint, config
 from jukemir_like.stemjepa import data as stems
+from jukemir_like.stemjepa.data.examples import Examples
+from jukemir_like.stemjepa.data.loading import loader
+from jukemir_like.stemjepa.data.local_copy import local_copy
+from jukemir_like.stemjepa.data.loudness import Loudness
+from jukemir_like.stemjepa.data.normalisation import log_mel_statistics
 from jukemir_like.stemjepa.settings import Data, Training
 from jukemir_like.stemjepa.training.places import Place
 
@@ -87,7 +92,7 @@ def _find(data: Data, folder: str, count: int, sources: tuple[str, ...] | None, 
     path = Path(folder).expanduser()
     missed: dict[str, str] = {}
     if data.local_dir:
-        path = stems.local_copy(path, on_error=missed.__setitem__)
+        path = local_copy(path, on_error=missed.__setitem__)
     found = stems.find(path, count, workers=workers, sources=sources)
     return replace(found, failures=missed | found.failures)
 
@@ -104,7 +109,7 @@ def _without(found: stems.StemFolder, folder: str, held_out: str) -> stems.StemF
 
 def set_aside(tracks: Sequence[stems.Track]) -> None:
     """Says which tracks turned out to be of no use while they were trained on, and how many they are."""
-    refused = stems.Loudness().refused(tracks)
+    refused = Loudness().refused(tracks)
     tell(refused)
     if refused:
         print(f"jukemir-like: set aside in training: {len(refused):,} of {len(tracks):,} tracks", file=sys.stderr)  # noqa: T201
@@ -123,7 +128,7 @@ def with_statistics(settings: Training, train: Sequence[stems.Track]) -> Trainin
     if not settings.data.statistics:
         return settings
     workers = settings.data.dataloader.num_workers
-    mean, std = stems.statistics(train, settings.data, settings.model, settings.seed, workers=workers)
+    mean, std = log_mel_statistics(train, settings.data, settings.model, settings.seed, workers=workers)
     return replace(settings, model=settings.model.with_statistics(mean, std))
 
 
@@ -146,8 +151,8 @@ def micro_batch(settings: Training, place: Place) -> int:
 def train_loader(settings: Training, tracks: Sequence[stems.Track], place: Place, step: int) -> Any:
     """Batches from step ``step`` to the end of the run, the same whether or not there was an interruption."""
     accumulate = settings.trainer.accumulate
-    return stems.loader(
-        stems.Examples(tracks, settings.data, settings.model, settings.seed),
+    return loader(
+        Examples(tracks, settings.data, settings.model, settings.seed),
         batch_size=micro_batch(settings, place),
         first_batch=step * accumulate,
         batches=(settings.trainer.max_steps - step) * accumulate,
@@ -161,5 +166,5 @@ def valid_loader(settings: Training, tracks: Sequence[stems.Track], batch_size: 
     """The same batches at each validation: an example or more of every held-out track, without augmentation."""
     size = min(batch_size, max(4 * len(tracks), 2))
     plain = replace(settings.data, augmentation=type(settings.data.augmentation)())
-    examples = stems.Examples(tracks, plain, settings.model, _VALID_SEED)
-    return stems.loader(examples, batch_size=size, batches=max(1, len(tracks) // size), workers=0)
+    examples = Examples(tracks, plain, settings.model, _VALID_SEED)
+    return loader(examples, batch_size=size, batches=max(1, len(tracks) // size), workers=0)

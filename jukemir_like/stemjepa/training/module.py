@@ -14,8 +14,8 @@ import torch
 import torch.distributed
 from torch import Tensor, nn
 
-from jukemir_like.stemjepa import objective, teacher
-from jukemir_like.stemjepa.network import Network, Views
+from jukemir_like.stemjepa import model
+from jukemir_like.stemjepa.model import Network, Views
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import schedule
 
@@ -77,7 +77,7 @@ class Module(lightning.LightningModule):
         with the whole batch would have, for gathering hands gradients back to where features came from, and ranks average them.
         """
         options = self.settings.objective
-        predictive = None if contrasting else objective.predictive(views.prediction, views.target)
+        predictive = None if contrasting else model.predictive_loss(views.prediction, views.target)
         contrastive = None
         if contrasting or options.contrastive_weight:
             mix_weight = options.mix_weight if contrasting else 0.0
@@ -86,10 +86,10 @@ class Module(lightning.LightningModule):
             query, key, *mix = everywhere(pooled).chunk(len(parts), dim=1)
             tracks = everywhere(track)
             forbidden = tracks[:, None] == tracks[None]
-            rows = objective.contrastive(query, key, options.temperature, forbidden)
+            rows = model.contrastive_loss(query, key, options.temperature, forbidden)
             if mix:
                 centred = (mix[0] - mix[0].mean(0), key - key.mean(0))
-                rows = rows + mix_weight * objective.contrastive(*centred, options.temperature, forbidden)
+                rows = rows + mix_weight * model.contrastive_loss(*centred, options.temperature, forbidden)
             contrastive = rows[len(track) * rank() :][: len(track)]
         return Losses(predictive, contrastive)
 
@@ -128,7 +128,7 @@ class Module(lightning.LightningModule):
         for group in optimizer.param_groups:
             group["lr"] = schedule.learning_rate(self.settings, self.step)
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
-        teacher.update(self.network.teacher, self.network.encoder, schedule.tau(self.settings, self.step))
+        model.update_teacher(self.network.teacher, self.network.encoder, schedule.tau(self.settings, self.step))
         self.step += 1
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

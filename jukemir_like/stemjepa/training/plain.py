@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from jukemir_like.core import files
 from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa.config import shown
+from jukemir_like.stemjepa.config import excerpt
 
 INTERPOLATION = "${"
 ELSEWHERE = re.compile(r"\.\.|\bhydra\b")
@@ -119,4 +119,4 @@ def _check_node(path: Path, node: yaml.Node, names: tuple[str, ...]) -> None:
 
 
 def _refuse(place: Path | str, what: str, remedy: str) -> NoReturn:
-    raise RequestError(f"{place}: {shown(what)}: {remedy}")
+    raise RequestError(f"{place}: {excerpt(what)}: {remedy}")

@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError
-from jukemir_like.stemjepa import checkpoint, config, pooling
-from jukemir_like.stemjepa.network import Network
-from jukemir_like.stemjepa.pretrained import StemJEPA
+from jukemir_like.stemjepa import checkpoint, config, inference
+from jukemir_like.stemjepa.inference import StemJEPA
+from jukemir_like.stemjepa.model import Network
 
 RATE, PATCH, STEPS = 16000, 2560, 6
 CHUNK = PATCH * STEPS
@@ -260,7 +260,7 @@ def test_untrained_weights_are_those_of_the_seed_and_leave_the_random_state_alon
 
 def test_chunks_wait_for_company_in_bounded_number_and_none_is_lost():
     random = np.random.default_rng(1)
-    chunks = [pooling.Chunk(number, np.zeros(length), 1) for number, length in enumerate(random.integers(1, 60, 3000))]
+    chunks = [inference.Chunk(number, np.zeros(length), 1) for number, length in enumerate(random.integers(1, 60, 3000))]
     taken = 0
 
     def counted():
@@ -270,7 +270,7 @@ def test_chunks_wait_for_company_in_bounded_number_and_none_is_lost():
             yield chunk
 
     given = []
-    for batch in pooling.batches(counted(), 8):
+    for batch in inference.batch_by_length(counted(), 8):
         assert len({len(chunk.samples) for chunk in batch}) == 1
         assert len(batch) <= 8
         given += [chunk.clip for chunk in batch]
@@ -279,8 +279,8 @@ def test_chunks_wait_for_company_in_bounded_number_and_none_is_lost():
 
 
 def test_lengths_of_the_same_kind_fill_batches():
-    chunks = [pooling.Chunk(0, np.zeros(10), 1) for _ in range(20)]
-    assert [len(batch) for batch in pooling.batches(chunks, 8)] == [8, 8, 4]
+    chunks = [inference.Chunk(0, np.zeros(10), 1) for _ in range(20)]
+    assert [len(batch) for batch in inference.batch_by_length(chunks, 8)] == [8, 8, 4]
 
 
 @pytest.mark.slow
@@ -288,7 +288,7 @@ def test_an_hour_needs_no_more_memory_than_a_minute_beside_its_samples(saved):
     script = """
 import resource, sys
 import numpy as np
-from jukemir_like.stemjepa.pretrained import StemJEPA
+from jukemir_like.stemjepa.inference import StemJEPA
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 net = StemJEPA.from_pretrained(sys.argv[1] + "/w.safetensors", "cpu")
 hour = np.random.default_rng(0).standard_normal(16000 * 3600, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Mean and standard deviation of the log-mel, by which a network's input is standardised."""
+"""Mean and standard deviation of the log-mel of a data set, by which the input of a network is standardised."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from jukemir_like.stemjepa import config
 from jukemir_like.stemjepa.data.examples import Examples
 from jukemir_like.stemjepa.data.loading import loader
 from jukemir_like.stemjepa.data.loudness import Loudness
-from jukemir_like.stemjepa.frontend import LogMel
+from jukemir_like.stemjepa.model import LogMel
 from jukemir_like.stemjepa.settings import Data
 
 _BATCH = 16
 
 
-def statistics(
+def log_mel_statistics(
     tracks: Sequence[Track],
     data: Data,
     model: config.Model,
@@ -33,24 +33,24 @@ def statistics(
     """Mean and standard deviation (of the population) of the natural log-mel over all frames and bands of contexts and targets.
 
     Args:
-        tracks, data, model, seed, loudness: as of :class:`Examples`; the model's own ``mean`` and ``std`` do not matter.
-        examples: how many are drawn: examples 0 … ``examples`` - 1 of the seed.
-        workers: processes that read; the figures do not depend on it.
+        tracks, data, model, seed, loudness: as in :class:`Examples`; the model's own ``mean`` and ``std`` have no effect.
+        examples: number of examples: 0 … ``examples`` - 1 of the seed.
+        workers: processes that read; the figures do not depend on them.
 
     Raises:
-        RequestError: all values are the same, so that there is nothing to standardise by; or as :class:`Examples`.
+        RequestError: all values are equal, so that nothing can be standardised; or as :class:`Examples`.
     """
     if examples < 1:
-        raise RequestError(f"statistics over {examples} examples: draw 1 or more")
-    drawn = Examples(tracks, data, model, seed, loudness=loudness)
+        raise RequestError(f"statistics over {examples} examples: give 1 or more")
+    dataset = Examples(tracks, data, model, seed, loudness=loudness)
     log_mel = LogMel(replace(model.frontend, mean=0.0, std=1.0))
     count, total, squares = 0, 0.0, 0.0
     batch_size = min(_BATCH, examples)
-    batches = loader(drawn, batch_size=batch_size, batches=-(-examples // batch_size), workers=workers)
+    batches = loader(dataset, batch_size=batch_size, batches=-(-examples // batch_size), workers=workers)
     with torch.inference_mode(), Progress(len(batches), "measuring the data", "part") as bar:
         for number, batch in enumerate(batches):
             left = examples - number * batch_size
-            # In float64, and one batch after another: the same bits whoever reads.
+            # In float64, and one batch after another: the same bits for any number of workers.
             values = log_mel(torch.cat([batch["context"][:left], batch["target"][:left]])).double()
             count += values.numel()
             total += float(values.sum())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa import tensorfile
+from jukemir_like.stemjepa import safetensors_file
 
 TENSORS = {
     "a.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -24,9 +24,9 @@ HEAD = 8 + int.from_bytes(WHOLE[:8], "little")
 
 def read(path):
     """Name → bytes of every tensor."""
-    with tensorfile.opened(path) as file:
-        table = tensorfile.table(path, file)
-        return table, {name: b"".join(tensorfile.blocks(path, file, name, tensor)) for name, tensor in table.tensors.items()}
+    with safetensors_file.open_weights(path) as file:
+        table = safetensors_file.read_table(path, file)
+        return table, {name: b"".join(safetensors_file.read_blocks(path, file, name, tensor)) for name, tensor in table.tensors.items()}
 
 
 def with_header(change, data=WHOLE[HEAD:]):
@@ -51,7 +51,7 @@ def test_what_was_written_comes_back(tmp_path):
     (tmp_path / "w").write_bytes(WHOLE)
     table, parts = read(tmp_path / "w")
     assert table.metadata == {"note": "ü"}
-    assert table.head == WHOLE[:HEAD]
+    assert table.header_bytes == WHOLE[:HEAD]
     assert {name: tensor.shape for name, tensor in table.tensors.items()} == {name: array.shape for name, array in TENSORS.items()}
     assert parts == {name: array.tobytes() for name, array in TENSORS.items()}
 
@@ -64,10 +64,10 @@ def entry(dtype="F32", shape=(1,), offsets=(0, 4)):
     ("header", "size", "word"),
     [
         ({"a": entry(shape=(2**40,), offsets=(0, 2**42))}, 4, "cut short or damaged"),
-        ({"a": entry(shape=(2**40, 0), offsets=(0, 0)), "b": entry(shape=(2**40,))}, 4, "not as long as it should be"),
-        ({"a": entry(), "b": entry()}, 4, "not where or not as long"),  # one over the other
-        ({"a": entry(), "b": entry(offsets=(8, 12))}, 12, "not where or not as long"),  # a hole
-        ({"a": entry(offsets=(4, 0)), "b": entry()}, 4, "not where or not as long"),  # begins after its end
+        ({"a": entry(shape=(2**40, 0), offsets=(0, 0)), "b": entry(shape=(2**40,))}, 4, "has a wrong place or length"),
+        ({"a": entry(), "b": entry()}, 4, "has a wrong place or length"),  # one over the other
+        ({"a": entry(), "b": entry(offsets=(8, 12))}, 12, "has a wrong place or length"),  # a hole
+        ({"a": entry(offsets=(4, 0)), "b": entry()}, 4, "has a wrong place or length"),  # begins after its end
         ({"a": entry("I32")}, 4, "of type I32, weights are F16, BF16, F32, F64"),
         ({"a": entry("BOOL", (4,))}, 4, "of type BOOL"),
         ({"a": entry("F8_E4M3", (4,))}, 4, "of type F8_E4M3"),
@@ -100,7 +100,7 @@ def test_numbers_that_are_none_are_named(tmp_path, kind, special):
     values = np.ones(3_000_000, kind)
     values[2_345_678] = special
     content = safetensors.numpy.save({"some": TENSORS["a.weight"], "other": values})
-    assert "tensor other holds numbers that are infinite or none" in refused(tmp_path / "w", content)
+    assert "tensor other holds numbers that are infinite or NaN" in refused(tmp_path / "w", content)
     values[2_345_678] = np.finfo(kind).max
     (tmp_path / "w").write_bytes(safetensors.numpy.save({"other": values}))
     assert read(tmp_path / "w")[1]["other"] == values.tobytes()
@@ -117,7 +117,7 @@ def test_what_is_no_file_is_one_line(tmp_path, kind):
     if kind == "device":
         path.symlink_to("/dev/zero")
     words = {"fifo": "is a named pipe", "folder": "is a folder", "device": "is a device", "too long": "file name too long"}
-    with pytest.raises(RequestError, match=words.get(kind, "is not there")) as caught:
+    with pytest.raises(RequestError, match=words.get(kind, "is missing")) as caught:
         read(path)
     assert "\n" not in str(caught.value)
 

@@ -14,11 +14,12 @@ import pytest
 from jukemir_like.core.errors import RequestError, StorageError
 from jukemir_like.core.locks import locked
 from jukemir_like.stemjepa import data as stems
+from jukemir_like.stemjepa.data.local_copy import local_copy
 
 COPY = """
 import sys
 from pathlib import Path
-from jukemir_like.stemjepa.data import local_copy
+from jukemir_like.stemjepa.data.local_copy import local_copy
 print("begins", flush=True)
 print(local_copy(Path(sys.argv[1])))
 """
@@ -66,16 +67,16 @@ def expected(folder):
 
 
 def test_the_copy_holds_the_data_and_is_made_once(data, node):
-    copy = stems.local_copy(data)
+    copy = local_copy(data)
     assert copy.is_relative_to(node)
     assert contents(copy) == expected(data)
     before = inodes(copy)
-    assert stems.local_copy(Path(os.path.relpath(data))) == copy  # the same folder by another name
+    assert local_copy(Path(os.path.relpath(data))) == copy  # the same folder by another name
     assert inodes(copy) == before
 
 
 def test_what_changed_and_only_that_is_copied_again(data):
-    copy = stems.local_copy(data)
+    copy = local_copy(data)
     before = inodes(copy)
     changed = data / "it's/$HOME `x`.wav"
     status = changed.stat()
@@ -84,7 +85,7 @@ def test_what_changed_and_only_that_is_copied_again(data):
     (data / "new.wav").write_bytes(b"new")
     (data / "s.stem.mp4").unlink()
     (copy / "a b.wav").write_bytes(b"torn")  # as a crash could leave it
-    assert stems.local_copy(data) == copy
+    assert local_copy(data) == copy
     assert contents(copy) == expected(data)
     kept = [name for name, inode in inodes(copy).items() if before.get(name) == inode]
     assert len(kept) >= len(expected(data)) - 3
@@ -93,7 +94,7 @@ def test_what_changed_and_only_that_is_copied_again(data):
 def test_the_tracks_of_the_copy_are_those_of_the_data(folder, write, noise):
     write("some song/a.wav", noise(1000))
     write("b.wav", noise(1000))
-    there, here = stems.find(folder, 4), stems.find(stems.local_copy(folder), 4)
+    there, here = stems.find(folder, 4), stems.find(local_copy(folder), 4)
     assert [track.name for track in here.tracks] == [track.name for track in there.tracks] == ["b", "some song/a"]
     assert here.tracks[0].files[0] != there.tracks[0].files[0]
 
@@ -109,7 +110,7 @@ def test_several_processes_of_a_node_share_one_copy(data):
 
 
 def test_a_process_waits_for_the_one_that_copies(data):
-    copy = stems.local_copy(data)
+    copy = local_copy(data)
     with locked(copy.parent / f"{copy.name}.lock", keep_file=True):
         process = subprocess.Popen([sys.executable, "-c", COPY, data], stdout=subprocess.PIPE, text=True)
         assert process.stdout.readline() == "begins\n"
@@ -130,7 +131,7 @@ def test_a_killed_copy_is_never_taken_for_whole(data, node):
     for name, whole in contents(copy).items():
         assert whole == (data / name).read_bytes()
     kept = inodes(copy)
-    assert stems.local_copy(data) == copy
+    assert local_copy(data) == copy
     assert contents(copy) == expected(data)
     assert not list(copy.rglob(".tmp*"))
     assert all(inodes(copy)[name] == inode for name, inode in kept.items() if not name.name.startswith("."))
@@ -140,7 +141,7 @@ def test_a_disk_that_is_too_small_is_found_out_before_copying(data, node, monkey
     usage = shutil.disk_usage(node)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=(64 << 20) + 15_000))
     with pytest.raises(StorageError, match="set TMPDIR to a larger disk") as caught:
-        stems.local_copy(data)
+        local_copy(data)
     assert "\n" not in str(caught.value)
     assert not list(node.rglob("*.wav"))
 
@@ -152,36 +153,36 @@ def test_a_disk_that_fills_up_leaves_no_part_of_a_file(data, node):
     assert "StorageError: cannot write" in done.stderr.splitlines()[-1]
     assert not list(node.rglob("*large*"))
     assert not list(node.rglob(".tmp*"))
-    assert contents(stems.local_copy(data)) == expected(data)
+    assert contents(local_copy(data)) == expected(data)
 
 
 def test_a_folder_that_others_could_have_filled_is_refused(data, node):
     theirs = node / f"jukemir_like-{os.getuid()}"
     theirs.mkdir()
     theirs.chmod(0o777)
-    with pytest.raises(StorageError, match="yours alone"):
-        stems.local_copy(data)
+    with pytest.raises(StorageError, match="can be written by other users"):
+        local_copy(data)
 
 
 def test_what_cannot_be_copied_is_named_and_stops_nothing(data):
-    copy = stems.local_copy(data)
+    copy = local_copy(data)
     whole = expected(data)
     (data / "a b.wav").unlink()
     os.mkfifo(data / "a b.wav")
     (data / "gone.wav").symlink_to("nowhere")
     (data / "zero.wav").symlink_to("/dev/zero")
     reasons = {}
-    assert stems.local_copy(data, on_error=reasons.__setitem__) == copy
+    assert local_copy(data, on_error=reasons.__setitem__) == copy
     assert set(reasons) == {"a b.wav", "gone.wav", "zero.wav"}
     assert "a named pipe" in reasons["a b.wav"]
     assert contents(copy) == {name: text for name, text in whole.items() if name.name != "a b.wav"}
     with pytest.raises(RequestError, match=r"a b\.wav is a named pipe"):
-        stems.local_copy(data)
+        local_copy(data)
     (data / "dataset.json").symlink_to("nowhere")
     with pytest.raises(RequestError, match=r"dataset\.json cannot be read"):  # without it the folder would say something else
-        stems.local_copy(data, on_error=reasons.__setitem__)
+        local_copy(data, on_error=reasons.__setitem__)
 
 
 def test_no_data_is_a_wrong_request(tmp_path):
     with pytest.raises(RequestError, match="there is no folder"):
-        stems.local_copy(tmp_path / "nothing")
+        local_copy(tmp_path / "nothing")
