@@ -274,9 +274,21 @@ def load(source: Path | bytes, sample_rate: int) -> np.ndarray:
         InputError: as :func:`decode`; or nothing is left after resampling.
     """
     audio = decode(source)
-    mono = resample(mix_down(audio.samples), audio.sample_rate, sample_rate)
+    return to_mono(audio.samples, audio.sample_rate, sample_rate)
+
+
+def to_mono(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
+    """Mixes down and resamples: float32 ``(channels, samples)`` → float32 ``(samples,)`` at ``to_rate``, at least one sample.
+
+    Raises:
+        InputError: nothing is left after resampling.
+
+    >>> to_mono(np.zeros((2, 44100), np.float32), 44100, 22050).shape
+    (22050,)
+    """
+    mono = resample(mix_down(samples), from_rate, to_rate)
     if not len(mono):
-        raise InputError(f"is too short: no sample is left at {sample_rate} Hz")
+        raise InputError(f"is too short: no sample is left at {to_rate} Hz")
     return np.ascontiguousarray(mono, dtype=np.float32)
 
 

@@ -233,14 +233,16 @@ def extract(
     `stemjepa` has the weights in the package, `stemjepa-NAME` those called NAME, `stemjepa-untrained` random ones.
     """
     workers = _prepare(workers)
-    from jukemir_like.extract import extract as run
+    from jukemir_like import extract as extraction
 
     folders = _cache(cache)
-    source, target = planning.source_and_target(representation, input, output, dataset, folders)
+    source, target = extraction.folders(representation, input, output, dataset, folders)
     if batch_size is not None and batch_idx is None:
         batch_idx = _batch_idx_of_environment()
     return _finish(
-        run(representation, source, target, batch_size=batch_size, batch_idx=batch_idx, workers=workers, cache=folders, **options)
+        extraction.extract(
+            representation, source, target, batch_size=batch_size, batch_idx=batch_idx, workers=workers, cache=folders, **options
+        )
     )
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from jukemir_like import extract
 from jukemir_like.core.cache import Cache
-from jukemir_like.extract import find_inputs
 from jukemir_like.launch import lines as shell
 from jukemir_like.launch import planning
 from jukemir_like.launch.arguments import is_path
@@ -33,8 +33,8 @@ def lines(
     Raises:
         RequestError: no such folder, nothing in it, or what the representation's image does not take.
     """
-    source, _ = planning.source_and_target(representation, input, output, dataset, Cache.default(cache))
-    for batch_idx in range(-(-len(find_inputs(source)) // batch_size)):
+    source, _ = extract.folders(representation, input, output, dataset, Cache.default(cache))
+    for batch_idx in range(-(-len(extract.find_inputs(source)) // batch_size)):
         asked = {"batch_size": batch_size, "batch_idx": batch_idx, **options}
         if runner == "plain":
             yield shell.plain(_plain(representation, (input, output), dataset, cache, asked))
