@@ -100,8 +100,9 @@ class MFCC(Representation):
 def cosine_transform(n_mels: int, coefficients: int) -> np.ndarray:
     """The first ``coefficients`` columns of the orthonormal DCT-II: float32, shape ``(n_mels, coefficients)``.
 
-    >>> cosine_transform(2, 2).round(3).tolist()
-    [[0.707, 0.707], [0.707, -0.707]]
+    >>> cosine_transform(2, 2).round(3)
+    array([[ 0.707,  0.707],
+           [ 0.707, -0.707]], dtype=float32)
     """
     band, order = np.arange(n_mels)[:, None], np.arange(coefficients)
     basis = np.sqrt(2 / n_mels) * np.cos(np.pi * order * (2 * band + 1) / (2 * n_mels))
