@@ -6,7 +6,7 @@ AIFF and others), ``flac``, ``mpeg``, ``ogg``, all in terms of ``stream``. ``ste
 Samples are float32 in [-1, 1), arrays ``(channels, samples)`` or, for mono, ``(samples,)``.
 """
 
-from jukemir_like.audio.conversion import mix_down, resample, to_int16
+from jukemir_like.audio.conversion import mix_down, resample, to_int16, to_mono
 from jukemir_like.audio.decoding import Audio, decode, decode_mono, load
 from jukemir_like.audio.inputs import EXTENSIONS, digest, find, is_audio
 from jukemir_like.audio.wav import write_wav
@@ -23,5 +23,6 @@ __all__ = [
     "mix_down",
     "resample",
     "to_int16",
+    "to_mono",
     "write_wav",
 ]

@@ -43,6 +43,21 @@ def resample(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
     return resampled[:length] if len(resampled) >= length else np.pad(resampled, (0, length - len(resampled)))
 
 
+def to_mono(samples: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
+    """Mixes down and resamples: float32 ``(channels, samples)`` → float32 ``(samples,)`` at ``to_rate``, at least one sample.
+
+    Raises:
+        InputError: nothing is left after resampling.
+
+    >>> to_mono(np.zeros((2, 44100), np.float32), 44100, 22050).shape
+    (22050,)
+    """
+    mono = resample(mix_down(samples), from_rate, to_rate)
+    if not len(mono):
+        raise InputError(f"is too short: no sample is left at {to_rate} Hz")
+    return np.ascontiguousarray(mono, dtype=np.float32)
+
+
 def to_int16(samples: np.ndarray) -> np.ndarray:
     """Rounds float samples to 16 bits; what is beyond full scale is clipped.
 

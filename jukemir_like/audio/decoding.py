@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 
 from jukemir_like.audio import ffmpeg, flac, mpeg, ogg, uncompressed
-from jukemir_like.audio.conversion import mix_down, resample, to_float, to_int16_mono
+from jukemir_like.audio.conversion import to_float, to_int16_mono, to_mono
 from jukemir_like.audio.inputs import input_errors
 from jukemir_like.audio.stream import UNCHANGED, Stream, after_id3_tags
 from jukemir_like.core import files
@@ -77,10 +77,7 @@ def load(source: Path | bytes, sample_rate: int) -> np.ndarray:
     (192000,)
     """
     audio = decode(source)
-    mono = resample(mix_down(audio.samples), audio.sample_rate, sample_rate)
-    if not len(mono):
-        raise InputError(f"is too short: no sample is left at {sample_rate} Hz")
-    return np.ascontiguousarray(mono, dtype=np.float32)
+    return to_mono(audio.samples, audio.sample_rate, sample_rate)
 
 
 def _decode(source: Path | bytes, convert: Callable[[np.ndarray], np.ndarray]) -> Audio:

@@ -27,15 +27,17 @@ def extract(
     `stemjepa` has the weights in the package, `stemjepa-NAME` those called NAME, `stemjepa-untrained` random ones.
     """
     workers = options.prepare_workers(workers)
-    from jukemir_like.extract import extract as run
+    from jukemir_like import extract as extraction
     from jukemir_like.launch import planning
 
     folders = options.open_cache(cache)
-    source, target = planning.source_and_target(representation, input, output, dataset, folders)
+    source, target = extraction.folders(representation, input, output, dataset, folders)
     if batch_size is not None and batch_idx is None:
         batch_idx = _batch_idx_of_environment(planning.BATCH_VARIABLES)
     batch = {"batch_size": batch_size, "batch_idx": batch_idx}
-    return options.finish(run(representation, source, target, **batch, workers=workers, cache=folders, **representation_options))
+    return options.finish(
+        extraction.extract(representation, source, target, **batch, workers=workers, cache=folders, **representation_options)
+    )
 
 
 def _batch_idx_of_environment(variables: tuple[str, ...]) -> int | None:

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from jukemir_like import extract
 from jukemir_like.core.cache import Cache
-from jukemir_like.extract import find_inputs
 from jukemir_like.launch import confinement, images, planning
 from jukemir_like.launch.images import Container
 from jukemir_like.launch.paths import absolute, is_path_of_weights
@@ -33,8 +33,8 @@ def batches(
     Raises:
         RequestError: the folder is missing or has no audio in it, or the representation's image does not take one of the options.
     """
-    source, _ = planning.source_and_target(representation, input, output, dataset, Cache.default(cache))
-    for batch_idx in range(-(-len(find_inputs(source)) // batch_size)):
+    source, _ = extract.folders(representation, input, output, dataset, Cache.default(cache))
+    for batch_idx in range(-(-len(extract.find_inputs(source)) // batch_size)):
         batch = {"batch_size": batch_size, "batch_idx": batch_idx, **options}
         if runner == "plain":
             yield plain(_extract_arguments(representation, (input, output), dataset, cache, batch))

@@ -41,19 +41,6 @@ def plan(context: click.Context) -> Container:
     return _stage(context)
 
 
-def source_and_target(representation: str, input: str | None, output: str | None, dataset: str | None, cache: Cache) -> tuple[Path, Path]:  # noqa: A002
-    """Where ``extract`` reads audio and writes vectors.
-
-    Raises:
-        click.UsageError: both ways of saying so, or neither.
-    """
-    if (dataset is None) == (input is None or output is None):
-        raise click.UsageError("give INPUT and OUTPUT, or --dataset")
-    if dataset is not None:
-        return cache.processed(dataset) / "wav", cache.representation(dataset, representation)
-    return Path(str(input)), Path(str(output))
-
-
 def extraction(
     representation: str, input: str | None, output: str | None, dataset: str | None = None, cache: str | None = None,  # noqa: A002
     weights: str | None = None, **options: Any,
@@ -63,8 +50,10 @@ def extraction(
     Raises:
         RequestError: the folder or the weights are missing, or the image does not take one of the options.
     """
+    from jukemir_like import extract  # imports NumPy, which --help does without
+
     folders = Cache.default(cache)
-    source, target = source_and_target(representation, input, output, dataset, folders)
+    source, target = extract.folders(representation, input, output, dataset, folders)
     stage = images.for_representation(representation)
     options = {name: value for name, value in options.items() if value is not None}
     paths = PathMapping()

@@ -9,7 +9,7 @@ import scipy.fft
 
 from jukemir_like.audio import mel
 from jukemir_like.core.errors import RequestError
-from jukemir_like.representations.mfcc import BandedProduct, Mfcc, cosine_transform
+from jukemir_like.representations.mfcc import MFCC, BandedProduct, cosine_transform
 
 RATE = 22050
 
@@ -30,7 +30,7 @@ def test_a_product_in_blocks_is_the_product(block):
 
 
 def test_silence_is_100_db_below_full_scale():
-    vector = Mfcc()([np.zeros(RATE, np.float32)])[0]
+    vector = MFCC()([np.zeros(RATE, np.float32)])[0]
     expected = np.zeros(120)
     expected[0] = -100 * np.sqrt(128)
     np.testing.assert_allclose(vector, expected, atol=2e-3)
@@ -39,7 +39,7 @@ def test_silence_is_100_db_below_full_scale():
 def test_coefficients_are_librosa_s_frame_by_frame(make_chords):
     clip = make_chords(2)
     expected = librosa.feature.mfcc(y=clip / np.abs(clip).max(), sr=RATE, n_mfcc=20, hop_length=512).T
-    np.testing.assert_allclose(Mfcc().coefficients(clip), expected, atol=5e-4)
+    np.testing.assert_allclose(MFCC().coefficients(clip), expected, atol=5e-4)
 
 
 def test_torchaudio_gives_the_same_vectors(make_chords, relative_error):
@@ -47,7 +47,7 @@ def test_torchaudio_gives_the_same_vectors(make_chords, relative_error):
         import torchaudio  # noqa: F401
     except (ImportError, OSError) as error:
         pytest.skip(f"torchaudio cannot be imported here: {error}")
-    by_numpy, by_torchaudio = Mfcc(), Mfcc("torchaudio")
+    by_numpy, by_torchaudio = MFCC(), MFCC("torchaudio")
     clips = [make_chords(1), 1e-6 * make_chords(2, samples=1024), np.zeros(3000, np.float32), make_chords(3, samples=30_001)]
     clips = [np.asarray(clip, np.float32) for clip in clips]
     vectors = by_torchaudio(clips)
@@ -61,6 +61,6 @@ def test_a_backend_that_is_not_there_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "torchaudio", None)
     monkeypatch.setitem(sys.modules, "torchaudio.transforms", None)
     with pytest.raises(RequestError, match=r"^torchaudio cannot be imported \(.+\): install .+$"):
-        Mfcc("torchaudio")
+        MFCC("torchaudio")
     with pytest.raises(RequestError, match="unknown backend 'essentia'"):
-        Mfcc("essentia")
+        MFCC("essentia")

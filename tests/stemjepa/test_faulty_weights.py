@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from jukemir_like import extract, representations
 from jukemir_like.core.errors import RequestError
-from jukemir_like.representations.stemjepa import StemJepa
+from jukemir_like.representations.stemjepa import StemJEPARepresentation
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.inference import StemJEPA
 
@@ -79,7 +79,7 @@ def write(path, metadata=METADATA, table=TABLE, data=None):
 def vector(path):
     """The vector of a clip, or why these weights are refused."""
     try:
-        made = StemJepa(weights=path, device="cpu")([CLIP])
+        made = StemJEPARepresentation(weights=path, device="cpu")([CLIP])
     except RequestError as error:
         return one_line(error, path)
     assert made.dtype == np.float32
@@ -280,7 +280,7 @@ def test_a_header_that_claims_terabytes_costs_no_memory(tmp_path, options, word)
 def test_weights_whose_net_gives_no_numbers_are_refused_and_not_the_clips(tmp_path):
     model = METADATA["model"].replace('"std": 5.21293403582299', '"std": 1e-300')
     path = write(tmp_path / "w.safetensors", METADATA | {"model": model}, data=WHOLE[HEAD:])
-    made = StemJepa(weights=path, device="cpu")
+    made = StemJEPARepresentation(weights=path, device="cpu")
     for _ in range(2):
         with pytest.raises(RequestError, match="vectors that are not finite for every input"):
             made([CLIP])
@@ -412,5 +412,5 @@ def test_names_that_weights_cannot_have_are_one_line(tmp_path, monkeypatch, name
 @pytest.mark.parametrize("path", ["a/\0", "x" * 300 + "/y", "/dev/null", "/", ".", "/etc/passwd/x"])
 def test_paths_that_are_no_weights_are_one_line(path):
     with pytest.raises(RequestError, match="the file of weights") as caught:
-        StemJepa(weights=path if "/" in path else f"{path}/")
+        StemJEPARepresentation(weights=path if "/" in path else f"{path}/")
     assert "\n" not in str(caught.value)
