@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jukemir_like.audio.stems import levels
+from jukemir_like.audio.stems.levels import check as check_peak
 from jukemir_like.audio.stems.reading import SCALES, read_frames
 from jukemir_like.audio.stems.tracks import Track
 from jukemir_like.core import records
@@ -107,7 +107,7 @@ def _measure(track: Track) -> list[float] | str:
         values = read_frames(track, first, min(_BLOCK_FRAMES, track.frames - first))
         peaks = np.maximum(peaks, column_peaks(values))
         try:
-            levels.check(float(peaks.max()))
+            check_peak(float(peaks.max()))
         except InputError as error:
             return str(error)
     result: list[float] = peaks.tolist()
@@ -118,7 +118,7 @@ def _checked(result: list[float] | str) -> np.ndarray:
     """Peaks as an array; raises :class:`InputError` for a reason why there are none, or for peaks that no music has."""
     if isinstance(result, str):
         raise InputError(result)
-    levels.check(max(result, default=0.0))  # earlier versions stored all that was finite
+    check_peak(max(result, default=0.0))  # earlier versions stored all that was finite
     return np.array(result)
 
 

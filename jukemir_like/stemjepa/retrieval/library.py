@@ -26,6 +26,7 @@ from jukemir_like.core.cache import Cache, atomic, sweep
 from jukemir_like.core.damage import DamagedFileError
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.parallel import Progress
+from jukemir_like.core.records import printable
 from jukemir_like.stemjepa.data.finding import declared
 from jukemir_like.stemjepa.inference import StemJEPA, normalise
 from jukemir_like.stemjepa.retrieval.embedding import SILENT, Vectors
@@ -80,7 +81,7 @@ class Library:
         """A table as text."""
         from tabulate import tabulate
 
-        cells = [(match.rank, f"{match.score:.3f}", records.printable(match.path)) for match in matches]
+        cells = [(match.rank, f"{match.score:.3f}", printable(match.path)) for match in matches]
         return tabulate(cells, ("rank", "score", "path"), colalign=("right", "right", "left"), disable_numparse=True)
 
     def to_json(self, matches: list[Match], request: dict[str, str]) -> str:
@@ -104,7 +105,7 @@ def query(model: StemJEPA, context: Path, instrument: str) -> Query:
         if np.abs(mix).max() < SILENT:
             raise InputError(_SILENCE)
     except InputError as error:
-        raise RequestError(f"the context {records.printable(str(context))} {error}: give a mix in an audio file") from error
+        raise RequestError(f"the context {printable(str(context))} {error}: give a mix in an audio file") from error
     return Query(np.asarray(model.predict(mix, instrument)[0]), _notes(context, channels, instrument))
 
 
@@ -155,7 +156,7 @@ def open_library(model: StemJEPA, folder: Path, cache: Cache) -> Library:
     unreadable: dict[str, str] = {}
     paths = audio.find(folder, on_error=unreadable.__setitem__)
     if not paths:
-        reasons = "".join(f" ({records.printable(name)}: {reason})" for name, reason in sorted(unreadable.items())[:1])
+        reasons = "".join(f" ({printable(name)}: {reason})" for name, reason in sorted(unreadable.items())[:1])
         raise RequestError(f"no audio files in {folder}{reasons}: give the folder of a library")
     path = index_path(cache, folder, model)
     sweep(path.parent)
@@ -239,9 +240,7 @@ def _library(folder: Path, paths: list[str], index: Index, summary: records.Summ
     reasons = summary.failed | {name: index.reasons[digest] for name, digest in digests.items() if digest in index.reasons}
     if not usable:
         name = min(reasons)
-        raise RequestError(
-            f"none of the {len(paths)} audio files of {folder} can be used (the first: {records.printable(name)}: {reasons[name]})"
-        )
+        raise RequestError(f"none of the {len(paths)} audio files of {folder} can be used (the first: {printable(name)}: {reasons[name]})")
     silent = sorted(name for name, reason in reasons.items() if reason == _SILENCE)
     summary.failed = {name: reason for name, reason in sorted(reasons.items()) if reason != _SILENCE}
     summary.kept = len(usable) - summary.done
