@@ -2,7 +2,7 @@
 
 ``examples`` samples example n, with its augmentation, ``loading`` reads batches of them ahead in worker processes, ``loudness`` keeps the
 peaks of tracks, which silence is measured against, ``normalisation`` measures the log-mel of a data set, and ``local_copy`` copies the
-data to this node's disk. Tracks are found and read by :mod:`jukemir_like.audio.stems`.
+data to this node's disk. ``finding`` finds the tracks of a folder; :mod:`jukemir_like.audio.stems` reads them.
 """
 
 from jukemir_like.audio.stems.finding import declared
