@@ -67,7 +67,7 @@ def test_batches_in_any_order_give_what_one_run_gives(run, folder, tmp_path):
     assert vectors(tmp_path / "batches") == vectors(tmp_path / "whole")
 
 
-def test_batches_of_clips_give_the_same_vectors_and_one_bad_clip_does_not_spoil_those_beside_it(run, folder, tmp_path, write_audio):
+def test_batches_of_clips_give_the_same_vectors_and_one_bad_clip_does_not_spoil_the_others(run, folder, tmp_path, write_audio):
     run("level", folder, tmp_path / "one")
     write_audio(folder / "a" / "bad.wav", seconds=1 / 22050)
     finished = run("level", folder, tmp_path / "many", environment={"LEVEL_BATCH_SIZE": "5"})
@@ -159,7 +159,7 @@ def test_a_second_run_keeps_everything(run, folder, tmp_path):
     assert changed_since(output, before) == []
 
 
-def test_an_output_is_made_again_if_its_input_or_the_recipe_changed_or_it_is_no_vector(run, folder, tmp_path, write_audio):
+def test_an_output_is_recomputed_if_its_input_or_the_recipe_changed_or_it_is_no_vector(run, folder, tmp_path, write_audio):
     output = tmp_path / "out"
     run("level", folder, output)
     before = marks(output)
@@ -213,7 +213,7 @@ def test_weights_that_cannot_be_used_are_a_wrong_request_and_touch_nothing(run, 
     assert vectors(tmp_path / "out") == before
 
 
-def test_a_vector_that_somebody_replaced_is_made_again_also_where_its_size_is_right(run, folder, tmp_path):
+def test_a_vector_that_somebody_replaced_is_recomputed_even_if_its_size_is_right(run, folder, tmp_path):
     run("level", folder, tmp_path / "out")
     before = vectors(tmp_path / "out")
     (tmp_path / "out" / "b.npy").write_bytes(before["e.npy"])

@@ -1,4 +1,4 @@
-"""What chroma and mfcc have in common: librosa's numbers, one clip at a time, whatever stands beside it."""
+"""What chroma and mfcc have in common: librosa's numbers, one clip at a time, whatever the other clips of its batch."""
 
 import tracemalloc
 import warnings
@@ -98,7 +98,7 @@ def test_a_clip_too_short_for_second_differences_is_refused_in_one_line(represen
             representation([np.ones(samples, np.float32)])
 
 
-def test_a_long_clip_needs_less_memory_beside_it_than_it_takes_itself(representation):
+def test_a_long_clip_needs_less_further_memory_than_it_takes_itself(representation):
     clip = np.random.default_rng(0).uniform(-1, 1, 240 * RATE).astype(np.float32)
     tracemalloc.start()
     representation([clip])

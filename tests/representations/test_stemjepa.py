@@ -69,7 +69,7 @@ def test_batches_in_any_order_give_the_vectors_of_one_run(cache, folder, tmp_pat
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_vectors_are_kept_while_the_weights_are_the_same_and_made_again_when_they_change(cache, folder, tmp_path, workers):
+def test_vectors_are_kept_while_the_weights_are_the_same_and_recomputed_when_they_change(cache, folder, tmp_path, workers):
     def run():
         return extract.extract("stemjepa-mine", folder, tmp_path / "out", workers=workers, cache=cache)
 
@@ -82,7 +82,7 @@ def test_vectors_are_kept_while_the_weights_are_the_same_and_made_again_when_the
         assert np.abs(vector - before[name]).max() > 1e-2
 
 
-def test_a_bad_file_is_recorded_and_those_beside_it_are_not_spoilt(cache, folder, tmp_path):
+def test_a_bad_file_is_recorded_and_the_others_are_not_spoilt(cache, folder, tmp_path):
     (folder / "sub" / "3b.wav").write_bytes(b"not audio")
     summary = extract.extract("stemjepa-mine", folder, tmp_path / "out")
     assert (summary.done, list(summary.failed)) == (7, ["sub/3b.wav"])
