@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jukemir_like.audio.stems.reading import SCALES, read_frames
-from jukemir_like.audio.stems.reading import check_peak as check_peak
+from jukemir_like.audio.stems.reading import SCALES, check_peak, read_frames
 from jukemir_like.audio.stems.tracks import Track
 from jukemir_like.core import records
 from jukemir_like.core.cache import Cache

@@ -26,8 +26,8 @@ from jukemir_like.core.arrays import read_archive
 from jukemir_like.core.atomic import atomic_write, remove_abandoned
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DamagedFileError, InputError, RequestError
+from jukemir_like.core.files import printable
 from jukemir_like.core.progress import Progress
-from jukemir_like.core.records import printable
 from jukemir_like.stemjepa.inference import StemJEPA, normalise
 from jukemir_like.stemjepa.retrieval.embedding import SILENT, Vectors
 
