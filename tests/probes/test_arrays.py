@@ -1,9 +1,11 @@
 """Probes of arrays: against the stage to the bit, scikit-learn and closed forms; and what is said about input that cannot be probed."""
 
 import csv
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -527,3 +529,12 @@ def test_linear_probes_of_arrays_need_neither_torch_nor_pandas():
         "probe(X, X[:, 0] > 0); print([name for name in ('torch', 'pandas', 'sklearn') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_the_example_of_the_documentation_runs(capsys):
+    text = (Path(__file__).parents[2] / "docs" / "protocols.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(code, "docs/protocols.md", "exec"), {})
+    shown = capsys.readouterr().out
+    assert "the split was drawn by group" in shown
+    assert "paired on" in shown
