@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import numpy as np
 import soundfile
 
-from jukemir_like import audit
+from jukemir_like.audit import audit
 from jukemir_like.core.cache import Cache, write_bytes
 from jukemir_like.core.errors import JukemirLikeError
 from jukemir_like.datasets import Clip, Dataset, Item, Task
@@ -19,7 +19,7 @@ from jukemir_like.extract import extract
 from jukemir_like.probes.results import tabulate_runs
 from jukemir_like.probes.stage import probe_dataset
 from jukemir_like.process import process
-from jukemir_like.report import report
+from jukemir_like.report.report import report
 
 TASKS = {
     "genre": Task("genre", "multiclass", ("jazz", "rock")),
