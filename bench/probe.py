@@ -63,7 +63,7 @@ def keys(cache):
 def plain(features, y, point, patience=256):
     """One point, the published way: DataLoader, each batch scaled by scikit-learn, its metric on all of validation every 8 steps.
 
-    Returns the best value, the steps, and the median of the seconds a step (of every eight with their validation).
+    Returns the best value, the steps, and the median of the seconds per step (of every eight with their validation).
     """
     import torch
     from sklearn.metrics import r2_score
@@ -137,7 +137,7 @@ def grid_table(folder):
         "number of threads). "
         f"All {len(candidates)} points were trained by `--protocol jukemir`, and the {len(SAMPLE)} below the plain way, each to its end. "
         "What is not in that table changes no step's time, so the plain way is charged, for all "
-        f"{len(candidates)} points, its median seconds a step times the steps they took ({all_steps:,} in all).",
+        f"{len(candidates)} points, its median seconds per step times the steps they took ({all_steps:,} in all).",
         "",
         "| | seconds | ratio |",
         "|---|---|---|",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
 
 _ALIGNMENT = ("left", "right", "right")
+
+
+class Bounds(NamedTuple):
+    """The ends of an interval; fractions."""
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -83,7 +90,7 @@ class ProbeResult:
         return self.metrics[self.metric].value
 
     @property
-    def interval(self) -> tuple[float, float] | None:
+    def interval(self) -> Bounds | None:
         """The 95 % interval (low, high) of :attr:`value`; None where there is none (fewer than two groups)."""
         return _bounds(self.metrics[self.metric])
 
@@ -154,7 +161,7 @@ class ProbeComparison:
         return self.differences[self.metric].interval.value
 
     @property
-    def interval(self) -> tuple[float, float] | None:
+    def interval(self) -> Bounds | None:
         """The 95 % interval (low, high) of :attr:`value`; None where there is none (fewer than two groups)."""
         return _bounds(self.differences[self.metric].interval)
 
@@ -325,8 +332,8 @@ def _labels(task_type: TaskType, classes: tuple[Any, ...], fitted: FittedProbe) 
     return names[test.y], names[test.scores.argmax(1)]
 
 
-def _bounds(interval: Interval) -> tuple[float, float] | None:
-    return None if interval.low is None or interval.high is None else (interval.low, interval.high)
+def _bounds(interval: Interval) -> Bounds | None:
+    return None if interval.low is None or interval.high is None else Bounds(interval.low, interval.high)
 
 
 def _percent(interval: Interval) -> str:

@@ -97,7 +97,11 @@ def validate(task: Task, y: np.ndarray, scores: np.ndarray, weights: np.ndarray 
 
 
 def count_undefined(task: Task, y: np.ndarray) -> dict[str, int]:
-    """How many tags each macro metric leaves out on labels ``y``; empty for task types other than multilabel."""
+    """How many tags each macro metric leaves out on labels ``y``; empty for task types other than multilabel.
+
+    >>> count_undefined(Task("mood", "multilabel", ("sad", "glad")), np.array([[True, False], [True, True]]))
+    {'roc_auc': 1, 'average_precision': 0}
+    """
     if task.type != "multilabel":
         return {}
     positive, negative = y.any(0), (~y).any(0)
@@ -105,12 +109,20 @@ def count_undefined(task: Task, y: np.ndarray) -> dict[str, int]:
 
 
 def accuracy(y: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> Array:
-    """Fraction of rows whose largest score is at the label. ``y`` (n,) int, ``scores`` (n, classes); 0 to 1."""
+    """Fraction of rows whose largest score is at the label. ``y`` (n,) int, ``scores`` (n, classes); 0 to 1.
+
+    >>> accuracy(np.array([0, 1, 1]), np.array([[2, 1], [0, 3], [1, 0]]), weights=np.array([1, 1, 2])).item()
+    0.5
+    """
     return _mean((scores.argmax(1) == y).astype(np.float64), weights)
 
 
 def macro_f1(y: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> Array:
-    """Mean F1 over the classes that occur in labels or predictions. ``y`` (n,) int, ``scores`` (n, classes); 0 to 1."""
+    """Mean F1 over the classes that occur in labels or predictions. ``y`` (n,) int, ``scores`` (n, classes); 0 to 1.
+
+    >>> macro_f1(np.array([0, 1]), np.eye(3)[[0, 1]]).item()  # class 2 does not occur
+    1.0
+    """
     w = _weights(weights, len(y))
     classes = np.arange(scores.shape[1])
     labelled, predicted = y[:, None] == classes, scores.argmax(1)[:, None] == classes
@@ -157,17 +169,28 @@ def mirex_weighted_score(y: np.ndarray, scores: np.ndarray, weights: np.ndarray 
     """The MIREX score of key detection: mean credit (:func:`mirex_table`) of the key with the largest score.
 
     ``y`` (n,) int, ``scores`` (n, keys), both in the order of ``labels``; 0 to 1.
+
+    >>> mirex_weighted_score(np.array([KEYS.index("C major")]), np.eye(24)[[KEYS.index("G major")]]).item()
+    0.5
     """
     return _mean(mirex_table(labels)[y, scores.argmax(1)], weights)
 
 
 def roc_auc(y: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> Array:
-    """Area under the ROC curve, the mean over tags with both a positive and a negative. ``y`` (n, tags) bool; 0 to 1."""
+    """Area under the ROC curve, the mean over tags with both a positive and a negative. ``y`` (n, tags) bool; 0 to 1.
+
+    >>> roc_auc(np.array([[True], [False], [False]]), np.array([[0.5], [0.1], [0.9]])).item()
+    0.5
+    """
     return _mean_of_defined(rank_tags(y, scores, weights)[0])
 
 
 def average_precision(y: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> Array:
-    """Average precision (no interpolation), the mean over tags with a positive. ``y`` (n, tags) bool; 0 to 1."""
+    """Average precision (no interpolation), the mean over tags with a positive. ``y`` (n, tags) bool; 0 to 1.
+
+    >>> average_precision(np.array([[True], [False], [False]]), np.array([[0.5], [0.1], [0.9]])).item()
+    0.5
+    """
     return _mean_of_defined(rank_tags(y, scores, weights)[1])
 
 
@@ -185,7 +208,11 @@ def r2_each(y: np.ndarray, values: np.ndarray, weights: np.ndarray | None = None
 
 
 def r2(y: np.ndarray, values: np.ndarray, weights: np.ndarray | None = None) -> Array:
-    """Coefficient of determination, the mean over outputs; NaN where that of one is. ``y`` and ``values`` (n, outputs)."""
+    """Coefficient of determination, the mean over outputs; NaN where that of one is. ``y`` and ``values`` (n, outputs).
+
+    >>> r2(np.array([[1.0], [2.0], [3.0]]), np.array([[2.0], [2.0], [3.0]])).item()
+    0.5
+    """
     return np.asarray(r2_each(y, values, weights).mean(-1))
 
 

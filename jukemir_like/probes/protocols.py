@@ -139,11 +139,19 @@ def non_default(settings: Settings) -> dict[str, Any]:
 
 
 def configuration_hash(protocol: str, configuration: dict[str, Any]) -> str:
-    """Sixteen hexadecimal digits that tell one configuration from another."""
+    """Sixteen hexadecimal digits that identify a protocol with what is changed of its defaults.
+
+    >>> configuration_hash("linear", {}) == configuration_hash("jukemir", {})
+    False
+    """
     return hashlib.sha256(json.dumps([protocol, configuration], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def group_points(points: Sequence[Point]) -> list[list[Point]]:
-    """Points by what they share (:attr:`Point.group`), each group and all groups in order."""
+    """Points by what they share (:attr:`Point.group`), each group and all groups in order.
+
+    >>> len(group_points(Grid().points()))
+    24
+    """
     ordered = sorted(points, key=lambda point: (point.group, point))
     return [list(group) for _, group in itertools.groupby(ordered, lambda point: point.group)]

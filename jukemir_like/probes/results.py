@@ -57,8 +57,6 @@ COLUMNS = (
 )
 
 Row = dict[str, Any]
-Bounds = Mapping[str, tuple[float, float]]
-"""Metric → (low, high)."""
 
 _JSON_COLUMNS = ("configuration", "selected", "versions", "lineage")
 _ORDER = ("dataset", "task", "representation", "protocol", "configuration_hash", "seed")
@@ -124,12 +122,12 @@ def tabulate_runs(cache: Cache, dataset: str, representation: str) -> ResultsTab
     return ResultsTable(table, folder / TABLE, [printable(str(error)) for error in damaged])
 
 
-def rows(run: Run, bounds: Bounds | None = None) -> list[Row]:
+def rows(run: Run, bounds: Mapping[str, tuple[float, float]] | None = None) -> list[Row]:
     """The table's rows of one run.
 
     Args:
         run: a finished run.
-        bounds: of the test metrics' intervals, where known.
+        bounds: test metric → (low, high) of its interval, where known.
     """
     common = {name: run.record[name] for name in COLUMNS if name in run.record}
     common["task"] = run.task.name

@@ -206,7 +206,7 @@ def test_interval_of_accuracy_is_that_of_the_normal_approximation():
     y = random.integers(2, size=1600)
     X = np.column_stack([np.where(random.random(1600) < 0.7, y, 1 - y), random.normal(size=1600)])
     result = probe(X, y, split=np.repeat(["train", "valid", "test"], [600, 200, 800]))
-    low, high = result.interval
+    low, high = result.interval.low, result.interval.high
     error = np.sqrt(result.value * (1 - result.value) / 800)
     assert (low, high) == pytest.approx((result.value - 1.96 * error, result.value + 1.96 * error), abs=0.006)
     assert result.groups == 800
