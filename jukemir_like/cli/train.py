@@ -70,7 +70,7 @@ def train(
 
 
 def _settings(recipe: str | None, data: str | None, overrides: tuple[str, ...]) -> Training:
-    from jukemir_like.stemjepa.training.composing import compose_settings
+    from jukemir_like.stemjepa.training.compose import compose_settings
 
     chosen = [f"recipe={recipe}"] if recipe else []
     # Quoted, for a path may hold what has a meaning in overrides.

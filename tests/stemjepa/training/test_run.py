@@ -16,7 +16,7 @@ import torch
 
 from jukemir_like.core.errors import RequestError, StorageError
 from jukemir_like.stemjepa import checkpoint
-from jukemir_like.stemjepa.training import feeding, run, state, table
+from jukemir_like.stemjepa.training import batches, metrics_log, state
 from jukemir_like.stemjepa.training.run import train
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -41,7 +41,7 @@ def newest(folder):
 
 def interrupt(folder, keep):
     """What a run leaves that was killed after the step ``keep``."""
-    (folder / run.WEIGHTS).unlink()
+    (folder / state.WEIGHTS).unlink()
     for path in (folder / "states").iterdir():
         if int(path.stem) > keep:
             path.unlink()
@@ -57,11 +57,11 @@ def whole(settings, tmp_path):
 def test_a_run_that_goes_on_ends_with_the_same_bits(settings, tmp_path, whole, capsys):
     folder, expected = whole
     interrupt(folder, 4)
-    rows = table.read(folder)
+    rows = metrics_log.read(folder)
     assert_same_bits(weights(train(settings(), folder)), expected)
     assert "going on from step 4 of 5" in capsys.readouterr().err
-    assert [row["step"] for row in table.read(folder)] == [0, 1, 2, 3, 4, 5]
-    for before, after in zip(rows, table.read(folder), strict=True):
+    assert [row["step"] for row in metrics_log.read(folder)] == [0, 1, 2, 3, 4, 5]
+    for before, after in zip(rows, metrics_log.read(folder), strict=True):
         assert before.get("loss") == after.get("loss")
         assert before.get("loss/drums") == after.get("loss/drums")
 
@@ -78,13 +78,16 @@ def test_interrupted_after_any_step_the_file_of_weights_is_the_same(settings, tm
         interrupt(folder, keep)
         assert train(settings(cadence), folder).read_bytes() == expected, keep
     assert train(settings(cadence), folder).read_bytes() == expected  # and where it had been finished already
-    plain = [{name: value for name, value in row.items() if name.rpartition("/")[2] not in table.TIMINGS} for row in table.read(folder)]
+    plain = [
+        {name: value for name, value in row.items() if name.rpartition("/")[2] not in metrics_log.TIMINGS}
+        for row in metrics_log.read(folder)
+    ]
     assert [row["step"] for row in plain] == [0, 3, 4, 5]
 
 
 def test_a_damaged_state_costs_only_the_steps_since_the_one_before(settings, whole, capsys):
     folder, expected = whole
-    (folder / run.WEIGHTS).unlink()
+    (folder / state.WEIGHTS).unlink()
     assert states(folder) == ["000000004.ckpt", "000000005.ckpt"]
     last = folder / "states" / "000000005.ckpt"
     for damaged in (last.read_bytes()[:-1000], flipped(last.read_bytes()), b""):
@@ -110,7 +113,7 @@ def test_a_finished_run_is_not_trained_again(settings, whole):
 def test_the_same_run_elsewhere_is_the_same_file_and_names_no_place(settings, whole, tmp_path):
     folder, _ = whole
     elsewhere = train(settings(), tmp_path / "elsewhere")
-    assert elsewhere.read_bytes() == (folder / run.WEIGHTS).read_bytes()
+    assert elsewhere.read_bytes() == (folder / state.WEIGHTS).read_bytes()
     assert str(tmp_path).encode() not in elsewhere.read_bytes()
 
 
@@ -118,7 +121,7 @@ def test_another_run_is_not_mixed_into_a_folder(settings, whole):
     folder, expected = whole
     with pytest.raises(RequestError, match=r"another optimiser\.lr \(0\.1 there, 0\.2 here\)"):
         train(settings({"optimiser.lr": 0.2}), folder)
-    assert_same_bits(weights(folder / run.WEIGHTS), expected)
+    assert_same_bits(weights(folder / state.WEIGHTS), expected)
     anew = weights(train(settings({"optimiser.lr": 0.2}), folder, resume=False))
     assert not torch.equal(anew["predictor.layers.0.weight"], expected["predictor.layers.0.weight"])
 
@@ -132,10 +135,10 @@ def test_a_run_does_not_go_on_with_other_tracks(settings, whole):
     try:
         with pytest.raises(RequestError, match="another tracks"):
             train(settings(), folder)
-        assert_same_bits(weights(folder / run.WEIGHTS), expected)
-        before = json.loads((folder / run.SETTINGS).read_text())[run.TRACKS]
+        assert_same_bits(weights(folder / state.WEIGHTS), expected)
+        before = json.loads((folder / state.SETTINGS).read_text())[state.TRACKS]
         train(settings(), folder, on_change="restart")
-        assert json.loads((folder / run.SETTINGS).read_text())[run.TRACKS] != before
+        assert json.loads((folder / state.SETTINGS).read_text())[state.TRACKS] != before
     finally:
         extra.unlink()
 
@@ -148,7 +151,7 @@ def test_where_and_how_a_run_is_done_does_not_matter(settings, whole):
 
 
 def test_weights_say_where_they_come_from(settings, whole):
-    loaded = checkpoint.load(whole[0] / run.WEIGHTS)
+    loaded = checkpoint.load(whole[0] / state.WEIGHTS)
     assert loaded.sources == ("bass", "drums", "other", "vocals")
     told = loaded.provenance
     assert (told["steps"], told["tracks"]) == (5, 6)
@@ -161,14 +164,14 @@ def test_weights_say_where_they_come_from(settings, whole):
 
 
 def test_weights_say_nothing_of_the_machine(settings, whole):
-    content = (whole[0] / run.WEIGHTS).read_bytes()
+    content = (whole[0] / state.WEIGHTS).read_bytes()
     header = content[8 : 8 + int.from_bytes(content[:8], "little")].decode()
     known = {socket.gethostname(), str(Path.home()), str(whole[0]), str(Path(settings().data.data_path)), *os.environ.values()}
     assert [text for text in known if len(text) > 8 and text in header] == []
 
 
 def test_the_table_holds_what_is_watched(whole):
-    rows = table.read(whole[0])
+    rows = metrics_log.read(whole[0])
     first, second, last = rows[0], rows[1], rows[-1]
     assert first["valid/same-instrument/R@1 by chance"] == 0.5
     assert {"valid/all/R@5", "valid/all-but-context/R@10", "valid/segments/recall_auc", "valid/loss_predictive"} <= first.keys()
@@ -190,7 +193,7 @@ def test_the_page_is_a_picture(whole):
 def test_without_held_out_tracks_training_goes_on(settings, tmp_path, capsys):
     train(settings({"data.valid_fraction": 0.0}), tmp_path)
     assert "no tracks are held out" in capsys.readouterr().err
-    assert not [column for row in table.read(tmp_path) for column in row if column.startswith("valid/")]
+    assert not [column for row in metrics_log.read(tmp_path) for column in row if column.startswith("valid/")]
 
 
 def test_held_out_tracks_without_a_mix_end_no_training(settings, tmp_path, capsys):
@@ -200,7 +203,7 @@ def test_held_out_tracks_without_a_mix_end_no_training(settings, tmp_path, capsy
         soundfile.write(tmp_path / f"{track}.wav", alone, 16000)
     train(settings({"data.valid_path": str(tmp_path)}), tmp_path / "run")
     assert capsys.readouterr().err.count("nothing is validated: ") == 1
-    assert [row["step"] for row in table.read(tmp_path / "run")] == [1, 2, 3, 4, 5]
+    assert [row["step"] for row in metrics_log.read(tmp_path / "run")] == [1, 2, 3, 4, 5]
 
 
 def test_held_out_tracks_that_are_nowhere_are_said_before_training(settings, tmp_path):
@@ -227,7 +230,7 @@ def test_a_track_with_samples_that_no_music_has_is_set_aside_by_name(settings, s
     told = capsys.readouterr().err
     assert "left out: absurd: holds samples of 1e+30 times full scale" in told
     assert "left out: broken: holds samples that are NaN or infinite" in told
-    assert "set aside in training: 2 of 10 tracks" in told
+    assert "left out during training: 2 of 10 tracks" in told
     front = checkpoint.load(made).model.frontend
     assert np.isfinite([front.mean, front.std]).all()
 
@@ -253,39 +256,39 @@ def divided(stems_folder, tmp_path):
 
 
 def test_folders_called_train_and_test_are_splits(settings, divided):
-    material = feeding.material(settings({"data.data_path": str(divided)}))
+    material = batches.find_tracks(settings({"data.data_path": str(divided)}))
     assert [track.name for track in material.train] == [f"train/track{number}" for number in range(4)]
     assert [track.name for track in material.valid] == ["valid/track7"]
     assert material.notes[1:] == ["splits by the names of folders: 4 train, 1 valid, 3 test", "in neither part: 3 test"]
     (divided / "valid" / "track7.wav").unlink()
-    material = feeding.material(settings({"data.data_path": str(divided)}))
+    material = batches.find_tracks(settings({"data.data_path": str(divided)}))
     assert {track.split for track in material.train + material.valid} == {"train"}
     assert (len(material.train), len(material.valid)) == (3, 1)
 
 
 def test_held_out_tracks_are_not_trained_on_wherever_they_lie(settings, divided, stems_folder):
-    material = feeding.material(settings({"data.data_path": str(divided), "data.valid_path": str(divided / "test")}))
+    material = batches.find_tracks(settings({"data.data_path": str(divided), "data.valid_path": str(divided / "test")}))
     assert [track.name for track in material.train] == [f"train/track{number}" for number in range(4)]
     assert [track.name for track in material.valid] == ["track4", "track5", "track6"]
     (divided / "train").rename(divided / "songs")
-    material = feeding.material(settings({"data.data_path": str(divided), "data.valid_path": f"{divided}/songs/../test"}))
+    material = batches.find_tracks(settings({"data.data_path": str(divided), "data.valid_path": f"{divided}/songs/../test"}))
     assert [track.name for track in material.train] == [f"songs/track{number}" for number in range(4)]
     assert material.notes[-1] == "in neither part: 3 test, 1 valid"
     with pytest.raises(RequestError, match="no track is left to train on"):
-        feeding.material(settings({"data.valid_path": str(stems_folder)}))
+        batches.find_tracks(settings({"data.valid_path": str(stems_folder)}))
 
 
 def test_a_stem_has_one_number_in_both_folders(settings, stems_folder, tmp_path):
     (tmp_path / "dataset.json").write_text('{"stems": ["vocals", "drums", "bass", "other"]}')
     shutil.copy(stems_folder / "track0.wav", tmp_path)
     with pytest.raises(RequestError, match="not in the one given"):
-        feeding.material(settings({"data.valid_path": str(tmp_path)}))
+        batches.find_tracks(settings({"data.valid_path": str(tmp_path)}))
 
 
 def test_what_cannot_be_copied_to_the_local_disk_is_left_out_by_name(settings, divided, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     os.mkfifo(divided / "train" / "pipe.wav")
-    material = feeding.material(settings({"data.data_path": str(divided), "data.local_dir": True}))
+    material = batches.find_tracks(settings({"data.data_path": str(divided), "data.local_dir": True}))
     assert material.failed == {"train/pipe.wav": "is a named pipe, not a file"}
     assert len(material.train) == 4
 
@@ -322,7 +325,7 @@ def test_a_full_disk_leaves_the_last_whole_state(settings, tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert os.listdir(tmp_path / "run" / "states") == []
-    assert not (tmp_path / "run" / run.WEIGHTS).exists()
+    assert not (tmp_path / "run" / state.WEIGHTS).exists()
 
 
 def test_a_loss_that_is_not_finite_is_said_and_not_saved(settings, tmp_path):
@@ -372,7 +375,7 @@ def process(settings, folder):
     request = folder.parent / f"{folder.name}.json"
     request.write_text(json.dumps(settings.to_dict()))
     return subprocess.Popen(
-        [sys.executable, "-m", "jukemir_like.stemjepa.training.processes", str(request), str(folder)],
+        [sys.executable, "-m", "jukemir_like.stemjepa.training.run", str(request), str(folder)],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -396,11 +399,11 @@ def test_killed_anywhere_and_run_again_it_ends_with_the_same_bits(settings, tmp_
         time.sleep(delay)
         running.send_signal(number)
         assert running.wait(60) == (-signal.SIGKILL if number == signal.SIGKILL else 130)
-        assert not (folder / run.WEIGHTS).exists()
+        assert not (folder / state.WEIGHTS).exists()
     running = process(long, folder)
     told = finished(running)
     assert "going on from step " in told
-    assert_same_bits(weights(folder / run.WEIGHTS), expected)
+    assert_same_bits(weights(folder / state.WEIGHTS), expected)
     assert [name for name in states(folder) if name[0] == "."] == []
 
 
@@ -444,7 +447,7 @@ def test_two_processes_do_what_one_does_with_the_same_batch(settings, tmp_path):
     train(settings(changes), tmp_path / "one")
     running = process(settings({**changes, "trainer.devices": 2}), tmp_path / "two")
     finished(running)
-    one, two = table.read(tmp_path / "one"), table.read(tmp_path / "two")
+    one, two = metrics_log.read(tmp_path / "one"), metrics_log.read(tmp_path / "two")
     assert [row["step"] for row in one] == [row["step"] for row in two] == list(range(6))
     for expected, found in zip(one, two, strict=True):
         assert expected.keys() == found.keys()
@@ -471,14 +474,14 @@ def test_two_interrupted_processes_go_on_to_the_same_bits(settings, tmp_path):
     finished(process(long, tmp_path / "whole"))
     running = process(long, tmp_path / "stopped")
     deadline = time.monotonic() + 120
-    while len(table.read(tmp_path / "stopped")) < 20:
+    while len(metrics_log.read(tmp_path / "stopped")) < 20:
         assert running.poll() is None, running.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.02)
     running.send_signal(signal.SIGTERM)
     assert running.wait(60) == 130
     assert "going on from step " in finished(process(long, tmp_path / "stopped"))
-    assert_same_bits(weights(tmp_path / "stopped" / run.WEIGHTS), weights(tmp_path / "whole" / run.WEIGHTS))
+    assert_same_bits(weights(tmp_path / "stopped" / state.WEIGHTS), weights(tmp_path / "whole" / state.WEIGHTS))
 
 
 @pytest.mark.slow
@@ -487,5 +490,5 @@ def test_compiled_networks_train_alike_and_their_weights_have_the_same_names(set
     plain = checkpoint.load(train(settings({"optimiser.lr": 0.001}), tmp_path / "plain"))
     compiled = checkpoint.load(train(settings({"optimiser.lr": 0.001, "trainer.compile": True}), tmp_path / "compiled"))
     assert list(compiled.network.state_dict()) == list(plain.network.state_dict())
-    losses = [[row["loss"] for row in table.read(tmp_path / name) if "loss" in row] for name in ("plain", "compiled")]
+    losses = [[row["loss"] for row in metrics_log.read(tmp_path / name) if "loss" in row] for name in ("plain", "compiled")]
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
