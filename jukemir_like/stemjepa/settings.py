@@ -167,7 +167,7 @@ class Trainer:
         precision: ``32`` or ``bf16``.
         compile: ``torch.compile`` the networks.
         log_every_steps: steps between two rows of the log.
-        valid_every_steps: steps between two validations; there is one before the first step and one after the last in any case; 0: no other.
+        valid_every_steps: steps between two validations, besides one before the first step and one after the last; 0: no others.
         valid_tracks: held-out tracks used in a validation, at most.
         checkpoint_every_steps: steps between two saved states, from which an interrupted run resumes; 0: at the end only.
         threads: of the numerical libraries, on a CPU; 0: all processors.

@@ -124,8 +124,7 @@ def run_processes(command: Sequence[str], count: int) -> None:
     handlers = {number: signal.signal(number, pass_on) for number in signals.ENDING if signal.getsignal(number) != signal.SIG_IGN}
     try:
         port = _free_port()
-        for rank in range(count):
-            running.append(_start(command, rank, count, port))
+        running.extend(_start(command, rank, count, port) for rank in range(count))
         code = _wait(running)
     finally:
         for process in running:

@@ -1,7 +1,7 @@
 """The log of a run: ``metrics.csv``, its picture and its summary; TensorBoard and Weights & Biases where they are asked for.
 
-``metrics.csv`` has one row per logged step. Columns are named as the metrics are; a cell is empty where a step has no such metric. A run that
-is resumed keeps the rows up to the step from which it is resumed, and replaces those after it.
+``metrics.csv`` has one row per logged step. Columns are named as the metrics are; a cell is empty where a step has no such metric. A run
+that is resumed keeps the rows up to the step from which it is resumed, and replaces those after it.
 """
 
 from __future__ import annotations
@@ -91,9 +91,9 @@ def read(folder: Path) -> list[Row]:
 
 
 def format_rows(columns: Sequence[str], rows: Sequence[Row], *, header: bool = True) -> str:
-    """Rows as they are written to the file: whole steps, metrics with six significant digits.
+    r"""Rows as they are written to the file: whole steps, metrics with six significant digits.
 
-    >>> print(format_rows(["step", "loss"], [{"step": 1.0, "loss": 2 / 3}]).replace("\\r", ""))
+    >>> print(format_rows(["step", "loss"], [{"step": 1.0, "loss": 2 / 3}]).replace("\r", ""))
     step,loss
     1,0.666667
     <BLANKLINE>

@@ -1,7 +1,7 @@
 """Losses, optimiser and teacher of a run, as a Lightning module.
 
-The cost of a step other than forward, backward and optimiser is kept small: the teacher is updated in one fused operation, and losses for the
-log are summed on the device and read only when a row is written, because reading makes the processor wait for the device.
+The cost of a step other than forward, backward and optimiser is kept small: the teacher is updated in one fused operation, and losses for
+the log are summed on the device and read only when a row is written, because reading makes the processor wait for the device.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class TrainingModule(lightning.LightningModule):
         return Losses(predictive, contrastive)
 
     def total(self, losses: Losses) -> Tensor:
-        """The loss of every example: the contrastive term in the first phase, then the predictive term plus the weighted contrastive one."""
+        """The loss of every example: the contrastive term in the first phase, then the predictive one plus the weighted contrastive one."""
         if losses.predictive is None:
             assert losses.contrastive is not None  # noqa: S101
             return losses.contrastive

@@ -1,7 +1,7 @@
 """YAML files that contain plain values only: names, numbers, strings, lists.
 
-YAML can do more: aliases that expand to billions of nodes, unlimited nesting, tags that construct objects. OmegaConf can do more as well: it
-replaces ``${…}`` by other values, also by environment variables, whose secrets would then be stored in published weights. Hydra's own
+YAML can do more: aliases that expand to billions of nodes, unlimited nesting, tags that construct objects. OmegaConf can do more as well:
+it replaces ``${…}`` by other values, also by environment variables, whose secrets would then be stored in published weights. Hydra's own
 section can set environment variables and start callbacks. All of that is refused here, before anything else reads the file.
 """
 

@@ -1,7 +1,7 @@
 """What a run keeps in its folder in order to be resumed: the settings it belongs to, and the full state after some steps.
 
-A state is a Lightning checkpoint: networks, optimiser, step, sums for the log. It is written under a temporary name and renamed; the last two
-are kept, so that one that a failing disk damaged costs no more than the steps since the one before. It is read without unpickling code.
+A state is a Lightning checkpoint: networks, optimiser, step, sums for the log. It is written under a temporary name and renamed; the last
+two are kept, so that one that a failing disk damaged costs no more than the steps since the one before. It is read without unpickling code.
 """
 
 from __future__ import annotations

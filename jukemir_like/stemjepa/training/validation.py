@@ -142,7 +142,7 @@ def effective_rank(vectors: Tensor) -> Tensor:
     >>> round(float(effective_rank(torch.eye(3, 8))), 4)
     3.0
     """
-    # The singular values are the square roots of the eigenvalues of the smaller Gram matrix; in float64, because squaring halves the digits.
+    # The singular values are the square roots of the smaller Gram matrix's eigenvalues; in float64, because squaring halves the digits.
     wide = vectors.double()
     gram = wide @ wide.T if wide.shape[0] <= wide.shape[1] else wide.T @ wide
     singular = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
