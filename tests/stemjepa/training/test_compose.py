@@ -61,6 +61,12 @@ def test_what_is_on_the_command_line_comes_after_the_recipe():
     assert compose_settings(["trainer.max_steps=7000", "recipe=reproduce"]).trainer.max_steps == 7000
 
 
+def test_the_example_to_copy_shows_the_defaults():
+    """But for the path."""
+    example = compose_settings(["data=example"])
+    assert differences(example) == [("data.data_path", "/path/to/stems")]
+
+
 def test_two_loggers():
     assert compose_settings(["logger=[csv,wandb]"]).logger == ("csv", "wandb")
 
