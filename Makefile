@@ -27,7 +27,7 @@ REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(
 	--protocol "$(PROTOCOL)" --seed "$(SEED)" --songs "$(SONGS)" --jobs "$(JOBS)" --batch-size "$(BATCH_SIZE)" \
 	--training-dataset "$(TRAINING_DATASET)" $(if $(STEPS),--steps "$(STEPS)") --runner "$(RUNNER)"
 
-.PHONY: help setup test test-slow test-docker lint format reproduce plan images conform bench clean
+.PHONY: help setup test test-slow test-docker lint format reproduce plan images conform docs bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,7 +40,7 @@ $(SETUP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make $(MAKECMDGOALS) PYTHON=…" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make a virtual environment: install python3-venv" >&2; exit 2; }
 	@echo "Setting up $(VENV) (about 1.5 GB, a minute or two) …"
-	@PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[workflow,train,wandb,dev]'
+	@PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check --editable '.[workflow,train,wandb,docs,dev]'
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --constraint constraints.txt tinysoundfont
 	@touch $@
 
@@ -75,6 +75,10 @@ images:  ## Build the images of all stages, and write down what is in them (BASE
 
 conform: $(SETUP)  ## Check whether IMAGE=… keeps the contract of a representation's image
 	@$(BIN)/jukemir-like conform $(IMAGE)
+
+docs: $(SETUP)  ## Build the documentation as a site, site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "The documentation: site/index.html"
 
 bench: $(SETUP)  ## Measure speed and memory, and write docs/benchmarks.md
 	$(BIN)/python -m bench

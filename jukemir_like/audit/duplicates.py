@@ -1,4 +1,4 @@
-"""Audio that stands more than once in a dataset: the same samples, or the same sound."""
+"""Duplicate audio in a dataset: the same samples, or the same sound."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from jukemir_like.audit import listening, overlap
-from jukemir_like.audit.fingerprint import FRAMES_PER_SECOND
-from jukemir_like.audit.matching import BIT_ERROR_RATE, LEAST_FRAMES, WINDOW_FRAMES, find
+from jukemir_like.audit import measurements, splits
+from jukemir_like.audit.fingerprints import BIT_ERROR_RATE, FRAMES_PER_SECOND, LEAST_FRAMES, WINDOW_FRAMES, find_matches
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.records import Record
 from jukemir_like.datasets.processed import Processed
 
 
-def duplicates(cache: Cache, processed: Processed, heard: Mapping[str, Record]) -> dict[str, Any]:
-    """Groups with the same samples and pairs that sound alike, as ``audit.json`` has them.
+def duplicates(cache: Cache, processed: Processed, measured: Mapping[str, Record]) -> dict[str, Any]:
+    """Groups of items with the same samples, and pairs that sound alike, for ``audit.json``.
 
     Args:
         cache: holds the fingerprints.
         processed: the dataset.
-        heard: records of :func:`jukemir_like.audit.listening.listen`. Constant WAVs have nothing to compare and are left out.
+        measured: records of :func:`jukemir_like.audit.measurements.measure`. Constant WAVs have nothing to compare and are left out.
 
-    Of items with the same samples the first alone is compared by fingerprint. Pieces that are known to be of one recording are not.
+    Of items with the same samples only the first is compared by fingerprint. Clips that are known to be of one recording are not compared.
     """
     groups: dict[str, list[str]] = {}
-    for uid, record in heard.items():
+    for uid, record in measured.items():
         if not record["constant"]:
             groups.setdefault(record["samples_digest"], []).append(uid)
     same = [_described(processed, uids) for uids in groups.values() if len(uids) > 1]
@@ -38,7 +37,7 @@ def duplicates(cache: Cache, processed: Processed, heard: Mapping[str, Record]) 
             "seconds": round(match.seconds, 2),
             "bit_error_rate": round(match.bit_error_rate, 4),
         }
-        for match in find([listening.codes(folder, uid) for uid in first], _recordings(processed, first))
+        for match in find_matches([measurements.stored_fingerprint(folder, uid) for uid in first], _recordings(processed, first))
     ]
     return {
         "same_samples": same,
@@ -49,37 +48,37 @@ def duplicates(cache: Cache, processed: Processed, heard: Mapping[str, Record]) 
             "seconds": round(WINDOW_FRAMES / FRAMES_PER_SECOND, 2),
             "least_seconds": round(LEAST_FRAMES / FRAMES_PER_SECOND, 2),
         },
-        "heard": _heard(processed, [group["items"] for group in same], [pair["items"] for pair in pairs]),
+        "heard": _shared(processed, [group["items"] for group in same], [pair["items"] for pair in pairs]),
     }
 
 
 def _described(processed: Processed, uids: Sequence[str]) -> dict[str, Any]:
     records = [processed.items[uid] for uid in uids]
-    answers = {json.dumps(record.get("y"), sort_keys=True) for record in records}
-    return {"items": list(uids), "splits": [record.get("split") for record in records], "labels_differ": len(answers) > 1}
+    labels = {json.dumps(record.get("y"), sort_keys=True) for record in records}
+    return {"items": list(uids), "splits": [record.get("split") for record in records], "labels_differ": len(labels) > 1}
 
 
 def _recordings(processed: Processed, uids: Sequence[str]) -> list[int]:
-    """A number for each item, the same for items of one recording."""
+    """A number per item, equal for items of one recording."""
     numbers: dict[tuple[str, ...], int] = {}
-    names = (overlap.values(processed, uid, "recording") for uid in uids)
+    names = (splits.known_values(processed, uid, "recording") for uid in uids)
     return [numbers.setdefault(tuple(name) or ("", uid), len(numbers)) for uid, name in zip(uids, names, strict=True)]
 
 
-def _heard(processed: Processed, same: Sequence[Sequence[str]], alike: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
-    """How many items of a split were met in another, by samples or by sound. What sounds like one of a group sounds like all of it."""
+def _shared(processed: Processed, same: Sequence[Sequence[str]], alike: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+    """How many items of a split also occur in another, by samples or by sound. What sounds like one of a group sounds like all of it."""
     group_of = {uid: group for group in same for uid in group}
     links: dict[str, set[str]] = {}
     for group in same:
         _link(links, group, group)
     for first, second in alike:
         _link(links, group_of.get(first, [first]), group_of.get(second, [second]))
-    splits = {uid: record.get("split") for uid, record in processed.items.items()}
-    sizes = list(splits.values())
+    split_of = {uid: record.get("split") for uid, record in processed.items.items()}
+    sizes = list(split_of.values())
     return [
         {"split": split, "in": before, "of": sizes.count(split)}
-        | {"items": sum(splits[uid] == split and any(splits[other] == before for other in others) for uid, others in links.items())}
-        for split, before in overlap.HEARD
+        | {"items": sum(split_of[uid] == split and any(split_of[other] == before for other in others) for uid, others in links.items())}
+        for split, before in splits.COMPARED_SPLITS
     ]
 
 

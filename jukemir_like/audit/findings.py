@@ -1,4 +1,4 @@
-"""An audit in words: a short table, and the sentences that a reader of scores should have read."""
+"""An audit as a short table, and the sentences that belong with every score on the dataset."""
 
 from __future__ import annotations
 
@@ -8,54 +8,60 @@ from typing import Any, NamedTuple
 
 from jukemir_like.core.records import printable
 
-Found = Mapping[str, Any]
+Content = Mapping[str, Any]
 """The content of ``audit.json``, or a part of it."""
 
 _EXAMPLES = 3
 
 
 class Row(NamedTuple):
-    """One line of the table: what was looked for, how much was found, and what it is."""
+    """One row of the table: what was checked, how much was found, and details."""
 
     what: str
     found: str
     detail: str
 
 
-def text(found: Found) -> str:
-    """The table and the sentences, for a terminal."""
+def text(content: Content) -> str:
+    """The table and the sentences for a terminal."""
     from tabulate import tabulate
 
     table = tabulate(
-        rows(found),
-        (found["dataset"], "found", ""),
+        rows(content),
+        (content["dataset"], "found", ""),
         disable_numparse=True,
         colalign=("left", "right", "left"),
         maxcolwidths=[None, None, 110],
     )
-    return "\n".join(map(printable, [*table.split("\n"), *sentences(found)]))
+    return "\n".join(map(printable, [*table.split("\n"), *sentences(content)]))
 
 
-def rows(found: Found) -> list[Row]:
-    """What was looked for, and what was found; 0 too is an answer."""
-    items = Row("items", f"{sum(found['items'].values()):,}", _counted(found["items"]))
-    return [items, *_split_rows(found), *_audio_rows(found["audio"]), *_duplicate_rows(found["duplicates"]), *_label_rows(found["labels"])]
+def rows(content: Content) -> list[Row]:
+    """One row per check, those that found nothing too."""
+    items = Row("items", f"{sum(content['items'].values()):,}", _counted(content["items"]))
+    return [
+        items,
+        *_split_rows(content),
+        *_audio_rows(content["audio"]),
+        *_duplicate_rows(content["duplicates"]),
+        *_label_rows(content["labels"]),
+    ]
 
 
-def sentences(found: Found) -> list[str]:
-    """What a score on the test items may owe to what was heard in training; one line each."""
-    splits = found["splits"]
-    said = [sentence for kind, overlap in splits.items() if overlap["in_several_splits"] for sentence in _shared(kind, overlap)]
+def sentences(content: Content) -> list[str]:
+    """How far test items share artists, albums, recordings or sound with training items; one sentence each."""
+    splits = content["splits"]
+    lines = [sentence for kind, overlap in splits.items() if overlap["in_several_splits"] for sentence in _shared(kind, overlap)]
     apart = [kind for kind, overlap in splits.items() if not overlap["in_several_splits"] and overlap["known"]["test"]]
     if apart:
-        said.append(f"No {_alternatives(apart)} stands in more than one split.")
+        lines.append(f"No {_alternatives(apart)} is in more than one split.")
     if "artist" not in splits or not splits["artist"]["known"]["test"]:
-        said.append("The artists of the test items are not known here: whether they were heard in training cannot be told.")
-    return [*said, _heard_again(found["duplicates"])]
+        lines.append("The artists of the test items are not known here: whether they are in training too cannot be told.")
+    return [*lines, _duplicates_in_training(content["duplicates"])]
 
 
-def _shared(kind: str, overlap: Found) -> list[str]:
-    """What stands in several splits, of one kind."""
+def _shared(kind: str, overlap: Content) -> list[str]:
+    """The sentence about one kind (artist, album, …) that occurs in several splits."""
     heard, number = overlap["heard"][0], f"{overlap['in_several_splits']:,}"
     if heard["items"]:
         amount = f"{share(heard['items'], heard['of'])} of the test items ({_of(heard['items'], heard['of'])})"
@@ -66,52 +72,56 @@ def _shared(kind: str, overlap: Found) -> list[str]:
 
 
 def share(part: int, whole: int) -> str:
-    """In percent; with a decimal where it is small."""
+    """In percent, below 10 with a decimal.
+
+    >>> share(1, 3), share(1, 40)
+    ('33 %', '2.5 %')
+    """
     percent = 100 * part / whole if whole else 0.0
     return f"{percent:.0f} %" if percent >= 10 or not part else f"{percent:.1f} %"
 
 
-def _heard_again(duplicates: Found | None) -> str:
+def _duplicates_in_training(duplicates: Content | None) -> str:
     if duplicates is None:
-        return "There is no audio to look for duplicates in."
-    again = duplicates["heard"][0]
-    if not again["items"]:
+        return "There is no audio to search for duplicates."
+    shared = duplicates["heard"][0]
+    if not shared["items"]:
         return "No test item sounds like one in training."
-    amount = f"{_of(again['items'], again['of'])} test items ({share(again['items'], again['of'])})"
+    amount = f"{_of(shared['items'], shared['of'])} test items ({share(shared['items'], shared['of'])})"
     return f"{amount} sound like one in training, wholly or in part."
 
 
-def _split_rows(found: Found) -> list[Row]:
-    made = []
-    for kind, overlap in found["splits"].items():
-        told = [
+def _split_rows(content: Content) -> list[Row]:
+    rows = []
+    for kind, overlap in content["splits"].items():
+        details = [
             f"{_of(heard['items'], heard['of'])} {heard['split']} items ({share(heard['items'], heard['of'])}) have one of {heard['in']}"
             for heard in overlap["heard"]
             if heard["items"]
         ]
         names = list(dict.fromkeys(name for heard in overlap["heard"] for name in heard["names"]))
-        detail = "; ".join([*told, *([_such_as(names)] if names else [])])
-        made.append(Row(f"{kind}s in several splits", _of(overlap["in_several_splits"], overlap["values"]), detail))
-    return made
+        detail = "; ".join([*details, *([_such_as(names)] if names else [])])
+        rows.append(Row(f"{kind}s in several splits", _of(overlap["in_several_splits"], overlap["values"]), detail))
+    return rows
 
 
-def _audio_rows(audio: Found | None) -> list[Row]:
+def _audio_rows(audio: Content | None) -> list[Row]:
     if audio is None:
-        return [Row("WAV files", "0", "only what meta.json says was looked at")]
-    made = [Row("WAV files", f"{audio['files']:,}", _described(audio))]
+        return [Row("WAV files", "0", "only meta.json was checked")]
+    rows = [Row("WAV files", f"{audio['files']:,}", _described(audio))]
     reasons = Counter(audio["without"].values())
-    made.append(Row("items without audio", f"{len(audio['without']):,}", "; ".join(f"{n:,}: {why}" for why, n in reasons.most_common(3))))
+    rows.append(Row("items without audio", f"{len(audio['without']):,}", "; ".join(f"{n:,}: {why}" for why, n in reasons.most_common(3))))
     for what, uids in (
         ("WAV files that cannot be read", audio["unreadable"]),
         ("constant WAV files", audio["constant"]),
         ("near-silent WAV files", audio["near_silent"]),
         ("WAV files of no item", audio["not_in_meta"]),
     ):
-        made.append(Row(what, f"{len(uids):,}", _such_as(list(uids)) if uids else ""))
-    return made
+        rows.append(Row(what, f"{len(uids):,}", _such_as(list(uids)) if uids else ""))
+    return rows
 
 
-def _described(audio: Found) -> str:
+def _described(audio: Content) -> str:
     if not audio["seconds"]:
         return ""
     low, middle, high = (audio["seconds"][name] for name in ("min", "median", "max"))
@@ -120,41 +130,41 @@ def _described(audio: Found) -> str:
     return f"{sum(audio['hours'].values()):.2f} h; {length}; {rates}; channels: {_alternatives(list(audio['channels']))}"
 
 
-def _duplicate_rows(duplicates: Found | None) -> list[Row]:
+def _duplicate_rows(duplicates: Content | None) -> list[Row]:
     if duplicates is None:
         return []
-    made = []
+    rows = []
     for what, groups in (
         ("groups with the same samples", duplicates["same_samples"]),
         ("pairs that sound alike", duplicates["same_sound"]),
     ):
         across = sum(len(set(group["splits"]) - {None}) > 1 for group in groups)
         differ = sum(group["labels_differ"] for group in groups)
-        told = [f"{across:,} across splits", f"{differ:,} with different labels"]
+        details = [f"{across:,} across splits", f"{differ:,} with different labels"]
         examples = _such_as([" = ".join(group["items"][:_EXAMPLES]) for group in groups])
-        made.append(Row(what, f"{len(groups):,}", "; ".join([*told, examples]) if groups else ""))
-    return made
+        rows.append(Row(what, f"{len(groups):,}", "; ".join([*details, examples]) if groups else ""))
+    return rows
 
 
-def _label_rows(tasks: Found) -> list[Row]:
-    made = []
+def _label_rows(tasks: Content) -> list[Row]:
+    rows = []
     for name, task in tasks.items():
         without = sum(task["without_label"].values())
-        told = [f"{without:,} items without a label"] if without else []
+        details = [f"{without:,} items without a label"] if without else []
         if task["type"] == "regression":
             for label, splits in task["values"].items():
                 means = (f"{split} {of_split['mean']:.2f} ± {of_split['std']:.2f}" for split, of_split in splits.items())
-                told.append(f"{label} {', '.join(means)}")
-            made.append(Row(f"outputs of {name}", f"{len(task['values'])}", "; ".join(told)))
+                details.append(f"{label} {', '.join(means)}")
+            rows.append(Row(f"outputs of {name}", f"{len(task['values'])}", "; ".join(details)))
             continue
         totals = {label: sum(counts.values()) for label, counts in task["counts"].items()}
         fewest, most = (choose(totals, key=totals.__getitem__) for choose in (min, max))
-        told.append(f"from {totals[fewest]:,} items ({printable(fewest)}) to {totals[most]:,} ({printable(most)})")
-        told += [f"not in {split}: {_such_as(absent)}" for split, absent in task["absent"].items() if absent]
+        details.append(f"from {totals[fewest]:,} items ({printable(fewest)}) to {totals[most]:,} ({printable(most)})")
+        details += [f"not in {split}: {_such_as(absent)}" for split, absent in task["absent"].items() if absent]
         if task["undeclared"]:
-            told.append(f"not declared: {_such_as(list(task['undeclared']))}")
-        made.append(Row(f"labels of {name}", f"{len(totals)}", "; ".join(told)))
-    return made
+            details.append(f"not declared: {_such_as(list(task['undeclared']))}")
+        rows.append(Row(f"labels of {name}", f"{len(totals)}", "; ".join(details)))
+    return rows
 
 
 def _such_as(names: Sequence[str]) -> str:

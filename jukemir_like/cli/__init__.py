@@ -307,7 +307,7 @@ def audit(dataset: str, workers: int | None, cache: str | None) -> int:
     Artists, albums and recordings in several splits, audio that stands twice, labels and audio that are missing.
     """
     workers = _prepare(workers)
-    from jukemir_like.audit import audit as run
+    from jukemir_like.audit.audit import audit as run
 
     audited = run(_cache(cache), dataset, workers=workers)
     click.echo(audited)
@@ -325,9 +325,9 @@ def report(datasets: tuple[str, ...], representations: tuple[str, ...], protocol
     Files that are damaged are left out: the page and the last lines name them, and the exit code is 3.
     """
     _prepare(None)
-    from jukemir_like import report as room
+    from jukemir_like.report import report as stage
 
-    written = room.report(_cache(cache), datasets or None, representations or None, protocol)
+    written = stage.report(_cache(cache), datasets or None, representations or None, protocol)
     click.echo(written)
     return written.exit_code
 

@@ -9,10 +9,17 @@ from contextlib import closing, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from jukemir_like.conformance import (
+from jukemir_like.conformance import (  # noqa: F401 (each declares its rules)
     batches,
+    confinement,
+    failures,
+    inputs,
     interruption,
+    outputs,
+    recording,
     resume,
+    vectors,
+    wrong_requests,
 )
 from jukemir_like.conformance.laboratory import Laboratory
 from jukemir_like.conformance.report import BROKEN, KEPT, NOT_CAUGHT, Finding, Report

@@ -1,4 +1,4 @@
-"""The page: everything that the template needs, put into words and figures."""
+"""The results page as HTML: fills the template with tables, plots and notes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from jukemir_like.core.records import printable
 from jukemir_like.probes.results import Run
 from jukemir_like.probes.statistics import CONFIDENCE, RESAMPLES, Interval
 from jukemir_like.probes.trivial import NAME as TRIVIAL
-from jukemir_like.report import audits, beside, plots, published, stages, standings, stems
-from jukemir_like.report.left_out import LeftOut
-from jukemir_like.report.standings import Average, Question
+from jukemir_like.report import datasets, plots, published, stages
+from jukemir_like.report import questions as asked
+from jukemir_like.report import retrieval as stem_retrieval
+from jukemir_like.report.problems import Problems
+from jukemir_like.report.questions import Average, Question
 
 _METRICS = {
     "accuracy": "accuracy",
@@ -29,72 +31,75 @@ _METRICS = {
     "weighted_score": "MIREX weighted score",
 }
 _MOST_FAILED = 20
-_MOST_CLASSES = 40  # a larger confusion matrix cannot be read
+_MOST_CLASSES = 40  # larger confusion matrices are unreadable
 
 
-def render(cache: Cache, runs: Sequence[Run], asked: Sequence[Question], retrieval: Sequence[Mapping[str, Any]], left_out: LeftOut) -> str:
+def render(
+    cache: Cache, runs: Sequence[Run], questions: Sequence[Question], retrieval: Sequence[Mapping[str, Any]], problems: Problems
+) -> str:
     """The page as HTML.
 
     Args:
-        cache: where datasets and records are.
-        runs: all that the page is about. asked: the same, by question.
-        retrieval: sections, as :func:`jukemir_like.report.stems.retrieval` makes them.
-        left_out: what the page is made without; gets what is damaged of the rest.
+        cache: holds datasets and records.
+        runs: all runs of the page.
+        questions: the same runs by question.
+        retrieval: sections, as :func:`jukemir_like.report.retrieval.retrieval` makes them.
+        problems: shown on the page; damaged files of datasets and trainings are added to it.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
-        finalize=_shown,
+        finalize=_printable,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = standings.representations(asked)
+    names = asked.representations(questions)
     colours = {name: plots.GREY if name == TRIVIAL else plots.COLOURS[i % len(plots.COLOURS)] for i, name in enumerate(names)}
     ran = stages.stages(cache, runs)
     named = [run.dataset for run in runs] or [section["dataset"] for section in retrieval]  # stems alone have no labels to probe
-    audited = audits.audits(cache, named, left_out)
-    described = stages.describe(cache, named, left_out)
-    trainings = stems.trainings(cache, left_out)
+    audits = datasets.audits(cache, named, problems)
+    descriptions = datasets.describe(cache, named, problems)
+    trainings = stem_retrieval.trainings(cache, problems)
     return environment.get_template("page.html").render(
         version=__version__,
         trivial=TRIVIAL,
         confidence=f"{100 * CONFIDENCE:.0f}",
         resamples=f"{RESAMPLES:,}",
-        datasets=described,
-        headline=_headline(asked, names),
-        questions=[_question(question, colours, number) for number, question in enumerate(asked)],
+        datasets=descriptions,
+        headline=_headline(questions, names),
+        questions=[_question(question, colours, number) for number, question in enumerate(questions)],
         published_source=published.SOURCE,
-        audits=audited,
+        audits=audits,
         retrieval=retrieval,
         trainings=trainings,
         stages=[_stage(stage) for stage in ran],
         failures=[failure for stage in ran for failure in _failures(stage)],
-        left_out=left_out,
+        problems=problems,
         runs=[_run(cache, run) for run in runs],
         seeds=sorted({run.seed for run in runs}),
         bytes_of_json=_compact,
     )
 
 
-def _headline(asked: Sequence[Question], names: Sequence[str]) -> dict[str, Any]:
-    """The table of primary metrics, and of averages where a dataset has several tasks."""
+def _headline(questions: Sequence[Question], names: Sequence[str]) -> dict[str, Any]:
+    """The table of primary metrics, with averages for datasets with several tasks."""
     columns = [
         {"dataset": question.dataset, "task": question.task.name, "protocol": question.protocol, "metric": _name(question.metric)}
-        for question in asked
+        for question in questions
     ]
-    means = standings.averages(asked)
+    means = asked.averages(questions)
     columns += [{"dataset": one.dataset, "task": "average", "protocol": one.protocol, "metric": "of tasks"} for one in means]
-    of_four = beside.our_averages(asked)
+    of_four = published.our_averages(questions)
     columns += [{"dataset": "the four datasets", "task": "average", "protocol": one.protocol, "metric": "of datasets"} for one in of_four]
     rows = []
     for name in names:
-        cells = [_answer_cell(question, name, number) for number, question in enumerate(asked)]
+        cells = [_answer_cell(question, name, number) for number, question in enumerate(questions)]
         cells += [_average_cell(one, name) for one in (*means, *of_four)]
         rows.append({"name": name, "cells": cells, "trivial": name == TRIVIAL})
-    return {"columns": columns, "rows": rows, "published": beside.headline(asked, len(means), len(of_four))}
+    return {"columns": columns, "rows": rows, "published": published.headline(questions, len(means), len(of_four))}
 
 
 def _answer_cell(question: Question, name: str, number: int) -> dict[str, Any] | None:
@@ -140,10 +145,10 @@ def _question(question: Question, colours: dict[str, str], number: int) -> dict[
         "metric": _name(question.metric),
         "metrics": [_name(metric) for metric in metrics],
         "several_seeds": any(len(answer.runs) > 1 for answer in question.answers.values()),
-        "bars": plots.bars([*bars, *beside.bars(question)], f"{_name(question.metric)}, % (test)", f"bars-{number}"),
+        "bars": plots.bars([*bars, *published.bars(question)], f"{_name(question.metric)}, % (test)", f"bars-{number}"),
         "rows": rows,
-        "published": beside.rows(question, metrics),
-        "published_note": beside.note(question),
+        "published": published.rows(question, metrics),
+        "published_note": published.note(question),
         "comparisons": _comparisons(question),
         "confusions": _confusions(question, number),
         "notes": _notes(question),
@@ -152,34 +157,34 @@ def _question(question: Question, colours: dict[str, str], number: int) -> dict[
 
 
 def _comparisons(question: Question) -> list[dict[str, Any]]:
-    made = []
+    entries = []
     for (first, second), comparison in question.comparisons.items():
         difference = comparison.differences[question.metric]
         found = difference.interval
         p = "–" if difference.p is None else "< 0.001" if difference.p < 0.001 else f"{difference.p:.3f}"
         value = f"{100 * found.value:+.1f}".replace("-", "−")
-        made.append(
+        entries.append(
             {"first": first, "second": second, "value": value, "ends": _ends(found), "p": p, "n": comparison.n}
             | {"clear": found.excludes_zero}
         )
-    return made
+    return entries
 
 
 def _confusions(question: Question, number: int) -> list[str]:
-    """Confusion matrices of class tasks, all seeds together, of each representation but the trivial one."""
+    """Confusion matrices of tasks with classes, over all seeds, for each representation but the trivial one."""
     if question.task.type not in ("multiclass", "key") or len(question.task.labels) > _MOST_CLASSES:
         return []
-    made = []
+    entries = []
     for place, (name, answer) in enumerate(question.answers.items()):
         if name != TRIVIAL:
             tests = [run.predictions("test") for run in answer.runs]
             y, predicted = np.concatenate([test.y for test in tests]), np.concatenate([test.scores.argmax(1) for test in tests])
-            made.append(plots.confusion_matrix(y, predicted, answer.runs[0].task.labels, name, f"confusion-{number}-{place}"))
-    return made
+            entries.append(plots.confusion_matrix(y, predicted, answer.runs[0].task.labels, name, f"confusion-{number}-{place}"))
+    return entries
 
 
 def _notes(question: Question) -> list[str]:
-    """What was left out, each line once."""
+    """What was left out of the metrics, each line once."""
     notes: dict[str, None] = {}
     for name, answer in question.answers.items():
         found = answer.intervals[question.metric]
@@ -188,14 +193,14 @@ def _notes(question: Question) -> list[str]:
                 f"{name}: {_name(question.metric)} is undefined in {found.undefined:,} of {RESAMPLES:,} resamples, which are left out"
             ] = None
         if found.low is None:
-            notes[f"{name}: no interval, for there is but one group, or most resamples are undefined"] = None
+            notes[f"{name}: no interval, because there is only one group or most resamples are undefined"] = None
         for run in answer.runs:
             notes |= dict.fromkeys(f"{line}" for line in run.record["notes"])
             undefined = (run.record["left_out"].get("undefined") or {}).get("test") or {}
             for metric, count in undefined.items():
                 if count:
                     notes[
-                        f"{_name(metric)}: {count} of {len(question.task.labels)} tags are left out, for test has no example of both kinds"
+                        f"{_name(metric)}: {count} of {len(question.task.labels)} tags are left out, test lacks positives or negatives"
                     ] = None
     return list(notes)
 
@@ -215,11 +220,11 @@ def _stage(stage: stages.Stage) -> dict[str, Any]:
 
 def _failures(stage: stages.Stage) -> list[dict[str, str]]:
     shown = sorted(stage.failed.items())[:_MOST_FAILED]
-    made = [{"where": f"{stage.dataset}, {stage.name}", "input": printable(name), "reason": reason} for name, reason in shown]
+    entries = [{"where": f"{stage.dataset}, {stage.name}", "input": printable(name), "reason": reason} for name, reason in shown]
     if len(stage.failed) > len(shown):
         more = f"… and {len(stage.failed) - len(shown):,} more"
-        made.append({"where": f"{stage.dataset}, {stage.name}", "input": more, "reason": "see .records/ in the stage's folder"})
-    return made
+        entries.append({"where": f"{stage.dataset}, {stage.name}", "input": more, "reason": "see .records/ in the stage's folder"})
+    return entries
 
 
 def _run(cache: Cache, run: Run) -> dict[str, Any]:
@@ -236,8 +241,8 @@ def _run(cache: Cache, run: Run) -> dict[str, Any]:
     }
 
 
-def _shown(value: Any) -> Any:
-    """Text of any file, such that it can be shown; what is marked as safe is our own."""
+def _printable(value: Any) -> Any:
+    """Text from files with its unprintable characters escaped; markup is our own."""
     return value if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable() else printable(value)
 
 

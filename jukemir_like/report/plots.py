@@ -1,6 +1,6 @@
-"""Plots as SVG text, to be put into the page as they are: bars with intervals, and confusion matrices.
+"""Plots as SVG text for the page: bars with intervals, and confusion matrices.
 
-Same figures, same bytes. What is black in the plot takes the colour of the page's text, so that light and dark pages both work.
+The same figures give the same bytes. Black parts of a plot take the colour of the page's text, so that plots fit light and dark pages.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe and Ito's palette, which the common colour blindnesses leave distinct, without its yellow and black."""
+"""The palette of Okabe and Ito, distinct under common colour blindness, without its yellow and black."""
 GREY = "#9a9a9a"
 PUBLISHED = "#8a68b8"
-"""Of what others measured: none of the colours of representations, and readable on light and dark."""
+"""Colour of published results: none of the colours of representations, readable on light and dark pages."""
 
 _INK = "#010203"  # stands for the page's text colour
 _SETTINGS: Any = {
@@ -42,18 +42,18 @@ _SETTINGS: Any = {
     "ytick.color": _INK,
     "text.parse_math": False,
 }
-# By fifths, each minor key at the place of its relative major: what listeners confuse then lies near the diagonals.
+# By fifths, each minor key at the place of its relative major, so that common confusions lie near the diagonals.
 _FIFTHS = [7 * step % 12 for step in range(12)]
 _KEY_ORDER = [KEYS[tonic] for tonic in _FIFTHS] + [KEYS[12 + (tonic + 9) % 12] for tonic in _FIFTHS]
-_PUBLISHED_GAP = 0.6  # between our bars and those that were published
+_PUBLISHED_GAP = 0.6  # between our bars and published ones
 _MOST_NUMBERED = 12  # classes: in larger matrices numbers would be too small to read
 
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar: a value in percent, its interval, and the values of the single seeds where there are several.
+    """One bar: a value in percent, its interval, and the values by seed if there are several.
 
-    What was ``published`` by others is drawn below the rest, hollow and hatched, with its name in italics.
+    ``published`` results of others are drawn below the rest, hollow and hatched, with their names in italics.
     """
 
     label: str
@@ -66,7 +66,11 @@ class Bar:
 
 
 def figures(value: float) -> str:
-    """One decimal, a true minus sign, no negative zero."""
+    """One decimal, a true minus sign, no negative zero.
+
+    >>> figures(-0.04), figures(-12.34)
+    ('0.0', '−12.3')
+    """
     return f"{value:.1f}".replace("-0.0", "0.0").replace("-", "−")
 
 
@@ -74,8 +78,8 @@ def bars(rows: Sequence[Bar], axis: str, identifier: str) -> str:
     """Horizontal bars from top to bottom, with intervals and the value in figures.
 
     Args:
-        rows: at least one; those that were published stand last.
-        axis: what is measured, with its unit.
+        rows: at least one; published ones last.
+        axis: label of the axis, with its unit.
         identifier: makes the names inside the SVG unique in the page.
     """
     from matplotlib import rc_context
@@ -110,7 +114,7 @@ def bars(rows: Sequence[Bar], axis: str, identifier: str) -> str:
 
 
 def _bar(axes: Axes, place: float, row: Bar) -> None:
-    """The bar alone: full, or hollow and hatched for what was published."""
+    """The bar itself: filled, or hollow and hatched for published results."""
     if row.published:
         axes.barh(place, row.value, height=0.62, facecolor="none", edgecolor=row.colour, hatch="////", linewidth=0.8)
     else:
@@ -118,12 +122,12 @@ def _bar(axes: Axes, place: float, row: Bar) -> None:
 
 
 def confusion_matrix(y: np.ndarray, predicted: np.ndarray, labels: Sequence[str], title: str, identifier: str) -> str:
-    """Which class was taken for which: one row a true class, shares of the row; empty rows for classes that do not occur.
+    """A confusion matrix: one row per true class, in shares of the row; rows of absent classes are empty.
 
     Args:
         y, predicted: indices into ``labels``, shape (n,).
         labels: class names; keys are put in the order of fifths, others keep theirs.
-        title: stands above.
+        title: above the plot.
         identifier: makes the names inside the SVG unique in the page.
     """
     import numpy as np
@@ -160,7 +164,7 @@ def confusion_matrix(y: np.ndarray, predicted: np.ndarray, labels: Sequence[str]
 
 @cache
 def _blues() -> LinearSegmentedColormap:
-    """From nothing to blue, by opacity: zero is the page's own background."""
+    """From transparent to blue: zero shows the page's background."""
     from matplotlib.colors import LinearSegmentedColormap
 
     red, green, blue = (int(COLOURS[0][place : place + 2], 16) / 255 for place in (1, 3, 5))
@@ -175,7 +179,7 @@ def _svg(figure: Figure, identifier: str, description: str) -> str:
     text = file.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{identifier}-", text)  # names are the page's, not the plot's
+    text = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{identifier}-", text)  # ids must be unique in the page
     text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
     text = text.replace(_INK, "currentColor")
     return text.replace("<svg", f'<svg role="img" aria-label="{escape(printable(description))}"', 1)

@@ -1,26 +1,29 @@
-"""Published results, as they stand in the paper: to be shown beside our own, never mixed with them.
+"""Published results, as printed in the paper: shown beside ours, never part of a ranking, interval or comparison.
 
 ``published.csv`` holds the table of Castellon, Donahue and Liang, "Codified audio language modeling learns useful representations for music
 information retrieval" (ISMIR 2021, arXiv 2107.05677), and the trivial baselines on the same test items. All were probed under the grid of
-protocol ``jukemir``, and on these very datasets: a dataset with options is another one, and has no published results here.
+protocol ``jukemir`` and on these datasets; a dataset with options is another one and has no published results here.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from jukemir_like.probes.trivial import NAME as TRIVIAL
+from jukemir_like.report import plots
+from jukemir_like.report.questions import Average, Question, averages_over_datasets
 
 SOURCE = "Castellon et al. 2021"
 PROTOCOL = "jukemir"
 DATASETS = {"gtzan_ff": "multiclass", "giantsteps_clips": "key", "magnatagatune": "multilabel", "emomusic": "regression"}
 """The four datasets of the paper, each with the type of its task."""
 
-_ALL = "all"  # what the table calls them together
+_ALL = "all"  # dataset column of the paper's average
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Published:
 
     Args:
         representation: its name in the paper.
-        source: who says so.
+        source: where it was published.
         values: metric → value, a fraction. ``r2`` is not in the paper; it is the mean of arousal and valence there.
     """
 
@@ -40,7 +43,7 @@ class Published:
 
 @cache
 def of(dataset: str) -> tuple[Published, ...]:
-    """What was published on ``dataset``, in the order of the paper, the trivial baseline last; nothing on one with options."""
+    """Results on ``dataset`` in the order of the paper, the trivial baseline last; empty for a dataset with options."""
     values: dict[tuple[str, str], dict[str, float]] = {}
     with open(Path(__file__).with_name("published.csv"), newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -53,22 +56,93 @@ def of(dataset: str) -> tuple[Published, ...]:
 
 
 def representations() -> list[str]:
-    """All that results were published of, in the order of the paper, the trivial baseline last."""
+    """All representations with published results, in the order of the paper, the trivial baseline last."""
     names = dict.fromkeys(one.representation for dataset in DATASETS for one in of(dataset))
     return sorted(names, key=lambda name: name == TRIVIAL)
 
 
 def value(dataset: str, representation: str, metric: str) -> float | None:
-    """One published value, a fraction; None where there is none."""
+    """One published value, a fraction; None if there is none.
+
+    >>> value("gtzan_ff", "jukebox", "accuracy")
+    0.797
+    """
     return next((one.values.get(metric) for one in of(dataset) if one.representation == representation), None)
 
 
 def average(representation: str) -> float | None:
-    """``Avg`` of the paper as printed there: the mean over its four datasets, where tags count with the mean of their two metrics."""
+    """The paper's ``Avg`` as printed: the mean over its four datasets, tags with the mean of their two metrics."""
     return value(_ALL, representation, "average")
 
 
 def is_another_protocol(dataset: str) -> bool:
-    """Whether ``dataset`` is one of the paper's, but with options, so that its scores do not stand beside published ones."""
+    """Whether ``dataset`` is one of the paper's with options, so that its scores cannot be compared with published ones."""
     base, plus, _ = dataset.partition("+")
     return bool(plus) and base in DATASETS
+
+
+def our_averages(questions: Sequence[Question]) -> list[Average]:
+    """Our own mean over the four datasets of the paper, for every protocol with results on all four."""
+    return averages_over_datasets(questions, DATASETS)
+
+
+def headline(questions: Sequence[Question], averages_of_tasks: int, averages_of_datasets: int) -> list[dict[str, Any]]:
+    """Rows of the first table: one cell per question, empty ones for averages that the paper does not have, then its ``Avg``."""
+    table = []
+    for name in representations():
+        values = [_value(question, name, question.metric) for question in questions]
+        values += [None] * averages_of_tasks + [average(name)] * averages_of_datasets
+        if any(value is not None for value in values):
+            table.append({"name": name, "source": _source(name), "cells": [_percent(value) for value in values]})
+    return table
+
+
+def rows(question: Question, metrics: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of a question's table, one cell per metric."""
+    return [
+        {"name": one.representation, "source": one.source, "cells": [_percent(one.values.get(metric)) for metric in metrics]}
+        for one in of(question.dataset)
+        if _fits(question)
+    ]
+
+
+def bars(question: Question) -> list[plots.Bar]:
+    """Bars of the primary metric, best first, the trivial baseline last."""
+    published = [
+        plots.Bar(f"{one.representation}, published", 100 * one.values[question.metric], None, None, plots.PUBLISHED, published=True)
+        for one in of(question.dataset)
+        if _fits(question) and question.metric in one.values and one.representation != TRIVIAL
+    ]
+    return sorted(published, key=lambda bar: -bar.value)
+
+
+def note(question: Question) -> str:
+    """How published rows differ from ours; empty if there are none."""
+    if is_another_protocol(question.dataset):
+        base = question.dataset.partition("+")[0]
+        return f"{question.dataset} is another task than {base}: results that were published on {base} cannot be compared with these."
+    if not _fits(question) or not of(question.dataset):
+        return ""
+    sentences = [f"Published by {SOURCE}, as printed: not measured here, without intervals, in no ranking or comparison of this page."]
+    if question.protocol != PROTOCOL:
+        sentences.append(f"They were probed under the grid of protocol {PROTOCOL}, ours under {question.protocol}.")
+    if question.task.type == "regression":
+        sentences.append("Their R² of both outputs is the mean of the two published ones.")
+    return " ".join(sentences)
+
+
+def _fits(question: Question) -> bool:
+    """Whether this is the paper's question, not that of a user's dataset with the same name."""
+    return DATASETS.get(question.dataset) == question.task.type
+
+
+def _value(question: Question, representation: str, metric: str) -> float | None:
+    return value(question.dataset, representation, metric) if _fits(question) else None
+
+
+def _source(representation: str) -> str:
+    return next(one.source for dataset in DATASETS for one in of(dataset) if one.representation == representation)
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else plots.figures(100 * value)

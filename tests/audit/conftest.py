@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from jukemir_like import audio
-from jukemir_like.audit import fingerprint
+from jukemir_like.audit import fingerprints
 from jukemir_like.core.cache import Cache, write_json
 
 SAMPLE_RATE = 22050
@@ -43,7 +43,7 @@ def mp3(samples, sample_rate=SAMPLE_RATE):
 def codes_of(samples, sample_rate=SAMPLE_RATE):
     """The fingerprint of a 16-bit WAV of ``samples``."""
     rounded = audio.to_int16(samples).astype(np.float32) / 32768
-    return fingerprint.fingerprint(audio.resample(rounded, sample_rate, fingerprint.SAMPLE_RATE))
+    return fingerprints.fingerprint(audio.resample(rounded, sample_rate, fingerprints.SAMPLE_RATE))
 
 
 def write_dataset(folder, records, *, tasks=None, group=None, samples=None, **more):

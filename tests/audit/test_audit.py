@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from jukemir_like import audit
+from jukemir_like.audit import audit
 from jukemir_like.audit.findings import rows, sentences, share
 from jukemir_like.core.errors import RequestError
 
@@ -27,7 +27,7 @@ def cache(dataset, record, tune, mp3):
 
 
 def test_everything_that_was_planted_is_found(cache):
-    found = audit.audit(cache, "d").found
+    found = audit.audit(cache, "d").content
     assert found == json.loads((cache.processed("d") / "audit.json").read_text())
     assert found["items"] == {"train": 6, "valid": 1, "test": 3}
     assert found["duplicates"]["same_samples"] == [{"items": ["a", "c"], "splits": ["train", "train"], "labels_differ": True}]
@@ -43,7 +43,7 @@ def test_everything_that_was_planted_is_found(cache):
 
 
 def test_the_words_are_those_of_the_figures(cache):
-    found = audit.audit(cache, "d").found
+    found = audit.audit(cache, "d").content
     said = " ".join(sentences(found))
     assert "33 % of the test items (1 of 3) have an artist heard in training." in said
     assert "2 of 3 test items (67 %) sound like one in training" in said
@@ -77,14 +77,14 @@ def test_without_audio_the_labels_and_splits_are_audited(dataset, record, comman
     done = command("audit", "d", "--cache", cache.root)
     assert done.returncode == 0, done.stderr
     assert "100 % of the test items (1 of 1) have an album heard in training." in done.stdout
-    assert "There is no audio to look for duplicates in." in done.stdout
+    assert "There is no audio to search for duplicates." in done.stdout
     found = json.loads((cache.processed("d") / "audit.json").read_text())
     assert (found["audio"], found["duplicates"]) == (None, None)
     assert not (cache.processed("d") / ".records").exists()
 
 
 def test_unknown_artists_are_said_to_be_unknown(dataset, record):
-    found = audit.audit(dataset({"a": record("train", artist="X"), "b": record("valid", artist="X"), "c": record("test")}), "d").found
+    found = audit.audit(dataset({"a": record("train", artist="X"), "b": record("valid", artist="X"), "c": record("test")}), "d").content
     said = " ".join(sentences(found))
     assert "The artists of the test items are not known here" in said
     assert "No artist" not in said
@@ -117,7 +117,7 @@ def test_all_files_bad_still_gives_an_audit(dataset, record):
     made = audit.audit(cache, "d")
     assert made.exit_code == 3
     assert str(made).count("0 bytes") == 2
-    assert made.found["audio"]["files"] == 0
+    assert made.content["audio"]["files"] == 0
 
 
 def test_shares_read_well():

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from jukemir_like.audit.labels import labels
+from jukemir_like.audit.splits import label_counts
 from jukemir_like.datasets.processed import read as read_processed
 
 
 def found(cache):
-    return labels(read_processed(cache.processed("d")))
+    return label_counts(read_processed(cache.processed("d")))
 
 
 def test_classes_are_counted_by_split(dataset, record):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jukemir_like.audit.overlap import overlaps
+from jukemir_like.audit.splits import overlaps
 from jukemir_like.core.cache import Cache
 from jukemir_like.datasets.processed import read as read_processed
 

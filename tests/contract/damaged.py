@@ -11,14 +11,14 @@ from contextlib import contextmanager
 import numpy as np
 import soundfile
 
-from jukemir_like import audit
+from jukemir_like.audit import audit
 from jukemir_like.core.cache import Cache, write_bytes
 from jukemir_like.core.errors import JukemirLikeError
 from jukemir_like.datasets import Clip, Dataset, Item, Task
 from jukemir_like.extract import extract
 from jukemir_like.probes import probe, statistics
 from jukemir_like.process import process
-from jukemir_like.report import report
+from jukemir_like.report.report import report
 
 TASKS = {
     "genre": Task("genre", "multiclass", ("jazz", "rock")),

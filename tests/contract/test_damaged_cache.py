@@ -16,8 +16,8 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.damage import DamagedFileError
 from jukemir_like.core.errors import JukemirLikeError
 from jukemir_like.probes import checking, probe, results
-from jukemir_like.report import audits, stages, stems
-from jukemir_like.report.left_out import LeftOut
+from jukemir_like.report import datasets, retrieval
+from jukemir_like.report.problems import Problems
 from jukemir_like.stemjepa.data import find
 
 from . import damaged
@@ -75,7 +75,7 @@ def check_page(written, *names):
     lines = str(written).split("\n")
     assert "<script" not in text
     assert 'id="results"' in text
-    assert written.exit_code == (3 if written.left_out.damaged else 0)
+    assert written.exit_code == (3 if written.problems.damaged else 0)
     for name in names:
         assert any(name in line and "left out" in line for line in lines), (name, lines)
         assert name in text
@@ -180,17 +180,17 @@ def check_fields(fresh, kind, number, pages):
 
 def read(kind, cache):
     """Reads what ``kind`` is as the stages do; what they then make of it takes too long."""
-    left_out = LeftOut(cache.root)
+    problems = Problems(cache.root)
     if kind == "run":
         checking.open_run((cache.root / FILES[kind]).parent)  # or predictions.npz beside it is what does not fit
     elif kind == "audit":
-        audits.audits(cache, ["toy"], left_out)
+        datasets.audits(cache, ["toy"], problems)
     else:
-        stages.describe(cache, ["toy"], left_out)
+        datasets.describe(cache, ["toy"], problems)
         STAGES["audit"](cache)
         STAGES["probe"](cache)
-    if left_out.damaged:
-        raise DamagedFileError(left_out.damaged[0])
+    if problems.damaged:
+        raise DamagedFileError(problems.damaged[0])
 
 
 CELLS = (
@@ -234,7 +234,7 @@ def test_a_table_is_read_or_refused_in_one_line_whatever_becomes_of_a_cell(fresh
     cache = fresh()
     path = cache.root / {"retrieval": FILES["retrieval"], "results": "report/results.csv"}[kind]
     readers = {
-        "retrieval": lambda: csvfiles.read(path, stems._COLUMNS, "again"),
+        "retrieval": lambda: csvfiles.read(path, retrieval._COLUMNS, "again"),
         "results": lambda: results.read([path]),
     }
     whole = path.read_bytes()

@@ -11,9 +11,8 @@ import mir_eval
 import numpy as np
 import pytest
 
-from jukemir_like import report
 from jukemir_like.datasets import KEYS
-from jukemir_like.report import published
+from jukemir_like.report import published, report
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 TASK_OF = {"gtzan_ff": "genre", "giantsteps_clips": "key", "magnatagatune": "tags", "emomusic": "emotion"}
@@ -124,7 +123,7 @@ def test_a_dataset_with_options_is_another_one(cache, make_run, tasks):
     text = report.report(cache).page.read_text()
     assert published_parts(text) == []
     assert "jukebox" not in text
-    assert "magnatagatune+tagged_only asks another question than magnatagatune" in text
+    assert "magnatagatune+tagged_only is another task than magnatagatune" in text
 
 
 def test_a_user_s_dataset_that_happens_to_have_the_name_gets_none(cache, make_run, tasks):

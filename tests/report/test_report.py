@@ -8,10 +8,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from jukemir_like import report
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
-from jukemir_like.report import plots
+from jukemir_like.report import plots, report
 
 
 class Page(HTMLParser):

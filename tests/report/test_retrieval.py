@@ -8,8 +8,9 @@ import pytest
 
 from jukemir_like.core.cache import Cache, write_bytes
 from jukemir_like.core.errors import RequestError
-from jukemir_like.report import report, stems
-from jukemir_like.report.left_out import LeftOut
+from jukemir_like.report import retrieval
+from jukemir_like.report.problems import Problems
+from jukemir_like.report.report import report
 from jukemir_like.stemjepa.config import SOURCES
 from jukemir_like.stemjepa.retrieval import evaluation, table
 from jukemir_like.stemjepa.retrieval.embedding import Embedded, Embeddings
@@ -53,7 +54,7 @@ def test_the_page_shows_every_score_of_the_table_and_the_best_weights_first(cach
 
 
 def test_a_training_s_picture_is_in_the_page_itself(cache):
-    (training,) = stems.trainings(cache, LeftOut(cache.root))
+    (training,) = retrieval.trainings(cache, Problems(cache.root))
     assert training["name"] == "good"
     assert base64.b64decode(training["picture"].removeprefix("data:image/png;base64,")) == PICTURE
 

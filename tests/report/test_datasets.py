@@ -1,8 +1,8 @@
 """What an audit found stands on the page, beside the scores and with its dataset."""
 
-from jukemir_like import audit
+from jukemir_like.audit import audit
 from jukemir_like.core.cache import write_json
-from jukemir_like.report import report
+from jukemir_like.report.report import report
 
 
 def audited(cache, make_run, make_stages, tasks, artist="Ann"):

@@ -1,4 +1,4 @@
-"""Who knows what: runs put together by question (dataset, task, protocol), with intervals and paired comparisons on the test items."""
+"""Runs grouped by question (dataset, task and protocol), with intervals and paired comparisons on the test items."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from jukemir_like.probes.statistics import Comparison, Interval, Resampled, comp
 from jukemir_like.probes.trivial import NAME as TRIVIAL
 
 AVERAGED = {"multiclass": ("accuracy",), "key": ("weighted_score",), "multilabel": ("roc_auc", "average_precision"), "regression": ("r2",)}
-"""What a task counts with in the average over tasks: the mean of these, as in Castellon et al. 2021."""
+"""Metrics whose mean is the value of a task in an average over tasks, as in Castellon et al. 2021."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """One task of one dataset under one protocol, and who answered it.
+    """One task of one dataset under one protocol, with the results of every representation.
 
     Args:
-        dataset, task, protocol: which.
-        answers: representation → its runs, resampled; best first, the trivial baseline last.
+        dataset, task, protocol: what was asked.
+        answers: representation → its runs with resampled metrics; best first, the trivial baseline last.
         comparisons: (better, worse) → paired difference; pairs that cannot be compared are missing.
-        problems: why they cannot, a line each.
+        problems: why not, one line each.
     """
 
     dataset: str
@@ -49,20 +49,20 @@ class Question:
 
     @property
     def best(self) -> str | None:
-        """The representation whose paired interval against every other excludes 0; None where there is none, or only one answered."""
+        """The representation whose paired interval against every other excludes 0; None if there is none, or only one representation."""
         if len(self.answers) < 2:
             return None
         first = max(self.answers, key=lambda name: self.interval(name).value)
-        its_own = [comparison for pair, comparison in self.comparisons.items() if first in pair]
-        clear = [comparison for comparison in its_own if comparison.differences[self.metric].interval.excludes_zero]
+        own = [comparison for pair, comparison in self.comparisons.items() if first in pair]
+        clear = [comparison for comparison in own if comparison.differences[self.metric].interval.excludes_zero]
         return first if len(clear) == len(self.answers) - 1 else None
 
 
 @dataclass(frozen=True)
 class Average:
-    """The mean over the tasks of one dataset under one protocol, of the representations that answered them all.
+    """The mean over the tasks of one dataset under one protocol, for the representations that have results for all of them.
 
-    ``best`` is the one whose paired interval against every other excludes 0, None where there is none.
+    ``best`` is the one whose paired interval against every other excludes 0; None if there is none.
     """
 
     dataset: str
@@ -72,7 +72,7 @@ class Average:
 
 
 def questions(runs: Sequence[Run]) -> list[Question]:
-    """Questions in order of dataset, protocol and the tasks' names; runs with other metrics (of another type) are another question.
+    """Questions in order of dataset, protocol and the tasks' names; runs with other metrics are another question.
 
     Raises:
         RequestError: a run is damaged.
@@ -85,39 +85,39 @@ def questions(runs: Sequence[Run]) -> list[Question]:
 
 
 def row_name(run: Run) -> str:
-    """The representation, and what its probe changes of the protocol's defaults."""
+    """The representation, and the options of its probe that differ from the protocol's defaults."""
     changed = {} if run.representation == TRIVIAL else run.record["configuration"]
     return f"{run.representation} {json.dumps(changed, sort_keys=True)}" if changed else run.representation
 
 
-def representations(asked: Collection[Question]) -> list[str]:
+def representations(questions: Collection[Question]) -> list[str]:
     """All row names, sorted, the trivial baseline last."""
-    return sorted({name for question in asked for name in question.answers}, key=lambda name: (name == TRIVIAL, name))
+    return sorted({name for question in questions for name in question.answers}, key=lambda name: (name == TRIVIAL, name))
 
 
-def averages(asked: Sequence[Question]) -> list[Average]:
+def averages(questions: Sequence[Question]) -> list[Average]:
     """The mean over tasks, for every dataset and protocol with at least two of them."""
-    made = []
-    for dataset, protocol in dict.fromkeys((question.dataset, question.protocol) for question in asked):
-        together = [question for question in asked if (question.dataset, question.protocol) == (dataset, protocol)]
+    means = []
+    for dataset, protocol in dict.fromkeys((question.dataset, question.protocol) for question in questions):
+        together = [question for question in questions if (question.dataset, question.protocol) == (dataset, protocol)]
         if len(together) > 1:
             names = [name for name in representations(together) if all(name in question.answers for question in together)]
-            made.append(_average(dataset, protocol, together, names))
-    return made
+            means.append(_average(dataset, protocol, together, names))
+    return means
 
 
-def across(asked: Sequence[Question], datasets: Collection[str]) -> list[Average]:
-    """The mean over ``datasets``, for every protocol under which each of them asks one question; of the representations that answered all.
+def averages_over_datasets(questions: Sequence[Question], datasets: Collection[str]) -> list[Average]:
+    """The mean over ``datasets``, for every protocol under which each has one question and a representation has results for all.
 
-    Their test items are different ones and are drawn independently.
+    Their test items are different, so they are resampled independently.
     """
-    made = []
-    for protocol in dict.fromkeys(question.protocol for question in asked):
-        together = [question for question in asked if question.protocol == protocol and question.dataset in datasets]
+    means = []
+    for protocol in dict.fromkeys(question.protocol for question in questions):
+        together = [question for question in questions if question.protocol == protocol and question.dataset in datasets]
         names = [name for name in representations(together) if all(name in question.answers for question in together)]
         if sorted(question.dataset for question in together) == sorted(datasets) and names:
-            made.append(_mean(", ".join(datasets), protocol, together, names))
-    return made
+            means.append(_mean(", ".join(datasets), protocol, together, names))
+    return means
 
 
 def _question(answers: dict[str, list[Run]]) -> Question:
@@ -136,7 +136,7 @@ def _question(answers: dict[str, list[Run]]) -> Question:
 
 
 def _resample(runs: Sequence[Run], problems: list[str]) -> Resampled:
-    """All seeds together; the first alone, and a line in ``problems``, where they did not score the same items."""
+    """All seeds together; only the first, with a line in ``problems``, if they did not score the same items."""
     try:
         return resample(runs)
     except RequestError as error:
@@ -147,23 +147,23 @@ def _resample(runs: Sequence[Run], problems: list[str]) -> Resampled:
 
 
 def _average(dataset: str, protocol: str, together: Sequence[Question], names: Sequence[str]) -> Average:
-    """Draws depend on the dataset and its groups alone: where tasks share the groups, their resamples are of the same songs."""
+    """Resamples depend only on the dataset and its groups: tasks with the same groups are resampled over the same songs."""
     answers = [question.answers[name] for question in together for name in names]
     if not answers or any(set(answer.group) != set(answers[0].group) for answer in answers[1:]):
-        values = {name: np.mean([_counted(question.task, question.answers[name])[0] for question in together]) for name in names}
+        values = {name: np.mean([_averaged(question.task, question.answers[name])[0] for question in together]) for name in names}
         return Average(dataset, protocol, {name: Interval(float(value), None, None, 0) for name, value in values.items()}, None)
     return _mean(dataset, protocol, together, names)
 
 
 def _mean(dataset: str, protocol: str, together: Sequence[Question], names: Sequence[str]) -> Average:
-    """The mean over questions in every resample. Representations of one question meet the same resamples: differences are paired."""
-    parts = {name: [_counted(question.task, question.answers[name]) for question in together] for name in names}
+    """The mean over questions in every resample. Representations share the resamples of a question, so differences are paired."""
+    parts = {name: [_averaged(question.task, question.answers[name]) for question in together] for name in names}
     values = {name: float(np.mean([value for value, _ in of_one])) for name, of_one in parts.items()}
     groups = min(question.answers[name].groups for question in together for name in names)
     samples = {name: np.mean([sample for _, sample in of_one], axis=0) for name, of_one in parts.items()}
     intervals = {name: interval(value, samples[name], groups) for name, value in values.items()}
-    drawn = [{frozenset(question.answers[name].group) for name in names} for question in together]
-    if any(len(groups_of_one) > 1 for groups_of_one in drawn):  # vectors are missing somewhere: other draws, nothing to pair
+    groups_by_question = [{frozenset(question.answers[name].group) for name in names} for question in together]
+    if any(len(groups_of_one) > 1 for groups_of_one in groups_by_question):  # missing vectors: other resamples, nothing to pair
         return Average(dataset, protocol, intervals, None)
     first = max(names, key=lambda name: values[name])
     clear = [
@@ -172,7 +172,7 @@ def _mean(dataset: str, protocol: str, together: Sequence[Question], names: Sequ
     return Average(dataset, protocol, intervals, first if clear and all(clear) else None)
 
 
-def _counted(task: Task, answer: Resampled) -> tuple[float, Any]:
+def _averaged(task: Task, answer: Resampled) -> tuple[float, Any]:
     metrics = AVERAGED[task.type]
     value = float(np.mean([answer.by_seed[metric].mean() for metric in metrics]))
     return value, np.mean([answer.samples[metric] for metric in metrics], axis=0)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like.audit import listening
-from jukemir_like.audit.fingerprint import FRAMES_PER_SECOND
+from jukemir_like.audit import measurements
+from jukemir_like.audit.fingerprints import FRAMES_PER_SECOND
 from jukemir_like.core import records
 
 
@@ -30,7 +30,7 @@ UIDS = ["a", "b", "sub/c", "zero", "hum"]
 
 
 def test_what_a_header_says_does_not_change_the_digest_of_the_samples(processed):
-    heard, summary = listening.listen(processed, UIDS)
+    heard, summary = measurements.measure(processed, UIDS)
     assert summary.done == 5
     assert heard["a"]["digest"] != heard["sub/c"]["digest"]
     for uid in UIDS:
@@ -43,54 +43,54 @@ def test_the_digest_of_stems_is_that_of_the_interleaved_samples_however_long():
     random = np.random.default_rng(0)
     samples = random.integers(-32768, 32768, (3, (1 << 20) + 1000)).astype(np.int16)
     expected = hashlib.sha256(samples.T.astype("<i2").tobytes()).hexdigest()
-    assert listening.samples_digest(samples / np.float32(32768)) == expected
+    assert measurements.samples_digest(samples / np.float32(32768)) == expected
 
 
 def test_levels_lengths_and_rates_are_the_file_s(processed):
-    heard, _ = listening.listen(processed, UIDS)
+    heard, _ = measurements.measure(processed, UIDS)
     samples = soundfile.read(processed / "wav" / "b.wav")[0]
     assert heard["b"]["level_db"] == pytest.approx(20 * np.log10(np.std(samples)), abs=0.06)
     assert (heard["b"]["sample_rate"], heard["b"]["channels"], heard["b"]["audio_seconds"]) == (22050, 1, 5.0)
     assert heard["b"]["frames"] == pytest.approx((5.0 - 2048 / 5500) * FRAMES_PER_SECOND, abs=2)
-    assert heard["b"]["frames"] == len(listening.codes(processed, "b"))
+    assert heard["b"]["frames"] == len(measurements.stored_fingerprint(processed, "b"))
     assert heard["zero"]["level_db"] is None
     assert heard["hum"]["level_db"] == pytest.approx(-72.2, abs=0.1)
     assert [uid for uid in UIDS if heard[uid]["constant"]] == ["zero"]
 
 
 def test_a_second_time_only_what_changed_is_heard_again(processed, tune):
-    first, _ = listening.listen(processed, UIDS, workers=2)
-    codes = listening.codes(processed, "a")
+    first, _ = measurements.measure(processed, UIDS, workers=2)
+    codes = measurements.stored_fingerprint(processed, "a")
     soundfile.write(processed / "wav" / "a.wav", tune(7, 4.0), 22050, subtype="PCM_16")
-    (listening.folder(processed) / "b.npy").unlink()
-    second, summary = listening.listen(processed, UIDS)
+    (measurements.folder(processed) / "b.npy").unlink()
+    second, summary = measurements.measure(processed, UIDS)
     assert (summary.done, summary.kept) == (2, 3)
     assert second["b"]["samples_digest"] == first["b"]["samples_digest"]
     assert second["a"]["samples_digest"] != first["a"]["samples_digest"]
-    assert (listening.codes(processed, "a") != codes).any()
-    third, summary = listening.listen(processed, UIDS)
+    assert (measurements.stored_fingerprint(processed, "a") != codes).any()
+    third, summary = measurements.measure(processed, UIDS)
     assert (summary.done, summary.kept, third) == (0, 5, second)
 
 
 def test_workers_change_nothing(processed):
     def measured(workers):
-        heard, _ = listening.listen(processed, UIDS, workers=workers)
-        return {uid: {name: heard[uid][name] for name in listening.MEASURED} for uid in UIDS}
+        heard, _ = measurements.measure(processed, UIDS, workers=workers)
+        return {uid: {name: heard[uid][name] for name in measurements.MEASURED} for uid in UIDS}
 
     one = measured(1)
-    codes = {uid: listening.codes(processed, uid) for uid in UIDS}
-    for path in listening.folder(processed).rglob("*.npy"):
+    codes = {uid: measurements.stored_fingerprint(processed, uid) for uid in UIDS}
+    for path in measurements.folder(processed).rglob("*.npy"):
         path.unlink()
     assert measured(2) == one
     for uid in UIDS:
-        np.testing.assert_array_equal(listening.codes(processed, uid), codes[uid])
+        np.testing.assert_array_equal(measurements.stored_fingerprint(processed, uid), codes[uid])
 
 
 def test_a_bad_file_is_named_with_its_reason_and_the_others_are_heard(processed):
     (processed / "wav" / "a.wav").write_bytes(b"no audio")
     data = (processed / "wav" / "b.wav").read_bytes()
     (processed / "wav" / "b.wav").write_bytes(data[: len(data) // 2])
-    heard, summary = listening.listen(processed, UIDS, workers=2)
+    heard, summary = measurements.measure(processed, UIDS, workers=2)
     assert sorted(heard) == ["hum", "sub/c", "zero"]
     assert "not recognised" in summary.failed["a"]
     assert "cut short" in summary.failed["b"]
@@ -101,12 +101,12 @@ def test_what_process_recorded_is_left_alone(processed):
     (processed / ".records").mkdir()
     line = '{"input": "a", "digest": "x", "status": "done", "signature": "s", "time": 1.0}\n'
     (processed / ".records" / "process.jsonl").write_text(line)
-    listening.listen(processed, UIDS)
+    measurements.measure(processed, UIDS)
     assert records.read(processed) == {"a": {"input": "a", "digest": "x", "status": "done", "signature": "s", "time": 1.0}}
 
 
 def test_fingerprints_of_items_that_are_gone_go_too(processed):
-    listening.listen(processed, UIDS)
-    listening.listen(processed, UIDS[:2])
-    found = sorted(os.path.relpath(path, listening.folder(processed)) for path in listening.folder(processed).rglob("*.npy"))
+    measurements.measure(processed, UIDS)
+    measurements.measure(processed, UIDS[:2])
+    found = sorted(os.path.relpath(path, measurements.folder(processed)) for path in measurements.folder(processed).rglob("*.npy"))
     assert found == ["a.npy", "b.npy"]

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from jukemir_like.audit.fingerprint import FRAMES_PER_SECOND, SAMPLE_RATE, SILENT, fingerprint
+from jukemir_like.audit.fingerprints import FRAMES_PER_SECOND, SAMPLE_RATE, SILENT, fingerprint
 
 
 def slow_codes(samples):

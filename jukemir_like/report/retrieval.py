@@ -1,4 +1,4 @@
-"""What Stem-JEPA knows of stems: the retrieval tables in the cache, and the picture of every training that made its weights."""
+"""Stem retrieval on the page: its tables in the cache, and the picture of every finished training."""
 
 from __future__ import annotations
 
@@ -12,50 +12,50 @@ from typing import Any
 from jukemir_like.core import csvfiles, damage, files
 from jukemir_like.core.cache import Cache
 from jukemir_like.report import plots
-from jukemir_like.report.left_out import LeftOut
+from jukemir_like.report.problems import Problems
 
 POOLS = {
-    "same-instrument": "the asked instrument of all tracks",
+    "same-instrument": "stems of the missing instrument, of all tracks",
     "all": "all stems of all tracks",
-    "all-but-context": "all but those that the query heard",
+    "all-but-context": "all stems but those in the query's mix",
     "segments": "all chunks of all stems",
 }
-"""Pool → what it holds; in the order in which the page shows them."""
+"""Pool → its candidates, in the order of the page."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 Row = csvfiles.Row
 
 
-def retrieval(cache: Cache, left_out: LeftOut, weights: Collection[str] | None = None) -> list[dict[str, Any]]:
-    """A section for every dataset on which retrieval was evaluated: a plot and a table of R@1 within one instrument, and all pools.
+def retrieval(cache: Cache, problems: Problems, weights: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """One section per dataset with evaluated retrieval: a plot and a table of R@1 within an instrument, and all pools.
 
     Args:
         cache: holds ``retrieval/<dataset>/<weights>/retrieval.csv``.
-        left_out: gets the tables that are damaged.
+        problems: damaged tables are added to it.
         weights: only these; None for all.
     """
-    found: dict[str, dict[str, list[Row]]] = {}
+    tables_by_dataset: dict[str, dict[str, list[Row]]] = {}
     for path in _present(cache.root / "retrieval", "*/*", "retrieval.csv"):
         dataset, name = path.parts[-3:-1]
         if weights is None or name in weights:
-            with left_out.noting(), suppress(FileNotFoundError):
+            with problems.collecting(), suppress(FileNotFoundError):
                 table = csvfiles.read(path, _COLUMNS, "run `jukemir-like evaluate-retrieval` again")
-                found.setdefault(dataset, {})[name] = table
-    return [_section(dataset, tables, number) for number, (dataset, tables) in enumerate(found.items())]
+                tables_by_dataset.setdefault(dataset, {})[name] = table
+    return [_section(dataset, tables, number) for number, (dataset, tables) in enumerate(tables_by_dataset.items())]
 
 
-def trainings(cache: Cache, left_out: LeftOut) -> list[dict[str, str]]:
-    """Every training in the cache that has ended: its name and its picture, as a data URL; damaged ones join ``left_out``."""
-    found = []
+def trainings(cache: Cache, problems: Problems) -> list[dict[str, str]]:
+    """Name and picture, as a data URL, of every finished training in the cache; damaged pictures are added to ``problems``."""
+    pictures = []
     for path in _present(cache.root / "checkpoints", "*", "training.png"):
-        with left_out.noting(), suppress(FileNotFoundError):
-            found.append({"name": path.parent.name, "picture": _data_url(path)})
-    return found
+        with problems.collecting(), suppress(FileNotFoundError):
+            pictures.append({"name": path.parent.name, "picture": _data_url(path)})
+    return pictures
 
 
 def _present(folder: Path, pattern: str, name: str) -> list[Path]:
-    """Files called ``name`` in the folders of the pattern, whatever they are."""
+    """Paths called ``name`` in the folders that match ``pattern``, of any type."""
     return [below / name for below in sorted(folder.glob(pattern)) if os.path.lexists(below / name)]
 
 
@@ -117,7 +117,7 @@ def _cell(row: Row | None) -> dict[str, str]:
 
 
 def _number(row: Row) -> str:
-    """How many candidates a query has, on average."""
+    """The mean number of candidates per query."""
     return f"{row['n_candidates'] or 0:,.0f}"
 
 

@@ -1,16 +1,16 @@
-"""Hears every WAV of a processed dataset once, in worker processes, and keeps what it heard for the next time.
+"""Measures every WAV of a processed dataset once, in worker processes, and keeps the measurements for the next audit.
 
-What is kept stands in the hidden folder ``.records/audit`` of the dataset: ``<uid>.npy`` has the fingerprint, ``.records/audit.jsonl`` in
-it one record a WAV, with these fields beside those that every record has:
+They are kept in the hidden folder ``.records/audit`` of the dataset: ``<uid>.npy`` holds the fingerprint, ``.records/audit.jsonl`` in it
+one record per WAV, with these fields beside those that every record has:
 
 ``frames``
     of the fingerprint.
 ``samples_digest``
-    SHA-256 of the samples as 16-bit little-endian integers, channel by channel in every frame: what a header says does not matter.
+    SHA-256 of the samples as interleaved 16-bit little-endian integers: the header of the file has no influence.
 ``sample_rate, channels``
     of the WAV.
 ``constant``
-    whether every sample is as the first, in each channel.
+    whether all samples of each channel are equal.
 ``level_db``
     RMS of the mixed-down sound about its mean, in dB of full scale; null where that is 0.
 """
@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from jukemir_like import audio
-from jukemir_like.audit import fingerprint
+from jukemir_like.audit import fingerprints
 from jukemir_like.core import arrays, damage, files, jsonfiles, records
 from jukemir_like.core.cache import make_folder, write_array
 from jukemir_like.core.errors import InputError
@@ -45,7 +45,7 @@ MEASURED = {
     "level_db": (None, float),
     "audio_seconds": float,
 }
-"""What a record has beside the usual fields, and of which type."""
+"""Fields of a record beside the usual ones, and their types."""
 
 _RECIPE = 2  # raised when the same samples would give other measurements or another fingerprint
 _BLOCK_SAMPLES = 1 << 20
@@ -54,7 +54,7 @@ _SIGNATURE = hashlib.sha256(json.dumps(["audit", _RECIPE]).encode()).hexdigest()
 
 
 def folder(processed: Path) -> Path:
-    """Where what was heard of the dataset in ``processed`` is kept."""
+    """The folder of the measurements of the dataset in ``processed``."""
     return processed / records.FOLDER / "audit"
 
 
@@ -63,41 +63,45 @@ def wav_path(processed: Path, uid: str) -> Path:
     return processed / "wav" / f"{uid}.wav"
 
 
-def listen(processed: Path, uids: Collection[str], *, workers: int = 1) -> tuple[dict[str, Record], Summary]:
-    """Measures the WAVs of ``uids``, and takes their fingerprints (:func:`codes` reads them).
+def measure(processed: Path, uids: Collection[str], *, workers: int = 1) -> tuple[dict[str, Record], Summary]:
+    """Measures the WAVs of ``uids`` and computes their fingerprints, which :func:`stored_fingerprint` reads.
 
     Args:
         processed: the dataset's folder.
-        uids: items whose WAV is there.
-        workers: processes.
+        uids: items whose WAV exists.
+        workers: number of processes.
 
     Returns:
         Records of the WAVs that could be read, by uid; and counts, with ``failed`` by uid.
 
     Raises:
-        StorageError: what was heard cannot be written.
+        StorageError: the measurements cannot be written.
     """
     output = make_folder(folder(processed))
     stage = Stage(Summary(f"audit {processed.name}"), output, "audit")
-    jobs = [stage.job(uid, _codes_path(processed, uid), _SIGNATURE) for uid in uids]
+    jobs = [stage.job(uid, _fingerprint_path(processed, uid), _SIGNATURE) for uid in uids]
     sweep_folders([*(job.output for job in jobs), output / "any"])
-    stage.remove_others(uids, partial(_codes_path, processed))
+    stage.remove_others(uids, partial(_fingerprint_path, processed))
     chunks = (Chunk((job,)) for job in jobs)
-    heard = {record["input"]: record for record in stage.run(partial(_hear, processed), chunks, len(jobs), workers)}
-    return {uid: heard[uid] | {"status": "done"} for uid in uids if heard[uid]["status"] != "failed"}, stage.summary
+    measured = {record["input"]: record for record in stage.run(partial(_measure_file, processed), chunks, len(jobs), workers)}
+    return {uid: measured[uid] | {"status": "done"} for uid in uids if measured[uid]["status"] != "failed"}, stage.summary
 
 
-def codes(processed: Path, uid: str) -> fingerprint.Codes:
-    """The fingerprint that :func:`listen` took of an item."""
-    path = _codes_path(processed, uid)
+def stored_fingerprint(processed: Path, uid: str) -> fingerprints.Codes:
+    """The fingerprint of an item, as :func:`measure` wrote it.
+
+    Raises:
+        DamagedFileError: the file is damaged.
+    """
+    path = _fingerprint_path(processed, uid)
     with damage.named(path, "delete it and audit again"):
-        found = arrays.parse(files.read_regular(path))
-        if found.ndim != 1 or found.dtype != np.uint32:
-            raise ValueError(f"is no fingerprint: it holds {found.dtype} of shape {found.shape}")
-        return found
+        codes = arrays.parse(files.read_regular(path))
+        if codes.ndim != 1 or codes.dtype != np.uint32:
+            raise ValueError(f"is no fingerprint: it holds {codes.dtype} of shape {codes.shape}")
+        return codes
 
 
-def _is_measured(record: Record) -> bool:
+def _is_complete(record: Record) -> bool:
     try:
         jsonfiles.check(record, MEASURED)
     except ValueError:
@@ -105,7 +109,7 @@ def _is_measured(record: Record) -> bool:
     return True
 
 
-def _hear(processed: Path, chunk: Chunk) -> list[Record]:
+def _measure_file(processed: Path, chunk: Chunk) -> list[Record]:
     """The record of one WAV, and its fingerprint written. Runs in a worker."""
     (job,) = chunk.jobs
     started = time.perf_counter()
@@ -115,19 +119,19 @@ def _hear(processed: Path, chunk: Chunk) -> list[Record]:
         with unchanged(wav):
             record["digest"] = audio.digest(wav)
             finished = job.finished(record["digest"])
-            if finished is not None and _is_measured(finished):
+            if finished is not None and _is_complete(finished):
                 return [finished | {"status": "kept"}]
             decoded = audio.decode(wav)
     except InputError as error:
         return [record | records.failure(error)]
     mono = audio.mix_down(decoded.samples)
-    found = fingerprint.fingerprint(audio.resample(mono, decoded.sample_rate, fingerprint.SAMPLE_RATE))
-    record["output_digest"] = write_array(job.output, found.astype("<u4"))
-    measured = _measured(decoded, mono) | {"frames": len(found), "audio_seconds": round(decoded.seconds, 3)}
+    codes = fingerprints.fingerprint(audio.resample(mono, decoded.sample_rate, fingerprints.SAMPLE_RATE))
+    record["output_digest"] = write_array(job.output, codes.astype("<u4"))
+    measured = _measurements(decoded, mono) | {"frames": len(codes), "audio_seconds": round(decoded.seconds, 3)}
     return [record | measured | {"seconds": round(time.perf_counter() - started, 4)}]
 
 
-def _measured(decoded: audio.Audio, mono: np.ndarray) -> dict[str, Any]:
+def _measurements(decoded: audio.Audio, mono: np.ndarray) -> dict[str, Any]:
     level = float(mono.std(dtype=np.float64))
     return {
         "samples_digest": samples_digest(decoded.samples),
@@ -146,5 +150,5 @@ def samples_digest(samples: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def _codes_path(processed: Path, uid: str) -> Path:
+def _fingerprint_path(processed: Path, uid: str) -> Path:
     return folder(processed) / f"{uid}.npy"

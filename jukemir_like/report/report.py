@@ -1,0 +1,167 @@
+"""The stage ``report``: reads all probes of a cache and writes ``report/index.html``, with the tables behind it.
+
+``results.csv`` has the metrics of every run with intervals (:mod:`jukemir_like.probes.results` documents the columns); ``comparisons.csv``
+every paired difference between two representations.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jukemir_like.core.cache import Cache, write_bytes
+from jukemir_like.core.errors import DONE, SOME_FAILED, RequestError
+from jukemir_like.core.records import printable
+from jukemir_like.probes import results
+from jukemir_like.probes.statistics import intervals, percent
+from jukemir_like.probes.trivial import NAME as TRIVIAL
+from jukemir_like.report import questions, retrieval
+from jukemir_like.report.page import render
+from jukemir_like.report.problems import Problems, outdated
+from jukemir_like.report.questions import Question
+
+_REMEDY = "run `jukemir-like probe DATASET REPRESENTATION` first"
+COMPARISON_COLUMNS = (
+    *("dataset", "protocol", "task", "metric", "primary", "first", "second"),
+    *("difference", "low", "high", "p", "n", "groups", "only_first", "only_second"),
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A written page; as text, the table of results for a terminal.
+
+    Args:
+        page: the file.
+        questions: what it shows.
+        problems: unfinished runs, damaged files and outdated scores.
+    """
+
+    page: Path
+    questions: list[Question]
+    problems: Problems
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 3 if damaged files were left out."""
+        return SOME_FAILED if self.problems.damaged else DONE
+
+    def __str__(self) -> str:
+        table = [terminal_table(self.questions)] if self.questions else []
+        return "\n".join([*table, *self.problems.lines(), f"written: {self.page}"])
+
+
+def report(
+    cache: Cache,
+    datasets: Collection[str] | None = None,
+    representations: Collection[str] | None = None,
+    protocol: str | None = None,
+) -> Report:
+    """Writes the page and its tables from the probes in ``cache``.
+
+    Args:
+        cache: holds the probes; the page goes to ``report/`` in it.
+        datasets, representations: only these; None for all. The trivial baselines stay.
+        protocol: only this; None for all.
+
+    Returns:
+        The report; as text, the table of results. Damaged files are left out: the page and the text name them, and ``exit_code`` is 3.
+
+    Raises:
+        RequestError: there is no finished, undamaged probe and no evaluated retrieval.
+        StorageError: the page cannot be written.
+    """
+    problems = Problems(cache.root)
+    undamaged = results.find(cache, on_damage=problems.add)
+    stem_retrieval = retrieval.retrieval(cache, problems)
+    _check_names("dataset", datasets, {run.dataset for run in undamaged}, problems)
+    _check_names("representation", representations, {run.representation for run in undamaged}, problems)
+    runs = [
+        run
+        for run in undamaged
+        if (datasets is None or run.dataset in datasets)
+        and (representations is None or run.representation in (*representations, TRIVIAL))
+        and (protocol is None or run.protocol == protocol)
+    ]
+    if not runs and (datasets or representations or protocol or not stem_retrieval):
+        where = cache.root / "probes"
+        raise RequestError(f"no finished probe that fits in {where}: {_REMEDY}{_first_damaged(problems)}")
+    by_question = questions.questions(runs)
+    problems.unfinished = _unfinished(cache)
+    problems.outdated = list(outdated(cache, runs))
+    known = {answer.runs[0].folder: answer.ends for one in by_question for answer in one.answers.values() if len(answer.runs) == 1}
+    ends = {run.folder: known.get(run.folder) or intervals(run) for run in runs}
+    table = [row for run in runs for row in results.rows(run, {("test", metric): pair for metric, pair in ends[run.folder].items()})]
+    results.write(cache.report / results.TABLE, table)
+    write_bytes(cache.report / "comparisons.csv", _comparisons(by_question).encode(errors="backslashreplace"))
+    page = cache.report / "index.html"
+    write_bytes(page, render(cache, runs, by_question, stem_retrieval, problems).encode(errors="backslashreplace"))
+    return Report(page, by_question, problems)
+
+
+def terminal_table(by_question: Sequence[Question]) -> str:
+    """One row per representation, one column per task: percent with 95 % intervals, a star where one is better than all others."""
+    from tabulate import tabulate
+
+    header = [""]
+    for question in by_question:
+        lines = (question.dataset, f"{question.task.name}, {question.protocol}", f"{question.metric}, %")
+        header.append("\n".join(map(printable, lines)))
+    rows = []
+    for name in questions.representations(by_question):
+        row = [printable(name)]
+        for question in by_question:
+            cell = "–"
+            if name in question.answers:
+                found = question.interval(name)
+                cell = percent(found.value, found.low, found.high) + (" *" if question.best == name else "")
+            row.append(cell)
+        rows.append(row)
+    table = tabulate(rows, header, colalign=("left", *("right" for _ in by_question)), disable_numparse=True)
+    return f"{table}\n* better than every other row: the paired 95 % interval of each difference excludes 0"
+
+
+def _check_names(kind: str, wanted: Collection[str] | None, known: Collection[str], problems: Problems) -> None:
+    unknown = next((name for name in wanted or () if name not in known), None)
+    if unknown is not None:
+        known_names = f"there are {', '.join(sorted(known))}" if known else "there is none at all"
+        raise RequestError(f"no finished probe of {kind} {unknown!r} ({known_names}): {_REMEDY}{_first_damaged(problems)}")
+
+
+def _first_damaged(problems: Problems) -> str:
+    number = len(problems.damaged)
+    return f"; damaged files: {number}, the first: {problems.damaged[0]}" if number else ""
+
+
+def _unfinished(cache: Cache) -> list[str]:
+    """Folders of unfinished runs, relative to the cache."""
+    unfinished = []
+    for folder in results.folders(cache):
+        try:
+            (folder / results.RUN).stat()
+        except FileNotFoundError:
+            unfinished.append(str(folder.relative_to(cache.root)))
+        except OSError:  # reported with the damaged files
+            continue
+    return unfinished
+
+
+def _comparisons(by_question: Sequence[Question]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COMPARISON_COLUMNS)
+    for question in by_question:
+        for (first, second), comparison in question.comparisons.items():
+            for metric, difference in comparison.differences.items():
+                found = difference.interval
+                writer.writerow(
+                    [
+                        *(question.dataset, question.protocol, question.task.name, metric, str(metric == question.metric).lower()),
+                        *(first, second, found.value, found.low, found.high, difference.p),
+                        *(comparison.n, comparison.groups, comparison.only_first, comparison.only_second),
+                    ]
+                )
+    return text.getvalue()

@@ -1,0 +1,146 @@
+"""Are two caches the same? Compares what two runs of the line wrote, file by file: after an upgrade, on another machine, ….
+
+    python scripts/compare_caches.py CACHE OTHER_CACHE
+
+Vectors, audio, weights, predictions and tables must be equal to the bit. Left out of the comparison are times, durations, versions of
+software and the names of the two folders. Exit codes: 0 the same, 1 different (each file is named, with the first difference).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load
+
+NOT_COMPARED = {"seconds", "time", "versions", "version", "jukemir-like", "created", "host", "examples_per_second"}
+"""Fields of JSON and columns of tables that differ between any two runs, also as the last part of a name: ``valid/seconds``."""
+SKIPPED_FOLDERS = {".snakemake", ".stages", "tensorboard", "states"}
+SKIPPED_FILES = {".lock"}
+
+
+def main() -> int:
+    """Compares the two folders of the command line."""
+    if len(sys.argv) != 3:
+        print(__doc__, file=sys.stderr)
+        return 2
+    first, second = (Path(argument).resolve() for argument in sys.argv[1:])
+    names = sorted({*_names(first), *_names(second)})
+    differences = {name: difference for name in names if (difference := compare(first, second, name))}
+    for name, difference in differences.items():
+        print(f"{name}: {difference}")
+    print(f"{len(names)} files compared, {len(differences)} of them differ")
+    return int(bool(differences))
+
+
+def compare(first: Path, second: Path, name: str) -> str | None:
+    """The first difference between the file ``name`` of two caches; None where they are the same."""
+    for cache in (first, second):
+        if not (cache / name).is_file():
+            return f"is missing in {cache}"
+    contents = [(cache / name).read_bytes() for cache in (first, second)]
+    if contents[0] == contents[1]:
+        return None
+    read = READERS.get(Path(name).suffix)
+    if read is None:
+        return "bytes differ"
+    return _first_difference(
+        *(read(content.replace(str(cache).encode(), b"CACHE")) for content, cache in zip(contents, (first, second), strict=True))
+    )
+
+
+def _names(cache: Path) -> Iterator[str]:
+    for path in cache.rglob("*"):
+        relative = path.relative_to(cache)
+        if path.is_file() and path.name not in SKIPPED_FILES and not SKIPPED_FOLDERS.intersection(relative.parts):
+            yield relative.as_posix()
+
+
+def _of_json(content: bytes) -> Any:
+    return _without_times(json.loads(content))
+
+
+def _of_records(content: bytes) -> Any:
+    """Lines of ``.records`` by input: workers finish in any order."""
+    records = [_of_json(line) for line in content.splitlines()]
+    return {record["input"]: record for record in records}
+
+
+def _of_table(content: bytes) -> Any:
+    return [
+        {
+            column: _of_json(cell.encode()) if cell.startswith(("{", "[")) else cell
+            for column, cell in row.items()
+            if column.rpartition("/")[2] not in NOT_COMPARED
+        }
+        for row in csv.DictReader(io.StringIO(content.decode()))
+    ]
+
+
+def _of_arrays(content: bytes) -> Any:
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in arrays.items()}
+
+
+def _of_weights(content: bytes) -> Any:
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    metadata = {
+        name: _of_json(value.encode()) if value.startswith(("{", "[")) else value for name, value in header.get("__metadata__", {}).items()
+    }
+    tensors = {name: (tensor.dtype.str, tensor.shape, tensor.tobytes()) for name, tensor in load(content).items()}
+    return {"metadata": _without_times(metadata), "tensors": tensors}
+
+
+def _of_page(content: bytes) -> Any:
+    """Lines of the results page without the tables of durations and versions."""
+    page = content.decode()
+    page = re.sub(r'<h2 id="ran">.*?<h2 id="provenance">', "", page, flags=re.DOTALL)
+    page = re.sub(r"<dt>made with</dt><dd>.*?</dd>", "", page, flags=re.DOTALL)
+    page = re.sub(r'(<tr id="[^"]*"><td><code>.*?</td><td class="left">.*?</td><td class="left">.*?</td>)<td>.*?</td>', r"\1", page)
+    return re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]*", "PICTURE", page).splitlines()
+
+
+def _without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_times(part) for name, part in value.items() if name not in NOT_COMPARED}
+    if isinstance(value, list):
+        return [_without_times(part) for part in value]
+    return value
+
+
+def _first_difference(first: Any, second: Any, place: str = "") -> str | None:
+    if isinstance(first, dict) and isinstance(second, dict):
+        for name in sorted({*first, *second}, key=str):
+            if name not in first or name not in second:
+                return f"{place}/{name} is in one only"
+            if difference := _first_difference(first[name], second[name], f"{place}/{name}"):
+                return difference
+        return None
+    if isinstance(first, list) and isinstance(second, list):
+        for number, (one, other) in enumerate(zip(first, second, strict=False)):
+            if difference := _first_difference(one, other, f"{place}[{number}]"):
+                return difference
+        return None if len(first) == len(second) else f"{place}: {len(first)} and {len(second)} entries"
+    same = first == second or (first != first and second != second)  # NaN
+    return None if same else f"{place or 'content'}: {str(first)[:80]!r} and {str(second)[:80]!r}"
+
+
+READERS: dict[str, Callable[[bytes], Any]] = {
+    ".json": _of_json,
+    ".jsonl": _of_records,
+    ".csv": _of_table,
+    ".npz": _of_arrays,
+    ".safetensors": _of_weights,
+    ".html": _of_page,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
