@@ -12,9 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from jukemir_like import synthband
 from jukemir_like.core import parallel
 from jukemir_like.launch import images
+from jukemir_like.synthband import generation
 
 SONGS, STARTS, RUNS = 120, 7, 5
 NAMES = {"chroma": "representations_chroma", "mfcc": "representations_mfcc", "stemjepa": "representations"}
@@ -26,7 +26,7 @@ def section() -> str:
     """Markdown of the images' figures. Needs an engine, and the images (`make images`)."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as temporary:
         folder = Path(temporary)
-        synthband.download(folder / "synthband", songs=SONGS, seed=3, workers=parallel.available_cpus())
+        generation.generate(folder / "synthband", songs=SONGS, seed=3, workers=parallel.available_cpus())
         songs = _mixes(folder)
         lines = ["## Containers", "", "| image | size, MB | to the first vector, s | asked |", "|---|---|---|---|"]
         for name, image in NAMES.items():
@@ -54,7 +54,7 @@ def _mixes(folder: Path) -> Path:
     cache = Cache(folder / "cache")
     cache.dataset("synthband").parent.mkdir(parents=True)
     (folder / "synthband").rename(cache.dataset("synthband"))
-    process.process(datasets.load("synthband", cache), cache.processed("synthband"), workers=parallel.available_cpus())
+    process.process(datasets.from_assets("synthband", cache), cache.processed("synthband"), workers=parallel.available_cpus())
     return cache.processed("synthband") / "wav"
 
 

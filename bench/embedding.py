@@ -61,8 +61,8 @@ def _figures() -> dict[str, Any]:
     import torch
 
     from jukemir_like.stemjepa import config
-    from jukemir_like.stemjepa.frontend import LogMel
-    from jukemir_like.stemjepa.pretrained import StemJEPA
+    from jukemir_like.stemjepa.inference import StemJEPA
+    from jukemir_like.stemjepa.model import LogMel
 
     clip = (0.1 * np.random.default_rng(0).standard_normal(CLIP_SECONDS * 16000)).astype(np.float32)
     found: dict[str, Any] = {}

@@ -15,8 +15,8 @@ import numpy as np
 from bench import timing
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.parallel import available_cpus
-from jukemir_like.probes import probe
-from jukemir_like.probes.grid import Grid, Point
+from jukemir_like.probes.protocols import Grid, Point
+from jukemir_like.probes.stage import probe_dataset
 
 LINEAR_RUNS = 3
 GRID = Grid()
@@ -121,7 +121,7 @@ def grid_table(folder):
     features, y = emotions(cache)
     workers = available_cpus()
     started = time.perf_counter()
-    (run,) = probe(cache, "emotions", "features", protocol="jukemir", settings=GRID, workers=workers, device="cpu")
+    (run,) = probe_dataset(cache, "emotions", "features", protocol="jukemir", settings=GRID, workers=workers, device="cpu").runs
     ours = time.perf_counter() - started
     candidates = {Point(*[one[name] for name in Point.__dataclass_fields__]): one for one in run.record["candidates"]}
     step_seconds, rows = {}, []
@@ -155,11 +155,11 @@ def grid_table(folder):
 
 OURS = """
 import sys
-from jukemir_like.core.parallel import one_thread_each
-one_thread_each()
+from jukemir_like.core.parallel import use_one_thread_per_process
+use_one_thread_per_process()
 from jukemir_like.core.cache import Cache
-from jukemir_like.probes import probe
-probe(Cache.default(sys.argv[1]), "keys", "features")
+from jukemir_like.probes.stage import probe_dataset
+probe_dataset(Cache.default(sys.argv[1]), "keys", "features")
 """
 SCIKIT_LEARN = """
 import sys

@@ -162,6 +162,8 @@ def _find(folder: Path) -> tuple[int, float]:
 def _loader(folder: Path) -> dict[str, float]:
     """Examples a second, by who reads and what is changed."""
     from jukemir_like.stemjepa import config, data
+    from jukemir_like.stemjepa.data.examples import Examples
+    from jukemir_like.stemjepa.data.loading import loader
     from jukemir_like.stemjepa.settings import Augmentation, Data
 
     for index in range(SONGS):
@@ -176,9 +178,9 @@ def _loader(folder: Path) -> dict[str, float]:
         ("this process; level, EQ and pitch changed", changed, 0),
         ("two workers; level, EQ and pitch changed", changed, 2),
     ):
-        examples = data.Examples(tracks, Data(augmentation=augmentation), model, 0)
+        examples = Examples(tracks, Data(augmentation=augmentation), model, 0)
         left_out, started = BATCHES // 4, 0.0
-        for number, _ in enumerate(data.loader(examples, batch_size=BATCH, batches=BATCHES, workers=workers), 1):
+        for number, _ in enumerate(loader(examples, batch_size=BATCH, batches=BATCHES, workers=workers), 1):
             if number == left_out:
                 started = time.perf_counter()
         rates[name] = (BATCHES - left_out) * BATCH / (time.perf_counter() - started)

@@ -126,14 +126,15 @@ def _steps(settings: Any, folder: Path) -> dict[str, float]:
 
 def _loader(settings: Any) -> float:
     """Examples a second from two workers."""
-    from jukemir_like.stemjepa import data
+    from jukemir_like.stemjepa.data.examples import Examples
+    from jukemir_like.stemjepa.data.loading import loader
     from jukemir_like.stemjepa.training.batches import find_tracks
 
     tracks = find_tracks(settings).train
-    examples = data.Examples(tracks, settings.data, settings.model, 0)
+    examples = Examples(tracks, settings.data, settings.model, 0)
     size, batches = settings.data.dataloader.batch_size, 24
     started, count = 0.0, 0
-    for number, _ in enumerate(data.loader(examples, batch_size=size, batches=batches, workers=2)):
+    for number, _ in enumerate(loader(examples, batch_size=size, batches=batches, workers=2)):
         if number == batches // 4:
             started, count = time.perf_counter(), 0
         count += size
@@ -143,11 +144,11 @@ def _loader(settings: Any) -> float:
 def _teacher(size: str) -> dict[str, float]:
     import torch
 
-    from jukemir_like.stemjepa import config, teacher
-    from jukemir_like.stemjepa.encoder import Encoder
+    from jukemir_like.stemjepa import config, model
+    from jukemir_like.stemjepa.model import Encoder
 
     student = Encoder(config.Model(encoder=config.Encoder(size)))
-    target = teacher.of(student)
+    target = model.make_teacher(student)
 
     @torch.no_grad()
     def loop() -> None:
@@ -156,7 +157,7 @@ def _teacher(size: str) -> dict[str, float]:
 
     updates = UPDATES if size == "tiny" else 2
     seconds: dict[str, list[float]] = {"fused": [], "loop": []}
-    calls: dict[str, Callable[[], None]] = {"fused": lambda: teacher.update(target, student, TAU), "loop": loop}
+    calls: dict[str, Callable[[], None]] = {"fused": lambda: model.update_teacher(target, student, TAU), "loop": loop}
     for turn in range(RUNS + 1):
         for name, call in calls.items():
             started = time.perf_counter()

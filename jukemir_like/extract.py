@@ -1,8 +1,11 @@
 """Folder in, ``.npy`` out: a representation of every audio file, in batches that run anywhere.
 
-The contract (design: *Extraction*): inputs sorted by relative path, ``a/b.wav`` → ``a/b.npy``, batch I is slice [I·N, (I+1)·N), vectors
-are float32, little-endian, 1-D, finite, the same in any batch; outputs are kept only if a record says that the same recipe and the
-same bytes made them; a bad file is recorded and skipped.
+The contract (``containers/README.md``): inputs are sorted by relative path, ``a/b.wav`` → ``a/b.npy``, batch I is the slice
+[I·N, (I+1)·N), vectors are float32, little-endian, 1-D, finite, the same in any batch; an output is kept only if a record says that the
+same recipe and the same bytes made it; a bad file is recorded and skipped.
+
+The vectors are those of :func:`jukemir_like.representations.clips.load_representation`; this module adds folders, batches, worker processes
+and records.
 """
 
 from __future__ import annotations
@@ -16,10 +19,13 @@ import numpy as np
 
 from jukemir_like import audio, representations
 from jukemir_like.core import records
-from jukemir_like.core.cache import make_folder, write_array
-from jukemir_like.core.errors import InputError, RequestError, StorageError
+from jukemir_like.core.atomic import make_folder, write_array
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.core.files import printable
 from jukemir_like.core.records import Record, Summary
-from jukemir_like.core.stage import Chunk, Job, Stage, sweep_folders, unchanged
+from jukemir_like.core.stage import Chunk, Job, Stage, clean_up, unchanged
+from jukemir_like.representations.clips import encode
 
 
 def extract(
@@ -30,8 +36,8 @@ def extract(
     Args:
         name: a registered representation.
         folder: of audio files; sub-folders included, hidden files not.
-        output: folder of the vectors, made where it is missing; ``output/.records/`` tells what was done with every file.
-        batch_size: files a batch; None: all files.
+        output: folder of the vectors, created where it is missing; ``output/.records/`` tells what was done with every file.
+        batch_size: files per batch; None: all files.
         batch_idx: which batch, from 0; needed with ``batch_size``.
         workers: processes.
         options: passed on to :func:`jukemir_like.representations.load`, as ``weights=`` and ``cache=``.
@@ -39,6 +45,11 @@ def extract(
     Raises:
         RequestError: no such folder or no audio in it, two inputs with one output, a batch past the end.
         StorageError: ``output`` cannot be written.
+
+    >>> extract("mfcc", Path("music"), Path("vectors")).done
+    3
+    >>> np.load("vectors/0.npy").shape
+    (120,)
     """
     started = time.perf_counter()
     unreadable: dict[str, str] = {}
@@ -47,7 +58,7 @@ def extract(
     make_folder(output)
     stage = Stage(Summary(f"extract {name}", failed=unreadable), output, "all" if batch_size is None else f"batch-{batch_size}-{batch_idx}")
     jobs = [stage.job(path, output / _vector_name(path), representation.signature) for path in inputs]
-    sweep_folders(job.output for job in jobs)
+    clean_up(job.output for job in jobs)
     chunk_size = max(1, representation.batch_size)
     chunks = (Chunk(tuple(jobs[start : start + chunk_size])) for start in range(0, len(jobs), chunk_size))
     work = partial(_extract_chunk, name, representation.signature, tuple(options.items()), folder)
@@ -57,33 +68,54 @@ def extract(
     return stage.summary
 
 
+def folders(representation: str, input: str | None, output: str | None, dataset: str | None, cache: Cache) -> tuple[Path, Path]:  # noqa: A002
+    """Where the command ``extract`` reads audio and writes vectors: the two folders that it is given, or those of a dataset in the cache.
+
+    Raises:
+        RequestError: both ways of saying so, or neither.
+
+    >>> source, target = folders("mfcc", None, None, "gtzan_ff", Cache(Path("cache")))
+    >>> source.as_posix(), target.as_posix()
+    ('cache/processed/gtzan_ff/wav', 'cache/representations/gtzan_ff/mfcc')
+    """
+    if (dataset is None) == (input is None or output is None):
+        raise RequestError("give INPUT and OUTPUT, or --dataset")
+    if dataset is not None:
+        return cache.processed(dataset) / "wav", cache.representation(dataset, representation)
+    return Path(str(input)), Path(str(output))
+
+
 def find_inputs(folder: Path, unreadable: dict[str, str] | None = None) -> list[str]:
     """Relative paths of the audio files of ``folder``, in the order of the batches.
 
     Args:
         folder: of audio files.
-        unreadable: takes sub-folders that cannot be read, and why; None: such a one is an error.
+        unreadable: filled with the sub-folders that cannot be read, and why; None: such a one is an error.
 
     Raises:
         RequestError: not a folder, no audio in it, or two inputs that would write one output.
+
+    >>> find_inputs(Path("music"))
+    ['0.wav', '1.wav', '2.wav']
     """
     if not folder.is_dir():
         raise RequestError(f"{folder} is not a folder: give the folder of audio files")
     inputs = audio.find(folder, on_error=None if unreadable is None else unreadable.__setitem__)
     if not inputs:
-        first = f"; {records.printable(min(unreadable))}: {unreadable[min(unreadable)]}" if unreadable else ""
+        first = f"; {printable(min(unreadable))}: {unreadable[min(unreadable)]}" if unreadable else ""
         raise RequestError(f"no audio files in {folder}: is it the right folder (or, in a container, the right mount)?{first}")
     outputs: dict[str, str] = {}
     for path in inputs:
         vector = _vector_name(path)
         if vector in outputs:
-            first, second = records.printable(outputs[vector]), records.printable(path)
-            raise RequestError(f"{first} and {second} in {folder} would both write {records.printable(vector)}: rename one of them")
+            first, second = printable(outputs[vector]), printable(path)
+            raise RequestError(f"{first} and {second} in {folder} would both write {printable(vector)}: rename one of them")
         outputs[vector] = path
+    # A folder may be called x.npy: then the vector of x.wav would need its name.
     for vector, path in outputs.items():
         for parent in PurePosixPath(vector).parents:
             if str(parent) in outputs:
-                first, second = records.printable(outputs[str(parent)]), records.printable(path)
+                first, second = printable(outputs[str(parent)]), printable(path)
                 raise RequestError(f"{first} in {folder} would write a file where {second} needs a folder: rename one of them")
     return inputs
 
@@ -93,6 +125,9 @@ def select(inputs: list[str], batch_size: int | None, batch_idx: int | None) -> 
 
     Raises:
         RequestError: one of the two given without the other, or a batch past the end.
+
+    >>> select(["a.wav", "b.wav", "c.wav"], 2, 1)
+    ['c.wav']
     """
     if batch_size is None and batch_idx is None:
         return inputs
@@ -111,20 +146,11 @@ def _vector_name(path: str) -> str:
     return str(PurePosixPath(path).with_suffix(".npy"))
 
 
-@cache
-def _load(name: str, signature: str, options: tuple[tuple[str, Any], ...]) -> representations.Representation:
-    """The representation, made once a process; and once more where other weights stand under its name by now."""
-    made = representations.load(name, **dict(options))
-    if made.signature != signature:
-        raise RequestError(f"the weights of {name} have changed while they were in use: run again")
-    return made
-
-
 def _extract_chunk(name: str, signature: str, options: tuple[tuple[str, Any], ...], folder: Path, chunk: Chunk) -> list[Record]:
-    """Vectors of a few files; returns their records. Runs in a worker."""
+    """Writes the vectors of a few files; returns their records. Runs in a worker."""
     representation = _load(name, signature, options)
-    made: list[Record] = []
-    loaded: list[tuple[Job, Record, np.ndarray]] = []
+    finished: list[Record] = []
+    clips: list[tuple[Job, Record, np.ndarray]] = []
     for job in chunk.jobs:
         started = time.perf_counter()
         record = job.record()
@@ -132,47 +158,33 @@ def _extract_chunk(name: str, signature: str, options: tuple[tuple[str, Any], ..
         try:
             with unchanged(source):
                 record["digest"] = audio.digest(source)
-                finished = job.finished(record["digest"])
-                if finished is not None:
-                    record = finished | {"status": "kept"}
+                earlier = job.kept_record(record["digest"])
+                if earlier is not None:
+                    record = earlier | {"status": "kept"}
                 else:
                     clip = audio.load(source, representation.sample_rate)
                     record["audio_seconds"] = round(len(clip) / representation.sample_rate, 3)
-                    loaded.append((job, record, clip))
+                    clips.append((job, record, clip))
         except InputError as error:
             record |= records.failure(error)
         record["seconds"] = time.perf_counter() - started
-        made.append(record)
+        finished.append(record)
     started = time.perf_counter()
-    for (job, record, _), vector in zip(loaded, _vectors(representation, [clip for _, _, clip in loaded]), strict=True):
+    for (job, record, _), vector in zip(clips, encode(representation, [clip for _, _, clip in clips]), strict=True):
         if isinstance(vector, Exception):
             record |= records.failure(vector)
         else:
             record["output_digest"] = write_array(job.output, np.ascontiguousarray(vector, dtype="<f4"))
-    spent = (time.perf_counter() - started) / max(1, len(loaded))
-    for record in made:
-        record["seconds"] = round(record["seconds"] + (spent if record["status"] == "done" else 0.0), 4)
-    return made
+    seconds_per_clip = (time.perf_counter() - started) / max(1, len(clips))
+    for record in finished:
+        record["seconds"] = round(record["seconds"] + (seconds_per_clip if record["status"] == "done" else 0.0), 4)
+    return finished
 
 
-def _vectors(representation: representations.Representation, clips: list[np.ndarray]) -> list[np.ndarray | Exception]:
-    """A vector, or the reason why there is none, for each clip; one bad clip does not spoil those beside it.
-
-    Raises:
-        RequestError: the fault is not a clip's but the representation's, as of weights that cannot be used.
-    """
-    if not clips:
-        return []
-    try:
-        vectors = representation(clips)
-    except (RequestError, StorageError):
-        raise
-    except Exception as error:
-        if len(clips) == 1:
-            return [error]
-        return [vector for clip in clips for vector in _vectors(representation, [clip])]
-    expected = (len(clips), representation.dimension)
-    if vectors.shape != expected:
-        raise ValueError(f"{representation.name} gave vectors of shape {vectors.shape} where {expected} was promised")
-    unusable = InputError("gives a vector that is not finite")
-    return [vector if np.isfinite(vector).all() else unusable for vector in vectors]
+@cache
+def _load(name: str, signature: str, options: tuple[tuple[str, Any], ...]) -> representations.Representation:
+    """The representation, loaded once per process. Where the weights of that name have changed since, it must not be used."""
+    representation = representations.load(name, **dict(options))
+    if representation.signature != signature:
+        raise RequestError(f"the weights of {name} have changed while they were in use: run again")
+    return representation

@@ -1,30 +1,32 @@
 """Dataset → WAV and ``meta.json``.
 
 Every source file is decoded once, cut into its clips, mixed down (unless the dataset is one of stems) and written as 16-bit PCM at the
-source's own rate. Runs in worker processes, goes on where an interrupted run stopped, and sets bad files aside with their reason.
+source's own rate. Runs in worker processes and resumes an interrupted run; a bad file is reported with its reason and does not stop the
+others.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import time
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from jukemir_like import __version__, audio, datasets
-from jukemir_like.audio import stemfile
+from jukemir_like import audio
+from jukemir_like.audio.stems import decoding
 from jukemir_like.core import records
-from jukemir_like.core.cache import make_folder, write_json
+from jukemir_like.core.atomic import make_folder
 from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.core.files import printable
 from jukemir_like.core.records import Record, Summary
-from jukemir_like.core.stage import Chunk, Stage, sweep_folders, unchanged
-from jukemir_like.datasets import Clip, Dataset, Item, uids
-from jukemir_like.datasets.folder import understood
+from jukemir_like.core.stage import Chunk, Stage, clean_up, unchanged
+from jukemir_like.datasets import registry
+from jukemir_like.datasets.dataset import Clip, Dataset, Item, uid_collision, uid_fault
+from jukemir_like.datasets.folder.labels import description_lines
+from jukemir_like.datasets.meta import write_meta
 
 _RECIPE = 2  # raised when the same source would give other samples
 
@@ -33,9 +35,9 @@ def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: 
     """Writes ``output/wav/<uid>.wav``, ``output/meta.json`` and ``output/dataset.json``.
 
     Args:
-        dataset: what to make.
-        output: folder, made where it is missing.
-        workers: processes.
+        dataset: what to process.
+        output: folder, created if missing.
+        workers: number of processes.
         metadata_only: write no audio.
 
     Returns:
@@ -43,8 +45,14 @@ def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: 
         ``dataset.json``.
 
     Raises:
-        RequestError: two items with one uid, uids that cannot be the names of files, or no audio at all.
+        RequestError: two items have the same uid, a uid cannot be the name of a file, or none of the audio exists.
         StorageError: ``output`` cannot be written.
+
+    >>> from jukemir_like.datasets import Dataset, Item, Task
+    >>> song = Item("song", "train", "pop", Path("song.wav"))
+    >>> summary = process(Dataset("mine", {"genre": Task("genre", "multiclass", ("pop", "rock"))}, [song]), Path("processed"))
+    >>> summary.done, sorted(path.name for path in Path("processed").glob("[!.]*"))
+    (1, ['dataset.json', 'meta.json', 'wav'])
     """
     started = time.perf_counter()
     _check_uids(dataset)
@@ -52,7 +60,7 @@ def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: 
     make_folder(output)
     failed = {item.uid: str(item.extra["failed"]) for item in dataset.items if "failed" in item.extra}
     skipped = {item.uid: str(item.extra["skipped"]) for item in dataset.items if "skipped" in item.extra}
-    summary.notes += [f"skipped: {records.printable(uid)}: {reason}" for uid, reason in skipped.items()]
+    summary.notes += [f"skipped: {printable(uid)}: {reason}" for uid, reason in skipped.items()]
     if not metadata_only:
         _check_audio(dataset)
         _write_audio(dataset, output, workers, summary)
@@ -61,9 +69,8 @@ def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: 
         summary.done = len(dataset.items) - len(summary.failed)
         summary.notes.append(f"{len(dataset.items):,} records in meta.json; no audio was asked for")
     if dataset.understood is not None:
-        summary.notes += understood.lines(dataset.understood)
-    write_json(output / "dataset.json", _description(dataset, summary.failed, skipped, metadata_only))
-    write_json(output / "meta.json", {item.uid: _meta(item) for item in dataset.items})
+        summary.notes += description_lines(dataset.understood)
+    write_meta(output, dataset, failed=summary.failed, skipped=skipped, metadata_only=metadata_only)
     summary.seconds = time.perf_counter() - started
     return summary
 
@@ -72,9 +79,10 @@ def _write_audio(dataset: Dataset, output: Path, workers: int, summary: Summary)
     make_folder(output / "wav")
     stage = Stage(summary, output, "process")
     uids = [item.uid for item in dataset.items]
-    sweep_folders(_wav_path(output, uid) for uid in [*uids, "any"])
+    clean_up(_wav_path(output, uid) for uid in [*uids, "any"])
     stage.remove_others(uids, partial(_wav_path, output))
     with_audio = [item for item in dataset.items if item.source is not None]
+    # One chunk per source: a worker decodes it once for all of its clips.
     chunks = (
         Chunk(tuple(stage.job(item.uid, _wav_path(output, item.uid), _signature(item, dataset.stems)) for item in items), items)
         for items in (list(group) for _, group in groupby(with_audio, key=lambda item: item.source))
@@ -84,45 +92,45 @@ def _write_audio(dataset: Dataset, output: Path, workers: int, summary: Summary)
 
 
 def _process_source(stems: tuple[str, ...] | None, chunk: Chunk) -> list[Record]:
-    """The WAV files of the clips of one source; returns their records. Runs in a worker."""
+    """Writes the WAV files of the clips of one source; returns their records. Runs in a worker."""
     started = time.perf_counter()
     source = chunk.source[0].source
     try:
         with unchanged(source):
-            digest = stemfile.digest(source, stems) if stems else audio.digest(source)
-            finished = [job.finished(digest) for job in chunk.jobs]
+            digest = decoding.digest(source, stems) if stems else audio.digest(source)
+            finished = [job.kept_record(digest) for job in chunk.jobs]
             if all(record is not None for record in finished):
                 return [record | {"status": "kept"} for record in finished if record is not None]
-            decoded = stemfile.decode(source, stems) if stems else audio.decode_mono(source)
+            decoded = decoding.decode(source, stems) if stems else audio.decode_mono(source)
     except InputError as error:
         return [job.record() | records.failure(error) for job in chunk.jobs]
-    made = []
+    written = []
     for job, item in zip(chunk.jobs, chunk.source, strict=True):
         record = job.record(digest=digest)
         try:
-            piece = _cut(decoded.samples, decoded.sample_rate, item.clip)
-            record["output_digest"] = audio.write_wav(job.output, piece, decoded.sample_rate)
-            record["audio_seconds"] = round(piece.shape[1] / decoded.sample_rate, 3)
+            clip = _cut(decoded.samples, decoded.sample_rate, item.clip)
+            record["output_digest"] = audio.write_wav(job.output, clip, decoded.sample_rate)
+            record["audio_seconds"] = round(clip.shape[1] / decoded.sample_rate, 3)
         except InputError as error:
             record |= records.failure(error)
-        made.append(record)
-    spent = round((time.perf_counter() - started) / len(made), 4)
-    return [record | {"seconds": spent} for record in made]
+        written.append(record)
+    seconds = round((time.perf_counter() - started) / len(written), 4)
+    return [record | {"seconds": seconds} for record in written]
 
 
 def _cut(samples: Any, sample_rate: int, clip: Clip | None) -> Any:
-    """The clip's piece of ``(channels, samples)``; all of it without a clip."""
+    """The samples of a clip of ``(channels, samples)``; all of them without a clip."""
     if clip is None:
         return samples
     start = round(clip.clip_offset * sample_rate)
-    piece = samples[:, start : start + round(clip.clip_duration * sample_rate)]
-    if piece.shape[1] == 0:
+    cut = samples[:, start : start + round(clip.clip_duration * sample_rate)]
+    if cut.shape[1] == 0:
         raise InputError(f"the clip starts at {clip.clip_offset:g} s, after the end at {samples.shape[1] / sample_rate:g} s")
-    return piece
+    return cut
 
 
 def _signature(item: Item, stems: tuple[str, ...] | None) -> str:
-    """Digest of what, beside the source's bytes, decides a WAV's samples."""
+    """Digest of everything but the bytes of the source that determines the samples of a WAV."""
     clip = None if item.clip is None else [item.clip.clip_offset, item.clip.clip_duration]
     return hashlib.sha256(json.dumps([_RECIPE, clip, stems]).encode()).hexdigest()[:16]
 
@@ -134,60 +142,26 @@ def _wav_path(output: Path, uid: str) -> Path:
 def _check_uids(dataset: Dataset) -> None:
     seen = set()
     for item in dataset.items:
-        reason = uids.fault(item.uid)
+        reason = uid_fault(item.uid)
         if reason is not None:
             raise RequestError(f"uid {_shortened(item.uid)} of {dataset.name} {reason}")
         if item.uid in seen:
-            raise RequestError(f"uid {_shortened(item.uid)} stands twice in {dataset.name}: every uid must be unique")
+            raise RequestError(f"uid {_shortened(item.uid)} is a duplicate in {dataset.name}: every uid must be unique")
         seen.add(item.uid)
-    collision = uids.collision(item.uid for item in dataset.items)
+    collision = uid_collision(item.uid for item in dataset.items)
     if collision is not None:
         one, other = map(_shortened, collision)
         raise RequestError(f"uids {one} and {other} of {dataset.name} need a file and a folder of one name: give one of them another uid")
 
 
 def _shortened(uid: str) -> str:
-    shown = records.printable(uid)
+    shown = printable(uid)
     return repr(shown if len(shown) <= 100 else f"{shown[:100]}…")
 
 
 def _check_audio(dataset: Dataset) -> None:
-    """Where nothing of a dataset's audio is there, that is one line and not one for each of its files."""
+    """Raises one error where none of a dataset's audio exists, instead of one failure for each of its files."""
     sources = {item.source for item in dataset.items if item.source is not None}
     if sources and not any(source.exists() for source in sources):
-        get = f"run `jukemir-like download {datasets.assets(dataset.name)}`, or " if datasets.is_known(dataset.name) else ""
-        raise RequestError(f"no audio of {dataset.name} is there, such as {min(sources)}: {get}give --metadata_only")
-
-
-def _meta(item: Item) -> dict[str, Any]:
-    record: dict[str, Any] = {"split": item.split, "y": item.y}
-    if item.clip is not None:
-        record["clip"] = vars(item.clip)
-    return record | {"extra": item.extra}
-
-
-def _description(dataset: Dataset, failed: dict[str, str], skipped: dict[str, str], metadata_only: bool) -> dict[str, Any]:
-    splits = [item.split for item in dataset.items]
-    return {
-        "name": dataset.name,
-        "options": list(dataset.options),
-        "tasks": {name: task.to_json() for name, task in dataset.tasks.items()},
-        "group": dataset.group,
-        "stems": list(dataset.stems) if dataset.stems else None,
-        "items": {split or "none": splits.count(split) for split in ("train", "valid", "test", None) if split in splits},
-        "metadata_only": metadata_only,
-        "failed": failed,
-        "skipped": skipped,
-        "sources": dataset.sources,
-        "versions": _versions(),
-    } | ({} if dataset.understood is None else {"understood": dataset.understood})
-
-
-def _versions() -> dict[str, str]:
-    found = {"jukemir-like": __version__, "python": platform.python_version()}
-    for package in ("numpy", "soundfile", "soxr"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+        command = f"run `jukemir-like download {registry.assets(dataset.name)}`, or " if registry.is_known(dataset.name) else ""
+        raise RequestError(f"no audio of {dataset.name} exists, such as {min(sources)}: {command}give --metadata_only")

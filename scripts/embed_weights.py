@@ -1,4 +1,4 @@
-"""Puts trained weights into the package: as float16, with the log and the picture of their training.
+"""Copies trained weights into the package: as float16, with the log and the plot of their training.
 
     python scripts/embed_weights.py CACHE/checkpoints/NAME
 
@@ -11,25 +11,25 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from jukemir_like.core.cache import write_bytes
+from jukemir_like.core.atomic import write_bytes
 from jukemir_like.stemjepa import checkpoint
 
-MOST_BYTES = 16_000_000
+MAX_BYTES = 16_000_000
 
 
 def main() -> None:
     if len(sys.argv) != 2:
         sys.exit(str(__doc__))
     run = Path(sys.argv[1]).absolute()
-    loaded = checkpoint.load(run / "weights.safetensors")
+    trained = checkpoint.load(run / "weights.safetensors")
     target = checkpoint.FOLDER / f"{run.name}{checkpoint.SUFFIX}"
-    checkpoint.save(target, loaded.network, provenance=loaded.provenance, sources=loaded.sources, half=True)
+    checkpoint.save(target, trained.network, provenance=trained.provenance, sources=trained.sources, half=True)
     for source, suffix in (("metrics.csv", ".csv"), ("training.png", ".png")):
         write_bytes(target.with_suffix(suffix), (run / source).read_bytes())
     size = target.stat().st_size
     print(f"{target}: {size / 1e6:.1f} MB, digest {checkpoint.header(target).digest}")
-    if size > MOST_BYTES:
-        sys.exit(f"larger than {MOST_BYTES / 1e6:.0f} MB: too large for the package")
+    if size > MAX_BYTES:
+        sys.exit(f"larger than {MAX_BYTES / 1e6:.0f} MB: too large for the package")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ Where a stage fails, it says which, why and how to go on, and ends with the stag
 from __future__ import annotations
 
 import argparse
-import fcntl
 import hashlib
 import json
 import os
@@ -17,12 +16,13 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
 
 from jukemir_like import datasets, representations
-from jukemir_like.core import signals, streams
-from jukemir_like.core.cache import Cache, file_system_time
+from jukemir_like.core import processes, signals, stdio
+from jukemir_like.core.atomic import file_system_time
+from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, RequestError
+from jukemir_like.core.locks import locked
 from jukemir_like.core.parallel import available_cpus
 from jukemir_like.launch import engine, images
 from jukemir_like.stemjepa import checkpoint
@@ -46,12 +46,7 @@ def main() -> int:
         print(f"make reproduce: {error}", file=sys.stderr)
         return WRONG_REQUEST
     cache.mkdir(parents=True, exist_ok=True)
-    with open(cache / ".lock", "w") as lock, tempfile.TemporaryDirectory() as temporary:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"another run is using {cache}; waiting for it to end", file=sys.stderr)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(cache / ".lock", keep_file=True, on_wait=lambda: _say_in_use(cache)) as lock, tempfile.TemporaryDirectory() as temporary:
         configuration = Path(temporary) / "config.json"
         configuration.write_text(json.dumps(config))
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(SCRIPTS / "Snakefile"), "--directory", str(cache)]
@@ -75,6 +70,10 @@ def main() -> int:
     return DONE
 
 
+def _say_in_use(cache: Path) -> None:
+    print(f"another run is using {cache}; waiting for it to end", file=sys.stderr)
+
+
 def _ahead(cache: Path) -> list[str]:
     """Removes stamps of a time to come, of a clock that ran ahead: nothing would be newer. What is right is kept by the stages themselves.
 
@@ -90,12 +89,12 @@ def _ahead(cache: Path) -> list[str]:
     return [str(PAGE)] if ahead else []
 
 
-def _run(command: list[str], lock: TextIO) -> int:
+def _run(command: list[str], lock: int) -> int:
     """Runs Snakemake; returns its exit code. A signal that comes here goes to all that it has started, once."""
     # The lock goes along, so that it is held until Snakemake has ended even if this process is killed before.
-    process = subprocess.Popen(command, pass_fds=[lock.fileno()], process_group=0)
+    process = subprocess.Popen(command, pass_fds=[lock], process_group=0)
     try:
-        with signals.patience(END_SECONDS):
+        with signals.grace_period(END_SECONDS):
             return process.wait()
     except signals.Interrupted:
         process.terminate()  # it begins nothing more, and without a word; shells wait for their stage
@@ -108,10 +107,10 @@ def _run(command: list[str], lock: TextIO) -> int:
 
 def _stages(snakemake: int) -> set[int]:
     """Processes that the shells below Snakemake wait for: not the shells, nor what a stage itself has started."""
-    below = signals.descendants(snakemake)
+    below = processes.descendants(snakemake)
     shells = {process for process in below if _is_shell(process)}
-    begun = set().union(*map(signals.descendants, shells)) - shells
-    return begun - set().union(*map(signals.descendants, begun))
+    begun = set().union(*map(processes.descendants, shells)) - shells
+    return begun - set().union(*map(processes.descendants, begun))
 
 
 def _is_shell(process: int) -> bool:
@@ -187,11 +186,11 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
 def _check_images(names: list[str]) -> None:
     """That there is an engine and an image of every stage, before the first one is started."""
     stages = {images.STAGES[stage].image for stage in ("download", "process", "probe")}
-    stages |= {images.of_representation(name).image for name in names}
+    stages |= {images.for_representation(name).image for name in names}
     stages |= {images.STAGES["train"].image for name in names if _recipe(name)}
-    missing = engine.missing(engine.connect(), sorted(images.reference(name) for name in stages))
+    missing = engine.missing_images(engine.connect(), sorted(images.reference(name) for name in stages))
     if missing:
-        raise engine.no_image(missing)
+        raise engine.missing_image_error(missing)
 
 
 def _recipe(representation: str) -> str | None:
@@ -237,16 +236,16 @@ def _options() -> argparse.Namespace:
 
 
 def program() -> None:
-    streams.prepare()
-    signals.listen()
+    stdio.prepare()
+    signals.install()
     is_interrupted = False
     try:
-        code = streams.close(main())
-        signals.finish()
+        code = stdio.close(main())
+        signals.disarm()
     except signals.Interrupted:
         is_interrupted = True
     if is_interrupted:
-        signals.end()
+        signals.exit_interrupted()
     sys.exit(code)
 
 

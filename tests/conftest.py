@@ -65,7 +65,9 @@ def command():
 @pytest.fixture
 def abandon():
     """A function that leaves in a folder what a process leaves that is killed while it writes ``name`` there; returns its path."""
-    dies = "import os, sys, pathlib\nfrom jukemir_like.core import cache\nwith cache.atomic(pathlib.Path(sys.argv[1])) as temporary:\n"
+    dies = (
+        "import os, sys, pathlib\nfrom jukemir_like.core import atomic\nwith atomic.atomic_write(pathlib.Path(sys.argv[1])) as temporary:\n"
+    )
     dies += "    temporary.write_bytes(b'half'); print(temporary); sys.stdout.flush(); os._exit(9)"
 
     def leave(folder, name):

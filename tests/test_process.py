@@ -97,7 +97,7 @@ def test_workers_and_a_second_run_change_nothing(tmp_path, write_audio):
     assert files(tmp_path / "one") == files(tmp_path / "two")
 
 
-def test_only_what_changed_is_made_again_and_what_left_the_dataset_goes(tmp_path, write_audio):
+def test_only_what_changed_is_recomputed_and_what_left_the_dataset_goes(tmp_path, write_audio):
     made = items(tmp_path / "in", write_audio)
     process(Dataset("d", GENRE, made), tmp_path / "out")
     write_audio(tmp_path / "in" / "1.wav", seconds=0.5, seed=77)
@@ -156,8 +156,8 @@ def test_uids_that_need_a_file_and_a_folder_of_one_name_are_refused(tmp_path, ot
     assert not (tmp_path / "out").exists()
 
 
-def test_a_uid_that_stands_twice_is_refused(tmp_path):
-    with pytest.raises(RequestError, match="stands twice"):
+def test_a_duplicate_uid_is_refused(tmp_path):
+    with pytest.raises(RequestError, match="is a duplicate"):
         process(Dataset("d", GENRE, [Item("x", "train", "rock", None)] * 2), tmp_path / "out")
 
 
@@ -172,7 +172,7 @@ def test_known_faulty_items_are_skipped_with_a_word(tmp_path, write_audio):
 
 def test_no_audio_at_all_is_one_line(tmp_path):
     items = [Item(f"{index}", None, 1, tmp_path / "wav" / f"{index}.wav") for index in range(100)]
-    with pytest.raises(RequestError, match=r"no audio of d is there, such as .*/0\.wav: give --metadata_only"):
+    with pytest.raises(RequestError, match=r"no audio of d exists, such as .*/0\.wav: give --metadata_only"):
         process(Dataset("d", {}, items), tmp_path / "out")
     assert not (tmp_path / "out" / "meta.json").exists()
     assert process(Dataset("d", {}, items), tmp_path / "out", metadata_only=True).exit_code == 0
@@ -186,7 +186,7 @@ def test_records_that_name_files_elsewhere_or_not_made_here_remove_nothing(tmp_p
     victims = [tmp_path / "victim.wav", tmp_path / "cache" / "victim.wav", tmp_path / "cache" / "out" / "wav" / "mine.wav"]
     for victim in victims:
         victim.write_bytes(b"somebody's")
-    with records.journal(tmp_path / "cache" / "out", "zz") as journal:
+    with records.Journal(tmp_path / "cache" / "out", "zz") as journal:
         for name in ("../../../victim", "../../victim", str(tmp_path / "victim"), "mine"):
             journal.append(records.new(name, "s", digest="0" * 64, output_digest="0" * 64, time=9e9))
     process(Dataset("d", GENRE, made), tmp_path / "cache" / "out")

@@ -40,7 +40,7 @@ def test_it_holds_the_package_and_the_declarations_and_no_tests(installed):
 
 
 def test_it_is_the_wheel_that_runs_and_it_finds_its_declarations(installed, tmp_path):
-    script = "import jukemir_like.datasets as d; print(d.__file__); print(d.declarations('synthband') / 'card.md')"
+    script = "import jukemir_like.downloads.declarations as d; print(d.__file__); print(d.declaration_folder('synthband') / 'card.md')"
     module, card = run(installed, tmp_path, "-c", script).stdout.split()
     assert Path(module).is_relative_to(installed)
     assert Path(card).is_relative_to(installed)

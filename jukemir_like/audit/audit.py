@@ -16,12 +16,13 @@ from typing import Any
 
 from jukemir_like import audio
 from jukemir_like.audit import duplicates, findings, measurements, splits
-from jukemir_like.core import damage, files, jsonfiles
-from jukemir_like.core.cache import Cache, write_json
+from jukemir_like.core import files, jsonfiles
+from jukemir_like.core.atomic import write_json
+from jukemir_like.core.cache import Cache
 from jukemir_like.core.records import Record, Summary
 from jukemir_like.datasets import PRIMARY_METRICS, SPLITS
-from jukemir_like.datasets.processed import META, Processed
-from jukemir_like.datasets.processed import read as read_processed
+from jukemir_like.datasets.meta import META
+from jukemir_like.datasets.processed import ProcessedDataset, read_processed
 
 FORMAT = 1
 NAME = "audit.json"
@@ -124,16 +125,16 @@ def read(cache: Cache, dataset: str) -> dict[str, Any] | None:
     folder, remedy = cache.processed(dataset), f"run `jukemir-like audit {dataset}` again"
     try:
         content: dict[str, Any] = jsonfiles.read(folder / NAME, _SHAPE, remedy)
-        with damage.named(folder / META, f"run `jukemir-like process {dataset}` again"):
+        with files.damage_errors(folder / META, f"run `jukemir-like process {dataset}` again"):
             meta = hashlib.sha256(files.read_regular(folder / META)).hexdigest()
     except FileNotFoundError:
         return None
-    with damage.named(folder / NAME, remedy):
+    with files.damage_errors(folder / NAME, remedy):
         _check(content)
     return content if content["meta"] == meta else None
 
 
-def _audio(folder: Path, processed: Processed, measured: Mapping[str, Record], summary: Summary) -> dict[str, Any]:
+def _audio(folder: Path, processed: ProcessedDataset, measured: Mapping[str, Record], summary: Summary) -> dict[str, Any]:
     """What the WAVs hold, and which are missing, unreadable or silent."""
     items, unreadable = processed.items, dict(sorted(summary.failed.items()))
     missing = [uid for uid in items if uid not in measured and uid not in unreadable]
@@ -157,7 +158,7 @@ def _audio(folder: Path, processed: Processed, measured: Mapping[str, Record], s
     }
 
 
-def _why_missing(processed: Processed, uid: str) -> str:
+def _why_missing(processed: ProcessedDataset, uid: str) -> str:
     skipped = (processed.items[uid].get("extra") or {}).get("skipped")
     return str(processed.failed.get(uid) or skipped or "the dataset has no audio of it")
 

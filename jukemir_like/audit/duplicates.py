@@ -10,10 +10,10 @@ from jukemir_like.audit import measurements, splits
 from jukemir_like.audit.fingerprints import BIT_ERROR_RATE, FRAMES_PER_SECOND, LEAST_FRAMES, WINDOW_FRAMES, find_matches
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.records import Record
-from jukemir_like.datasets.processed import Processed
+from jukemir_like.datasets.processed import ProcessedDataset
 
 
-def duplicates(cache: Cache, processed: Processed, measured: Mapping[str, Record]) -> dict[str, Any]:
+def duplicates(cache: Cache, processed: ProcessedDataset, measured: Mapping[str, Record]) -> dict[str, Any]:
     """Groups of items with the same samples, and pairs that sound alike, for ``audit.json``.
 
     Args:
@@ -52,20 +52,20 @@ def duplicates(cache: Cache, processed: Processed, measured: Mapping[str, Record
     }
 
 
-def _described(processed: Processed, uids: Sequence[str]) -> dict[str, Any]:
+def _described(processed: ProcessedDataset, uids: Sequence[str]) -> dict[str, Any]:
     records = [processed.items[uid] for uid in uids]
     labels = {json.dumps(record.get("y"), sort_keys=True) for record in records}
     return {"items": list(uids), "splits": [record.get("split") for record in records], "labels_differ": len(labels) > 1}
 
 
-def _recordings(processed: Processed, uids: Sequence[str]) -> list[int]:
+def _recordings(processed: ProcessedDataset, uids: Sequence[str]) -> list[int]:
     """A number per item, equal for items of one recording."""
     numbers: dict[tuple[str, ...], int] = {}
     names = (splits.known_values(processed, uid, "recording") for uid in uids)
     return [numbers.setdefault(tuple(name) or ("", uid), len(numbers)) for uid, name in zip(uids, names, strict=True)]
 
 
-def _shared(processed: Processed, same: Sequence[Sequence[str]], alike: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
+def _shared(processed: ProcessedDataset, same: Sequence[Sequence[str]], alike: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
     """How many items of a split also occur in another, by samples or by sound. What sounds like one of a group sounds like all of it."""
     group_of = {uid: group for group in same for uid in group}
     links: dict[str, set[str]] = {}

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 
 Content = Mapping[str, Any]
 """The content of ``audit.json``, or a part of it."""

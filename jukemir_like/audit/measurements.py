@@ -30,11 +30,11 @@ import numpy as np
 
 from jukemir_like import audio
 from jukemir_like.audit import fingerprints
-from jukemir_like.core import arrays, damage, files, jsonfiles, records
-from jukemir_like.core.cache import make_folder, write_array
+from jukemir_like.core import arrays, files, jsonfiles, records
+from jukemir_like.core.atomic import make_folder, write_array
 from jukemir_like.core.errors import InputError
 from jukemir_like.core.records import Record, Summary
-from jukemir_like.core.stage import Chunk, Stage, sweep_folders, unchanged
+from jukemir_like.core.stage import Chunk, Stage, clean_up, unchanged
 
 MEASURED = {
     "frames": int,
@@ -80,7 +80,7 @@ def measure(processed: Path, uids: Collection[str], *, workers: int = 1) -> tupl
     output = make_folder(folder(processed))
     stage = Stage(Summary(f"audit {processed.name}"), output, "audit")
     jobs = [stage.job(uid, _fingerprint_path(processed, uid), _SIGNATURE) for uid in uids]
-    sweep_folders([*(job.output for job in jobs), output / "any"])
+    clean_up([*(job.output for job in jobs), output / "any"])
     stage.remove_others(uids, partial(_fingerprint_path, processed))
     chunks = (Chunk((job,)) for job in jobs)
     measured = {record["input"]: record for record in stage.run(partial(_measure_file, processed), chunks, len(jobs), workers)}
@@ -94,7 +94,7 @@ def stored_fingerprint(processed: Path, uid: str) -> fingerprints.Codes:
         DamagedFileError: the file is damaged.
     """
     path = _fingerprint_path(processed, uid)
-    with damage.named(path, "delete it and audit again"):
+    with files.damage_errors(path, "delete it and audit again"):
         codes = arrays.parse(files.read_regular(path))
         if codes.ndim != 1 or codes.dtype != np.uint32:
             raise ValueError(f"is no fingerprint: it holds {codes.dtype} of shape {codes.shape}")
@@ -118,7 +118,7 @@ def _measure_file(processed: Path, chunk: Chunk) -> list[Record]:
     try:
         with unchanged(wav):
             record["digest"] = audio.digest(wav)
-            finished = job.finished(record["digest"])
+            finished = job.kept_record(record["digest"])
             if finished is not None and _is_complete(finished):
                 return [finished | {"status": "kept"}]
             decoded = audio.decode(wav)

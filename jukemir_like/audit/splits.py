@@ -12,8 +12,8 @@ from reprlib import repr as shortened
 from typing import Any
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets import LARGEST, SPLITS, Task
-from jukemir_like.datasets.processed import Processed
+from jukemir_like.datasets import LARGEST_VALUE, SPLITS, Task
+from jukemir_like.datasets.processed import ProcessedDataset
 
 KINDS = ("artist", "album", "recording")
 COMPARED_SPLITS = (("test", "train"), ("test", "valid"), ("valid", "train"))
@@ -23,7 +23,7 @@ _MOST_NAMES = 10
 _NO_SPLIT = "none"
 
 
-def overlaps(processed: Processed) -> dict[str, dict[str, Any]]:
+def overlaps(processed: ProcessedDataset) -> dict[str, dict[str, Any]]:
     """For each of artist, album, recording and the grouping key, where known: the values that occur in several splits, for ``audit.json``.
 
     Only items that are in a split count. Values are compared without regard to case and spaces; an item may have several (a list).
@@ -33,7 +33,7 @@ def overlaps(processed: Processed) -> dict[str, dict[str, Any]]:
     return {kind: overlap for kind, overlap in overlaps_by_kind.items() if any(overlap["known"].values())}
 
 
-def known_values(processed: Processed, uid: str, kind: str) -> list[str]:
+def known_values(processed: ProcessedDataset, uid: str, kind: str) -> list[str]:
     """An item's artists, albums, … by its ``extra``; for its recording also what the clip was cut from. Empty where nothing is known."""
     record = processed.items[uid]
     value = (record.get("extra") or {}).get(kind)
@@ -43,7 +43,7 @@ def known_values(processed: Processed, uid: str, kind: str) -> list[str]:
     return [shown for one in listed if one is not None and (shown := " ".join(str(one).split()))]
 
 
-def _overlap(processed: Processed, kind: str) -> dict[str, Any]:
+def _overlap(processed: ProcessedDataset, kind: str) -> dict[str, Any]:
     items: dict[str, dict[str, set[str]]] = {split: {} for split in SPLITS}  # split → uid → values
     names: dict[str, str] = {}
     for uid, record in processed.items.items():
@@ -84,7 +84,7 @@ def most_frequent(given: Iterable[str], most: int) -> list[str]:
     return sorted(counts, key=lambda name: (-counts[name], name))[:most]
 
 
-def label_counts(processed: Processed) -> dict[str, dict[str, Any]]:
+def label_counts(processed: ProcessedDataset) -> dict[str, dict[str, Any]]:
     """Task → counts, as ``audit.json`` has them.
 
     ``without_label`` counts by split. Tasks of classes, keys and tags have ``counts``, label → split → items; ``absent``, split → labels
@@ -94,7 +94,7 @@ def label_counts(processed: Processed) -> dict[str, dict[str, Any]]:
     return {name: _counts_of_task(processed, task) for name, task in processed.tasks.items()}
 
 
-def _counts_of_task(processed: Processed, task: Task) -> dict[str, Any]:
+def _counts_of_task(processed: ProcessedDataset, task: Task) -> dict[str, Any]:
     given: dict[str, list[Any]] = {split: [] for split in (*SPLITS, _NO_SPLIT)}
     without: Counter[str] = Counter()
     for uid, record in processed.items.items():
@@ -140,10 +140,10 @@ def _listed(label: Any) -> list[str]:
     return [str(one) for one in label] if isinstance(label, list) else [str(label)]
 
 
-def _numbers(processed: Processed, uid: str, label: Any) -> list[float]:
+def _numbers(processed: ProcessedDataset, uid: str, label: Any) -> list[float]:
     try:
         numbers = [float(value) for value in (label if isinstance(label, list) else [label])]
-        if all(abs(number) < LARGEST for number in numbers):  # False for NaN too
+        if all(abs(number) < LARGEST_VALUE for number in numbers):  # False for NaN too
             return numbers
     except (TypeError, ValueError, OverflowError):
         pass

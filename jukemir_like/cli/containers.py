@@ -1,4 +1,4 @@
-"""On the command line: ``--docker`` before a stage, and ``commands``, which prints what a scheduler is to run."""
+"""``commands`` and ``conform``, and what ``--docker`` before a stage does: it runs in its image."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 
 import click
 
+from jukemir_like.cli import options
 from jukemir_like.core.errors import DONE
-from jukemir_like.launch import images
 
 
 class Stages(click.Group):
-    """Commands of which those that are stages run in their image where the group's option ``docker`` is set."""
+    """A group in which, where its option ``docker`` is set, those commands that are stages run in their images."""
 
     def resolve_command(self, context: click.Context, arguments: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; the command found is replaced by one that runs in its image if ``--docker`` was given."""
         name, command, rest = super().resolve_command(context, arguments)
         if command is not None and context.params.get("docker"):
             command = _in_its_image(command)
@@ -22,7 +23,9 @@ class Stages(click.Group):
 
 
 def _in_its_image(command: click.Command) -> click.Command:
-    """``command``, parsed and checked here as ever, and run in a container."""
+    """``command``, which is parsed and checked here as usual, but runs in a container."""
+    from jukemir_like.launch import images
+
     if command.name not in images.STAGES:
         raise click.UsageError(f"{command.name} is no stage and has no image: leave out --docker")
 
@@ -43,30 +46,39 @@ def commands() -> None:
 
 @commands.command()
 @click.option("--representation", required=True, help="What to extract.")
-@click.argument("input", type=click.Path(), required=False)
-@click.argument("output", type=click.Path(), required=False)
-@click.option("--dataset", help="Instead of INPUT and OUTPUT: the folders of this dataset in the cache.")
-@click.option("--batch_size", type=click.IntRange(1), default=256, show_default=True, help="Files a batch.")
+@options.input_and_output
+@click.option("--batch_size", type=click.IntRange(1), default=256, show_default=True, help="Files per batch.")
 @click.option("--runner", type=click.Choice(["docker", "apptainer", "plain"]), default="docker", show_default=True, help="What runs it.")
-@click.option("--gpus", is_flag=True, help="Give the containers the GPUs.")
+@options.gpus
 @click.option("--image", help="Instead of the image of this version: another one, or a .sif file for apptainer.")
-@click.option("--weights", help="Of stemjepa: a name in the package or the cache, or a path [default: the package's own].")
-@click.option("--precision", type=click.Choice(["32", "bf16"]), help="Of stemjepa [default: 32].")
-@click.option("--workers", type=click.IntRange(1), help="Worker processes [default: one a processor].")
-@click.option(
-    "--cache",
-    type=click.Path(file_okay=False),
-    help="Where stages read and write [default: $JUKEMIR_LIKE_CACHE_DIR, else ~/.jukemir_like].",
-)
+@options.stemjepa_options
+@options.workers
+@options.cache
 def extract(
     representation: str, input: str | None, output: str | None, dataset: str | None, batch_size: int, runner: str, gpus: bool,  # noqa: A002
-    image: str | None, cache: str | None, **options: Any,
+    image: str | None, cache: str | None, **representation_options: Any,
 ) -> int:  # fmt: skip
-    """Print the command of every batch of extraction, counted from the folder, one a line; each can be pasted into a shell as it is."""
-    from jukemir_like.launch import batches
+    """Print the command of every batch of extraction, counted from the folder, one per line; each can be pasted into a shell as it is."""
+    from jukemir_like.launch.commands import batches
 
-    for line in batches.lines(
-        representation, input, output, dataset, cache, batch_size=batch_size, runner=runner, gpus=gpus, image=image, **options
-    ):
+    for line in batches(
+        representation, input, output, dataset, cache,
+        batch_size=batch_size, runner=runner, gpus=gpus, image=image, **representation_options,
+    ):  # fmt: skip
         click.echo(line)
     return DONE
+
+
+@click.command()
+@click.argument("image")
+@click.option(
+    "--rule", "rules", multiple=True, help="Only this clause of the contract (C5), or this rule of it (C5.dtype); may be repeated."
+)
+@options.gpus
+def conform(image: str, rules: tuple[str, ...], gpus: bool) -> int:
+    """Check that IMAGE keeps the contract of a representation's image."""
+    from jukemir_like.conformance import check
+
+    report = check(image, only=rules or None, gpus=gpus)
+    click.echo(report.text())
+    return report.exit_code

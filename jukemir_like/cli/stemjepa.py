@@ -1,31 +1,95 @@
-"""Commands of Stem-JEPA. Heavy imports happen inside them."""
+"""``train``, ``retrieve`` and ``evaluate-retrieval``: the commands of Stem-JEPA."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa.config import is_name, shown
+from jukemir_like.cli import options
+from jukemir_like.core.errors import DONE, RequestError
 
 if TYPE_CHECKING:
     from jukemir_like.core.cache import Cache
-    from jukemir_like.stemjepa.pretrained import StemJEPA
+    from jukemir_like.stemjepa.inference import StemJEPA
+    from jukemir_like.stemjepa.settings import Training
 
 DATASET = "synthband_stems"
+NAME = "stemjepa"  # of a run without a recipe
+_NEEDED_TO_TRAIN = ("lightning", "hydra", "omegaconf")
 
-_weights_option = click.option("--weights", help="Name of weights in the package or the cache, or a path [default: the package's own].")
-_device_option = click.option("--device", help="cpu or cuda [default: cuda where there is one].")
-_threads_option = click.option("--threads", type=click.IntRange(1), help="Processors to compute on [default: all].")
-_cache_option = click.option(
-    "--cache",
-    type=click.Path(file_okay=False),
-    help="Where stages read and write [default: $JUKEMIR_LIKE_CACHE_DIR, else ~/.jukemir_like].",
+
+@click.command()
+@click.argument("overrides", nargs=-1)
+@click.option("--recipe", help="A recipe of the package or of ./configs/recipe.")
+@click.option("--data", type=click.Path(), help="Folder of stems; the same as data.data_path=DIR.")
+@click.option("--name", help=f"Name of the run and its weights [default: that of the recipe, else {NAME}].")
+@click.option("--output", type=click.Path(file_okay=False), help="Where runs and weights are kept [default: checkpoints/ of the cache].")
+@click.option("--restart", is_flag=True, help="Start from the beginning, whatever an earlier run of this name left.")
+@click.option(
+    "--on_change",
+    type=click.Choice(["refuse", "restart"]),
+    default="refuse",
+    show_default=True,
+    help="Where the earlier run had other settings or tracks.",
 )
+@click.option("--show", is_flag=True, help="Print the whole configuration as YAML, and do not train.")
+@options.cache
+def train(
+    overrides: tuple[str, ...], recipe: str | None, data: str | None, name: str | None, output: str | None,
+    restart: bool, on_change: str, show: bool, cache: str | None,
+) -> int:  # fmt: skip
+    """Train a Stem-JEPA on a folder of stems.
+
+    OVERRIDES change the configuration: trainer.max_steps=10000, model=small, data=my_data (which reads ./configs/data/my_data.yaml), ….
+    An interrupted run continues when the same command is given again.
+    """
+    missing = [package for package in _NEEDED_TO_TRAIN if importlib.util.find_spec(package) is None]
+    if missing:
+        raise RequestError(f"training needs {', '.join(missing)}: pip install 'jukemir-like[train]'")
+    settings = _settings(recipe, data, overrides)
+    if show:
+        from omegaconf import OmegaConf
+
+        click.echo(OmegaConf.to_yaml(settings.to_dict()).rstrip())
+        return DONE
+    folder, weights = _run_and_weights(recipe or NAME if name is None else name, output, cache)
+    from jukemir_like.core.atomic import atomic_write
+    from jukemir_like.stemjepa.training import run
+
+    trained = run.train(settings, folder, resume=not restart, on_change=on_change)
+    if int(os.environ.get("SLURM_PROCID", os.environ.get("RANK", 0))) == 0:
+        with atomic_write(weights) as temporary:
+            shutil.copyfile(trained, temporary)
+        click.echo(f"weights: {weights}")
+    return DONE
+
+
+def _settings(recipe: str | None, data: str | None, overrides: tuple[str, ...]) -> Training:
+    from jukemir_like.stemjepa.training.compose import compose_settings
+
+    chosen = [f"recipe={recipe}"] if recipe else []
+    # Quoted, as a path may contain characters that have a meaning in overrides.
+    chosen += ["data.data_path='{}'".format(os.path.abspath(data).replace("\\", "\\\\").replace("'", "\\'"))] if data else []  # noqa: PTH100
+    return compose_settings([*chosen, *overrides])
+
+
+def _run_and_weights(name: str, output: str | None, root: str | None) -> tuple[Path, Path]:
+    """The folder of the run, and the file of its weights next to it."""
+    from jukemir_like.stemjepa.config import SUFFIX, excerpt, is_name
+
+    if not is_name(name):
+        raise RequestError(
+            f"--name {excerpt(name, 100)!r} is no name: leave out folders, suffix and control characters, do not begin with a dot, be short"
+        )
+    file_name = f"{name}{SUFFIX}"
+    weights = Path(output).absolute() / file_name if output else options.open_cache(root).checkpoint(name)
+    return weights.with_suffix(""), weights
 
 
 @click.command()
@@ -34,10 +98,10 @@ _cache_option = click.option(
 @click.option("--library", "folder", required=True, type=click.Path(), help="Folder of audio to choose from; sub-folders included.")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Files to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-@_weights_option
-@_device_option
-@_threads_option
-@_cache_option
+@options.weights
+@options.device
+@options.threads
+@options.cache
 def retrieve(
     context: str, instrument: str, folder: str, top: int, as_json: bool,
     weights: str | None, device: str | None, threads: int | None, cache: str | None,
@@ -68,27 +132,29 @@ def retrieve(
 @click.option("--dataset", help=f"A processed dataset of stems in the cache [default: {DATASET}].")
 @click.option("--split", help="Only these tracks [default: test, where tracks have a split].")
 @click.option("--output", type=click.Path(file_okay=False), help="Folder of the results [default: retrieval/DATASET/WEIGHTS in the cache].")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the intervals' draws.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the resampling from which intervals come.")
 @click.option("--batch_size", type=click.IntRange(1), default=16, show_default=True, help="Chunks encoded at once.")
 @click.option("--precision", type=click.Choice(["32", "bf16"]), default="32", show_default=True, help="bf16: faster on some machines.")
-@click.option("--untrained", is_flag=True, help="The same net with random weights: what is there before it learns.")
-@_weights_option
-@_device_option
-@_threads_option
-@_cache_option
+@click.option("--untrained", is_flag=True, help="The same network with random weights: the scores before training.")
+@options.weights
+@options.device
+@options.threads
+@options.cache
 def evaluate_retrieval(
     data: str | None, dataset: str | None, split: str | None, output: str | None, seed: int, batch_size: int, precision: str,
     untrained: bool, weights: str | None, device: str | None, threads: int | None, cache: str | None,
 ) -> int:  # fmt: skip
     """Measure how often the missing stem of a track is found among others: retrieval.csv, a plot and a table."""
+    from jukemir_like.stemjepa.config import excerpt, is_name
+
     started = time.perf_counter()
     if data is not None and dataset is not None:
         raise click.UsageError("give --data or --dataset, not both")
     folders, path = _resolve(weights, cache)
     name = (DATASET if dataset is None else dataset) if data is None else os.path.basename(os.path.abspath(data))  # noqa: PTH100, PTH119
-    if not is_name(name) or not is_name(path.stem):  # the results' folder is called so
-        wrong = name if not is_name(name) else path.name
-        raise RequestError(f"{shown(wrong)!r} cannot be the name of a folder of results: give another --dataset, --data or --weights")
+    if not is_name(name) or not is_name(path.stem):  # they name the folder of results
+        unusable = name if not is_name(name) else path.name
+        raise RequestError(f"{excerpt(unusable)!r} cannot be the name of a folder of results: give another --dataset, --data or --weights")
     folder = folders.processed(name) if data is None else Path(data)
     if not folder.is_dir():
         remedy = f"run `jukemir-like process {name}` first, or give --data DIR" if data is None else "give a folder of stems"
@@ -97,35 +163,36 @@ def evaluate_retrieval(
     sources = model.sources
     if untrained:
         model, path = type(model).untrained(model.model, device, precision), path.with_stem(f"{path.stem}-untrained")
-    from jukemir_like.stemjepa.retrieval import evaluation, plot, table
+    from jukemir_like.stemjepa.retrieval import evaluation, results
 
-    done = evaluation.evaluate_folder(
+    evaluated = evaluation.evaluate_folder(
         model.network, sources, folder, split=split, batch_size=batch_size, bf16=precision == "bf16", seed=seed
     )
-    target = Path(output) if output is not None else table.folder(folders, name, path)
-    table.write(target / table.NAME, table.rows(done, weights=path.stem, digest=model.digest, dataset=name))
-    plot.write(target / plot.NAME, done, f"Retrieval of missing stems: {path.stem} on {name}{f', {done.split}' if done.split else ''}")
-    click.echo(f"{table.text(done)}\nwritten: {target / table.NAME}")
-    summary = done.summary(time.perf_counter() - started)
+    target = Path(output) if output is not None else results.folder(folders, name, path)
+    rows = results.rows(evaluated, weights=path.stem, digest=model.digest, dataset=name)
+    results.write_table(target / results.TABLE_NAME, rows)
+    evaluated_split = f", {evaluated.split}" if evaluated.split else ""
+    results.write_plot(target / results.PLOT_NAME, evaluated, f"Retrieval of missing stems: {path.stem} on {name}{evaluated_split}")
+    click.echo(f"{results.text(evaluated)}\nwritten: {target / results.TABLE_NAME}")
+    summary = evaluated.summary(time.perf_counter() - started)
     click.echo(summary.text(), err=bool(summary.failed))
     return summary.exit_code
 
 
 def _resolve(weights: str | None, root: str | None) -> tuple[Cache, Path]:
     """The cache, and the file of weights."""
-    from jukemir_like.core.cache import Cache
     from jukemir_like.stemjepa import checkpoint
 
-    cache = Cache.default(root)
+    cache = options.open_cache(root)
     return cache, checkpoint.resolve(weights, cache)
 
 
 def _load(path: Path, device: str | None, threads: int | None, precision: str = "32") -> StemJEPA:
-    """The network, on so many threads: here they work on one batch together, as files are few and batches are large."""
+    """The network. All threads work on one batch together, as files are few and batches are large."""
     import torch
 
     from jukemir_like.core import parallel
-    from jukemir_like.stemjepa.pretrained import StemJEPA
+    from jukemir_like.stemjepa.inference import StemJEPA
 
     torch.set_num_threads(threads or parallel.available_cpus())
     return StemJEPA.from_pretrained(path, device, precision)

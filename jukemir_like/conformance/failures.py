@@ -1,83 +1,166 @@
-"""C9, C10: inputs that cannot be decoded, and what is said of them."""
+"""C8, C9: requests that are wrong, and inputs that cannot be decoded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from jukemir_like.conformance import material
-from jukemir_like.conformance.folder import look, output_of, place, records
-from jukemir_like.conformance.laboratory import Laboratory
-from jukemir_like.conformance.rule import rule
-from jukemir_like.conformance.run import Seen
-from jukemir_like.conformance.sounds import wav
-from jukemir_like.core.errors import SOME_FAILED
+from jukemir_like.conformance import inputs, snapshots
+from jukemir_like.conformance.containers import Observation, Session
+from jukemir_like.conformance.inputs import wav
+from jukemir_like.conformance.rules import Rules
+from jukemir_like.conformance.snapshots import output_of
+from jukemir_like.core.errors import SOME_FAILED, WRONG_REQUEST
+from jukemir_like.launch.planning import BATCH_VARIABLES
 
+RULES = Rules()
 UNREADABLE = "locked.wav"
+
+_FEW, _NONE, _ONE_OUTPUT = "three inputs", "no inputs", "two inputs with one output"
 _OLDER = "older.npy"
 
 
-def good() -> dict[str, bytes]:
-    """Inputs that come before the bad ones, and one that comes after."""
-    return {**material.few(), "z.wav": wav(3)}
+# ---- C8: wrong requests ----
 
 
-def failing(laboratory: Laboratory) -> Seen:
-    """Good and bad inputs together; for one of the bad ones there is an output already, of which no record knows."""
-    inputs = {**good(), **material.bad(), UNREADABLE: material.few()["a.wav"], "older.wav": b"no audio any more"}
-    source, target = laboratory.new_folder(inputs), laboratory.new_folder()
+@dataclass(frozen=True)
+class WrongRequest:
+    """A scenario: a request that cannot be carried out.
+
+    Args:
+        arguments: of the command line.
+        variables: of the environment.
+        folder: what the input folder contains.
+    """
+
+    arguments: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+    folder: str = _FEW
+
+    def __call__(self, session: Session) -> Observation:
+        files, no_inputs = {
+            _FEW: (inputs.few(), {}),
+            _NONE: ({}, {**inputs.hidden(), **inputs.other_endings()}),
+            _ONE_OUTPUT: ({**inputs.few(), "d/e.wav": wav(0), "d/e.FLAC": inputs.formats()["free.flac"]}, {}),
+        }[self.folder]
+        return session.observe(files, *self.arguments, no_inputs=no_inputs, environment=dict(self.variables))
+
+    def __str__(self) -> str:
+        words = [f"{name}={value}" for name, value in self.variables] + [argument or "''" for argument in self.arguments]
+        return " ".join([*words, *([f"({self.folder})"] if self.folder != _FEW else [])])
+
+
+def _batch(size: str, index: str) -> WrongRequest:
+    return WrongRequest(("--batch_size", size, "--batch_idx", index))
+
+
+_FIRST_OF_ONE = ("--batch_size", "1", "--batch_idx", "0")
+_REQUESTS: dict[tuple[str, str], tuple[WrongRequest, ...]] = {
+    ("C8.unknown-option", "an unknown option: 2"): (WrongRequest(("--no_such_option",)),),
+    ("C8.no-number", "a value that is not a whole number: 2"): (
+        _batch("x", "0"),
+        _batch("1.5", "0"),
+        _batch("", "0"),
+        _batch("1", "x"),
+        _batch("1", "0.0"),
+        _batch("1", ""),
+    ),
+    ("C8.out-of-range", "a value out of range: 2"): (_batch("0", "0"), _batch("-1", "0"), _batch("1", "-1")),
+    ("C8.wrong-variable", "the same in a variable: 2"): (
+        WrongRequest(("--batch_size", "1"), ((BATCH_VARIABLES[0], "x"),)),
+        WrongRequest(("--batch_size", "1"), ((BATCH_VARIABLES[1], "-1"),)),
+    ),
+    ("C8.index-alone", "--batch_idx without --batch_size: 2"): (WrongRequest(("--batch_idx", "0")),),
+    ("C8.size-alone", "--batch_size without a batch: 2"): (
+        WrongRequest(("--batch_size", "2")),
+        WrongRequest(("--batch_size", "2"), tuple((name, "") for name in BATCH_VARIABLES)),
+    ),
+    ("C8.past-the-end", "a batch past the end: 2"): (
+        _batch("3", "1"),
+        _batch("2", "2"),
+        _batch("1", "99999999999999999999"),
+        WrongRequest(("--batch_size", "2"), ((BATCH_VARIABLES[0], "2"),)),
+    ),
+    ("C8.no-inputs", "no inputs: 2"): (WrongRequest(folder=_NONE), WrongRequest(_FIRST_OF_ONE, folder=_NONE)),
+    ("C8.one-output", "two inputs with one output, even if the batch has neither: 2"): (
+        WrongRequest(folder=_ONE_OUTPUT),
+        WrongRequest(_FIRST_OF_ONE, folder=_ONE_OUTPUT),
+    ),
+}
+_ALL_REQUESTS = tuple(request for requests in _REQUESTS.values() for request in requests)
+
+
+def _request_rule(name: str, what: str, requests: tuple[WrongRequest, ...]) -> None:
+    @RULES.rule(name, what, *requests)
+    def judge(*observations: Observation) -> Iterator[str]:
+        for request, observed in zip(requests, observations, strict=True):
+            yield from observed.outcome.code_faults(WRONG_REQUEST, str(request))
+
+
+for (_name, _what), _requests in _REQUESTS.items():
+    _request_rule(_name, _what, _requests)
+
+
+@RULES.rule("C8.nothing-written", "where the request is wrong, nothing is written", *_ALL_REQUESTS)
+def _nothing_written(*observations: Observation) -> Iterator[str]:
+    for request, observed in zip(_ALL_REQUESTS, observations, strict=True):
+        if observed.outcome.code == WRONG_REQUEST and observed.output:
+            yield f"{request}: wrote {', '.join(sorted(observed.output))}"
+
+
+@RULES.rule("C8.says-why", "and a line on standard error says why", *_ALL_REQUESTS)
+def _says_why(*observations: Observation) -> Iterator[str]:
+    for request, observed in zip(_ALL_REQUESTS, observations, strict=True):
+        if observed.outcome.code == WRONG_REQUEST and not observed.outcome.errors.strip():
+            yield f"{request}: standard error is empty"
+
+
+# ---- C9: inputs that cannot be decoded ----
+
+
+def failing(session: Session) -> Observation:
+    """Good and bad inputs together; one of the bad ones has an output already, of which no record knows."""
+    files = {**_good(), **inputs.undecodable(), UNREADABLE: inputs.few()["a.wav"], "older.wav": b"no audio any more"}
+    source, target = session.new_folder(files), session.new_folder()
     (source / UNREADABLE).chmod(0)
-    place(target, {_OLDER: b"a vector"})
-    run = laboratory.run(source, target)
-    return Seen(run, inputs, look(target))
+    snapshots.write_files(target, {_OLDER: b"a vector"})
+    outcome = session.run(source, target)
+    return Observation(outcome, files, snapshots.take(target))
 
 
-def _bad(seen: Seen) -> list[str]:
-    """The inputs that can only fail: whether one may be read is for the file system to say, and some let everybody."""
-    return [path for path in seen.inputs if path not in good() and (path != UNREADABLE or _locked(seen))]
+def _good() -> dict[str, bytes]:
+    """Inputs that come before the bad ones, and one that comes after."""
+    return {**inputs.few(), "z.wav": wav(3)}
 
 
-def _locked(seen: Seen) -> bool:
-    return records(seen.output).get(UNREADABLE, {}).get("status") != "done"
+def must_fail(observed: Observation) -> list[str]:
+    """The inputs of :func:`failing` that can only fail. The file system decides whether one may be read, and some let everyone."""
+    return [path for path in observed.inputs if path not in _good() and (path != UNREADABLE or is_locked(observed))]
 
 
-@rule("C9.code", "finished, but some inputs failed: 3", failing)
-def _code(failing: Seen) -> Iterator[str]:
-    yield from failing.run.ended(SOME_FAILED)
+def is_locked(observed: Observation) -> bool:
+    """Whether the input without read permission could indeed not be read."""
+    return snapshots.records(observed.output).get(UNREADABLE, {}).get("status") != "done"
 
 
-@rule("C9.no-output", "a file that cannot be decoded has no output", failing)
-def _no_output(failing: Seen) -> Iterator[str]:
-    for path in _bad(failing):
-        if output_of(path) in failing.output and output_of(path) != _OLDER:
+@RULES.rule("C9.code", "finished, but some inputs failed: 3", failing)
+def _code(observed: Observation) -> Iterator[str]:
+    yield from observed.outcome.code_faults(SOME_FAILED)
+
+
+@RULES.rule("C9.no-output", "a file that cannot be decoded has no output", failing)
+def _no_output(observed: Observation) -> Iterator[str]:
+    for path in must_fail(observed):
+        if output_of(path) in observed.output and output_of(path) != _OLDER:
             yield f"{path} has one"
 
 
-@rule("C9.older-output", "and an older one is removed", failing)
-def _older_output(failing: Seen) -> Iterator[str]:
-    if _OLDER in failing.output:
+@RULES.rule("C9.older-output", "and an older one is removed", failing)
+def _older_output(observed: Observation) -> Iterator[str]:
+    if _OLDER in observed.output:
         yield f"{_OLDER} is still there"
 
 
-@rule("C9.others", "the others have theirs", failing)
-def _others(failing: Seen) -> Iterator[str]:
-    yield from failing.missing(*good())
-
-
-@rule("C10.failed", "a failed input has a record that says failed, and why in one line", failing)
-def _failed(failing: Seen) -> Iterator[str]:
-    recorded = records(failing.output)
-    for path in _bad(failing):
-        record = recorded.get(path)
-        if record is None:
-            yield f"{path} has no record"
-        elif record.get("status") != "failed":
-            yield f"the status of {path} is {record.get('status')!r}"
-        elif not isinstance(record.get("reason"), str) or len(record["reason"].splitlines()) != 1:
-            yield f"the reason of {path} is {record.get('reason')!r}"
-
-
-@rule("C10.no-digest", "the digest is null where the bytes could not be read", failing)
-def _no_digest(failing: Seen) -> Iterator[str]:
-    record = records(failing.output).get(UNREADABLE, {})
-    if _locked(failing) and ("digest" not in record or record["digest"] is not None):
-        yield f"of {UNREADABLE}, which nobody may read, it is {record.get('digest')!r}"
+@RULES.rule("C9.others", "the others have theirs", failing)
+def _others(observed: Observation) -> Iterator[str]:
+    yield from observed.missing_outputs(*_good())

@@ -1,136 +1,144 @@
-"""C1, C2: a folder of everything that a folder may hold, as it comes, in one run."""
+"""The audio files on which images are tried: tones and noise, the same samples on every machine, under names easy to get wrong.
+
+Each function returns files by path. Some hold the same bytes under several names, as a vector may depend on the bytes alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+import io
+import wave
+from functools import cache
 
-from jukemir_like.conformance import material
-from jukemir_like.conformance.folder import Snapshot, look, output_of, outputs, records
-from jukemir_like.conformance.laboratory import Laboratory
-from jukemir_like.conformance.rule import rule
-from jukemir_like.conformance.run import Seen
-from jukemir_like.conformance.watch import written_in
-from jukemir_like.core.records import printable
+SAMPLE_RATE = 22050
+TONE = "tone.wav"
+LONG = "long.wav"
+
+_ORDERED = (
+    "10.wav", "11.wav", "12.wav", "9.wav", "Z.wav", "_.wav", "a b.wav", "a-b.wav", "a.b.wav", "a.wav", "a/0.wav", "y.wav",
+    "é.wav", "ｚ.wav", "😀.wav", "\udcff.wav",
+)  # fmt: skip
+_UNUSUAL = (
+    " begins with a space.wav", "-rf.wav", "--batch_size.wav", "-/-.wav", "it's \"quoted\".wav", "star*.wav", "star1.wav", "[s]?.wav",
+    "100%d%n.wav", "two\nlines.wav", "a\ttab.wav", "back\\slash.wav", "$HOME `id` & ;.wav", "#.wav", "~.wav",
+    "two..dots.wav", "ends with a space .wav", "😀.wav", "e\u0301.wav", "\udcff.wav", "l" * 251 + ".wav",
+)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Whole(Seen):
-    """A run over the whole folder.
+@cache
+def wav(seed: int, *, seconds: float = 2.0, sample_rate: int = SAMPLE_RATE, channels: int = 1) -> bytes:
+    """A WAV file, 16-bit PCM: three tones of the tempered scale and some noise. Each ``seed`` gives other tones.
 
-    Args:
-        input_before: the input folder before the run.
-        input_after: and after it.
-        written: names in the output folder that were written to.
+    >>> len(wav(0, seconds=1.0))  # a header of 44 bytes, and two bytes per sample
+    44144
     """
-
-    input_before: Snapshot
-    input_after: Snapshot
-    written: frozenset[str]
-
-
-def inputs() -> dict[str, bytes]:
-    """What :func:`whole` is to work on."""
-    return {**material.formats(), **material.upper_case(), **material.kinds(), **material.sub_folders()}
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(sample_rate)
+        file.writeframes(_samples(seed, seconds, sample_rate, channels))
+    return buffer.getvalue()
 
 
-def whole(laboratory: Laboratory) -> Whole:
-    """All formats, lengths and depths, with what is hidden and what is no input among them; no option, no terminal."""
-    source = laboratory.new_folder({**inputs(), **material.hidden(), **material.others()})
-    (source / "nothing in it").mkdir()
-    target = laboratory.new_folder()
-    before = look(source)
-    with written_in(target) as written:
-        run = laboratory.run(source, target)
-    return Whole(run, inputs(), look(target), before, look(source), frozenset(written))
+@cache
+def encoded(seed: int, format: str, *, seconds: float = 2.0, sample_rate: int = SAMPLE_RATE, channels: int = 1) -> bytes:  # noqa: A002
+    """The samples of :func:`wav` as FLAC, OGG or MP3. The bytes may differ between processes: Ogg streams have a random number."""
+    import numpy as np
+    import soundfile
+
+    samples = np.frombuffer(_samples(seed, seconds, sample_rate, channels), "<i2").reshape(-1, channels)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, sample_rate, format=format)
+    return buffer.getvalue()
 
 
-def strange(laboratory: Laboratory) -> Seen:
-    """Names that are easily lost."""
-    return laboratory.see(material.strange())
+def few() -> dict[str, bytes]:
+    """Three plain inputs."""
+    return {"a.wav": wav(0), "b.wav": wav(1), "c.wav": wav(2)}
 
 
-def terminal(laboratory: Laboratory) -> Seen:
-    """With a terminal, as ``docker run -it`` gives one."""
-    return laboratory.see(material.few(), tty=True, stdin_open=True)
+def ordered() -> dict[str, bytes]:
+    """Names for which byte order differs from every order that file systems, shells, languages and people have."""
+    return {path: wav(number % 6) for number, path in enumerate(_ORDERED)}
 
 
-def volumes(laboratory: Laboratory) -> Seen:
-    """With named volumes, the output's a new one, as whom the image says."""
-    seen, _ = laboratory.see_in_volumes(material.few(), laboratory.new_volume(), user=None)
-    return seen
+def unusual_names() -> dict[str, bytes]:
+    """Names that a file system allows, and that wrong quoting, splitting or decoding would lose."""
+    return {path: wav(number % 6) for number, path in enumerate(_UNUSUAL)}
 
 
-@rule("C1.start", "IMAGE alone, without options, does the whole folder", whole)
-def _start(whole: Whole) -> Iterator[str]:
-    yield from whole.run.ended(0)
-    if not outputs(whole.output):
-        yield "no output at all"
+@cache
+def formats() -> dict[str, bytes]:
+    """One of every ending."""
+    return {
+        TONE: wav(0),
+        "free.flac": encoded(1, "FLAC"),
+        "vorbis.ogg": encoded(2, "OGG"),
+        "layer.mp3": encoded(3, "MP3", sample_rate=44100),
+    }
 
 
-@rule("C1.terminal", "with a terminal it does the same", terminal)
-def _terminal(terminal: Seen) -> Iterator[str]:
-    yield from terminal.complete()
+@cache
+def upper_case() -> dict[str, bytes]:
+    """Endings in other cases."""
+    return {"SHOUT.WAV": wav(1), "Mixed.FlAc": encoded(1, "FLAC"), "LOUD.OGG": encoded(2, "OGG"), "Upper.Mp3": encoded(3, "MP3")}
 
 
-@rule("C1.volumes", "named volumes do, new ones too, as the image's own user", volumes)
-def _volumes(volumes: Seen) -> Iterator[str]:
-    yield from volumes.complete()
+def kinds() -> dict[str, bytes]:
+    """Several sample rates, durations and numbers of channels."""
+    return {
+        "stereo.wav": wav(4, channels=2, sample_rate=44100, seconds=3.0),
+        LONG: wav(5, seconds=10.0),
+        "low.wav": wav(6, sample_rate=8000, seconds=5.0),
+        "studio.wav": wav(7, sample_rate=48000, channels=2),
+    }
 
 
-@rule("C2.endings", ".wav, .flac, .ogg and .mp3 are inputs", whole)
-def _endings(whole: Whole) -> Iterator[str]:
-    yield from whole.missing(*material.formats())
+def sub_folders() -> dict[str, bytes]:
+    """Inputs at several depths; one folder has an input's name."""
+    return {
+        "album/one.wav": wav(1),
+        "album/disc 2/deeper/two.wav": wav(2),
+        "album/tone.wav": wav(0),
+        "folder.wav/inside.wav": wav(3),
+        "other/tone copy.wav": wav(0),
+    }
 
 
-@rule("C2.upper-case", "and so they are in any case", whole)
-def _upper_case(whole: Whole) -> Iterator[str]:
-    yield from whole.missing(*material.upper_case())
+def all_kinds() -> dict[str, bytes]:
+    """All formats, cases, kinds and depths of the functions above."""
+    return {**formats(), **upper_case(), **kinds(), **sub_folders()}
 
 
-@rule("C2.kinds", "any rate, length and number of channels", whole)
-def _kinds(whole: Whole) -> Iterator[str]:
-    yield from whole.missing(*material.kinds())
+def hidden() -> dict[str, bytes]:
+    """Audio that is no input, as its name or its folder's begins with a dot."""
+    return dict.fromkeys((".hidden.wav", ".cache/tone.wav", "album/.deep/er/tone.wav", "album/.take.wav", "..twice.wav"), wav(8))
 
 
-@rule("C2.sub-folders", "sub-folders are searched, whatever they are called", whole)
-def _sub_folders(whole: Whole) -> Iterator[str]:
-    recorded = records(whole.output)
-    found = {output_of(path).rpartition("/")[2]: path for path in material.sub_folders()}
-    taken = {path.rpartition("/")[2] for path in outputs(whole.output)}  # where an output belongs is asked elsewhere
-    for name, path in found.items():
-        if name not in taken and path not in recorded:
-            yield f"{path} was not found"
-    if "folder.wav" in recorded or "folder.npy" in whole.output:
-        yield "the folder folder.wav was taken for an input"
+def other_endings() -> dict[str, bytes]:
+    """Files that are no inputs because of their endings, although some are audio."""
+    return {
+        "sound.txt": wav(8),
+        "music": wav(8),
+        "late.wav.bak": wav(8),
+        "wav": wav(8),
+        "album/notes.txt": b"remember the milk\n",
+        "cover.jpg": b"\xff\xd8\xff\xe0",
+    }
 
 
-@rule("C2.hidden", "hidden files and files in hidden folders are no inputs", whole)
-def _hidden(whole: Whole) -> Iterator[str]:
-    yield from _taken(whole, material.hidden())
+def undecodable() -> dict[str, bytes]:
+    """Inputs that nothing can decode."""
+    text = b"This is a text, whatever its name says.\n" * 20
+    return {"empty.wav": b"", "header.wav": wav(0)[:20], "text.wav": text, "words.flac": text, "prose.ogg": text, "verse.mp3": text}
 
 
-@rule("C2.others", "nor are files with other endings", whole)
-def _others(whole: Whole) -> Iterator[str]:
-    yield from _taken(whole, material.others())
+def _samples(seed: int, seconds: float, sample_rate: int, channels: int) -> bytes:
+    """Interleaved 16-bit samples, little-endian. Channels have the tones in common, and each has noise of its own."""
+    import numpy as np
 
-
-def _taken(seen: Seen, no_inputs: dict[str, bytes]) -> Iterator[str]:
-    recorded: dict[str, Any] = records(seen.output)
-    for path in no_inputs:
-        if path in recorded or _vector_of_other(path) in seen.output:
-            yield f"{path} was taken for an input"
-
-
-def _vector_of_other(path: str) -> str:
-    """Where a program that takes any file would write; ``wav`` → ``wav.npy``."""
-    folder, _, name = path.rpartition("/")
-    return output_of(path) if "." in name[1:] else f"{folder}/{name}.npy".lstrip("/")
-
-
-@rule("C2.names", "a name may contain any byte", strange)
-def _names(strange: Seen) -> Iterator[str]:
-    yield from strange.complete()
-    expected = {output_of(path) for path in strange.inputs}
-    yield from (f"{printable(path)} is the output of no input" for path in outputs(strange.output) if path not in expected)
+    random = np.random.default_rng(seed)
+    time = np.arange(round(seconds * sample_rate)) / sample_rate
+    tones = sum(np.sin(2 * np.pi * 110 * 2 ** (step / 12) * time) for step in random.choice(36, 3, replace=False))
+    samples = 0.2 * np.asarray(tones)[:, None] + 0.02 * random.standard_normal((len(time), channels))
+    return bytes(np.round(samples.clip(-1, 1) * 32767).astype("<i2").tobytes())

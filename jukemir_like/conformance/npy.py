@@ -1,6 +1,6 @@
-"""The header of a ``.npy`` file, read to the letter (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html).
+"""A strict reader of ``.npy`` files (https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html).
 
-NumPy itself forgives what other readers do not: bytes after the data, other keys, a header that does not end in a line feed.
+NumPy itself accepts what other readers do not: bytes after the data, other keys, a header that does not end in a line feed.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-_MAGIC = b"\x93NUMPY"
-_LENGTH = {b"\1\0": "<H", b"\2\0": "<I", b"\3\0": "<I"}  # by version
-_KEYS = {"descr", "fortran_order", "shape"}
 FLOAT32 = "<f4"
+
+_MAGIC = b"\x93NUMPY"
+_LENGTH_FORMATS = {b"\1\0": "<H", b"\2\0": "<I", b"\3\0": "<I"}  # of the header, by version
+_KEYS = {"descr", "fortran_order", "shape"}
 
 
 class NotNpyError(ValueError):
-    """These bytes are no ``.npy`` file; the message says why."""
+    """The bytes are no ``.npy`` file; the message says why."""
 
 
 @dataclass(frozen=True)
 class Array:
-    """What a ``.npy`` file says of itself, and its data.
+    """The header of a ``.npy`` file, and its data.
 
     Args:
-        descr: the type, as ``<f4``.
-        fortran_order: whether the first index runs fastest.
+        descr: the type, such as ``<f4``.
+        fortran_order: whether the first index varies fastest.
         shape: of the array.
         data: the bytes after the header.
     """
@@ -42,14 +43,19 @@ class Array:
 
 
 def parse(content: bytes) -> Array:
-    """Reads a whole ``.npy`` file.
+    """Reads the content of a ``.npy`` file.
 
     Raises:
         NotNpyError: it is not one, or is shorter or longer than its header says.
+
+    >>> import io, numpy as np
+    >>> np.save(file := io.BytesIO(), np.zeros(3, np.float32))
+    >>> parse(file.getvalue()).shape
+    (3,)
     """
     if content[:6] != _MAGIC:
         raise NotNpyError("does not begin as .npy files do" if content else "is empty")
-    length_format = _LENGTH.get(content[6:8])
+    length_format = _LENGTH_FORMATS.get(content[6:8])
     if length_format is None:
         raise NotNpyError(f"is of an unknown version of the format, {list(content[6:8])}")
     start = 8 + struct.calcsize(length_format)
@@ -67,7 +73,7 @@ def parse(content: bytes) -> Array:
 
 
 def values(content: bytes | None) -> np.ndarray | None:
-    """The numbers in a ``.npy`` file, whatever their type and order; None where there are none to be read."""
+    """The numbers in a ``.npy`` file as a float vector, whatever their type and order; None if they cannot be read."""
     import numpy as np
 
     try:
@@ -77,8 +83,13 @@ def values(content: bytes | None) -> np.ndarray | None:
     return np.frombuffer(array.data, array.descr).astype(float) if np.dtype(array.descr).kind in "fiu" else None
 
 
-def same(first: np.ndarray | None, second: np.ndarray | None) -> bool:
-    """Whether two vectors are the same to 1e-5 of their largest value; nothing is the same as None."""
+def are_equal(first: np.ndarray | None, second: np.ndarray | None) -> bool:
+    """Whether two vectors are equal to 1e-5 of their largest absolute value; False where one of them is None.
+
+    >>> import numpy as np
+    >>> are_equal(np.array([1000.0, 0.0]), np.array([1000.0, 0.009])), are_equal(np.array([1.0, 0.0]), np.array([1.0, 0.009]))
+    (True, False)
+    """
     import numpy as np
 
     if first is None or second is None or first.shape != second.shape:
@@ -97,8 +108,8 @@ def _header(text: bytes) -> dict[str, Any]:
     if not isinstance(header, dict) or set(header) != _KEYS:
         raise NotNpyError("has a header that does not hold descr, fortran_order and shape, and nothing else")
     shape = header["shape"]
-    whole = isinstance(shape, tuple) and all(type(size) is int and size >= 0 for size in shape)
-    if not whole or type(header["fortran_order"]) is not bool:
+    is_shape = isinstance(shape, tuple) and all(type(size) is int and size >= 0 for size in shape)
+    if not is_shape or type(header["fortran_order"]) is not bool:
         raise NotNpyError("has a header whose shape or order is of the wrong type")
     return header
 

@@ -1,6 +1,7 @@
-"""NumPy's files (``.npy``, ``.npz``) that somebody else may have written: plain numbers, truth values and text, never a pickle.
+"""Strict reading of NumPy's files (``.npy``, ``.npz``): plain numbers, truth values and text, never a pickle.
 
-Nothing is allocated that the file does not hold: what a header declares is compared with the bytes that are there.
+Somebody else may have written them. So no memory is allocated for what the file does not hold: the header's shape is compared with the
+number of bytes.
 """
 
 from __future__ import annotations
@@ -16,21 +17,26 @@ from functools import lru_cache
 import numpy as np
 from numpy.lib import format as npy
 
-from jukemir_like.core import damage, files
+from jukemir_like.core import files
 
 _KINDS = "biufU"
 
 
 def parse(data: bytes) -> np.ndarray:
-    """The array, not to be written to, that the bytes of a ``.npy`` file hold.
+    """The array, read-only, that the bytes of a ``.npy`` file hold.
 
     Raises:
-        ValueError: it is none; the message follows the name of a file.
+        ValueError: they hold none; the message is to follow the name of the file.
+
+    >>> file = io.BytesIO()
+    >>> np.save(file, np.arange(3))
+    >>> parse(file.getvalue())
+    array([0, 1, 2])
     """
     end = 10 + int.from_bytes(data[8:10], "little")  # format 1.0: magic, version, length of the header, header
     shape, column_order, dtype = _header(data[:end])
     if len(data) - end != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"is truncated: {math.prod(shape) * dtype.itemsize:,} bytes are declared, {len(data) - end:,} are there")
+        raise ValueError(f"is truncated: the header declares {math.prod(shape) * dtype.itemsize:,} bytes, the file has {len(data) - end:,}")
     return np.frombuffer(data, dtype, offset=end).reshape(shape, order="F" if column_order else "C")
 
 
@@ -41,7 +47,7 @@ def read_archive(path: str | os.PathLike[str], remedy: str) -> dict[str, np.ndar
         FileNotFoundError: there is no such file.
         DamagedFileError: it is none; with ``remedy`` as what to do.
     """
-    with damage.named(path, remedy), files.open_regular(path) as file:
+    with files.damage_errors(path, remedy), files.open_regular(path) as file:
         try:
             with zipfile.ZipFile(file) as archive:
                 members = archive.infolist()
@@ -49,21 +55,21 @@ def read_archive(path: str | os.PathLike[str], remedy: str) -> dict[str, np.ndar
                     raise ValueError("is compressed, as no stage writes it")
                 if sum(member.file_size for member in members) > os.fstat(file.fileno()).st_size:
                     raise ValueError("is damaged: it declares more than it holds")
-                found = {}
+                arrays = {}
                 for member in members:
                     try:
-                        found[member.filename.removesuffix(".npy")] = parse(archive.read(member)).copy()
+                        arrays[member.filename.removesuffix(".npy")] = parse(archive.read(member)).copy()
                     except ValueError as error:
                         raise ValueError(f"is damaged: {member.filename!r} in it {error}") from error
-                return found
+                return arrays
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error, OverflowError) as error:
             raise ValueError(f"is no archive of NumPy ({error})") from error
 
 
 @lru_cache(maxsize=256)  # all files of a folder have one header: ten times faster than numpy.load
-def _header(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
-    """Shape, whether columns stand together, and type, of the bytes before the data."""
-    file = io.BytesIO(head)
+def _header(data: bytes) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
+    """Shape, whether it is in column-major order, and type, from the bytes before the data."""
+    file = io.BytesIO(data)
     try:
         if npy.read_magic(file) != (1, 0):
             raise ValueError("of an unusual version")

@@ -1,4 +1,4 @@
-"""Tables (CSV, UTF-8) that a stage wrote: every line has every cell, and numbers are numbers."""
+"""Strict reading of tables (CSV, UTF-8) that a stage wrote: every line has every cell, and numbers are numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jukemir_like.core import damage, files
+from jukemir_like.core import files
 
 Row = dict[str, Any]
 
@@ -22,20 +22,25 @@ def read(
     others: Callable[[str], Any] | None = None,
     growing: bool = False,
 ) -> list[Row]:
-    """The lines of a table, each a dictionary.
+    r"""The lines of a table, each a dictionary.
 
     Args:
         path: the file.
-        columns: those that must be there, and what reads their cells (:func:`number`, :func:`whole`, ``str``).
+        columns: those that must be there, and what reads their cells (:func:`number`, :func:`whole_number`, ``str``).
         remedy: what to do where the file is damaged.
         others: reads the cells of other columns; None: they are left out.
-        growing: lines are being added, so that the last may be cut off; it is passed over.
+        growing: lines are being appended meanwhile: an unfinished last line is passed over.
 
     Raises:
         FileNotFoundError: there is no such file.
         DamagedFileError: it cannot be read, or is no such table; the message names the line.
+
+    >>> with open("losses.csv", "w") as file:
+    ...     _ = file.write("step,loss\n1,0.5\n2,\n")
+    >>> read("losses.csv", {"step": whole_number, "loss": number}, "train again")
+    [{'step': 1, 'loss': 0.5}, {'step': 2, 'loss': None}]
     """
-    with damage.named(path, remedy):
+    with files.damage_errors(path, remedy):
         try:
             text = files.read_regular(path).decode()
         except UnicodeDecodeError as error:
@@ -50,7 +55,7 @@ def read(
 
 
 def number(cell: str) -> float | None:
-    """A finite number; None for an empty cell."""
+    """A finite number; None for an empty cell. Raises ValueError for any other cell."""
     if not cell:
         return None
     value = float(cell)
@@ -59,8 +64,8 @@ def number(cell: str) -> float | None:
     return value
 
 
-def whole(cell: str) -> int | None:
-    """A whole number; None for an empty cell."""
+def whole_number(cell: str) -> int | None:
+    """A whole number; None for an empty cell. Raises ValueError for any other cell."""
     return None if number(cell) is None else int(cell)
 
 
@@ -68,7 +73,7 @@ def _rows(lines: Any, columns: Mapping[str, Callable[[str], Any]], others: Calla
     header: list[str] = next(lines, [])
     missing = [name for name in columns if name not in header]
     if missing or len(set(header)) < len(header):
-        raise ValueError(f"other columns than those of this table ({f'no {missing[0]}' if missing else 'one stands twice'})")
+        raise ValueError(f"other columns than those of this table ({f'no {missing[0]}' if missing else 'one is a duplicate'})")
     readers = {name: columns.get(name, others) for name in header}
     rows = []
     for cells in lines:

@@ -15,13 +15,21 @@ INTERRUPTED = 130
 
 
 class JukemirLikeError(Exception):
-    """Root of all errors that are not bugs. ``exit_code`` is what the command line ends with."""
+    """Root of all errors that are not bugs. ``exit_code`` is what the command line ends with.
+
+    >>> RequestError("there is no folder x: give another").exit_code, InputError("is empty").exit_code
+    (2, 3)
+    """
 
     exit_code = WRONG_REQUEST
 
 
 class RequestError(JukemirLikeError):
     """The request as a whole cannot be carried out: a wrong option, a missing folder, labels that do not fit."""
+
+
+class DamagedFileError(RequestError):
+    """A file of the cache cannot be read, or holds what no stage writes."""
 
 
 class StorageError(JukemirLikeError):

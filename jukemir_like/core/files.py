@@ -1,12 +1,20 @@
-"""Files whose names and contents come from somebody else: only regular files are opened, and no name leads out of its folder."""
+"""Reading files whose names and contents come from somebody else: only regular files are opened, and no name leads out of its folder.
+
+What goes wrong while a file of the cache is read becomes one error that names the file and says what to do (:func:`damage_errors`).
+"""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
+
+from jukemir_like.core.errors import DamagedFileError
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -15,6 +23,7 @@ _KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFDIR: "a folder",
 }
+_MAX_REASON_CHARACTERS = 300
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
@@ -23,6 +32,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     Raises:
         OSError: it cannot be opened, or is something else than a file; ``strerror`` says what, in words.
     """
+    # O_NONBLOCK: opening a named pipe would else wait until somebody writes to it.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0))
     try:
         kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
@@ -40,18 +50,58 @@ def read_regular(path: str | os.PathLike[str]) -> bytes:
         return file.read()
 
 
+def sha256(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a regular file's bytes, in hexadecimal digits; raises as :func:`open_regular`."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
 def refusal(error: OSError) -> str:
-    """Why a file cannot be read, in words that follow its name: ``cannot be read (permission denied)``."""
-    if error.errno == errno.EINVAL and (error.strerror or "").startswith("is "):
+    """Why a file cannot be read, in words that follow its name.
+
+    >>> refusal(PermissionError(13, "Permission denied"))
+    'cannot be read (permission denied)'
+    """
+    if error.errno == errno.EINVAL and (error.strerror or "").startswith("is "):  # of open_regular
         return str(error.strerror)
     return f"cannot be read ({(error.strerror or type(error).__name__).lower()})"
+
+
+@contextmanager
+def damage_errors(path: str | os.PathLike[str], remedy: str) -> Iterator[None]:
+    """Turns what goes wrong while ``path`` is read into a :class:`DamagedFileError`; a missing file stays a FileNotFoundError.
+
+    Args:
+        path: the file.
+        remedy: what to do about it, such as ``process d again``.
+
+    >>> with damage_errors("meta.json", "process d again"):
+    ...     raise ValueError("is not JSON")
+    Traceback (most recent call last):
+    jukemir_like.core.errors.DamagedFileError: meta.json is not JSON: process d again
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DamagedFileError(f"{path} {refusal(error)}: {remedy}") from error
+    except MemoryError as error:
+        raise DamagedFileError(f"{path} does not fit into memory: {remedy}") from error
+    except ValueError as error:
+        reason = str(error)
+        shown = reason if len(reason) <= _MAX_REASON_CHARACTERS else f"{reason[:_MAX_REASON_CHARACTERS]}…"
+        raise DamagedFileError(f"{path} {shown}: {remedy}") from error
 
 
 def is_inside(name: str) -> bool:
     """Whether ``name``, a relative path with ``/`` that somebody else wrote, stays in the folder it is relative to.
 
-    Not so are: an empty name, an absolute path, a part that is empty, ``.`` or ``..``, a NUL, half a character. (A link in the folder may
-    still lead out of it: that is the folder's owner's will, not the name's.)
+    Refused are: an empty name, an absolute path, a part that is empty, ``.`` or ``..``, a NUL, half a character (a lone surrogate that
+    stands for no byte). A link in the folder may still lead out of it: that is the choice of the folder's owner, not of the name.
+
+    >>> is_inside("songs/1.wav"), is_inside("../1.wav"), is_inside("/1.wav")
+    (True, False, False)
     """
     try:
         os.fsencode(name)
@@ -65,3 +115,16 @@ def inside(folder: Path, name: str) -> Path:
     if not is_inside(name):
         raise ValueError(f"{name!r} leads out of its folder")
     return folder / PurePosixPath(name)
+
+
+def printable(name: str) -> str:
+    r"""A file name that any terminal can show: bytes that are not UTF-8, half characters and control characters are escaped.
+
+    >>> print(printable("caf\udce9\n.wav"))
+    caf\xe9\n.wav
+    """
+    try:
+        shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half characters that stand for no byte, from JSON
+        shown = name.encode("utf-8", "backslashreplace").decode()
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in shown)

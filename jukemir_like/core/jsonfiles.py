@@ -1,4 +1,4 @@
-"""JSON that somebody else may have written: plain, not nested without end, and of the shape that is asked for.
+"""Strict reading of JSON that somebody else may have written: plain values, not nested without end, and of the expected shape.
 
 A shape is written as the JSON would be, with types in the place of values::
 
@@ -16,11 +16,11 @@ import json
 import os
 from typing import Any
 
-from jukemir_like.core import damage, files
+from jukemir_like.core import files
 
-_DEEPEST = 64  # lists and objects within each other; what stages write has ten at most
-_LARGEST = 1e300
-_MOST_NAMES = 6  # that lead to what is wrong
+_MAX_DEPTH = 64  # lists and objects within each other; what stages write has ten at most
+_MAX_NUMBER = 1e300
+_MAX_NAMES = 6  # in the path to what is wrong
 
 _WORDS: dict[Any, str] = {
     str: "text",
@@ -40,17 +40,20 @@ def read(path: str | os.PathLike[str], shape: Any, remedy: str) -> Any:
         FileNotFoundError: there is no such file.
         DamagedFileError: it cannot be read, is no JSON, or not of ``shape``; with ``remedy`` as what to do.
     """
-    with damage.named(path, remedy):
+    with files.damage_errors(path, remedy):
         value = parse(files.read_regular(path))
         check(value, shape)
         return value
 
 
 def parse(data: bytes) -> Any:
-    """The value that ``data`` holds; :func:`check` says whether it is one to go on with.
+    """The value that ``data`` holds; it may still be of any shape, see :func:`check`.
 
     Raises:
-        ValueError: it is no JSON, or has a name twice in one object; the message follows the name of a file.
+        ValueError: it is no JSON, or has a duplicate name in an object; the message is to follow the name of the file.
+
+    >>> parse(b'{"seed": 0, "labels": ["a"]}')
+    {'seed': 0, 'labels': ['a']}
     """
     try:
         return json.loads(data.decode("utf-8-sig"), object_pairs_hook=_object)
@@ -63,9 +66,13 @@ def parse(data: bytes) -> Any:
 
 
 def check(value: Any, shape: Any) -> None:
-    """ValueError unless ``value`` is of ``shape``; it says which field is wrong, and follows the name of a file.
+    """ValueError unless ``value`` is of ``shape``; the message names the field, and is to follow the name of the file.
 
-    All that is looked at is plain: numbers are finite and below 1e300, text is whole characters and bytes, nothing is nested too deeply.
+    Everything in it must be plain too: numbers finite and below 1e300, text of whole characters and bytes, at most 64 levels.
+
+    >>> check({"seed": "0"}, {"seed": int})
+    Traceback (most recent call last):
+    jukemir_like.core.jsonfiles._MisfitError: is damaged: seed is '0', not a whole number
     """
     _check(value, shape, 0)
 
@@ -79,7 +86,7 @@ class _MisfitError(ValueError):
         self.names: list[str] = []
 
     def __str__(self) -> str:
-        return f"is damaged: {'.'.join(self.names[::-1][:_MOST_NAMES]) or 'it'} {self.problem}"
+        return f"is damaged: {'.'.join(self.names[::-1][:_MAX_NAMES]) or 'it'} {self.problem}"
 
 
 def _check(value: Any, shape: Any, depth: int) -> None:
@@ -91,20 +98,20 @@ def _check(value: Any, shape: Any, depth: int) -> None:
         _check_object(value, fitting if isinstance(fitting, dict) else {str: object}, depth)
     elif isinstance(value, list):
         inner = fitting[0] if isinstance(fitting, list) else object
-        for place, one in enumerate(value):
-            _check_part(place, one, inner, depth)
+        for index, item in enumerate(value):
+            _check_part(index, item, inner, depth)
     elif isinstance(value, str):
         _check_text(value)
-    elif isinstance(value, (int, float)) and not abs(value) < _LARGEST:  # so written, NaN is found as well
-        raise _MisfitError(f"is {_short(repr(value))}, which is no number to go on with")
+    elif isinstance(value, (int, float)) and not abs(value) < _MAX_NUMBER:  # so written, NaN is found as well
+        raise _MisfitError(f"is {_short(repr(value))}, which is too large or not finite")
 
 
 def _check_object(value: dict[str, Any], shape: dict[Any, Any], depth: int) -> None:
     for name, inner in shape.items():
         if name is str:
-            for key, one in value.items():
+            for key, item in value.items():
                 _check_text(key)
-                _check_part(key, one, inner, depth)
+                _check_part(key, item, inner, depth)
         elif name.endswith("?"):
             if value.get(name[:-1]) is not None:
                 _check_part(name[:-1], value[name[:-1]], inner, depth)
@@ -116,7 +123,7 @@ def _check_object(value: dict[str, Any], shape: dict[Any, Any], depth: int) -> N
 
 def _check_part(name: Any, value: Any, shape: Any, depth: int) -> None:
     """As :func:`check`, of a part that is called ``name``."""
-    if depth == _DEEPEST:
+    if depth == _MAX_DEPTH:
         raise _MisfitError("is nested too deeply")
     try:
         _check(value, shape, depth + 1)
@@ -158,8 +165,8 @@ def _short(text: str) -> str:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    value = dict(pairs)
+    if len(value) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"{_short(repr(next(name for name in names if names.count(name) > 1)))} stands twice in one object")
-    return made
+        raise ValueError(f"{_short(repr(next(name for name in names if names.count(name) > 1)))} is a duplicate name in one object")
+    return value

@@ -1,7 +1,7 @@
-"""What was done with every input: one JSON line a file, in the hidden folder ``.records`` of a stage's output.
+"""What was done with every input: one JSON line per file, in the hidden folder ``.records`` of a stage's output.
 
 A stage that is interrupted loses nothing: each line is appended when its file is finished. Lines say what happened; whether an output is
-kept hangs on the output itself (:mod:`jukemir_like.core.stage`), so that neither the order of the lines nor a clock can make an old one
+kept depends on the output itself (:mod:`jukemir_like.core.stage`), so that neither the order of the lines nor a clock can make an old one
 count.
 """
 
@@ -13,19 +13,21 @@ import math
 import os
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from jukemir_like.core.cache import make_folder, storage_errors
+from jukemir_like.core.atomic import make_folder, storage_errors
 from jukemir_like.core.errors import DONE, SOME_FAILED, InputError, StorageError
-from jukemir_like.core.files import is_inside, open_regular
+from jukemir_like.core.files import is_inside, open_regular, printable
 
 FOLDER = ".records"
 
 Record = dict[str, Any]
+"""Its fields: ``input`` (relative path), ``status`` (``done`` or ``failed``), ``reason`` (why it failed), ``digest`` (SHA-256 of the
+input's bytes), ``output_digest`` (of the output's), ``signature`` (digest of what else decides the output), ``audio_seconds`` (duration of
+the audio), ``seconds`` (time that the work took), ``time`` (seconds since 1970); a stage may add others."""
 
 
 def new(name: str, signature: str, **more: Any) -> Record:
@@ -35,7 +37,11 @@ def new(name: str, signature: str, **more: Any) -> Record:
 
 
 def failure(error: Exception) -> Record:
-    """What to change in a record of an input that could not be used, and why in one line."""
+    """What to change in a record of an input that could not be used, and why in one line.
+
+    >>> failure(InputError("is empty"))
+    {'status': 'failed', 'reason': 'is empty'}
+    """
     if isinstance(error, InputError):
         reason = str(error)
     elif isinstance(error, MemoryError):
@@ -46,8 +52,8 @@ def failure(error: Exception) -> Record:
 
 
 def read(output: Path) -> dict[str, Record]:
-    """The last record of every input, by its relative path: what to say of it. (Not what to keep: see :mod:`jukemir_like.core.stage`.)"""
-    return {name: found[-1] for name, found in read_all(output).items()}
+    """The last record of every input, by its relative path: what to show. (Not what to keep: see :mod:`jukemir_like.core.stage`.)"""
+    return {name: records[-1] for name, records in read_all(output).items()}
 
 
 def read_all(output: Path) -> dict[str, list[Record]]:
@@ -55,30 +61,30 @@ def read_all(output: Path) -> dict[str, list[Record]]:
 
     Lines that are torn, or are no record, are passed over; so are those whose ``input`` would lead out of its folder.
     """
-    found: list[tuple[float, Record]] = []
+    dated: list[tuple[float, Record]] = []
     for journal in sorted((output / FOLDER).glob("*.jsonl")):
         try:
             with open_regular(journal) as file:
                 written, lines = os.fstat(file.fileno()).st_mtime, file.read().splitlines()
-        except OSError:  # what it tells is not known, as if it were not there
+        except OSError:  # what it says is not known, as if it were missing
             continue
         records = (_record(line) for line in lines)
-        found += [(float(record.get("time", written)), record) for record in records if record is not None]
-    ordered: dict[str, list[Record]] = {}
-    for _, record in sorted(found, key=lambda pair: pair[0]):
-        ordered.setdefault(record["input"], []).append(record)
-    return ordered
+        dated += [(float(record.get("time", written)), record) for record in records if record is not None]
+    by_input: dict[str, list[Record]] = {}
+    for _, record in sorted(dated, key=lambda pair: pair[0]):
+        by_input.setdefault(record["input"], []).append(record)
+    return by_input
 
 
 def _record(line: bytes) -> Record | None:
-    """The record in a line; None where there is none. Who reads one can rely on the types of the fields that it has."""
+    """The record in a line; None where there is none. Each field that it has is of its type in ``_FIELDS``."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict) or not _FIELDS.keys() & record.keys() >= {"input", "status"}:
         return None
-    return record if all(holds(record[name]) for name, holds in _FIELDS.items() if name in record) else None
+    return record if all(is_valid(record[name]) for name, is_valid in _FIELDS.items() if name in record) else None
 
 
 def _is_text(value: Any) -> bool:
@@ -114,11 +120,12 @@ _FIELDS = {
 
 
 class Journal:
-    """Appends records to ``output/.records/<name>.jsonl``; one writer a name."""
+    """Appends records to ``output/.records/<name>.jsonl``; one writer per name. As a context manager it is closed at the block's end."""
 
     def __init__(self, output: Path, name: str):
         self.path = make_folder(output / FOLDER) / f"{name}.jsonl"
         with storage_errors(self.path):
+            # O_NONBLOCK: a named pipe would else wait for a reader. O_RDWR: the last byte is read.
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o666)
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -127,8 +134,14 @@ class Journal:
         if status.st_size and os.pread(self._descriptor, 1, status.st_size - 1) != b"\n":  # a killed writer's torn line
             self._write(b"\n")
 
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
     def append(self, record: Record) -> None:
-        """Adds one line. ``record`` needs ``input`` (relative path) and ``time`` (seconds since the epoch)."""
+        """Adds one line. ``record`` needs ``input`` (relative path) and ``time`` (seconds since 1970)."""
         self._write((json.dumps(record, allow_nan=False) + "\n").encode())
 
     def close(self) -> None:
@@ -140,28 +153,22 @@ class Journal:
                 line = line[os.write(self._descriptor, line) :]
 
 
-@contextmanager
-def journal(output: Path, name: str) -> Iterator[Journal]:
-    """A :class:`Journal` that is closed at the end of the block."""
-    opened = Journal(output, name)
-    try:
-        yield opened
-    finally:
-        opened.close()
-
-
 @dataclass
 class Summary:
     """What a stage did with its files.
 
     Args:
-        stage: what the closing line calls it.
+        stage: its name in the closing line.
         done: files finished in this run.
         kept: files that an earlier run had finished.
         failed: input → reason.
         audio_seconds: duration of the audio in ``done``.
         seconds: wall-clock time of this run.
-        notes: further lines worth saying.
+        notes: further lines to show.
+
+    >>> print(Summary("extract mfcc", done=2, failed={"a.wav": "is empty"}, seconds=1.5, audio_seconds=60).text())
+    extract mfcc: 2 done, 0 kept, 1 failed; 0.02 h of audio in 1.5 s, 40 times real time
+      failed: a.wav: is empty
     """
 
     stage: str
@@ -188,7 +195,7 @@ class Summary:
         return SOME_FAILED if self.failed else DONE
 
     def text(self, most: int = 20) -> str:
-        """The closing lines: one of figures, one a note, and one a failed input (``most`` at most)."""
+        """The closing lines: one of figures, one per note, and one per failed input (``most`` at most)."""
         speed = f", {self.audio_seconds / self.seconds:,.0f} times real time" if self.audio_seconds and self.seconds else ""
         lines = [
             f"{self.stage}: {self.done:,} done, {self.kept:,} kept, {len(self.failed):,} failed; "
@@ -199,12 +206,3 @@ class Summary:
         if len(self.failed) > most:
             lines.append(f"  … and {len(self.failed) - most:,} more, in {FOLDER}/")
         return "\n".join(lines)
-
-
-def printable(name: str) -> str:
-    """A file name that any terminal can show: bytes that are not UTF-8, half characters and control characters are escaped."""
-    try:
-        shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # half characters that stand for no byte, from JSON
-        shown = name.encode("utf-8", "backslashreplace").decode()
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in shown)

@@ -1,4 +1,7 @@
-"""The bootstrap over groups: draws, percentile intervals, and the p of a difference. Arrays in, figures out."""
+"""The bootstrap over groups: resamples, percentile intervals, and the p of a difference. Arrays in, figures out.
+
+Groups (such as artists) are resampled with replacement, all items of one together: items of a group are not independent.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ RESAMPLES = 2000
 CONFIDENCE = 0.95
 SEED = 0
 
-_BLOCK = 250  # resamples under way together: 40 MB of weights for 20,000 items
+_BLOCK = 250  # resamples that are computed together: 40 MB of weights for 20,000 items
 
 Array = NDArray[np.float64]
 
@@ -48,21 +51,26 @@ class Difference:
     p: float | None
 
 
-def draw(groups: Sequence[str] | np.ndarray, resamples: int, seed: int | Sequence[int]) -> Iterator[NDArray[np.int32]]:
-    """Multiplicities of items in resamples of their groups: blocks of shape (resamples in the block, n), ``resamples`` rows in all.
+def resample_groups(groups: Sequence[str] | np.ndarray, resamples: int, seed: int | Sequence[int]) -> Iterator[NDArray[np.int32]]:
+    """How often each item is in each resample of the groups: blocks of shape (resamples in the block, n), ``resamples`` rows in all.
 
     Args:
-        groups: the group of every item, shape (n,). The draw depends on the sorted set of names, not on the order of items.
+        groups: the group of every item, shape (n,). The result depends on the sorted set of names, not on the order of items.
         resamples: how many.
-        seed: what the draw starts from.
+        seed: of the random numbers.
+
+    >>> next(resample_groups(["a", "a", "b"], resamples=3, seed=0))
+    array([[0, 0, 2],
+           [1, 1, 1],
+           [2, 2, 0]], dtype=int32)
     """
     names, group = np.unique(np.asarray(groups), return_inverse=True)
     generator = np.random.default_rng(seed)
     for start in range(0, resamples, _BLOCK):
         rows = min(_BLOCK, resamples - start)
-        drawn = generator.integers(len(names), size=(rows, len(names)))
-        drawn += len(names) * np.arange(rows)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=rows * len(names)).reshape(rows, len(names))
+        chosen = generator.integers(len(names), size=(rows, len(names)))
+        chosen += len(names) * np.arange(rows)[:, None]  # so that one call counts each row by itself
+        counts = np.bincount(chosen.ravel(), minlength=rows * len(names)).reshape(rows, len(names))
         yield counts.astype(np.int32)[:, group]
 
 
@@ -72,10 +80,15 @@ def interval(value: float, samples: Array, groups: int) -> Interval:
     Args:
         value: of the observed data.
         samples: of the resamples, shape (resamples,); NaN where undefined.
-        groups: number of groups that were drawn from.
+        groups: number of groups that were resampled. Of fewer than two, or where more than half of the resamples are undefined, there is
+            no interval.
 
     With F the distribution of ``samples`` and z0 = Φ⁻¹(F(value)), the ends are the quantiles Φ(2 z0 ± 1.96) of ``samples``
     (Efron 1987, *Better bootstrap confidence intervals*, without acceleration).
+
+    >>> around = interval(0.5, np.linspace(0, 1, 1001), groups=30)
+    >>> round(around.low, 3), round(around.high, 3)
+    (0.025, 0.975)
     """
     defined = _defined(samples)
     undefined = len(samples) - len(defined)
@@ -92,14 +105,15 @@ def difference(value: float, samples: Array, groups: int) -> Difference:
 
     Where no resample reaches 0, p is the smallest that so many resamples can tell: 2 / (resamples + 1).
     """
-    found = interval(value, samples, groups)
-    if found.low is None:
-        return Difference(found, None)
+    around = interval(value, samples, groups)
+    if around.low is None:
+        return Difference(around, None)
     defined = _defined(samples)
     if not min((defined <= 0).sum(), (defined >= 0).sum()):
-        return Difference(found, 2 / (len(defined) + 1))
+        return Difference(around, 2 / (len(defined) + 1))
+    # The end of the interval at confidence c is the quantile Φ(2 z0 ± z_c). It is 0 where z_c = ±(Φ⁻¹(F(0)) - 2 z0), and p = 1 - c.
     zero = _quantile_of(0.0, defined) - 2 * _quantile_of(value, defined)
-    return Difference(found, 2 * _NORMAL.cdf(-abs(zero)))
+    return Difference(around, 2 * _NORMAL.cdf(-abs(zero)))
 
 
 def _quantile_of(value: float, samples: Array) -> float:

@@ -1,13 +1,15 @@
-"""The loop that every stage with an output per input shares: in worker processes, one record for each, what is finished is kept.
+"""The one resumable loop, which every stage with an output per input runs: in worker processes, one record per output, finished ones kept.
 
-An output is kept if a record says that the same input bytes and the same signature made an output of these very bytes. Nothing hangs on
-the order of records or on a clock: where a clock was wrong, where another process wrote in between, where a file was damaged, replaced or
-put back, the bytes that are there belong to a record or they do not.
+What decides that an output is kept: a record says that the same input bytes and the same signature gave an output of the very bytes that
+the file has now (:meth:`Job.kept_record`). Neither the order of records nor a clock counts. So it holds where a clock was wrong, where
+another process wrote in between, where a file was damaged, replaced or put back: a record describes its bytes, or none does and it is
+recomputed.
+
+A stage makes its jobs with :meth:`Stage.job`, groups them into chunks, and iterates over :meth:`Stage.run`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,21 +19,22 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like.core import files, records
-from jukemir_like.core.cache import sweep
+from jukemir_like.core.atomic import remove_abandoned
 from jukemir_like.core.errors import InputError, RequestError, StorageError
-from jukemir_like.core.parallel import Progress, map_unordered
+from jukemir_like.core.parallel import map_unordered
+from jukemir_like.core.progress import Progress
 from jukemir_like.core.records import Record, Summary
 
 
 @dataclass(frozen=True)
 class Job:
-    """One output to make.
+    """One output to compute.
 
     Args:
         input: its name in the records.
         output: the file to write.
         signature: digest of what, beside the input's bytes, decides the output.
-        earlier: records of outputs that were made under this signature; each names its ``digest`` and its ``output_digest``.
+        earlier: records of outputs of this signature; each names its ``digest`` and its ``output_digest``.
     """
 
     input: str
@@ -39,10 +42,10 @@ class Job:
     signature: str
     earlier: tuple[Record, ...] = ()
 
-    def finished(self, digest: str | None) -> Record | None:
-        """The record which says that input bytes of this digest made the output as it now is; None where it must be made."""
-        made = {record["output_digest"]: record for record in self.earlier if record.get("digest") == digest}
-        return made.get(digest_of(self.output)) if made else None
+    def kept_record(self, digest: str | None) -> Record | None:
+        """The record which says that input bytes of this digest gave the output as it now is; None where it must be computed."""
+        by_output = {record["output_digest"]: record for record in self.earlier if record.get("digest") == digest}
+        return by_output.get(digest_or_none(self.output)) if by_output else None
 
     def record(self, **more: Any) -> Record:
         """A new record of this job."""
@@ -55,7 +58,7 @@ class Chunk:
 
     Args:
         jobs: at least one.
-        source: what else the worker needs to know, of all of them; None: each job can be done alone.
+        source: what else the worker needs to know, for all of them; None: each job can be done alone.
     """
 
     jobs: tuple[Job, ...]
@@ -66,14 +69,14 @@ class Stage:
     """A run of a stage.
 
     Args:
-        summary: takes what is done.
-        output: folder whose ``.records`` tell of its outputs.
+        summary: what is done is counted here.
+        output: folder whose ``.records`` describe its outputs.
         journal: name of the journal that this run writes.
         unit: what the progress counts.
 
     Attributes:
         summary: as given.
-        known: all records of every input that earlier runs left.
+        known: input → all records of earlier runs.
     """
 
     def __init__(self, summary: Summary, output: Path, journal: str, *, unit: str = "file"):
@@ -83,25 +86,24 @@ class Stage:
         self.known = records.read_all(output)
 
     def job(self, name: str, output: Path, signature: str) -> Job:
-        """The job of making ``output`` of input ``name``."""
-        earlier = (record for record in self.known.get(name, ()) if _tells_of(record, signature))
+        """The job of computing ``output`` of input ``name``."""
+        earlier = (record for record in self.known.get(name, ()) if _describes_output(record, signature))
         return Job(name, output, signature, tuple(earlier))
 
     def run(self, work: Callable[[Chunk], list[Record]], chunks: Iterable[Chunk], total: int, workers: int) -> Iterator[Record]:
         """Does ``chunks`` and yields a record for each job as they finish; the run is over when the iteration is.
 
         Args:
-            work: picklable; gives a record for each job of a chunk, whose status is ``done``, ``failed`` or ``kept``. What a record has
-                as ``result`` is yielded but not written down.
+            work: picklable; returns a record for each job of a chunk, whose status is ``done``, ``failed`` or ``kept``. A record's
+                ``result`` is yielded but not written to the journal.
             chunks: read lazily.
             total: jobs in all of them.
             workers: processes.
 
         Raises:
-            RequestError, StorageError: what ``work`` raised because the fault is not one input's. Nothing was done to the outputs that
-                were not finished.
+            RequestError, StorageError: of ``work``, where the fault is not one input's. Outputs that were not finished are untouched.
         """
-        with records.journal(self._output, self._journal) as journal, Progress(total, self.summary.stage, self._unit) as bar:
+        with records.Journal(self._output, self._journal) as journal, Progress(total, self.summary.stage, self._unit) as bar:
             for chunk, result in _results(work, chunks, max(1, min(workers, total))):
                 for job, record in zip(chunk.jobs, result, strict=True):
                     self.summary.count(record)
@@ -114,16 +116,16 @@ class Stage:
         self.summary.seconds = time.perf_counter() - self._started
 
     def remove_others(self, wanted: Iterable[str], output_of: Callable[[str], Path]) -> None:
-        """Removes the outputs of inputs that are none any more, where they are, to the byte, what a record says that a run has made."""
+        """Removes the outputs of inputs that are none any more, where they are, to the byte, what a record says that a run has written."""
         for name in self.known.keys() - set(wanted):
             path = output_of(name)
-            made = {record["output_digest"] for record in self.known[name] if record.get("output_digest")}
-            if made and digest_of(path) in made:
+            written = {record["output_digest"] for record in self.known[name] if record.get("output_digest")}
+            if written and digest_or_none(path) in written:
                 path.unlink(missing_ok=True)
 
 
 def _results(work: Callable[[Chunk], list[Record]], chunks: Iterable[Chunk], workers: int) -> Iterator[tuple[Chunk, list[Record]]]:
-    """Chunks and their records. A chunk that fails as a whole is done once more, job by job: one bad input does not spoil the others."""
+    """Chunks and their records. A chunk that fails as a whole is repeated job by job: one bad input does not spoil the others."""
     divided: list[Chunk] = []
     for items in (chunks, divided):
         for chunk, result in map_unordered(work, items, workers):
@@ -137,28 +139,27 @@ def _results(work: Callable[[Chunk], list[Record]], chunks: Iterable[Chunk], wor
             yield chunk, result
 
 
-def _tells_of(record: Record, signature: str) -> bool:
+def _describes_output(record: Record, signature: str) -> bool:
     return record["status"] == "done" and record.get("signature") == signature and bool(record.get("output_digest"))
 
 
-def sweep_folders(outputs: Iterable[Path]) -> None:
-    """Removes what killed processes left in the folders of ``outputs``."""
+def clean_up(outputs: Iterable[Path]) -> None:
+    """Removes the temporary files that killed processes left in the folders of ``outputs``."""
     for folder in {output.parent for output in outputs}:
-        sweep(folder)
+        remove_abandoned(folder)
 
 
-def digest_of(path: Path) -> str | None:
-    """SHA-256 of a file's bytes; None where there is no such file."""
+def digest_or_none(path: Path) -> str | None:
+    """SHA-256 of a file's bytes; None where it cannot be read."""
     try:
-        with files.open_regular(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        return files.sha256(path)
     except OSError:
         return None
 
 
 @contextmanager
 def unchanged(*paths: Path) -> Iterator[None]:
-    """Around reading the same files twice (for the digest, for the samples): :class:`InputError` where one was changed meanwhile."""
+    """For reading the same files twice in the block (for the digest, for the samples): :class:`InputError` where one changed meanwhile."""
     before = [_state(path) for path in paths]
     yield
     if [_state(path) for path in paths] != before:

@@ -5,7 +5,7 @@ file, the first character of the path: 0–b train, c valid, d–f test. The lab
 ``annotations_final.csv`` have (on a tie the earlier column); ``extra.y_all`` keeps all 188. Three files are corrupt, see :data:`CORRUPT`.
 
 Option ``tagged_only``: without the clips that have none of the 50 tags. Option ``artist_clean``: an artist is in one split only, see
-:mod:`jukemir_like.datasets.artists`; it is decided on all clips, so that both options together are a part of ``artist_clean``.
+:func:`jukemir_like.datasets.annotations.artist_clean`; it is decided on all clips, so both options together give a subset of it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from jukemir_like.datasets import Dataset, Item, Task
-from jukemir_like.datasets.annotations import Source, Table, table
-from jukemir_like.datasets.artists import one_split_each
+from jukemir_like.datasets.annotations import AnnotationFile, AnnotationTable, artist_clean, read_table
+from jukemir_like.datasets.dataset import Dataset, Item, Task
 
 CORRUPT = dict.fromkeys(("35644", "55753", "57881"), "its MP3 in the published archive is corrupt")
 """uid → why it has no audio and no split."""
@@ -30,14 +29,14 @@ _SPLITS = {**dict.fromkeys("0123456789ab", "train"), "c": "valid", **dict.fromke
 
 
 def dataset(folder: Path, name: str = "magnatagatune", options: frozenset[str] = frozenset()) -> Dataset:
-    """The clips that the two tables in ``folder`` tell of.
+    """The clips that the two tables in ``folder`` list.
 
     Raises:
         RequestError: a table is missing, or has a row that does not fit.
     """
-    sources = {file: Source(folder / file, tag) for file, tag in (_CLIPS, _ANNOTATIONS)}
+    sources = {file: AnnotationFile(folder / file, tag) for file, tag in (_CLIPS, _ANNOTATIONS)}
     clips, annotations = (
-        table(source.read(), str(source.path), columns, "\t")
+        read_table(source.read(), str(source.path), columns, "\t")
         for source, columns in zip(sources.values(), (_COLUMNS, ("clip_id", "mp3_path")), strict=True)
     )
     records = _clips(clips)
@@ -45,7 +44,7 @@ def dataset(folder: Path, name: str = "magnatagatune", options: frozenset[str] =
     top = top_tags(annotations.header, tags.values())
     items = [_item(folder, uid, record, tags.get(uid), top) for uid, record in records.items()]
     if "artist_clean" in options:
-        items = one_split_each(items)
+        items = artist_clean(items)
     if "tagged_only" in options:
         items = [item for item in items if item.y]
     digests = {file: source.digest() for file, source in sources.items()}
@@ -54,45 +53,49 @@ def dataset(folder: Path, name: str = "magnatagatune", options: frozenset[str] =
 
 
 def top_tags(columns: list[str], tagged: Iterable[list[str]]) -> tuple[str, ...]:
-    """The :data:`TAGS` tags that most clips have, most first; on a tie the one that stands first in ``columns``."""
+    """The :data:`TAGS` tags that most clips have, most frequent first; on a tie the one that comes first in ``columns``.
+
+    >>> top_tags(["rock", "slow"], [["slow"], ["slow", "rock"]])
+    ('slow', 'rock')
+    """
     counts = Counter(tag for tags in tagged for tag in tags)
     return tuple(sorted(counts, key=lambda tag: (-counts[tag], columns.index(tag)))[:TAGS])
 
 
-def _clips(clips: Table) -> dict[str, dict[str, str]]:
+def _clips(clips: AnnotationTable) -> dict[str, dict[str, str]]:
     """Row of ``clip_info_final.csv`` by uid."""
-    found: dict[str, dict[str, str]] = {}
+    clip_of: dict[str, dict[str, str]] = {}
     for line, record in clips.records():
         uid = _uid(clips, line, record["clip_id"])
-        if uid in found:
-            raise clips.error(line, f"clip {record['clip_id']} stood before")
+        if uid in clip_of:
+            raise clips.error(line, f"clip {record['clip_id']} is a duplicate")
         if record["mp3_path"] and (record["mp3_path"][0] not in _SPLITS or record["mp3_path"][1:2] != "/"):
             raise clips.error(line, f"mp3_path {record['mp3_path'][:60]!r} is in none of the folders 0 to f")
         if not (record["segmentStart"].isdecimal() and record["segmentEnd"].isdecimal()):
             raise clips.error(line, f"segment {record['segmentStart']!r} to {record['segmentEnd']!r} is not in seconds")
-        found[uid] = record
-    return found
+        clip_of[uid] = record
+    return clip_of
 
 
-def _tags(annotations: Table, records: dict[str, dict[str, str]]) -> dict[str, list[str]]:
+def _tags(annotations: AnnotationTable, records: dict[str, dict[str, str]]) -> dict[str, list[str]]:
     """uid → all its tags, in the order of the columns."""
-    where = {name: annotations.header.index(name) for name in ("clip_id", "mp3_path")}
-    columns = [(index, name) for index, name in enumerate(annotations.header) if index not in where.values()]
-    found: dict[str, list[str]] = {}
+    key_columns = {name: annotations.header.index(name) for name in ("clip_id", "mp3_path")}
+    columns = [(index, name) for index, name in enumerate(annotations.header) if index not in key_columns.values()]
+    tags_of: dict[str, list[str]] = {}
     for line, cells in annotations.rows:
-        uid = _uid(annotations, line, cells[where["clip_id"]].strip())
-        if uid in found:
-            raise annotations.error(line, f"clip {int(uid)} stood before")
-        if uid not in records or records[uid]["mp3_path"] != cells[where["mp3_path"]].strip():
+        uid = _uid(annotations, line, cells[key_columns["clip_id"]].strip())
+        if uid in tags_of:
+            raise annotations.error(line, f"clip {int(uid)} is a duplicate")
+        if uid not in records or records[uid]["mp3_path"] != cells[key_columns["mp3_path"]].strip():
             raise annotations.error(line, f"clip {int(uid)} with this mp3_path is not in {_CLIPS[0]}")
         if cells.count("0") + cells.count("1") < len(columns):
             cells = _flags(annotations, line, cells, columns)
-        found[uid] = [name for index, name in columns if cells[index] == "1"]
-    return found
+        tags_of[uid] = [name for index, name in columns if cells[index] == "1"]
+    return tags_of
 
 
-def _flags(annotations: Table, line: int, cells: list[str], columns: list[tuple[int, str]]) -> list[str]:
-    """The cells without spaces; looked at one by one only where a row is not all 0 and 1 at first sight."""
+def _flags(annotations: AnnotationTable, line: int, cells: list[str], columns: list[tuple[int, str]]) -> list[str]:
+    """The cells without spaces. Called only for rows that are not all 0 and 1 as they stand: checking each cell of the table is slow."""
     cells = [cell.strip() for cell in cells]
     for index, name in columns:
         if cells[index] not in ("0", "1"):
@@ -100,7 +103,7 @@ def _flags(annotations: Table, line: int, cells: list[str], columns: list[tuple[
     return cells
 
 
-def _uid(rows: Table, line: int, clip_id: str) -> str:
+def _uid(rows: AnnotationTable, line: int, clip_id: str) -> str:
     if not clip_id.isdecimal():
         raise rows.error(line, f"clip_id {clip_id[:20]!r} is not a number")
     return f"{int(clip_id):05d}"

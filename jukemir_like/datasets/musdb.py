@@ -1,7 +1,8 @@
 """MUSDB18 and MUSDB18-HQ: 150 songs in four stems. No labels: they are for training on stems and for retrieval.
 
 The folders are the annotations: the songs of ``test/`` are test; of the 100 in ``train/`` the 14 of :data:`VALID` are valid, as is usual.
-MUSDB18 has a ``.stem.mp4`` a song (AAC, up to 16 kHz), MUSDB18-HQ a folder of WAV files. A uid is the song's name, ``Artist - Title``.
+MUSDB18 has one ``.stem.mp4`` per song (AAC, up to 16 kHz), MUSDB18-HQ one folder of WAV files per song. A uid is the song's name,
+``Artist - Title``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets import Dataset, Item
+from jukemir_like.datasets.dataset import Dataset, Item
 
 STEMS = ("bass", "drums", "other", "vocals")
 VALID = frozenset(

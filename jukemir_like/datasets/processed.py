@@ -1,82 +1,297 @@
-"""``meta.json`` and ``dataset.json`` of a processed dataset, read back: by every stage after ``process``, and by no other reader.
+"""Processed datasets: opened from the cache, for notebooks (:func:`load_dataset`) and for the stages (:func:`read_processed`).
 
-Both come from disks, and the first from other programs too: what is in them is as described here, or is refused in one line.
+``meta`` reads and writes the files; here they become one :class:`ProcessedDataset` with labels, splits and groups as arrays, audio, a table
+for pandas, and what to cite.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jukemir_like.core import damage, files, jsonfiles
-from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets import KEYS, PRIMARY_METRICS, SPLITS, Task
+import numpy as np
+from numpy.typing import NDArray
 
-META, DESCRIPTION = "meta.json", "dataset.json"
-TASK: dict[str, Any] = {"type": set(PRIMARY_METRICS), "labels": [str]}
-"""The shape of a task, as :mod:`jukemir_like.core.jsonfiles` has it."""
+from jukemir_like.core import files, jsonfiles
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import DamagedFileError, InputError, RequestError
+from jukemir_like.datasets import meta, registry
+from jukemir_like.datasets.dataset import Task, label_encoder
 
-_META = {str: {"split?": set(SPLITS), "y?": object, "clip?": {str: object}, "extra?": {str: object}}}
-_DESCRIPTION = {
-    "tasks?": {str: TASK},
-    "group?": str,
-    "stems?": [str],
-    "items?": {str: int},
-    "failed?": {str: str},
-    "sources?": {str: object},
-    "versions?": {str: str},
-}
+if TYPE_CHECKING:
+    import pandas as pd  # type: ignore[import-untyped]
+
+_CARD_SECTIONS = ("What is wrong with it", "What a score on it means")
+
+
+def load_dataset(name: str, cache: str | os.PathLike[str] | Cache | None = None) -> ProcessedDataset:
+    """Opens a processed dataset of the cache.
+
+    Args:
+        name: such as ``gtzan_ff``, ``magnatagatune+tagged_only`` or the ``--name`` of your own dataset.
+        cache: None: ``$JUKEMIR_LIKE_CACHE_DIR``, else ``~/.jukemir_like``; or the folder of another cache.
+
+    Raises:
+        RequestError: it has not been processed (the message names the commands), or the name is unknown (it names those that exist).
+        DamagedFileError: ``meta.json`` or ``dataset.json`` is damaged.
+
+    >>> data = load_dataset("synthband")                                    # doctest: +SKIP
+    >>> len(data), list(data.tasks)                                         # doctest: +SKIP
+    (600, ['key', 'genre', 'tags', 'emotion', 'tempo'])
+    >>> genre = data.labels("genre")                                        # doctest: +SKIP
+    >>> genre.values[data.splits == "test"]                                 # doctest: +SKIP
+    array(['jazz', 'jazz', 'jazz', ...
+    >>> samples, sample_rate = data.audio(data.uids[0])                     # doctest: +SKIP
+    >>> print(data.cite())                                                  # doctest: +SKIP
+    """
+    folders = cache if isinstance(cache, Cache) else Cache.default(cache)
+    folder = folders.processed(name)
+    if not (folder / meta.META).exists():
+        raise RequestError(_not_processed(name, folders))
+    return read_processed(folder)
+
+
+def read_processed(folder: Path) -> ProcessedDataset:
+    """The dataset in ``folder``.
+
+    Raises:
+        RequestError: a file is missing.
+        DamagedFileError: a file is damaged, or the labels do not fit the tasks.
+    """
+    name = folder.name
+    try:
+        description = meta.read_description(folder)
+        items, digest = meta.read_meta(folder)
+    except FileNotFoundError as error:
+        raise RequestError(
+            f"{name} is not in {folder.parent} ({error.filename} is missing): run `jukemir-like process {name}` first"
+        ) from error
+    if len(description.tasks) != 1:
+        with files.damage_errors(folder / meta.META, meta.remedy(folder)):
+            jsonfiles.check(items, {str: {"y?": {str: object}}})  # task → label
+    return ProcessedDataset(
+        folder=folder,
+        name=name,
+        tasks=description.tasks,
+        items=items,
+        group=description.group,
+        stems=description.stems,
+        failed=description.failed,
+        sources=description.sources,
+        digest=digest,
+        made_from=description.made_from,
+    )
 
 
 @dataclass(frozen=True)
-class Description:
-    """What ``dataset.json`` says.
+class Labels:
+    """The labels of one task, one per item, in the order of :attr:`ProcessedDataset.uids`. ``numpy.asarray`` gives the values.
 
     Args:
-        tasks: by name.
-        group: what must not be split when resampling, see :meth:`Processed.group_of`.
-        stems: names of the channels; None for mono.
-        counts: split → number of items.
-        failed: uid → why it has no audio.
-        sources, versions: what it was made from, and with.
+        task: name, type and labels of the task.
+        values: multiclass and key: names of classes, ``(items,)``, ``""`` where missing; multilabel: booleans ``(items, tags)``, no tag
+            where missing; regression: float64 ``(items, outputs)``, NaN where missing.
+        missing: which items have no label: booleans ``(items,)``.
     """
 
-    tasks: dict[str, Task]
-    group: str | None
-    stems: tuple[str, ...] | None
-    counts: dict[str, int]
-    failed: dict[str, str]
-    sources: dict[str, Any]
-    versions: dict[str, str]
+    task: Task
+    values: np.ndarray
+    missing: NDArray[np.bool_]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes, or what the columns of ``values`` are: tags or outputs."""
+        return self.task.labels
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        # None, as NumPy 2 passes it, means: copy only if the type differs.
+        return np.array(self.values, dtype) if copy else np.asarray(self.values, dtype)
 
 
 @dataclass(frozen=True)
-class Processed:
-    """A processed dataset.
+class ProcessedDataset:
+    """A processed dataset: its items with split, group, labels and audio, in the order of ``meta.json``. Iterating gives the uids.
 
     Args:
+        folder: of ``meta.json``, ``dataset.json`` and ``wav/``.
         name: folder name in the cache.
-        tasks: by name.
+        tasks: what its labels answer, by name.
         items: uid → record of ``meta.json``.
-        group: what must not be split when resampling, see :meth:`group_of`.
+        group: the key of ``extra`` whose items must not be split when resampling, see :meth:`group_of`; None: there is none.
+        stems: names of the channels; None for mono.
         failed: uid → why it has no audio.
-        sources: what it was made from.
+        sources: digests or parameters of what it was made from.
         digest: SHA-256 of ``meta.json``.
+        made_from: the name that it was processed by, which ``--name`` may have changed; None where ``dataset.json`` does not say.
     """
 
+    folder: Path
     name: str
     tasks: dict[str, Task]
     items: dict[str, dict[str, Any]]
     group: str | None
+    stems: tuple[str, ...] | None
     failed: dict[str, str]
     sources: dict[str, Any]
     digest: str
+    made_from: str | None
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.items)
+
+    def __contains__(self, uid: object) -> bool:
+        return uid in self.items
+
+    def __repr__(self) -> str:
+        return f"ProcessedDataset({self.name!r}, {len(self):,} items, tasks: {', '.join(self.tasks) or 'none'})"
+
+    @cached_property
+    def uids(self) -> list[str]:
+        """The uid of every item; the order of all arrays."""
+        return list(self.items)
+
+    @cached_property
+    def splits(self) -> NDArray[np.str_]:
+        """The split of every item, ``(items,)``: train, valid, test, or ``""`` for an item in no split."""
+        return np.array([record.get("split") or "" for record in self.items.values()], np.str_)
+
+    @cached_property
+    def groups(self) -> NDArray[np.str_] | None:
+        """The group of every item, ``(items,)``, see :meth:`group_of`; None where every item is a group by itself."""
+        groups = [self.group_of(uid) for uid in self.items]
+        return None if groups == self.uids else np.array(groups, np.str_)
+
+    def labels(self, task: str | None = None) -> Labels:
+        """The labels of one task.
+
+        Args:
+            task: its name; may be left out where the dataset has one task.
+
+        Raises:
+            RequestError: no such task, or a label that the task does not have.
+        """
+        chosen = self._task(task)
+        encode = label_encoder(chosen)
+        labels = [self.label_of(uid, chosen.name) for uid in self.items]
+        missing = np.array([label is None or label == "" for label in labels], bool)
+        values: np.ndarray
+        if chosen.type in ("multiclass", "key"):
+            values = np.full(len(labels), "", f"<U{max(map(len, chosen.labels))}")
+        else:
+            values = np.full((len(labels), len(chosen.labels)), *((False, bool) if chosen.type == "multilabel" else (np.nan, np.float64)))
+        for row in np.flatnonzero(~missing):
+            try:
+                encoded = encode(labels[row])
+            except (ValueError, TypeError, OverflowError) as error:
+                where = f"label of {self.uids[row]} in {self.name}"
+                raise RequestError(f"{where} does not fit task {chosen.name}: {error}; correct it and process again") from error
+            values[row] = chosen.labels[encoded] if values.ndim == 1 else encoded
+        return Labels(chosen, values, missing)
+
+    def path(self, uid: str) -> Path:
+        """The WAV of an item: 16-bit PCM at the source's rate. It does not exist where the item failed or no audio was asked for.
+
+        Raises:
+            RequestError: no such item.
+        """
+        if uid not in self.items:
+            raise RequestError(f"{self.name} has no item {uid!r}: its {len(self):,} uids begin with {', '.join(self.uids[:3]) or 'none'}")
+        return self.folder / "wav" / f"{uid}.wav"
+
+    def audio(self, uid: str) -> tuple[NDArray[np.float32], int]:
+        """The samples of an item and their rate.
+
+        Returns:
+            float32 in [-1, 1): ``(samples,)``, or ``(stems, samples)`` for a dataset of stems; and the sample rate in Hz.
+
+        Raises:
+            RequestError: no such item, or it has no audio; the message says why.
+            DamagedFileError: its WAV is damaged.
+        """
+        # Imported here: of all that reads meta.json, only this decodes audio.
+        from jukemir_like import audio
+
+        path = self.path(uid)
+        if not path.exists():
+            reason = self.failed.get(uid) or (self.items[uid].get("extra") or {}).get("skipped")
+            raise RequestError(f"{uid} of {self.name} has no audio: {reason or f'{path} is missing, {meta.remedy(self.folder)}'}")
+        try:
+            decoded = audio.decode(path)
+        except InputError as error:
+            raise DamagedFileError(f"{path} {error}: {meta.remedy(self.folder)}") from error
+        samples = decoded.samples[0] if self.stems is None and len(decoded.samples) == 1 else decoded.samples
+        return samples, decoded.sample_rate
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A table with one row per item, indexed by uid.
+
+        Columns: ``split``; ``group``, where there are groups; of each task the class under the task's name, or one column ``TASK.LABEL``
+        per tag (true, false) or number; then what ``meta.json`` has of the clip (``clip.clip_offset`` …) and of anything else
+        (``extra.artist`` …). Missing values are None or NaN, as pandas shows them.
+
+        Raises:
+            RequestError: pandas is not installed, or as :meth:`labels`.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise RequestError("to_pandas needs pandas, which is not installed: run `pip install pandas`") from error
+
+        columns: dict[str, Any] = {"split": [split or None for split in self.splits.tolist()]}
+        if self.groups is not None:
+            columns["group"] = self.groups
+        for task in self.tasks:
+            labels = self.labels(task)
+            values = labels.values
+            if labels.missing.any() and values.dtype.kind in "Ub":  # NaN already stands for missing numbers
+                values = values.astype(object)
+                values[labels.missing] = None
+            if values.ndim == 1:
+                columns[task] = values
+            else:
+                columns |= {f"{task}.{name}": values[:, number] for number, name in enumerate(labels.names)}
+        for part in ("clip", "extra"):
+            records = [record.get(part) or {} for record in self.items.values()]
+            for key in dict.fromkeys(key for record in records for key in record):
+                columns[f"{part}.{key}"] = pd.Series([record.get(key) for record in records], self.uids)
+        return pd.DataFrame(columns, pd.Index(self.uids, name="uid"))
+
+    def cite(self) -> str:
+        """Title, licence, citation (BibTeX where there is one) and known faults of the dataset, as text.
+
+        Raises:
+            RequestError: the declaration of the dataset cannot be read.
+        """
+        # Imported here: the package loads network libraries, which nothing else here needs.
+        from jukemir_like.downloads.declarations import declaration_folder, read_declaration
+
+        known = next((name for name in (self.name, self.made_from) if name is not None and registry.is_known(name)), None)
+        if known is None:
+            return f"{self.name}: a dataset of your own, for which no licence and no citation are declared"
+        assets = registry.assets(known)
+        declaration = read_declaration(assets)
+        citation = re.sub(r"\s+(?=@\w+\{)", "\n", declaration.citation)  # one entry per line
+        parts = [f"{declaration.title} ({known})", f"Licence: {declaration.licence}", citation]
+        card = declaration_folder(assets) / "card.md"
+        sections = (
+            dict(re.findall(r"^## (.+?)\n+(.*?)\s*(?=^## |\Z)", card.read_text("utf-8"), re.DOTALL | re.MULTILINE)) if card.exists() else {}
+        )
+        parts += [f"{title}\n\n{sections[title]}" for title in _CARD_SECTIONS if title in sections]
+        return "\n\n".join(filter(None, parts))
 
     def group_of(self, uid: str) -> str:
-        """The item's group: a value of ``extra``, else its recording, else itself."""
+        """The item's group: the value of ``extra`` that :attr:`group` names, else its recording, else itself."""
         record = self.items[uid]
         value = (record.get("extra") or {}).get(self.group) if self.group else None
         return str(value) if value not in (None, "") else self.recording_of(uid)
@@ -86,77 +301,32 @@ class Processed:
         return str((self.items[uid].get("clip") or {}).get("audio_uid", uid))
 
     def label_of(self, uid: str, task: str) -> Any:
-        """The label as it stands in ``meta.json``, None where there is none."""
+        """The label as ``meta.json`` has it; None where it is missing."""
         y = self.items[uid].get("y")
         return y if len(self.tasks) == 1 else (y or {}).get(task)
 
-
-def read(folder: Path) -> Processed:
-    """The dataset in ``folder``.
-
-    Raises:
-        RequestError: a file is missing.
-        DamagedFileError: a file is damaged; a split is unknown, a uid is no name of a file below the folder, labels do not fit the tasks.
-    """
-    name = folder.name
-    try:
-        description = read_description(folder)
-        items, digest = read_meta(folder)
-    except FileNotFoundError as error:
-        raise RequestError(
-            f"{name} is not in {folder.parent} ({error.filename} is missing): run `jukemir-like process {name}` first"
-        ) from error
-    if len(description.tasks) != 1:
-        with damage.named(folder / META, _remedy(folder)):
-            jsonfiles.check(items, {str: {"y?": {str: object}}})  # task → label
-    return Processed(name, description.tasks, items, description.group, description.failed, description.sources, digest)
+    def _task(self, name: str | None) -> Task:
+        if name is None and len(self.tasks) == 1:
+            return next(iter(self.tasks.values()))
+        if name not in self.tasks:
+            problem = f"has {len(self.tasks) or 'no'} tasks" if name is None else f"has no task {name!r}"
+            raise RequestError(f"{self.name} {problem}" + (f": choose from {', '.join(self.tasks)}" if self.tasks else ""))
+        return self.tasks[name]
 
 
-def read_meta(folder: Path) -> tuple[dict[str, dict[str, Any]], str]:
-    """uid → record of ``meta.json``, and the file's SHA-256.
-
-    Raises:
-        FileNotFoundError: there is none.
-        DamagedFileError: it is damaged; a split is unknown, a uid is no name of a file below the folder.
-    """
-    path = folder / META
-    with damage.named(path, _remedy(folder)):
-        data = files.read_regular(path)
-        items = jsonfiles.parse(data)
-        jsonfiles.check(items, _META)
-        for uid in items:
-            if not files.is_inside(uid):
-                raise ValueError(f"is damaged: uid {uid!r} is no name of a file below the dataset's folder")
-    return items, hashlib.sha256(data).hexdigest()
-
-
-def read_description(folder: Path) -> Description:
-    """What ``dataset.json`` says.
-
-    Raises:
-        FileNotFoundError: there is none.
-        DamagedFileError: it is damaged.
-    """
-    path = folder / DESCRIPTION
-    value = jsonfiles.read(path, _DESCRIPTION, _remedy(folder))
-    with damage.named(path, _remedy(folder)):
-        tasks = {name: task(name, fields) for name, fields in (value.get("tasks") or {}).items()}
-    given = {name: value.get(name) or {} for name in ("items", "failed", "sources", "versions")}
-    stems = tuple(value["stems"]) if value.get("stems") else None
-    return Description(tasks, value.get("group"), stems, given["items"], given["failed"], given["sources"], given["versions"])
-
-
-def task(name: str, fields: Mapping[str, Any]) -> Task:
-    """The task of these fields (of shape :data:`TASK`); ValueError for labels that cannot be: none, one twice, keys that are no keys."""
-    made = Task.from_json(name, dict(fields))
-    labels = made.labels
-    if not labels or len(set(labels)) < len(labels):
-        raise ValueError(f"is damaged: task {name!r} has {'no labels' if not labels else 'a label twice'}")
-    unknown = next((label for label in labels if made.type == "key" and label not in KEYS), None)
-    if unknown is not None:
-        raise ValueError(f"is damaged: task {name!r} is one of keys, and {unknown!r} is none")
-    return made
-
-
-def _remedy(folder: Path) -> str:
-    return f"run `jukemir-like process {folder.name}` again"
+def _not_processed(name: str, folders: Cache) -> str:
+    """What to do about a dataset that is not among the processed ones of a cache."""
+    if name.partition("+")[0] in registry.names():
+        assets = registry.assets(name)  # raises for unknown options, with those that exist
+        option = "" if folders.root == Cache.default().root else f" --cache {folders.root}"
+        return (
+            f"{name} is not processed in {folders.root}: run `jukemir-like download {assets}{option}`, "
+            f"then `jukemir-like process {name}{option}`"
+        )
+    processed = sorted(path.parent.name for path in (folders.root / "processed").glob(f"*/{meta.META}"))
+    alike = [known for known in registry.names() if registry.assets(known) == name]
+    hint = f" (the datasets of its download are {', '.join(alike)})" if alike else ""
+    return (
+        f"unknown dataset {name!r}{hint}: processed in {folders.root} are {', '.join(processed) or 'none'}; `jukemir-like process` "
+        f"knows {', '.join(registry.names())}, and `folder` for your own audio"
+    )

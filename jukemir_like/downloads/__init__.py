@@ -1,16 +1,7 @@
-"""Assets: what datasets are made from, brought into the cache and verified.
+"""From declarations to verified files in the cache: datasets today, and whatever else is declared in the same way.
 
-Read in this order: ``declaration`` says what is declared, ``verifying`` whether a file is that, ``contents``, ``archives``, ``parts`` and
-``unpacking`` look into archives; ``partial``, ``answer``, ``exchange`` and ``transfer`` fetch one file, ``adopting`` takes it from a user's
-copy, ``locking`` keeps processes apart; ``places`` and ``obtaining`` deal with one asset, ``downloading`` with all, and ``announcing`` says
-what would be done. How to use it: docs/datasets.md.
+``declarations`` says what is declared, ``asset_folder`` where it lies in the cache and which of it is verified. ``download`` is a whole
+download, ``acquisition`` one asset of it: from its sources (``retries``, ``http``, ``partial_files``) or from a user's own copy
+(``own_copies``). ``verification``, ``archives`` and ``unpacking`` deal with files that have arrived, ``summary`` with what is printed.
+How to use it: docs/datasets.md.
 """
-
-from jukemir_like.downloads.announcing import announce
-from jukemir_like.downloads.declaration import Asset, Contents, Declaration, declarations, declared, names, select
-from jukemir_like.downloads.downloading import download
-from jukemir_like.downloads.places import folder, unpacked
-
-__all__ = [
-    "Asset", "Contents", "Declaration", "announce", "declarations", "declared", "download", "folder", "names", "select", "unpacked",
-]  # fmt: skip

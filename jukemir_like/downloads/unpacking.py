@@ -1,11 +1,12 @@
-"""An archive becomes a folder: safely, whole or not at all, and once.
+"""Unpacking: an archive becomes a folder, safely, completely or not at all, and once.
 
-``<cache>/datasets/<name>/unpacked/<archive without .zip or .tar.gz>/`` holds the members; the hidden ``.unpacked.json`` in it tells from
-which verified bytes they are. The folder is made under another name and renamed, so what stands there is whole.
+``<cache>/datasets/<name>/unpacked/<archive without .zip or .tar.gz>/`` holds the members; the hidden ``.unpacked.json`` in it names the
+verified files that they come from. Members are written into another folder, which is renamed at the end: a folder of the final name is
+complete.
 
-Nothing is written outside the folder, no links or devices are made, and no more bytes or members than a :class:`Budget` allows. Links,
-second members of one name and damaged members make an archive an :class:`InputError`; in one whose digest is as declared they are left out
-and named, because nobody else's copy has them otherwise.
+Nothing is written outside the folder, no links or devices are made, and no more bytes or members than :class:`ArchiveLimits` allows.
+Links, duplicate names and damaged members make an archive an :class:`InputError`. In an archive whose digest is as declared they are left
+out and reported instead: every copy of that archive has them.
 """
 
 from __future__ import annotations
@@ -19,39 +20,47 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from jukemir_like.core import jsonfiles
-from jukemir_like.core.cache import make_folder, storage_errors, write_json
-from jukemir_like.core.damage import DamagedFileError
-from jukemir_like.core.errors import InputError
-from jukemir_like.core.records import printable
-from jukemir_like.downloads.archives import CHUNK_BYTES, DAMAGE, Budget, Member, members, readable
-from jukemir_like.downloads.declaration import ARCHIVE_SUFFIXES
-from jukemir_like.downloads.parts import open_parts
+from jukemir_like.core.atomic import make_folder, storage_errors, write_json
+from jukemir_like.core.errors import DamagedFileError, InputError
+from jukemir_like.core.files import printable
+from jukemir_like.downloads.archives import CHUNK_BYTES, DAMAGE, ArchiveLimits, Member, archive_errors, members, open_parts
+from jukemir_like.downloads.declarations import ARCHIVE_SUFFIXES
 
-STAMP = ".unpacked.json"
-_IMPOSSIBLE = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EILSEQ}
+ORIGIN_FILE = ".unpacked.json"
+_UNWRITABLE_NAME = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.EILSEQ}
 
 
 @dataclass
-class Unpacked:
-    """What was done: files and bytes written, and the members that were left out, each with the reason."""
+class UnpackingResult:
+    """What was unpacked.
+
+    Args:
+        files: number of files written.
+        bytes: in them.
+        left_out: members that were not written, each with the reason.
+    """
 
     files: int = 0
     bytes: int = 0
     left_out: list[str] = field(default_factory=list)
 
 
-def folder_name(archive: str) -> str:
-    """``genres.tar.gz`` → ``genres``; a name without such an end stays."""
+def unpacked_name(archive: str) -> str:
+    """The archive's name without its suffix: how the folder is called that it is unpacked to.
+
+    >>> unpacked_name("genres.tar.gz"), unpacked_name("genres")
+    ('genres', 'genres')
+    """
     return next((archive[: -len(suffix)] for suffix in ARCHIVE_SUFFIXES if archive.endswith(suffix)), archive)
 
 
-def origin(target: Path) -> dict[str, str] | None:
-    """From which bytes the folder ``target`` was unpacked, path → digest; None where it was not unpacked here."""
+def unpacked_from(folder: Path) -> dict[str, str] | None:
+    """Which files ``folder`` was unpacked from, path → digest; None where it was not unpacked by :func:`unpack`."""
     try:
-        stamp = jsonfiles.read(target / STAMP, {"from": {str: str}}, "unpacked again")
+        origin = jsonfiles.read(folder / ORIGIN_FILE, {"from": {str: str}}, "unpacked again")
     except (FileNotFoundError, DamagedFileError):
         return None
-    return dict(stamp["from"])
+    return dict(origin["from"])
 
 
 def unpack(
@@ -63,67 +72,70 @@ def unpack(
     trusted: bool,
     unpacked_size: int | None = None,
     progress: Callable[[int], object] = lambda _: None,
-) -> Unpacked:
-    """Unpacks ``parts``, which make the archive called ``archive``, into the folder ``target``, in the place of what was there.
+) -> UnpackingResult:
+    """Unpacks an archive into the folder ``target``, and replaces what was there.
 
     Args:
-        origin: what the stamp is to tell.
-        trusted: the bytes are those that were declared.
-        unpacked_size: bytes of the members, where declared.
-        progress: called with bytes of the archive that have been passed since the last call.
+        archive: its name.
+        parts: the file, or several that make it in their order.
+        target: the folder.
+        origin: path → digest of the parts, for :func:`unpacked_from`.
+        trusted: the parts have the digests that are declared.
+        unpacked_size: bytes of all members, where declared.
+        progress: called with the number of bytes of the archive that were read since the last call.
 
     Raises:
-        InputError: what is in it must not, or cannot, be unpacked; ``target`` stays as it was.
-        StorageError: the disk is full, say.
+        InputError: a member must not, or cannot, be unpacked; ``target`` stays as it was.
+        StorageError: it cannot be written, the disk is full for example.
     """
-    budget = Budget(sum(part.stat().st_size for part in parts), unpacked_size)
-    made = make_folder(target.parent) / f".{target.name}.unpacking"
+    limits = ArchiveLimits(sum(part.stat().st_size for part in parts), unpacked_size)
+    unfinished = make_folder(target.parent) / f".{target.name}.unpacking"
     replaced = target.parent / f".{target.name}.replaced"
     with storage_errors(target):
-        for left in (made, replaced):  # by a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        made.mkdir()
+        for leftover in (unfinished, replaced):  # of a process that was killed
+            shutil.rmtree(leftover, ignore_errors=True)
+        unfinished.mkdir()
         try:
-            done = _write(archive, parts, _Writer(made, budget, trusted), progress)
-            stamp = {"from": dict(origin), "files": done.files, "bytes": done.bytes, "left_out": done.left_out}
-            write_json(made / STAMP, stamp)
+            result = _write_members(archive, parts, _MemberWriter(unfinished, limits, trusted), progress)
+            summary = {"from": dict(origin), "files": result.files, "bytes": result.bytes, "left_out": result.left_out}
+            write_json(unfinished / ORIGIN_FILE, summary)
             if target.exists():
                 target.rename(replaced)
-            made.rename(target)
+            unfinished.rename(target)
         finally:
-            shutil.rmtree(made, ignore_errors=True)
+            shutil.rmtree(unfinished, ignore_errors=True)
             shutil.rmtree(replaced, ignore_errors=True)
-    return done
+    return result
 
 
-def _write(archive: str, parts: Sequence[Path], writer: _Writer, progress: Callable[[int], object]) -> Unpacked:
-    passed = 0
-    with readable(archive), open_parts(parts) as file:
+def _write_members(archive: str, parts: Sequence[Path], writer: _MemberWriter, progress: Callable[[int], object]) -> UnpackingResult:
+    position = 0
+    with archive_errors(archive), open_parts(parts) as file:
         try:
             for member in members(file, archive):
                 writer.write(member)
-                progress(file.tell() - passed)
-                passed = file.tell()
+                progress(file.tell() - position)
+                position = file.tell()
         except DAMAGE as error:
-            if not writer.done.files:
+            if not writer.result.files:
                 raise
             writer.leave_out("what follows the last member", f"damaged: {error}")
-    return writer.done
+    return writer.result
 
 
-class _Writer:
-    """Writes members into a fresh folder; what must not be there is an InputError, or left out of a trusted archive."""
+class _MemberWriter:
+    """Writes members into an empty folder. What must not be there is an InputError; in a trusted archive it is left out."""
 
-    def __init__(self, folder: Path, budget: Budget, trusted: bool):
-        self.done = Unpacked()
+    def __init__(self, folder: Path, limits: ArchiveLimits, trusted: bool):
+        self.result = UnpackingResult()
         self._folder = folder
-        self._budget = budget
+        self._limits = limits
         self._trusted = trusted
-        self._seen: set[str] = set()
+        self._written: set[str] = set()
 
     def write(self, member: Member) -> None:
-        self._budget.count_member()
-        path = self._inside(member.name)
+        self._limits.count_member()
+        path = self._path_inside(member.name)
         if path is None:
             return
         try:
@@ -131,27 +143,27 @@ class _Writer:
                 path.mkdir(parents=True, exist_ok=True)
             elif member.kind == "other":
                 self.leave_out(member.name, "a link or a device")
-            elif str(path) in self._seen:
+            elif str(path) in self._written:
                 self.leave_out(member.name, "a second member of that name")
             else:
-                self._seen.add(str(path))
+                self._written.add(str(path))
                 self._write_file(member, path)
         except OSError as error:
-            if error.errno not in _IMPOSSIBLE | {errno.EEXIST}:
+            if error.errno not in _UNWRITABLE_NAME | {errno.EEXIST}:
                 raise
             self.leave_out(member.name, f"cannot be written beside the others: {os.strerror(error.errno or 0).lower()}")
 
     def leave_out(self, name: str, reason: str) -> None:
         if not self._trusted:
             raise InputError(f"member {printable(name)}: {reason}; nothing of the archive was unpacked")
-        self.done.left_out.append(f"{printable(name)}: {reason}")
+        self.result.left_out.append(f"{printable(name)}: {reason}")
 
-    def _inside(self, name: str) -> Path | None:
+    def _path_inside(self, name: str) -> Path | None:
         parts = PurePosixPath(name).parts
         if not name or name.startswith("/") or ".." in parts or "\0" in name:
             raise InputError(f"member {printable(name)!r} points out of the folder; nothing of the archive was unpacked")
-        if parts == (STAMP,):
-            raise InputError(f"member {STAMP} has a name that is taken; nothing of the archive was unpacked")
+        if parts == (ORIGIN_FILE,):
+            raise InputError(f"member {ORIGIN_FILE} has a reserved name; nothing of the archive was unpacked")
         return self._folder.joinpath(*parts) if parts else None  # "./"
 
     def _write_file(self, member: Member, path: Path) -> None:
@@ -165,12 +177,12 @@ class _Writer:
             path.unlink()
             self.leave_out(member.name, f"damaged: {error}")
             return
-        self.done.files += 1
+        self.result.files += 1
 
     def _copy(self, stream: IO[bytes], output: IO[bytes]) -> None:
         written = 0
         while chunk := stream.read(CHUNK_BYTES):
-            self._budget.count(len(chunk))
+            self._limits.count_bytes(len(chunk))
             output.write(chunk)
             written += len(chunk)
-        self.done.bytes += written
+        self.result.bytes += written

@@ -1,5 +1,6 @@
-"""Stages in containers: which image, what it sees of this machine, and a run of it as if the stage ran here.
+"""Runs stages in containers, and prints the shell commands that do.
 
-A representation's image is anyone's and knows two folders by the names of its contract, ``/input`` and ``/output``. All other stages are
-our own, and see every folder under the path it has here: messages, a run's settings and a library's index are the same inside and outside.
+``images`` names the image of every stage and describes a container; ``confinement`` states what confines one. ``planning`` turns a parsed
+command into a container (``paths``: what it sees of this machine), ``running`` runs it by the Docker ``engine`` of this machine as if the
+stage ran here, and ``commands`` prints the command of every batch for Docker, Apptainer or neither.
 """

@@ -1,8 +1,14 @@
-"""The Docker engine of this machine, and what it can do. Its refusals are one line."""
+"""The Docker engine of this machine: connecting to it, its refusals in one line, its GPUs, and containers that killed processes left.
+
+A container that this package starts carries a label that identifies the process that launched it: the machine, the machine's boot, the
+process and when that process began (process numbers are reused). If that process is killed before it can remove its container, the next
+launch on the same machine does so, see :func:`remove_abandoned`.
+"""
 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,14 +19,18 @@ from jukemir_like.core.errors import RequestError
 if TYPE_CHECKING:
     from docker import APIClient
 
-_ALL_GPUS = "nvidia.com/gpu=all"  # Container Device Interface
+LAUNCHER_LABEL = "org.jukemir-like.launcher"
+GRACE_SECONDS = 10  # from asking a container to end until it is killed
+
+_ALL_GPUS = "nvidia.com/gpu=all"  # name of a device in the Container Device Interface
+_UNKNOWN = "-"
 
 
 def connect() -> APIClient:
     """A client of the engine.
 
     Raises:
-        RequestError: none answers.
+        RequestError: no engine answers, or the package ``docker`` is missing.
     """
     try:
         import docker
@@ -36,21 +46,9 @@ def connect() -> APIClient:
     return client
 
 
-def missing(client: APIClient, references: Iterable[str]) -> list[str]:
-    """Those of the images that the engine does not have."""
-    with refusals("cannot look for images"):
-        return [reference for reference in references if not client.images(reference, quiet=True)]
-
-
-def no_image(references: Iterable[str]) -> RequestError:
-    """That there are no such images, and where they come from."""
-    names = list(references)
-    return RequestError(f"no image {', '.join(names)} is here: build it with `make images`, or get it with `docker pull {names[0]}`")
-
-
 @contextmanager
-def refusals(what: str) -> Iterator[None]:
-    """Turns what the engine refuses into a :class:`RequestError` that says ``what`` and why."""
+def refusals_as_request_errors(what: str) -> Iterator[None]:
+    """Turns an error of the engine into a :class:`RequestError` of one line: ``what`` has failed, and why."""
     import docker
     import requests
 
@@ -61,24 +59,31 @@ def refusals(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def whatever_it_says() -> Iterator[None]:
-    """For what is right too when it was done before, or cannot be done any more: ending and removing a container."""
-    with suppress(RequestError), refusals(""):
+def ignore_refusals() -> Iterator[None]:
+    """Ignores errors of the engine: for ending and removing a container, which may have ended or been removed already."""
+    with suppress(RequestError), refusals_as_request_errors(""):
         yield
 
 
-def user(information: dict[str, Any]) -> tuple[str, list[str]]:
-    """As whom, and with which further groups, a container runs so that its files belong to the calling user.
+def missing_images(client: APIClient, references: Iterable[str]) -> list[str]:
+    """Those of the images ``references`` that the engine does not have."""
+    with refusals_as_request_errors("cannot look for images"):
+        return [reference for reference in references if not client.images(reference, quiet=True)]
 
-    In an engine that runs without root's rights, the calling user is root inside.
-    """
-    if any(option.startswith("name=rootless") for option in information.get("SecurityOptions") or ()):
-        return "0:0", []
-    return f"{os.getuid()}:{os.getgid()}", [str(group) for group in os.getgroups()]
+
+def missing_image_error(references: Iterable[str]) -> RequestError:
+    """The error that the images ``references`` are missing; it says how to get them."""
+    names = list(references)
+    return RequestError(f"no image {', '.join(names)} is here: build it with `make images`, or get it with `docker pull {names[0]}`")
 
 
 def gpu_requests(information: dict[str, Any], devices: Path = Path("/dev")) -> list[Any]:
-    """What to ask for so that a container gets the GPUs; nothing where there are none or the engine cannot give them."""
+    """The engine's device requests that give a container all GPUs; empty where there is no GPU or the engine cannot give them.
+
+    Args:
+        information: what the engine says about itself (``client.info()``).
+        devices: folder of device files.
+    """
     from docker.types import DeviceRequest
 
     if not any(devices.glob("nvidia[0-9]*")):
@@ -87,6 +92,61 @@ def gpu_requests(information: dict[str, Any], devices: Path = Path("/dev")) -> l
         return [DeviceRequest(count=-1, capabilities=[["gpu"]])]
     discovered = {device.get("ID") for device in information.get("DiscoveredDevices") or ()}
     return [DeviceRequest(driver="cdi", device_ids=[_ALL_GPUS])] if _ALL_GPUS in discovered else []
+
+
+def launcher_label(process: int | None = None) -> str:
+    """The label's value that identifies ``process`` (None: this one) as the launcher of a container."""
+    number = process or os.getpid()
+    return " ".join([socket.gethostname(), *_boot_and_namespace(), str(number), _start_time(number) or _UNKNOWN])
+
+
+def is_launcher_gone(label: str) -> bool:
+    """Whether the process that ``label`` identifies is known to have ended; False for other machines and for other containers on this one.
+
+    >>> is_launcher_gone(launcher_label())
+    False
+    """
+    fields = label.split(" ")
+    boot, namespace = _boot_and_namespace()
+    if len(fields) != 5 or fields[0] != socket.gethostname() or boot == _UNKNOWN:
+        return False
+    if fields[1] != boot:
+        return True
+    return fields[2] == namespace and fields[3].isdigit() and fields[4] != (_start_time(int(fields[3])) or "")
+
+
+def remove_abandoned(client: APIClient) -> int:
+    """Stops and removes the containers whose launcher on this machine has ended without doing so; returns how many."""
+    import docker
+
+    removed = 0
+    for container in client.containers(all=True, filters={"label": LAUNCHER_LABEL}):
+        if is_launcher_gone(container["Labels"][LAUNCHER_LABEL]):
+            with suppress(docker.errors.APIError):  # another launch may be removing the same one
+                client.stop(container["Id"], timeout=GRACE_SECONDS)
+                client.remove_container(container["Id"], v=True, force=True)
+                removed += 1
+    return removed
+
+
+def _boot_and_namespace() -> tuple[str, str]:
+    """Identifiers of the machine's present boot and of the namespace in which process numbers count."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip(), Path("/proc/self/ns/pid").readlink().name
+    except OSError:
+        return _UNKNOWN, _UNKNOWN
+
+
+def _start_time(process: int) -> str | None:
+    """When ``process`` began, in clock ticks since boot; None if it does not run any more (a zombie does not)."""
+    try:
+        # The second field is the program's name in parentheses, which may itself contain spaces and parentheses.
+        fields = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return _UNKNOWN
+    return None if fields[0] in (b"Z", b"X") else fields[19].decode()
 
 
 def _one_line(error: Exception) -> str:

@@ -1,78 +1,162 @@
-"""Paths of this machine, and under which a container sees them: the same, where the image has nothing of its own there."""
+"""What a container sees of this machine: its files and folders as mounts, and the command's arguments with the paths of inside.
+
+A path keeps its name in the container where the image has nothing of its own there, so that messages, the settings of a run and the index
+of a library are the same inside and outside; other paths appear under ``/host``.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jukemir_like.core.errors import RequestError
-from jukemir_like.core.records import printable
-from jukemir_like.launch.container import Mount
+import click
+from click.core import ParameterSource
 
-_OF_THE_IMAGE = frozenset(
-    ("", "bin", "boot", "dev", "etc", "host", "input", "lib", "lib32", "lib64", "opt", "output", "proc", "run", "sbin", "sys", "usr")
-)
+from jukemir_like.core.errors import RequestError
+from jukemir_like.core.files import printable
+from jukemir_like.launch.images import Mount
 
 ELSEWHERE = "/host"  # where a container sees what it cannot see under its own path
 
+_FOLDERS_OF_IMAGES = frozenset(
+    ("", "bin", "boot", "dev", "etc", "host", "input", "lib", "lib32", "lib64", "opt", "output", "proc", "run", "sbin", "sys", "usr")
+)
+_WRITABLE_OPTIONS = {"cache", "output"}
+_STEMS_OVERRIDE = re.compile(r"(\+{0,2}data\.(?:data_path|valid_path))=(.+)", re.DOTALL)
+
 
 @dataclass
-class Paths:
-    """What a container is to see; grows with every path that is asked for.
+class PathMapping:
+    """From paths of this machine to paths of a container. The mounts grow with every path that is mapped.
 
     Args:
-        here: the folder that relative paths are told from, inside as outside; None: all are told whole.
+        working_folder: the container's, under the same path here, from which relative paths are understood; None: paths are made absolute.
+        mounts: by target.
+
+    >>> mapping = PathMapping()
+    >>> mapping.read("/usr")
+    '/host/0/usr'
+    >>> mapping.mounts["/host/0/usr"].writable
+    False
     """
 
-    here: Path | None = None
+    working_folder: Path | None = None
     mounts: dict[str, Mount] = field(default_factory=dict)
 
     @classmethod
-    def from_here(cls) -> Paths:
-        """From where this process is, if a container can be there too."""
-        here = Path.cwd()
-        return cls(None if _is_of_the_image(here) else here)
+    def from_working_folder(cls) -> PathMapping:
+        """With the working folder of this process, if a container can have the same."""
+        folder = Path.cwd()
+        return cls(None if _is_of_images(folder) else folder)
 
     def read(self, path: str | os.PathLike[str]) -> str:
-        """The path under which the container reads ``path``. One that is not there is not there inside either: the stage says so."""
-        return self._see(path, written=False)
+        """The path under which the container reads ``path``. One that does not exist here is missing inside too: the stage reports it."""
+        return self._map(path, writable=False)
 
     def write(self, path: str | os.PathLike[str]) -> str:
         """The path under which the container writes to the folder ``path``."""
-        return self._see(path, written=True)
+        return self._map(path, writable=True)
 
-    def mount(self, path: str | os.PathLike[str], target: str, *, written: bool = False) -> None:
-        """Shows ``path`` as ``target``."""
+    def mount(self, path: str | os.PathLike[str], target: str, *, writable: bool = False) -> None:
+        """Shows ``path`` as ``target``.
+
+        Raises:
+            RequestError: the path is not UTF-8, which engines do not accept.
+        """
         source = absolute(path)
         try:
             str(source).encode()
         except UnicodeEncodeError:
             name = printable(str(source))
             raise RequestError(f"an engine takes no path that is not UTF-8, as {name} is: give it another name, or run without") from None
-        known = self.mounts.get(target)
-        self.mounts[target] = Mount(source, target, written or (known is not None and known.written))
+        earlier = self.mounts.get(target)
+        self.mounts[target] = Mount(source, target, writable or (earlier is not None and earlier.writable))
 
-    def _see(self, given: str | os.PathLike[str], *, written: bool) -> str:
+    def _map(self, given: str | os.PathLike[str], *, writable: bool) -> str:
         path = absolute(given)
-        target = self._place(path)
-        if written or path.exists():
-            self.mount(path, target, written=written)
-        is_told_as_given = self.here is not None and str(self.here / given) == target
-        return os.fspath(given) if is_told_as_given else target
+        target = self._target(path)
+        if writable or path.exists():
+            self.mount(path, target, writable=writable)
+        means_the_same_inside = self.working_folder is not None and str(self.working_folder / given) == target
+        return os.fspath(given) if means_the_same_inside else target
 
-    def _place(self, path: Path) -> str:
-        if not _is_of_the_image(path):
+    def _target(self, path: Path) -> str:
+        if not _is_of_images(path):
             return str(path)
-        known = next((mount.target for mount in self.mounts.values() if mount.source == path), None)
-        return known or f"{ELSEWHERE}/{len(self.mounts)}/{path.name or 'root'}"
-
-
-def _is_of_the_image(path: Path) -> bool:
-    return (*path.parts, "")[1] in _OF_THE_IMAGE
+        earlier = next((mount.target for mount in self.mounts.values() if mount.source == path), None)
+        return earlier or f"{ELSEWHERE}/{len(self.mounts)}/{path.name or 'root'}"
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:
-    """Without dots, for there is one way to a folder in a container; links stay, for a user knows the folder by that name."""
+    """``path`` from the root. One with ``..`` is resolved, as containers know folders by one path; in others, links stay as they are.
+
+    >>> str(absolute("/data/../music"))
+    '/music'
+    """
     given = Path(path)
     return given.resolve() if ".." in given.parts else given.absolute()
+
+
+def command_arguments(context: click.Context, paths: PathMapping) -> Iterator[str]:
+    """The arguments that were given on the command line, options first, for the same command in a container; paths mapped by ``paths``."""
+    parameters = [
+        parameter
+        for parameter in context.command.params
+        if parameter.name in context.params and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    ]
+    options = [parameter for parameter in parameters if isinstance(parameter, click.Option)]
+    for option in options:
+        value = context.params[str(option.name)]
+        name = max(option.opts, key=len)
+        for item in value if option.multiple else (value,):
+            if option.is_flag:
+                yield name
+            else:
+                mapped = _mapped(option, str(item), paths)
+                yield from (f"{name}={mapped}",) if mapped.startswith("-") else (name, mapped)
+    arguments = [parameter for parameter in parameters if not isinstance(parameter, click.Option)]
+    if arguments:
+        yield "--"  # what follows may begin with a dash
+    for argument in arguments:
+        value = context.params[str(argument.name)]
+        for item in value if argument.nargs != 1 else (value,):
+            yield _mapped(argument, str(item), paths)
+
+
+def is_path_of_weights(weights: str) -> bool:
+    """Whether ``weights`` is the path of a file, and not the name of weights in the package or the cache.
+
+    >>> [is_path_of_weights(weights) for weights in ("mine", "mine.safetensors", "runs/mine")]
+    [False, True, True]
+    """
+    from jukemir_like.stemjepa import checkpoint
+
+    return "/" in weights or weights.endswith(checkpoint.SUFFIX)
+
+
+def _mapped(parameter: click.Parameter, value: str, paths: PathMapping) -> str:
+    """``value`` of ``parameter``, as the container gets it."""
+    if parameter.name == "overrides":
+        stems = _STEMS_OVERRIDE.fullmatch(value)
+        return f"{stems[1]}='{_quoted(paths.read(_unquoted(stems[2])))}'" if stems else value
+    if isinstance(parameter.type, click.Path) or (parameter.name == "weights" and is_path_of_weights(value)):
+        return (paths.write if parameter.name in _WRITABLE_OPTIONS else paths.read)(value)
+    return value
+
+
+def _unquoted(value: str) -> str:
+    """The value of one of Hydra's overrides, which may be in quotes."""
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        return value[1:-1].replace(f"\\{value[0]}", value[0]).replace("\\\\", "\\")
+    return value
+
+
+def _quoted(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("'", "\\'")
+
+
+def _is_of_images(path: Path) -> bool:
+    return (*path.parts, "")[1] in _FOLDERS_OF_IMAGES

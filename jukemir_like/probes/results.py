@@ -1,56 +1,16 @@
-"""What a probe leaves behind: a folder a run, and the table made from all of them.
-
-Run folder: ``probes/<dataset>/<representation>/<task>/<protocol>-<seed>/`` with two files, ``predictions.npz`` first and ``run.json``
-last, so that a folder with a ``run.json`` is whole (until then there may be an :mod:`unfinished <jukemir_like.probes.unfinished>` one of
-protocol ``jukemir``). Same request, same vectors: same bytes, except for ``seconds``.
-
-``predictions.npz`` (no pickles: ``numpy.load`` as it is) holds, for ``split`` in ``valid`` and ``test``:
-
-==================== ============= ======================================================================================================
-name                 shape         what
-==================== ============= ======================================================================================================
-``<split>_uid``      (n,) str      what is scored, in the order of ``meta.json``: items; for a key task with clips: songs
-``<split>_group``    (n,) str      what must stay together when resampling (artist, track); the uid where nothing is grouped
-``<split>_y``        (n,) int64    multiclass, key: index into the task's labels
-..                   (n, k) bool   multilabel
-..                   (n, k) f8     regression
-``<split>_scores``   (n, k) f4     one column a label: logits, tag scores or predicted values. A prediction is the argmax (the first, in
-                                   ties); -inf for a class that train lacks; of songs: votes, logits or probabilities, by the rule chosen
-``<split>_clip_uid`` (m,) str      key tasks with clips only: the items
-``<split>_clip_song`` (m,) int64   row of ``<split>_uid`` that the clip belongs to
-``<split>_clip_scores`` (m, k) f4  logits of the clips
-==================== ============= ======================================================================================================
-
-So ``metrics.evaluate(run.task, y, scores)`` gives the run's metrics again, and with ``weights`` those of a resample.
-
-``run.json``:
-
-- ``format``: 1; ``recipe``: raised when the same request would give other results. ``dataset``, ``representation``, ``protocol``,
-  ``seed``; ``task``: {name, type, labels, primary_metric}
-- ``configuration``: what the request changes of the protocol's defaults; ``configuration_hash``: the digest of protocol and changes
-- ``selected``: the point (jukemir), ``{"strength"}`` (linear) or ``{}``; ``aggregation``: rule for songs, or null; ``candidates``: all
-  points or strengths with ``value``, their primary metric on valid (null: not finite), and with ``step`` (of the best look) and ``steps``
-- ``metrics``: split → name → value; ``n``: train, valid, test → items; ``scored`` and ``groups``: valid, test → number of scored units
-  and of groups among them
-- ``left_out``: ``vectors``: reason → number of items; ``no_label``, ``no_split``: numbers of items; ``not_in_train``: labels that no
-  train item has; ``undefined``: split → metric → number of tags that it leaves out
-- ``notes``: one line each, worth showing to the user
-- ``seconds`` of fitting and scoring; ``versions``: name → version
-- ``lineage``: ``meta``, ``vectors``: SHA-256 (the latter over uid and bytes of every vector used); ``task``: digest of type, labels
-  and grouping; ``signature``: of the representation, null where no record tells; ``sources``: what the dataset was made from
-
-The table (:data:`COLUMNS`; CSV, UTF-8) has one row a run × split × metric:
+"""``results.csv``: the table of runs, with one row per run × split × metric. :data:`COLUMNS`; CSV, UTF-8.
 
 ``dataset, task, representation, protocol``
     names.
 ``configuration, configuration_hash, selected``
-    as in ``run.json``, JSON.
+    as in ``run.json`` (:mod:`jukemir_like.probes.runs`), JSON.
 ``seed, split, metric``
     ``metric``: as :func:`jukemir_like.probes.metrics.evaluate` names it. ``primary``: ``true`` for the metric that selects and ranks.
 ``value, low, high``
-    the value and its interval (empty where none was computed); fractions, not percent.
+    the value and its interval; fractions, not percent. Test metrics have an interval (:mod:`jukemir_like.probes.intervals`; empty where
+    there is none). Validation metrics have none, since the validation items selected the probe.
 ``n, groups``
-    number of scored units and of groups among them.
+    number of scored items and of groups among them.
 ``seconds, versions, lineage``
     of the run; the last two JSON.
 """
@@ -61,24 +21,19 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import Any
 
-from jukemir_like.core import cache as storage
-from jukemir_like.core import csvfiles, jsonfiles
+from jukemir_like.core import atomic, csvfiles, jsonfiles
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.damage import DamagedFileError
-from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets import Task
+from jukemir_like.core.errors import DONE, SOME_FAILED, DamagedFileError, RequestError
+from jukemir_like.core.files import printable
+from jukemir_like.probes.intervals import resample_runs
+from jukemir_like.probes.runs import Run, find_runs
+from jukemir_like.probes.tasks import SCORED_SPLITS
 
-if TYPE_CHECKING:
-    import numpy as np
-
-FORMAT = 1
-SCORED_SPLITS = ("valid", "test")
-RUN, PREDICTIONS, TABLE = "run.json", "predictions.npz", "results.csv"
+TABLE = "results.csv"
 COLUMNS = (
     "dataset",
     "task",
@@ -102,170 +57,86 @@ COLUMNS = (
 )
 
 Row = dict[str, Any]
-Intervals = Mapping[tuple[str, str], tuple[float, float]]
+Bounds = Mapping[str, tuple[float, float]]
+"""Metric → (low, high)."""
 
 _JSON_COLUMNS = ("configuration", "selected", "versions", "lineage")
 _ORDER = ("dataset", "task", "representation", "protocol", "configuration_hash", "seed")
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """One split of ``predictions.npz``; shapes and meanings are in the module's docstring.
-
-    ``clip_uid``, ``clip_song`` and ``clip_scores`` are None unless songs were scored from clips.
-    """
-
-    uid: np.ndarray
-    group: np.ndarray
-    y: np.ndarray
-    scores: np.ndarray
-    clip_uid: np.ndarray | None = None
-    clip_song: np.ndarray | None = None
-    clip_scores: np.ndarray | None = None
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """The arrays by name, in the order of the file."""
-        return {name: value for name, value in vars(self).items() if value is not None}
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run: its folder, and ``run.json`` as ``record``."""
-
-    folder: Path
-    record: dict[str, Any]
-
-    @property
-    def dataset(self) -> str:
-        return str(self.record["dataset"])
-
-    @property
-    def representation(self) -> str:
-        return str(self.record["representation"])
-
-    @property
-    def protocol(self) -> str:
-        return str(self.record["protocol"])
-
-    @property
-    def seed(self) -> int:
-        return int(self.record["seed"])
-
-    @property
-    def task(self) -> Task:
-        return Task.from_json(self.record["task"]["name"], self.record["task"])
-
-    @property
-    def metrics(self) -> dict[str, dict[str, float]]:
-        """Split → metric → value; the primary metric is the first."""
-        metrics: dict[str, dict[str, float]] = self.record["metrics"]
-        return metrics
-
-    def predictions(self, split: str) -> Predictions:
-        """Labels and scores of ``valid`` or ``test``.
-
-        Raises:
-            DamagedFileError: ``predictions.npz`` is missing or damaged.
-        """
-        from jukemir_like.probes.checking import read_predictions
-
-        return read_predictions(self)[split]
-
-
-def run_folder(cache: Cache, dataset: str, representation: str, task: str, protocol: str, seed: int) -> Path:
-    """Where a run is kept. A task's name is a column of the user's table: characters that no folder may have are percent-encoded."""
-    name = quote(task, safe=" ()[]+,;=@")
-    return cache.probe(dataset, representation) / (name if name.strip(".") else name.replace(".", "%2E")) / f"{protocol}-{seed}"
-
-
-def save(folder: Path, record: dict[str, Any], predictions: Mapping[str, Predictions]) -> Run:
-    """Writes a run: predictions first, ``run.json`` last, each whole or not at all.
+class ResultsTable:
+    """What :func:`tabulate_runs` wrote; as text, a table of the test metrics.
 
     Args:
-        folder: the run's folder.
-        record: what ``run.json`` holds.
-        predictions: split → predictions, for both of :data:`SCORED_SPLITS`.
+        rows: of the table.
+        path: of the file.
+        damaged: why runs are not in it, one line each.
+    """
+
+    rows: list[Row]
+    path: Path
+    damaged: list[str] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 3 where runs are damaged and left out."""
+        return SOME_FAILED if self.damaged else DONE
+
+    def __str__(self) -> str:
+        from tabulate import tabulate
+
+        cells = [
+            (
+                printable(row["task"]),
+                printable(row["protocol"]),
+                row["seed"],
+                printable(row["metric"]),
+                percent(row["value"], row["low"], row["high"]),
+                row["n"],
+                row["groups"],
+            )
+            for row in self.rows
+            if row["split"] == "test"
+        ]
+        header = ("task", "protocol", "seed", "metric", "test, % [95 % interval]", "n", "groups")
+        align = ("left", "left", "right", "left", "right", "right", "right")
+        left_out = [f"left out: {line}" for line in self.damaged]
+        return "\n".join([tabulate(cells, header, colalign=align, disable_numparse=True), *left_out, f"written: {self.path}"])
+
+
+def tabulate_runs(cache: Cache, dataset: str, representation: str) -> ResultsTable:
+    """Writes ``results.csv`` of one representation from all its runs, with intervals. Damaged runs are left out and named.
 
     Raises:
-        StorageError: the folder cannot be written.
+        RequestError: there is no run, or all are damaged.
+        StorageError: the table cannot be written.
     """
-    import numpy as np
-
-    storage.make_folder(folder)
-    storage.sweep(folder)
-    with storage.storage_errors(folder / RUN):
-        (folder / RUN).unlink(missing_ok=True)  # or a kill between the two files would pair new predictions with an old record
-    arrays = {f"{split}_{name}": array for split in SCORED_SPLITS for name, array in predictions[split].arrays().items()}
-    with storage.atomic(folder / PREDICTIONS) as temporary:
-        np.savez(temporary, **arrays)  # type: ignore[arg-type]  # entries are dated 1980: same arrays, same bytes
-    storage.write_json(folder / RUN, record)
-    return Run(folder, record)
-
-
-def load(folder: Path) -> Run | None:
-    """The run in ``folder``; None where it did not end, or is damaged."""
-    from jukemir_like.probes.checking import open_run
-
-    try:
-        return open_run(folder)
-    except (FileNotFoundError, DamagedFileError):
-        return None
+    damaged: list[DamagedFileError] = []
+    runs = find_runs(cache, dataset, representation, on_damage=damaged.append)
+    folder = cache.probe(dataset, representation)
+    if not runs and damaged:
+        raise damaged[0]
+    if not runs:
+        raise RequestError(f"no finished probe in {folder}: run `jukemir-like probe {dataset} {representation}`")
+    table = [row for run in runs for row in rows(run, resample_runs([run]).bounds)]
+    write(folder / TABLE, table)
+    return ResultsTable(table, folder / TABLE, [printable(str(error)) for error in damaged])
 
 
-def find(
-    cache: Cache,
-    dataset: str | None = None,
-    representation: str | None = None,
-    *,
-    on_damage: Callable[[DamagedFileError], None] | None = None,
-) -> list[Run]:
-    """All finished runs of the cache (of one dataset, of one representation), sorted by folder.
-
-    Args:
-        cache: where they are.
-        dataset, representation: only of these; None: of all.
-        on_damage: called with why, for each run that is damaged; None: they are passed over.
-    """
-    from jukemir_like.probes.checking import open_run
-
-    found = []
-    for folder in folders(cache, dataset, representation):
-        try:
-            found.append(open_run(folder))
-        except FileNotFoundError:  # it did not end
-            continue
-        except DamagedFileError as error:
-            if on_damage is not None:
-                on_damage(error)
-    return found
-
-
-def folders(cache: Cache, dataset: str | None = None, representation: str | None = None) -> list[Path]:
-    """Folders of runs, finished or not, sorted; as :func:`find`."""
-    pattern = f"{_literal(dataset)}/{_literal(representation)}/*/*-*"
-    return [folder for folder in sorted((cache.root / "probes").glob(pattern)) if folder.is_dir()]
-
-
-def _literal(name: str | None) -> str:
-    from glob import escape
-
-    return "*" if name is None else escape(name)
-
-
-def rows(run: Run, intervals: Intervals | None = None) -> list[Row]:
+def rows(run: Run, bounds: Bounds | None = None) -> list[Row]:
     """The table's rows of one run.
 
     Args:
         run: a finished run.
-        intervals: (split, metric) → (low, high), where known.
+        bounds: of the test metrics' intervals, where known.
     """
-    record, found = run.record, intervals or {}
-    common = {name: record[name] for name in COLUMNS if name in record}
+    common = {name: run.record[name] for name in COLUMNS if name in run.record}
     common["task"] = run.task.name
-    made = []
+    table = []
     for split in SCORED_SPLITS:
         for metric, value in run.metrics[split].items():
-            low, high = found.get((split, metric), (None, None))
+            low, high = (bounds or {}).get(metric, (None, None)) if split == "test" else (None, None)
             row = {
                 **common,
                 "split": split,
@@ -274,11 +145,11 @@ def rows(run: Run, intervals: Intervals | None = None) -> list[Row]:
                 "value": value,
                 "low": low,
                 "high": high,
-                "n": record["scored"][split],
-                "groups": record["groups"][split],
+                "n": run.record["scored"][split],
+                "groups": run.record["groups"][split],
             }
-            made.append({name: row[name] for name in COLUMNS})
-    return made
+            table.append({name: row[name] for name in COLUMNS})
+    return table
 
 
 def write(path: Path, table: Iterable[Row]) -> None:
@@ -292,7 +163,7 @@ def write(path: Path, table: Iterable[Row]) -> None:
     writer.writeheader()
     for row in sorted(table, key=lambda row: [row[name] for name in _ORDER]):
         writer.writerow({name: _cell(name, row[name]) for name in COLUMNS})
-    storage.write_bytes(path, text.getvalue().encode(errors="backslashreplace"))
+    atomic.write_bytes(path, text.getvalue().encode(errors="backslashreplace"))
 
 
 def read(paths: Sequence[Path]) -> list[Row]:
@@ -310,11 +181,14 @@ def read(paths: Sequence[Path]) -> list[Row]:
     return table
 
 
-def tabulate_runs(cache: Cache, dataset: str, representation: str) -> Path:
-    """Writes ``results.csv`` of one representation from all its run folders; returns its path."""
-    path = cache.probe(dataset, representation) / TABLE
-    write(path, (row for run in find(cache, dataset, representation) for row in rows(run)))
-    return path
+def percent(value: float, low: float | None, high: float | None) -> str:
+    """A value with its interval, from fractions.
+
+    >>> percent(0.565, 0.512, 0.61), percent(0.565, None, None)
+    ('56.5 [51.2, 61.0]', '56.5')
+    """
+    numbers = [f"{100 * number:.1f}".replace("-0.0", "0.0") for number in (value, low, high) if number is not None]
+    return numbers[0] if len(numbers) < 3 else f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
 
 
 def _cell(name: str, value: Any) -> Any:
@@ -331,7 +205,7 @@ def _json(cell: str) -> Any:
     return value
 
 
-def _truth(cell: str) -> bool:
+def _boolean(cell: str) -> bool:
     if cell not in ("true", "false"):
         raise ValueError(f"{cell!r} is neither true nor false")
     return cell == "true"
@@ -340,7 +214,7 @@ def _truth(cell: str) -> bool:
 _READERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(COLUMNS, str),
     **dict.fromkeys(_JSON_COLUMNS, _json),
-    **dict.fromkeys(("seed", "n", "groups"), csvfiles.whole),
+    **dict.fromkeys(("seed", "n", "groups"), csvfiles.whole_number),
     **dict.fromkeys(("value", "low", "high", "seconds"), csvfiles.number),
-    "primary": _truth,
+    "primary": _boolean,
 }

@@ -1,6 +1,7 @@
 """Protocol ``jukemir``: every point of the grid is trained, over worker processes or on a GPU.
 
-Features are standardised once and laid down in a temporary folder, which the workers map: whatever their number, memory holds one copy.
+Features are standardised once and written to a temporary folder, which the workers map into memory: whatever the number of workers, memory
+holds one copy.
 """
 
 from __future__ import annotations
@@ -17,22 +18,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from jukemir_like.core.cache import storage_errors
+from jukemir_like.core.atomic import storage_errors
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.parallel import map_unordered
-from jukemir_like.core.signals import at_last
+from jukemir_like.core.signals import on_forced_exit
 from jukemir_like.datasets import SPLITS, Task
-from jukemir_like.probes.grid import Grid, Point, groups
 from jukemir_like.probes.linear import standardisation
-from jukemir_like.probes.looks import look
-from jukemir_like.probes.songs import Songs
+from jukemir_like.probes.metrics import Songs
+from jukemir_like.probes.protocols import Grid, Point, group_points
 from jukemir_like.probes.tasks import ProbeData
-from jukemir_like.probes.training import Material, Trained, train
+from jukemir_like.probes.training import TrainedPoint, TrainingData, train, validation_metric
 
 
 @dataclass(frozen=True)
-class _Question:
-    """What workers need beside features; small, as it travels with every job."""
+class _Labels:
+    """What workers need besides features; small, as it is sent with every job."""
 
     task: Task
     train_y: np.ndarray
@@ -47,25 +47,25 @@ def choose_device(device: str | None) -> str:
         RequestError: there is no such device.
     """
     if device == "cuda" and not torch.cuda.is_available():
-        raise RequestError("device cuda was asked for, but PyTorch finds no GPU here: leave the device out, or choose cpu")
+        raise RequestError("device cuda was requested, but PyTorch finds no GPU here: leave the device out, or choose cpu")
     return device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def search(
     data: ProbeData, grid: Grid, seed: int, workers: int, device: str | None = None, *, finished: Collection[Point] = ()
-) -> Iterator[list[Trained]]:
+) -> Iterator[list[TrainedPoint]]:
     """Trains all points; yields them as they finish, in no fixed order. Each is the same whatever the number of workers.
 
     Args:
         data: task, features and labels.
         grid: which points, and when to stop.
-        seed: of all draws.
-        workers: processes on a CPU, one thread each. A GPU is driven from this process.
+        seed: of all random numbers.
+        workers: processes on a CPU, one thread each. A GPU is used from this process.
         device: ``cpu`` or ``cuda``; None: a GPU where there is one.
-        finished: points that are not needed any more, as they were yielded before.
+        finished: points that need not be trained, since an earlier call yielded them.
 
     Yields:
-        Points that were trained side by side. Which they are hangs on the grid and the kind of device alone, and with that the last bits.
+        Points that were trained side by side. Which ones depends on the grid and the kind of device alone, and so do the last bits.
 
     Raises:
         RequestError: there is no such device, or a worker died.
@@ -76,9 +76,9 @@ def search(
         return
     with _temporary_folder() as folder:
         with storage_errors(folder):
-            _lay_down(data, grid, folder)
-        question = _Question(data.task, data.train.y, data.splits["valid"].y, data.splits["valid"].songs)
-        work = partial(_train, folder, question, grid, seed, device)
+            _write_features(data, grid, folder)
+        labels = _Labels(data.task, data.train.y, data.splits["valid"].y, data.splits["valid"].songs)
+        work = partial(_train, folder, labels, grid, seed, device)
         for _, result in map_unordered(work, jobs, 1 if device != "cpu" else min(workers, len(jobs))):
             if isinstance(result, InputError):
                 raise RequestError("a process that trained a probe died (out of memory?): run again with fewer workers")
@@ -89,54 +89,58 @@ def search(
 
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
-    """Of features, which are large: it does not stay where a second signal ends this process at once."""
-    with tempfile.TemporaryDirectory(prefix="jukemir-like-") as name, at_last(partial(shutil.rmtree, name, ignore_errors=True)):
+    """For features, which are large: it is removed even when a second signal ends this process at once."""
+    with tempfile.TemporaryDirectory(prefix="jukemir-like-") as name, on_forced_exit(partial(shutil.rmtree, name, ignore_errors=True)):
         yield Path(name)
 
 
 def _jobs(points: list[Point], together: bool) -> list[list[Point]]:
-    """Points to train side by side; the longest jobs first, so that no worker is left with one at the end.
+    """Points to train side by side; the longest jobs first, so that no worker runs a long one alone at the end.
 
     Linear points of a group go together. Points with a hidden layer do so on a GPU; on a CPU one by one is faster.
     """
     jobs = []
-    for group in groups(points):
+    for group in group_points(points):
         jobs += [group] if together or not group[0].hidden else [[point] for point in group]
     return sorted(jobs, key=lambda job: (-job[0].hidden * job[0].batch_size, -job[0].batch_size, job[0].learning_rate))
 
 
-def _lay_down(data: ProbeData, grid: Grid, folder: Path) -> None:
+def _write_features(data: ProbeData, grid: Grid, folder: Path) -> None:
     mean, scale = standardisation(data.train.X)
     for name, split in data.splits.items():
         for standardise in sorted(set(grid.standardise)):
-            with np.errstate(over="ignore"):  # whoever reads the scores looks for overflow
+            with np.errstate(over="ignore"):  # overflow is detected by the reader of the scores
                 X = ((split.X - mean) / scale).astype(np.float32) if standardise else split.X
             np.save(folder / f"{name}-{standardise:d}.npy", X)
 
 
-def _train(folder: Path, question: _Question, grid: Grid, seed: int, device: str, job: list[Point]) -> list[Trained]:
+def _train(folder: Path, labels: _Labels, grid: Grid, seed: int, device: str, job: list[Point]) -> list[TrainedPoint]:
     """Trains one job. Runs in a worker."""
-    with _one_thread():
-        material = _material(folder, question, job[0].standardise, torch.device(device))
-        return train(material, job, seed, grid.evaluate_every, grid.patience)
+    with _one_torch_thread():
+        data = _training_data(folder, labels, job[0].standardise, torch.device(device))
+        return train(data, job, seed, grid.evaluate_every, grid.patience)
 
 
-def _material(folder: Path, question: _Question, standardise: bool, device: torch.device) -> Material:
-    # Mapped copy-on-write, as PyTorch wants memory that it could write to.
+def _training_data(folder: Path, labels: _Labels, standardise: bool, device: torch.device) -> TrainingData:
+    # Mapped copy-on-write, since PyTorch expects memory that is writable.
     features = {split: torch.from_numpy(np.load(folder / f"{split}-{standardise:d}.npy", mmap_mode="c")).to(device) for split in SPLITS}
-    target = torch.from_numpy(targets(question.train_y, len(question.task.labels))).to(device)
-    metric = look(question.task, question.valid_y, question.valid_songs, device)
-    return Material(question.task.type, **features, target=target, look=metric)
+    target = torch.from_numpy(targets(labels.train_y, len(labels.task.labels))).to(device)
+    evaluation = validation_metric(labels.task, labels.valid_y, labels.valid_songs, device)
+    return TrainingData(labels.task.type, **features, target=target, evaluation=evaluation)
 
 
 def targets(y: np.ndarray, labels: int) -> NDArray[np.float32]:
-    """What the loss compares outputs with, (n, labels): one-hot classes, tags, or values."""
+    """What the loss compares outputs with, (n, labels): one-hot classes, tags, or values.
+
+    >>> targets(np.array([1, 0]), 2).tolist()
+    [[0.0, 1.0], [1.0, 0.0]]
+    """
     return (y[:, None] == np.arange(labels) if y.ndim == 1 else y).astype(np.float32)
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """The same sums in the same order whatever the machine, and workers that do not fight for cores."""
+def _one_torch_thread() -> Iterator[None]:
+    """The same sums in the same order whatever the machine, and workers that do not compete for cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -1,15 +1,15 @@
-"""From ``meta.json``, ``dataset.json`` and vectors to what a probe is fitted on.
+"""From labels, splits and vectors to what a probe is fitted on (:class:`ProbeData`), and what it predicts (:class:`Predictions`).
 
 Items without a split, without a label or without a vector are left out and counted. Songs: where the items of a key task are clips of
-recordings, the recording is what is scored.
+recordings, the recording is scored.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from reprlib import repr as shortened
 from typing import Any
 
@@ -17,11 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets import LARGEST, SPLITS, Task
-from jukemir_like.datasets.processed import Processed
+from jukemir_like.datasets import SPLITS, Task
+from jukemir_like.datasets.dataset import label_encoder
+from jukemir_like.datasets.processed import ProcessedDataset
 from jukemir_like.probes import metrics
-from jukemir_like.probes.songs import Songs
+from jukemir_like.probes.metrics import Songs
 from jukemir_like.probes.vectors import Vectors
+
+SCORED_SPLITS = ("valid", "test")
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Split:
         X: float32 of shape (n, dimension).
         y: labels as in ``predictions.npz``.
         uid: n strings. group: n strings.
-        songs: which clips make which song; None where items are scored.
+        songs: which clips belong to which song; None where items are scored.
     """
 
     X: NDArray[np.float32]
@@ -44,7 +47,14 @@ class Split:
 
 @dataclass(frozen=True)
 class ProbeData:
-    """All that a probe of one task needs: splits by name, and what was left out, as ``run.json`` tells it."""
+    """All that a probe of one task needs.
+
+    Args:
+        task: what is probed.
+        splits: train, valid and test.
+        left_out: what was left out, as in ``run.json``.
+        notes: the same as lines for people.
+    """
 
     task: Task
     splits: dict[str, Split]
@@ -56,23 +66,58 @@ class ProbeData:
         return self.splits["train"]
 
 
-def no_vectors(processed: Processed, uids: Sequence[str]) -> Vectors:
-    """Vectors of no dimension for all items with audio: what the trivial baselines look at."""
-    used = [uid for uid in uids if uid not in processed.failed]
-    missing = {uid: processed.failed[uid] for uid in uids if uid in processed.failed}
-    digest = hashlib.sha256("\0".join(used).encode(errors="surrogateescape")).hexdigest()
-    return Vectors(np.empty((len(used), 0), np.float32), {uid: i for i, uid in enumerate(used)}, missing, digest, None)
+@dataclass(frozen=True)
+class Predictions:
+    """Labels and scores of one split; shapes and meanings are those of ``predictions.npz`` (:mod:`jukemir_like.probes.runs`).
+
+    ``clip_uid``, ``clip_song`` and ``clip_scores`` are None unless songs were scored from clips.
+    """
+
+    uid: np.ndarray
+    group: np.ndarray
+    y: np.ndarray
+    scores: np.ndarray
+    clip_uid: np.ndarray | None = None
+    clip_song: np.ndarray | None = None
+    clip_scores: np.ndarray | None = None
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The arrays by name, in the order of the file."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
-def prepare(processed: Processed, task: Task, vectors: Vectors) -> ProbeData:
-    """Puts labels and vectors of one task together.
+@dataclass
+class LabelledItems:
+    """Items of one task that have a split, a label and a vector; all lists are in the order of the items.
+
+    Args:
+        uid: names.
+        split: train, valid or test.
+        y: encoded labels: an index, a row of truth values, or a row of numbers.
+        group: what must stay together when resampling.
+        recording: what the item is a clip of; itself where it is no clip.
+        row: of the matrix of vectors.
+    """
+
+    uid: list[str] = field(default_factory=list)
+    split: list[str] = field(default_factory=list)
+    y: list[Any] = field(default_factory=list)
+    group: list[str] = field(default_factory=list)
+    recording: list[str] = field(default_factory=list)
+    row: list[int] = field(default_factory=list)
+
+
+def prepare(processed: ProcessedDataset, task: Task, vectors: Vectors) -> ProbeData:
+    """Puts labels and vectors of one task of a processed dataset together.
 
     Raises:
         RequestError: a label that the task does not have, a split without items, a split whose primary metric is undefined.
     """
-    encode = _encoder(task)
+    if task.type == "key":
+        metrics.mirex_table(task.labels)  # refuses labels that are no keys
+    encode = label_encoder(task)
     missing: Counter[str] = Counter()
-    found: dict[str, list[tuple[str, Any]]] = {split: [] for split in SPLITS}
+    items = LabelledItems()
     no_label = no_split = 0
     for uid, record in processed.items.items():
         label = processed.label_of(uid, task.name)
@@ -84,15 +129,36 @@ def prepare(processed: Processed, task: Task, vectors: Vectors) -> ProbeData:
             missing[vectors.missing[uid]] += 1
         else:
             try:
-                found[record["split"]].append((uid, encode(label)))
+                items.y.append(encode(label))
             except (ValueError, TypeError, OverflowError) as error:
                 where = f"label {shortened(label)} of {uid} in {processed.name}"
                 raise RequestError(f"{where} does not fit task {task.name}: {error}; correct it and process again") from error
-    splits = _splits(processed, task, vectors, found)
+            items.uid.append(uid)
+            items.split.append(record["split"])
+            items.group.append(processed.group_of(uid))
+            items.recording.append(processed.recording_of(uid))
+            items.row.append(vectors.row[uid])
     left_out = {"vectors": dict(sorted(missing.items())), "no_label": no_label, "no_split": no_split}
-    notes = [f"{task.name}: {count:,} items left out: {reason}" for reason, count in sorted(missing.items())]
-    if no_label:
-        notes.append(f"{task.name}: {no_label:,} items left out: no label")
+    return assemble(task, processed.name, vectors.X, items, left_out)
+
+
+def assemble(task: Task, source: str, X: NDArray[np.float32], items: LabelledItems, left_out: Mapping[str, Any]) -> ProbeData:
+    """The splits of a task, with notes on what is left out and what cannot be learned.
+
+    Args:
+        task: what is probed.
+        source: of the items, for messages.
+        X: vectors (any number, dimension).
+        items: which of them, with their labels.
+        left_out: ``vectors`` (reason → number of items), ``no_label``, ``no_split``.
+
+    Raises:
+        RequestError: a split without items, clips of a song with different keys, a split whose primary metric is undefined.
+    """
+    splits = _splits(task, source, X, items)
+    notes = [f"{task.name}: {count:,} items left out: {reason}" for reason, count in left_out["vectors"].items()]
+    if left_out["no_label"]:
+        notes.append(f"{task.name}: {left_out['no_label']:,} items left out: no label")
     train = splits["train"].y
     seen = np.isin(np.arange(len(task.labels)), train) if train.ndim == 1 else np.atleast_1d(train.any(0))
     absent = [label for label, is_seen in zip(task.labels, seen, strict=True) if not is_seen] if task.type != "regression" else []
@@ -100,67 +166,46 @@ def prepare(processed: Processed, task: Task, vectors: Vectors) -> ProbeData:
         notes.append(
             f"{task.name}: {len(absent)} of {len(task.labels)} labels are in no train item, no probe can learn them: {', '.join(absent)}"
         )
-    undefined = {split: metrics.undefined(task, splits[split].y) for split in ("valid", "test")}
+    undefined = {split: metrics.count_undefined(task, splits[split].y) for split in SCORED_SPLITS}
     return ProbeData(task, splits, {**left_out, "not_in_train": absent, "undefined": undefined}, notes)
 
 
-def _splits(processed: Processed, task: Task, vectors: Vectors, found: dict[str, list[tuple[str, Any]]]) -> dict[str, Split]:
-    for split, pairs in found.items():
-        if not pairs:
-            raise RequestError(
-                f"split {split} of {processed.name} has no item with a label for {task.name} and a vector: a probe needs all three"
-            )
-    uids = {split: [uid for uid, _ in pairs] for split, pairs in found.items()}
-    labels = {split: np.array([y for _, y in pairs]) for split, pairs in found.items()}
-    recordings = {split: [processed.recording_of(uid) for uid in uids[split]] for split in SPLITS}
+def without_vectors(processed: ProcessedDataset, uids: Sequence[str]) -> Vectors:
+    """Vectors of no dimension for all items with audio: what the trivial baselines are computed from."""
+    used = [uid for uid in uids if uid not in processed.failed]
+    missing = {uid: processed.failed[uid] for uid in uids if uid in processed.failed}
+    digest = hashlib.sha256("\0".join(used).encode(errors="surrogateescape")).hexdigest()
+    return Vectors(np.empty((len(used), 0), np.float32), {uid: i for i, uid in enumerate(used)}, missing, digest, None)
+
+
+def _splits(task: Task, source: str, X: NDArray[np.float32], items: LabelledItems) -> dict[str, Split]:
+    where: dict[str, list[int]] = {split: [] for split in SPLITS}
+    for index, split in enumerate(items.split):
+        where[split].append(index)
+    for split, indices in where.items():
+        if not indices:
+            raise RequestError(f"split {split} of {source} has no item with a label for {task.name} and a vector: a probe needs all three")
+    recordings = {split: [items.recording[index] for index in indices] for split, indices in where.items()}
     with_songs = task.type == "key" and any(len(set(names)) < len(names) for names in recordings.values())
-    made = {}
-    for split in SPLITS:
-        songs = Songs.of(recordings[split]) if with_songs else None
-        if songs is not None and (songs.of_songs(labels[split])[songs.song] != labels[split]).any():
-            raise RequestError(
-                f"clips of one recording in split {split} of {processed.name} have different keys: {task.name} is scored by song"
-            )
-        X = vectors.X[[vectors.row[uid] for uid in uids[split]]]
-        group = np.array([processed.group_of(uid) for uid in uids[split]])
-        made[split] = Split(X, labels[split], np.array(uids[split]), group, songs)
+    splits = {}
+    for split, indices in where.items():
+        y = np.array([items.y[index] for index in indices])
+        songs = Songs.from_recordings(recordings[split]) if with_songs else None
+        if songs is not None and (songs.per_song(y)[songs.song_of_clip] != y).any():
+            raise RequestError(f"clips of one recording in split {split} of {source} have different keys: {task.name} is scored by song")
+        uid, group = (np.array([names[index] for index in indices]) for names in (items.uid, items.group))
+        splits[split] = Split(X[[items.row[index] for index in indices]], y, uid, group, songs)
         if split != "train":
-            _check_defined(processed.name, split, task, labels[split])
-    return made
+            _check_defined(source, split, task, y)
+    return splits
 
 
-def _check_defined(dataset: str, split: str, task: Task, y: np.ndarray) -> None:
-    """The primary metric must exist on ``y``, else nothing can be selected or reported."""
-    where = f"of {task.name} is undefined in split {split} of {dataset}"
+def _check_defined(source: str, split: str, task: Task, y: np.ndarray) -> None:
+    """The primary metric must exist on ``y``, otherwise nothing can be selected or reported."""
+    where = f"of {task.name} is undefined in split {split} of {source}"
     if task.type == "regression" and (constant := np.ptp(y, axis=0) == 0).any():
         raise RequestError(
             f"R² {where}: all {len(y)} items have the same {task.labels[int(constant.argmax())]}; give that split more items"
         )
-    if task.type == "multilabel" and metrics.undefined(task, y)["roc_auc"] == len(task.labels):
+    if task.type == "multilabel" and metrics.count_undefined(task, y)["roc_auc"] == len(task.labels):
         raise RequestError(f"ROC-AUC {where}: no tag has both a positive and a negative among {len(y)} items; give that split more items")
-
-
-def _encoder(task: Task) -> Callable[[Any], Any]:
-    index = {label: i for i, label in enumerate(task.labels)}
-    if task.type == "key":
-        metrics.key_table(task.labels)
-
-    def number(label: Any) -> int:
-        if label not in index:
-            raise ValueError(f"{shortened(label)} is not among its {len(index)} labels")
-        return index[label]
-
-    def tags(label: Any) -> list[bool]:
-        if not isinstance(label, list):
-            raise ValueError("a list of tags is expected")
-        present = {number(tag) for tag in label}
-        return [i in present for i in range(len(index))]
-
-    def values(label: Any) -> list[float]:
-        numbers = [float(value) for value in (label if isinstance(label, list) else [label])]
-        if len(numbers) != len(index) or not all(abs(number) < LARGEST for number in numbers):  # so written, NaN is found as well
-            raise ValueError(f"{len(index)} finite numbers are expected")
-        return numbers
-
-    encoders: dict[str, Callable[[Any], Any]] = {"multiclass": number, "key": number, "multilabel": tags, "regression": values}
-    return encoders[task.type]

@@ -1,12 +1,12 @@
-"""Training a stack of probes to the end: early stopping for each point, finished points dropped, best states restored.
+"""Training of a stack of probes: early stopping for each point, finished points dropped, best weights restored.
 
-Castellon et al. 2021 (arXiv 2107.05677): Adam on minibatches; every few steps the metric on all of validation; a point has finished after
-so many looks without a strict gain, and is then what it was at its best look.
+Castellon et al. 2021 (arXiv 2107.05677): Adam on minibatches; every few steps the metric on all of validation; a point stops after a number
+of evaluations without a strict gain, and its result is that of its best evaluation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,22 +14,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jukemir_like.core.parallel import tick
-from jukemir_like.probes.draws import Draws
-from jukemir_like.probes.grid import Point
-from jukemir_like.probes.looks import Look
-from jukemir_like.probes.stacks import HiddenStack, LinearStack, Stack
+from jukemir_like.core.progress import report_progress
+from jukemir_like.datasets import Task
+from jukemir_like.probes.metrics import Songs, mirex_table
+from jukemir_like.probes.protocols import Point
+from jukemir_like.probes.stacks import HiddenStack, LinearStack, RandomStreams, Stack
+
+Evaluation = Callable[[Tensor], Tensor]
+"""Outputs (points, n, labels) on validation → metric (points,), float64."""
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """What a group of points is trained on, standardised or not, on the device.
 
     Args:
         kind: type of the task.
         train, valid, test: features (n, dimension).
         target: (n, labels) of train, float: one-hot, tags or values.
-        look: outputs (points, n, labels) on valid → metric.
+        evaluation: outputs on valid → metric, see :func:`validation_metric`.
     """
 
     kind: str
@@ -37,16 +40,16 @@ class Material:
     valid: Tensor
     test: Tensor
     target: Tensor
-    look: Look
+    evaluation: Evaluation
 
 
 @dataclass(frozen=True)
-class Trained:
-    """One point at its best look.
+class TrainedPoint:
+    """One point at its best evaluation.
 
     Args:
         point: which.
-        step: steps before that look; 0 where no look ever gave a number.
+        step: steps before that evaluation; 0 where no evaluation gave a number.
         steps: steps in all.
         scores: split → float32 (n, labels), for valid and test.
     """
@@ -57,72 +60,175 @@ class Trained:
     scores: dict[str, NDArray[np.float32]]
 
 
-def train(material: Material, points: Sequence[Point], seed: int, evaluate_every: int, patience: int) -> list[Trained]:
+def train(data: TrainingData, points: Sequence[Point], seed: int, evaluate_every: int, patience: int) -> list[TrainedPoint]:
     """Trains points of one group side by side; each ends as it would alone (up to rounding in the last place).
 
     Args:
-        material: data.
+        data: features, targets and the metric.
         points: of one group (:attr:`Point.group`).
         seed: of the run.
-        evaluate_every: steps between looks.
-        patience: looks without a gain.
+        evaluate_every: steps between evaluations.
+        patience: evaluations without a gain.
     """
     with torch.no_grad():
-        return _Training(material, points, seed, evaluate_every, patience).run()
+        return _Training(data, points, seed, evaluate_every, patience).run()
 
 
 class _Training:
-    def __init__(self, material: Material, points: Sequence[Point], seed: int, evaluate_every: int, patience: int):
-        self.material, self.points = material, list(points)
+    def __init__(self, data: TrainingData, points: Sequence[Point], seed: int, evaluate_every: int, patience: int):
+        self.data, self.points = data, list(points)
         self.evaluate_every, self.patience = evaluate_every, patience
-        self.device = material.train.device
-        n, dimension = material.train.shape
-        self.draws = Draws(seed, points[0], n, dimension)
+        self.device = data.train.device
+        n, dimension = data.train.shape
+        self.random = RandomStreams(seed, points[0], n, dimension)
         kind = HiddenStack if points[0].hidden else LinearStack
-        self.stack: Stack = kind(points, material.kind, dimension, material.target.shape[1], self.draws, self.device)
+        self.stack: Stack = kind(points, data.kind, dimension, data.target.shape[1], self.random, self.device)
         batch = points[0].batch_size
         pinned = self.device.type == "cuda"
         self.x = torch.empty(batch, dimension, device=self.device)
         self.input_mask = torch.empty(batch, dimension, pin_memory=pinned)
         self.hidden_mask = torch.empty(batch, points[0].hidden, pin_memory=pinned)
         self.steps = 0
-        self.best = [(-np.inf, 0, self.stack.state(place)) for place in range(len(points))]
-        self.waited = [0] * len(points)
+        self.best = [(-np.inf, 0, self.stack.state(index)) for index in range(len(points))]
+        self.evaluations_without_gain = [0] * len(points)
 
-    def run(self) -> list[Trained]:
-        alive = list(range(len(self.points)))
-        finished: dict[int, int] = {}
-        while alive:
-            self._to_next_look()
-            tick()
-            values = self.material.look(self.stack.outputs(self.material.valid)).tolist()
-            for place, index in enumerate(alive):
-                if values[place] > self.best[index][0]:
-                    self.best[index] = values[place], self.steps, self.stack.state(place)
-                    self.waited[index] = 0
+    def run(self) -> list[TrainedPoint]:
+        active = list(range(len(self.points)))  # the point at each index of the stack
+        steps: dict[int, int] = {}
+        while active:
+            self._train_until_evaluation()
+            report_progress()
+            values = self.data.evaluation(self.stack.outputs(self.data.valid)).tolist()
+            for index, point in enumerate(active):
+                if values[index] > self.best[point][0]:
+                    self.best[point] = values[index], self.steps, self.stack.state(index)
+                    self.evaluations_without_gain[point] = 0
                 else:
-                    self.waited[index] += 1
-            going_on = [place for place, index in enumerate(alive) if self.waited[index] < self.patience]
-            if len(going_on) < len(alive):
-                finished.update((index, self.steps) for index in alive if self.waited[index] >= self.patience)
-                if going_on:
-                    self.stack.keep(going_on)
-                alive = [alive[place] for place in going_on]
-        return [self._trained(index, finished[index]) for index in range(len(self.points))]
+                    self.evaluations_without_gain[point] += 1
+            remaining = [index for index, point in enumerate(active) if self.evaluations_without_gain[point] < self.patience]
+            if len(remaining) < len(active):
+                steps.update((point, self.steps) for point in active if self.evaluations_without_gain[point] >= self.patience)
+                if remaining:
+                    self.stack.keep(remaining)
+                active = [active[index] for index in remaining]
+        return [self._trained(point, steps[point]) for point in range(len(self.points))]
 
-    def _to_next_look(self) -> None:
-        """The steps until the next look."""
-        minibatches = torch.from_numpy(self.draws.rows(self.evaluate_every)).to(self.device)
-        for rows, target in zip(minibatches, self.material.target[minibatches], strict=True):
-            torch.index_select(self.material.train, 0, rows, out=self.x)
-            self.draws.input_mask(self.input_mask.numpy())
+    def _train_until_evaluation(self) -> None:
+        minibatches = torch.from_numpy(self.random.minibatches(self.evaluate_every)).to(self.device)
+        for rows, target in zip(minibatches, self.data.target[minibatches], strict=True):
+            torch.index_select(self.data.train, 0, rows, out=self.x)
+            self.random.input_mask(self.input_mask.numpy())
             if self.hidden_mask.shape[1]:
-                self.draws.hidden_mask(self.hidden_mask.numpy())
+                self.random.hidden_mask(self.hidden_mask.numpy())
             self.stack.step(self.x.mul_(self.input_mask.to(self.device)), target, self.hidden_mask.to(self.device))
         self.steps += self.evaluate_every
 
-    def _trained(self, index: int, steps: int) -> Trained:
-        _, step, state = self.best[index]
-        splits = {"valid": self.material.valid, "test": self.material.test}
+    def _trained(self, point: int, steps: int) -> TrainedPoint:
+        _, step, state = self.best[point]
+        splits = {"valid": self.data.valid, "test": self.data.test}
         scores = {split: self.stack.outputs_of(state, x).cpu().numpy() for split, x in splits.items()}
-        return Trained(self.points[index], step, steps, scores)
+        return TrainedPoint(self.points[point], step, steps, scores)
+
+
+def validation_metric(task: Task, y: np.ndarray, songs: Songs | None, device: torch.device) -> Evaluation:
+    """The primary metric of many points at once, on the device where their outputs are; NaN where outputs are not finite.
+
+    Equal to :func:`jukemir_like.probes.metrics.primary_metric`. For songs: the best of the four rules, as it will be reported.
+
+    Args:
+        task: what is probed.
+        y: validation labels, as in ``predictions.npz``.
+        songs: which clips belong to which song, where songs are scored.
+        device: where the outputs will be.
+    """
+    if task.type == "regression":
+        metric = _r2(torch.from_numpy(y).to(device))
+    elif task.type == "multilabel":
+        metric = _roc_auc(torch.from_numpy(y).to(device))
+    elif task.type == "multiclass":
+        metric = _mean_credit(torch.from_numpy(y).to(device), torch.eye(len(task.labels), dtype=torch.float64, device=device))
+    else:
+        credit = torch.from_numpy(mirex_table(task.labels)).to(device)
+        metric = _mean_credit(torch.from_numpy(y if songs is None else songs.per_song(y)).to(device), credit)
+        if songs is not None:
+            metric = _best_rule(metric, songs, device)
+
+    def finite_or_nan(outputs: Tensor) -> Tensor:
+        finite = torch.isfinite(outputs.sum((1, 2), dtype=torch.float64))
+        return torch.where(finite, metric(torch.where(finite[:, None, None], outputs, 0)), torch.nan)
+
+    return finite_or_nan
+
+
+def _mean_credit(y: Tensor, table: Tensor) -> Evaluation:
+    """Mean of ``table[y, estimate]``; accuracy where the table is the unit matrix."""
+    # As integers, tenths add up exactly in any order.
+    rows = (table * 10).round().long()[y]
+
+    def metric(outputs: Tensor) -> Tensor:
+        estimates = outputs.argmax(2)
+        return rows.expand(len(outputs), -1, -1).gather(2, estimates[..., None]).sum((1, 2)).double() / (10 * len(y))
+
+    return metric
+
+
+def _best_rule(metric: Evaluation, songs: Songs, device: torch.device) -> Evaluation:
+    table, present = torch.from_numpy(songs.clips).to(device), torch.from_numpy(songs.present).to(device)[..., None]
+
+    def best(outputs: Tensor) -> Tensor:
+        clips = outputs[:, table]  # (points, songs, clips, labels)
+        votes = torch.nn.functional.one_hot(clips.argmax(3), clips.shape[3]) * present
+        rules = votes.sum(2), clips.amax(2), (clips * present).double().sum(2) / present.sum(1), _mean_probability(clips, present)
+        return torch.stack([metric(scores) for scores in rules]).amax(0)
+
+    return best
+
+
+def _mean_probability(clips: Tensor, present: Tensor) -> Tensor:
+    return (clips.double().softmax(3) * present).sum(2) / present.sum(1)
+
+
+def _r2(y: Tensor) -> Evaluation:
+    total = ((y - y.mean(0)) ** 2).sum(0)
+
+    def metric(outputs: Tensor) -> Tensor:
+        return (1 - ((y - outputs) ** 2).sum(1) / total).mean(1)
+
+    return metric
+
+
+def _roc_auc(y: Tensor) -> Evaluation:
+    """Mann-Whitney statistics from one sort of all columns: keys hold the score's order above the label's bit.
+
+    In a column sorted upwards each positive counts the negatives before it. Among equal scores negatives come first, and are counted
+    in full. Where there are such ties, a second sort with positives first counts none of them, and half of the sum of both is right.
+    """
+    keep = y.any(0) & (~y).any(0)
+    positive = y[:, keep].T.contiguous().long()
+    pairs = (positive.sum(1) * (1 - positive).sum(1)).double()
+
+    def metric(outputs: Tensor) -> Tensor:
+        scores = (outputs[:, :, keep].transpose(1, 2).float() + 0.0).contiguous()  # + 0.0 turns -0.0 into 0.0
+        # The bits of a float32, read as an integer, have the order of the numbers once those of negative numbers are flipped.
+        bits = scores.view(torch.int32)
+        order = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).long() * 2
+        keys = _sorted(order + positive)
+        won = _negatives_before(keys, 1)
+        tied = ((keys[..., 1:] - keys[..., :-1] == 1) & (keys[..., 1:] & 1 == 1)).any(-1)
+        if tied.any():
+            positives_first = _sorted((order + (1 - positive))[tied])
+            won[tied] = (won[tied] + _negatives_before(positives_first, 0)) / 2
+        return (won / pairs).mean(1)
+
+    return metric
+
+
+def _negatives_before(keys: Tensor, positive_bit: int) -> Tensor:
+    bit = keys & 1
+    is_positive = bit if positive_bit else 1 - bit
+    return ((1 - is_positive).cumsum(-1) * is_positive).sum(-1).double()
+
+
+def _sorted(keys: Tensor) -> Tensor:
+    """Sorted along the last dimension; on a CPU by NumPy, whose vectorised sort is ten times faster than PyTorch's."""
+    return keys.sort(-1).values if keys.is_cuda else torch.from_numpy(np.sort(keys.numpy(), axis=-1))

@@ -7,11 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from jukemir_like import datasets, downloads
+from jukemir_like import datasets
 from jukemir_like.audit import audit, findings
 from jukemir_like.core import jsonfiles
 from jukemir_like.core.cache import Cache
-from jukemir_like.datasets.processed import read_description
+from jukemir_like.datasets.meta import read_description
+from jukemir_like.downloads.declarations import declaration_folder
 from jukemir_like.report.problems import Problems
 
 
@@ -68,7 +69,7 @@ def audits(cache: Cache, names: Iterable[str], problems: Problems) -> dict[str, 
 def _summary(name: str) -> str:
     """The sentence in a dataset's declaration; empty if there is none."""
     try:
-        folder = downloads.declarations(datasets.assets(name) if datasets.is_known(name) else name)
+        folder = declaration_folder(datasets.assets(name) if datasets.is_known(name) else name)
         declaration = jsonfiles.read(folder / "dataset.json", {"summary?": str}, "correct it")
     except FileNotFoundError:
         return ""

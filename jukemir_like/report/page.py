@@ -12,10 +12,10 @@ from markupsafe import Markup
 
 from jukemir_like import __version__
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.records import printable
-from jukemir_like.probes.results import Run
-from jukemir_like.probes.statistics import CONFIDENCE, RESAMPLES, Interval
-from jukemir_like.probes.trivial import NAME as TRIVIAL
+from jukemir_like.core.files import printable
+from jukemir_like.core.resampling import CONFIDENCE, RESAMPLES, Interval
+from jukemir_like.probes.baselines import TRIVIAL
+from jukemir_like.probes.runs import Run
 from jukemir_like.report import datasets, plots, published, stages
 from jukemir_like.report import questions as asked
 from jukemir_like.report import retrieval as stem_retrieval

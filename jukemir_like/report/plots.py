@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 from jukemir_like.datasets import KEYS
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from pathlib import Path
 from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.records import printable
-from jukemir_like.core.stage import digest_of
-from jukemir_like.probes.results import Run
+from jukemir_like.core.files import printable
+from jukemir_like.core.stage import digest_or_none
+from jukemir_like.probes.runs import Run
 
 
 @dataclass
@@ -57,7 +57,7 @@ def outdated(cache: Cache, runs: Sequence[Run]) -> Iterator[str]:
 
     Files that were deleted since do not count.
     """
-    metas = {name: digest_of(cache.processed(name) / "meta.json") for name in {run.dataset for run in runs}}
+    metas = {name: digest_or_none(cache.processed(name) / "meta.json") for name in {run.dataset for run in runs}}
     signatures = {pair: _signatures(cache, *pair) for pair in {(run.dataset, run.representation) for run in runs}}
     for run in runs:
         lineage, now = run.record["lineage"], signatures[run.dataset, run.representation]

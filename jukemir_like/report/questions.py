@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from jukemir_like.core.errors import RequestError
+from jukemir_like.core.resampling import Interval, interval
 from jukemir_like.datasets import Task
-from jukemir_like.probes.results import Run
-from jukemir_like.probes.statistics import Comparison, Interval, Resampled, compare, interval, resample
-from jukemir_like.probes.trivial import NAME as TRIVIAL
+from jukemir_like.probes.baselines import TRIVIAL
+from jukemir_like.probes.intervals import Comparison, ResampledMetrics, compare, resample_runs
+from jukemir_like.probes.runs import Run
 
 AVERAGED = {"multiclass": ("accuracy",), "key": ("weighted_score",), "multilabel": ("roc_auc", "average_precision"), "regression": ("r2",)}
 """Metrics whose mean is the value of a task in an average over tasks, as in Castellon et al. 2021."""
@@ -34,7 +35,7 @@ class Question:
     dataset: str
     task: Task
     protocol: str
-    answers: dict[str, Resampled]
+    answers: dict[str, ResampledMetrics]
     comparisons: dict[tuple[str, str], Comparison]
     problems: tuple[str, ...]
 
@@ -135,15 +136,15 @@ def _question(answers: dict[str, list[Run]]) -> Question:
     return Question(run.dataset, run.task, run.protocol, {name: resampled[name] for name in order}, comparisons, tuple(problems))
 
 
-def _resample(runs: Sequence[Run], problems: list[str]) -> Resampled:
+def _resample(runs: Sequence[Run], problems: list[str]) -> ResampledMetrics:
     """All seeds together; only the first, with a line in ``problems``, if they did not score the same items."""
     try:
-        return resample(runs)
+        return resample_runs(runs)
     except RequestError as error:
         if len(runs) == 1:
             raise
         problems.append(f"{error}; until then only seed {runs[0].seed} is shown")
-        return resample(runs[:1])
+        return resample_runs(runs[:1])
 
 
 def _average(dataset: str, protocol: str, together: Sequence[Question], names: Sequence[str]) -> Average:
@@ -172,7 +173,7 @@ def _mean(dataset: str, protocol: str, together: Sequence[Question], names: Sequ
     return Average(dataset, protocol, intervals, first if clear and all(clear) else None)
 
 
-def _averaged(task: Task, answer: Resampled) -> tuple[float, Any]:
+def _averaged(task: Task, answer: ResampledMetrics) -> tuple[float, Any]:
     metrics = AVERAGED[task.type]
     value = float(np.mean([answer.by_seed[metric].mean() for metric in metrics]))
     return value, np.mean([answer.samples[metric] for metric in metrics], axis=0)

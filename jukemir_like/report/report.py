@@ -12,12 +12,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jukemir_like.core.cache import Cache, write_bytes
+from jukemir_like.core.atomic import write_bytes
+from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DONE, SOME_FAILED, RequestError
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 from jukemir_like.probes import results
-from jukemir_like.probes.statistics import intervals, percent
-from jukemir_like.probes.trivial import NAME as TRIVIAL
+from jukemir_like.probes.baselines import TRIVIAL
+from jukemir_like.probes.intervals import resample_runs
+from jukemir_like.probes.results import percent
+from jukemir_like.probes.runs import RUN, find_runs, run_folders
 from jukemir_like.report import questions, retrieval
 from jukemir_like.report.page import render
 from jukemir_like.report.problems import Problems, outdated
@@ -75,7 +78,7 @@ def report(
         StorageError: the page cannot be written.
     """
     problems = Problems(cache.root)
-    undamaged = results.find(cache, on_damage=problems.add)
+    undamaged = find_runs(cache, on_damage=problems.add)
     stem_retrieval = retrieval.retrieval(cache, problems)
     _check_names("dataset", datasets, {run.dataset for run in undamaged}, problems)
     _check_names("representation", representations, {run.representation for run in undamaged}, problems)
@@ -92,9 +95,8 @@ def report(
     by_question = questions.questions(runs)
     problems.unfinished = _unfinished(cache)
     problems.outdated = list(outdated(cache, runs))
-    known = {answer.runs[0].folder: answer.ends for one in by_question for answer in one.answers.values() if len(answer.runs) == 1}
-    ends = {run.folder: known.get(run.folder) or intervals(run) for run in runs}
-    table = [row for run in runs for row in results.rows(run, {("test", metric): pair for metric, pair in ends[run.folder].items()})]
+    known = {answer.runs[0].folder: answer.bounds for one in by_question for answer in one.answers.values() if len(answer.runs) == 1}
+    table = [row for run in runs for row in results.rows(run, known.get(run.folder) or resample_runs([run]).bounds)]
     results.write(cache.report / results.TABLE, table)
     write_bytes(cache.report / "comparisons.csv", _comparisons(by_question).encode(errors="backslashreplace"))
     page = cache.report / "index.html"
@@ -139,9 +141,9 @@ def _first_damaged(problems: Problems) -> str:
 def _unfinished(cache: Cache) -> list[str]:
     """Folders of unfinished runs, relative to the cache."""
     unfinished = []
-    for folder in results.folders(cache):
+    for folder in run_folders(cache):
         try:
-            (folder / results.RUN).stat()
+            (folder / RUN).stat()
         except FileNotFoundError:
             unfinished.append(str(folder.relative_to(cache.root)))
         except OSError:  # reported with the damaged files

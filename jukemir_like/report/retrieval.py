@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jukemir_like.core import csvfiles, damage, files
+from jukemir_like.core import csvfiles, files
 from jukemir_like.core.cache import Cache
 from jukemir_like.report import plots
 from jukemir_like.report.problems import Problems
@@ -122,7 +122,7 @@ def _number(row: Row) -> str:
 
 
 def _data_url(path: Path) -> str:
-    with damage.named(path, "delete it, or train again"):
+    with files.damage_errors(path, "delete it, or train again"):
         data = files.read_regular(path)
         if not data.startswith(_PNG):
             raise ValueError("is no PNG")

@@ -10,7 +10,7 @@ from jukemir_like import datasets
 from jukemir_like.audit import measurements
 from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
-from jukemir_like.probes.results import Run
+from jukemir_like.probes.runs import Run
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,22 @@
-"""Mel-frequency cepstral coefficients, summarised over time: 120 numbers that know about timbre.
+"""Mel-frequency cepstral coefficients, summarised over time: 120 numbers that describe timbre.
 
 The recipe is that of Castellon, Donahue and Liang (ISMIR 2021, arXiv 2107.05677), with the meaning that librosa 0.11 gives to its steps:
 power spectra of 2,048-sample Hann frames every 512 samples, 128 mel bands, decibels down to 80 below the clip's loudest band, the first
-20 coefficients of the cosine transform; see :mod:`~jukemir_like.representations.summary` for what becomes of them.
+20 coefficients of the cosine transform, and the moments over time of these and of their finite differences, see
+:func:`~jukemir_like.representations.spectra.moments`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from jukemir_like.audio import mel
 from jukemir_like.core.errors import RequestError
-from jukemir_like.representations import Representation, frames, mel, spectrum, summary
+from jukemir_like.representations import spectra
+from jukemir_like.representations.base import Representation
 
 _RECIPE = 2  # 1: resampling gave one sample less of about half of all lengths, and some MP3s were not decoded to their end
 _N_FFT = 2048
@@ -24,7 +27,7 @@ _LEAST_POWER = np.float32(1e-10)
 _DYNAMIC_RANGE_DB = 80.0
 
 
-class Mfcc(Representation):
+class MFCC(Representation):
     """Moments of 20 MFCCs and of their finite differences.
 
     A clip needs three frames, 1,024 samples (0.046 s); a shorter one is an :class:`~jukemir_like.core.errors.InputError`.
@@ -35,22 +38,24 @@ class Mfcc(Representation):
 
     Raises:
         RequestError: unknown backend, torchaudio cannot be imported, no such device.
+
+    >>> from jukemir_like import audio
+    >>> MFCC()([audio.load("song.wav", 22050)]).shape
+    (1, 120)
     """
 
     name = "mfcc"
     sample_rate = 22050
-    dimension = 2 * summary.ORDERS * _N_MFCC
+    dimension = 2 * spectra.ORDERS * _N_MFCC
 
     def __init__(self, backend: str = "numpy", device: str = "cpu") -> None:
         self._backend = backend if backend == "numpy" else f"{backend} on {device}"
         if backend == "torchaudio":
-            from jukemir_like.representations import mfcc_torchaudio
-
-            self._coefficients = mfcc_torchaudio.load(self.sample_rate, _N_FFT, _HOP_LENGTH, _N_MELS, _N_MFCC, device)
+            self._coefficients = _torchaudio_coefficients(self.sample_rate, device)
         elif backend == "numpy":
-            self._to_mel = mel.BandedProduct(mel.filters(self.sample_rate, _N_FFT, _N_MELS))
-            self._to_cepstrum = mel.cosine_transform(_N_MELS, _N_MFCC)
-            self._coefficients = self._by_numpy
+            self._to_mel = BandedProduct(mel.filters(self.sample_rate, _N_FFT, _N_MELS))
+            self._to_cepstrum = cosine_transform(_N_MELS, _N_MFCC)
+            self._coefficients = self._numpy_coefficients
         else:
             raise RequestError(f"unknown backend {backend!r} of mfcc: choose numpy or torchaudio")
 
@@ -70,15 +75,19 @@ class Mfcc(Representation):
 
     def __call__(self, clips: Sequence[np.ndarray]) -> np.ndarray:
         """Vectors of clips: float32, shape ``(len(clips), 120)``; an ``InputError`` where a clip is too short."""
-        return summary.of_clips(self, clips, self.coefficients, _HOP_LENGTH)
+        vectors = np.empty((len(clips), self.dimension), np.float32)
+        for vector, clip in zip(vectors, clips, strict=True):
+            spectra.check_length(clip, _HOP_LENGTH, self.sample_rate, self.name)
+            vector[:] = spectra.moments(self.coefficients(clip))
+        return vectors
 
     def coefficients(self, clip: np.ndarray) -> np.ndarray:
         """The coefficients before they are summarised: float32, shape ``(frames, 20)``, of the peak-normalised clip."""
         return self._coefficients(clip)
 
-    def _by_numpy(self, clip: np.ndarray) -> np.ndarray:
-        bands = np.empty((frames.count(len(clip), _HOP_LENGTH), _N_MELS), np.float32)
-        for first, last, magnitude in spectrum.magnitudes(clip, _N_FFT, _HOP_LENGTH, frames.peak_of(clip)):
+    def _numpy_coefficients(self, clip: np.ndarray) -> np.ndarray:
+        bands = np.empty((spectra.frame_count(len(clip), _HOP_LENGTH), _N_MELS), np.float32)
+        for first, last, magnitude in spectra.magnitudes(clip, _N_FFT, _HOP_LENGTH, spectra.peak_of(clip)):
             self._to_mel(np.square(magnitude, out=magnitude), out=bands[first:last])
         decibels = np.log10(np.maximum(bands, _LEAST_POWER, out=bands), out=bands)
         decibels *= np.float32(10)
@@ -86,3 +95,72 @@ class Mfcc(Representation):
         np.maximum(decibels, decibels.max() - np.float32(_DYNAMIC_RANGE_DB), out=decibels)
         cepstrum: np.ndarray = decibels @ self._to_cepstrum
         return cepstrum
+
+
+def cosine_transform(n_mels: int, coefficients: int) -> np.ndarray:
+    """The first ``coefficients`` columns of the orthonormal DCT-II: float32, shape ``(n_mels, coefficients)``.
+
+    >>> cosine_transform(2, 2).round(3)
+    array([[ 0.707,  0.707],
+           [ 0.707, -0.707]], dtype=float32)
+    """
+    band, order = np.arange(n_mels)[:, None], np.arange(coefficients)
+    basis = np.sqrt(2 / n_mels) * np.cos(np.pi * order * (2 * band + 1) / (2 * n_mels))
+    basis[:, 0] /= np.sqrt(2)
+    return np.asarray(basis, dtype=np.float32)
+
+
+class BandedProduct:
+    """A product with filters that each touch few bins, as products of small blocks.
+
+    Args:
+        weights: shape ``(bands, bins)``; neighbouring bands touch neighbouring bins.
+        block: bands per block.
+    """
+
+    def __init__(self, weights: np.ndarray, block: int = 32):
+        self._blocks = []
+        for start in range(0, len(weights), block):
+            rows = weights[start : start + block]
+            touched = np.flatnonzero(rows.any(axis=0))
+            bins = slice(touched[0], touched[-1] + 1)
+            self._blocks.append((slice(start, start + len(rows)), bins, np.ascontiguousarray(rows[:, bins].T)))
+
+    def __call__(self, spectra: np.ndarray, out: np.ndarray) -> None:
+        """Writes ``spectra · weightsᵀ`` into ``out``; shapes ``(frames, bins)`` and ``(frames, bands)``."""
+        for bands, bins, weights in self._blocks:
+            np.matmul(spectra[:, bins], weights, out=out[:, bands])
+
+
+def _torchaudio_coefficients(sample_rate: int, device: str) -> Callable[[np.ndarray], np.ndarray]:
+    """The same coefficients by torchaudio, on a GPU or a processor.
+
+    Returns:
+        a function from a clip ``(samples,)`` to coefficients ``(frames, 20)``, float32.
+
+    Raises:
+        RequestError: torchaudio cannot be imported, or there is no such device.
+    """
+    try:
+        import torch
+        from torchaudio import transforms
+    except (ImportError, OSError) as error:  # OSError: a torchaudio built for another torch
+        reason = str(error).partition("\n")[0]
+        raise RequestError(
+            f"torchaudio cannot be imported ({reason}): install the torchaudio that fits torch, or use the numpy backend"
+        ) from error
+    spectrum = {"n_fft": _N_FFT, "hop_length": _HOP_LENGTH, "n_mels": _N_MELS, "pad_mode": "constant"}
+    try:
+        transform = transforms.MFCC(sample_rate, _N_MFCC, melkwargs=spectrum | {"norm": "slaney", "mel_scale": "slaney"}).to(device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise RequestError(f"device {device!r} cannot be used by torch ({reason})") from error
+
+    @torch.inference_mode()
+    def coefficients(clip: np.ndarray) -> np.ndarray:
+        # One clip at a time, as (batch, channel, samples): a two-dimensional batch would share one decibel floor, and on a GPU even the
+        # size of a batch changes the last bits.
+        samples = torch.from_numpy(clip / spectra.peak_of(clip)).to(device)
+        return transform(samples[None, None])[0, 0].T.cpu().numpy()  # type: ignore[no-any-return]
+
+    return coefficients

@@ -1,15 +1,15 @@
 """Stem-JEPA's embedding of a clip: bands × width numbers, 3,840 at paper size.
 
-The context encoder's last layer, averaged over time, frequency bands side by side (arXiv 2408.02514, section 4.3). What it is called says
-which weights it has, and is safe in paths and shells::
+The context encoder's last layer, averaged over time, frequency bands side by side (arXiv 2408.02514, section 4.3). Its name says which
+weights it has, and is safe in paths and shells::
 
     stemjepa                    those of the package
     stemjepa-NAME               those called NAME: of the package, or <cache>/checkpoints/NAME.safetensors
-    stemjepa-untrained          the same net as stemjepa, with random weights
-    stemjepa-NAME-untrained     the same net as stemjepa-NAME, with random weights
+    stemjepa-untrained          the same network as stemjepa, with random weights
+    stemjepa-NAME-untrained     the same network as stemjepa-NAME, with random weights
 
-Making one looks at the file of its weights: whatever is wrong with it is said then, before anything is made of a clip. Torch is imported,
-and the network is made, with the first clip: in the worker process.
+Loading one reads the header of its weights and checks the file, so that an error is raised before the first clip. Torch is imported, and
+the network is built, with the first clip: in the worker process.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any
 
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
-from jukemir_like.representations import Representation
+from jukemir_like.representations.base import Representation
 from jukemir_like.stemjepa import checkpoint
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from jukemir_like.stemjepa.pretrained import StemJEPA
+    from jukemir_like.stemjepa.inference import StemJEPA
 
 _RECIPE = 2  # 1: resampling gave one sample less of about half of all lengths, and some MP3s were not decoded to their end
 _SEED = 0  # of the random weights
@@ -37,18 +37,19 @@ _NAME = re.compile(r"stemjepa(-(?!untrained$|.*\.safetensors)(?P<weights>[\w.+-]
 _BATCH_SIZE, _BATCH_SIZE_WITH_GPU = 4, 32
 
 
-class StemJepa(Representation):
+class StemJEPARepresentation(Representation):
     """The embedding by given weights.
 
     Args:
-        name: as above.
-        weights: path or name of weights, instead of those that ``name`` says.
+        name: see the module.
+        weights: path or name of weights, instead of those that ``name`` means.
         cache: where named weights are looked for; None: the default cache.
         precision: ``32`` or ``bf16``.
-        device: as in :meth:`~jukemir_like.stemjepa.pretrained.StemJEPA.from_pretrained`.
+        device: as in :meth:`~jukemir_like.stemjepa.inference.StemJEPA.from_pretrained`.
 
     Raises:
-        RequestError: no such weights, or the file is none of weights or damaged; from a call: it has changed since, or gives no numbers.
+        RequestError: there are no such weights, or the file holds no weights or is damaged. From a call: the file has changed since, or its
+            vectors are not finite.
     """
 
     def __init__(
@@ -79,19 +80,19 @@ class StemJepa(Representation):
 
     def __call__(self, clips: Sequence[np.ndarray]) -> np.ndarray:
         """Vectors of clips: float32, shape ``(len(clips), dimension)``."""
-        return self._net.embed(list(clips))
+        return self._network.embed(list(clips))
 
     @cached_property
-    def _net(self) -> StemJEPA:
+    def _network(self) -> StemJEPA:
         import torch
 
-        from jukemir_like.stemjepa.pretrained import StemJEPA
+        from jukemir_like.stemjepa.inference import StemJEPA
 
         if multiprocessing.parent_process() is not None:
-            torch.set_num_threads(1)  # a worker; and threads that its parent may have started are not in a forked one
+            torch.set_num_threads(1)  # in a worker; a forked one has none of the threads that its parent may have started
         if self._untrained:
             return StemJEPA.untrained(self._header.model, self._device, self._precision, seed=_SEED)
-        net = StemJEPA.from_pretrained(self._path, self._device, self._precision)
-        if net.digest != self._header.digest:
+        network = StemJEPA.from_pretrained(self._path, self._device, self._precision)
+        if network.digest != self._header.digest:
             raise RequestError(f"{self._path} has changed since {self.name} was loaded: run again")
-        return net
+        return network

@@ -1,7 +1,7 @@
-"""Weights in a file: safetensors, with the model's configuration, its sources and where it comes from in the header.
+"""Files of weights: safetensors, with the model's configuration, its instruments and the origin of the weights in the header.
 
-What the header says is read without torch, so that the size and the digest of weights cost milliseconds. The file is written here and not
-by the safetensors package, whose header changes its order from process to process: same network, same bytes, same digest.
+The header is read without torch, so that the size and the digest of weights cost milliseconds. Files are written here and not by the
+safetensors package, whose header changes its order from process to process: same network, same bytes, same digest.
 """
 
 from __future__ import annotations
@@ -9,43 +9,44 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jukemir_like import __version__
 from jukemir_like.core import files
-from jukemir_like.core.cache import Cache, atomic
+from jukemir_like.core.atomic import atomic_write
+from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa import config, shapes, tensorfile
-from jukemir_like.stemjepa.config import is_name, shown
-from jukemir_like.stemjepa.tensorfile import REMEDY
+from jukemir_like.stemjepa import config, safetensors_file
+from jukemir_like.stemjepa.config import excerpt, is_name
+from jukemir_like.stemjepa.safetensors_file import REMEDY
 
 if TYPE_CHECKING:
     import torch
 
-    from jukemir_like.stemjepa.network import Network
+    from jukemir_like.stemjepa.model import Network
 
 EMBEDDED = "synthband"
-"""The weights that are meant where none are named."""
+"""The name of the weights in the package, which are used where none are named."""
 
 SUFFIX = config.SUFFIX
 FORMAT = "jukemir-like stemjepa 1"
 FOLDER = Path(__file__).parent / "weights"
 
-_WRAPPERS = {"_orig_mod", "module"}  # torch.compile's and DistributedDataParallel's
-_ALIGNED = 8  # bytes; the header is filled up so that the tensors begin at a multiple of it
+_WRAPPERS = {"_orig_mod", "module"}  # of torch.compile and DistributedDataParallel
+_ALIGNMENT = 8  # bytes; the header is padded so that the tensors begin at a multiple of it
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file of weights says of itself.
+    """The header of a file of weights.
 
     Args:
-        model: what the network is made of.
+        model: the configuration of the network.
         sources: names of the instruments, in the order of their numbers.
-        provenance: how the weights came about (JSON values).
+        provenance: how the weights were made (JSON values).
         versions: of the software that wrote the file.
         digest: SHA-256 of the file, hexadecimal.
     """
@@ -58,7 +59,7 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class Checkpoint:
     """A network with its weights; the rest is as in :class:`Header`."""
 
     network: Network
@@ -69,35 +70,42 @@ class Loaded:
 
 
 def names(cache: Cache | None = None) -> list[str]:
-    """Names of weights, sorted: those in the package, and with ``cache`` those in its ``checkpoints/`` too."""
-    everywhere = cache.checkpoint("*").parent if cache else FOLDER
-    return sorted({path.name.removesuffix(SUFFIX) for folder in (FOLDER, everywhere) for path in folder.glob(f"[!.]*{SUFFIX}")})
+    """Names of weights, sorted: those in the package, and with ``cache`` those in its ``checkpoints/`` too.
+
+    >>> names()
+    ['synthband']
+    """
+    checkpoints = cache.checkpoint("*").parent if cache else FOLDER
+    return sorted({path.name.removesuffix(SUFFIX) for folder in (FOLDER, checkpoints) for path in folder.glob(f"[!.]*{SUFFIX}")})
 
 
-def listed(cache: Cache) -> list[str]:
-    """:func:`names`, with a word behind those whose header is not one of weights (their tensors are not read)."""
-    told = []
+def names_with_remarks(cache: Cache) -> list[str]:
+    """:func:`names`, with "(unusable)" after those whose header is not one of weights (their tensors are not read)."""
+    names_to_show = []
     for name in names(cache):
         try:
             path = resolve(name, cache)
-            with tensorfile.opened(path) as file:
-                _described(path, tensorfile.table(path, file))
-            told.append(name)
+            with safetensors_file.open_weights(path) as file:
+                _parse_header(path, safetensors_file.read_table(path, file))
+            names_to_show.append(name)
         except RequestError:
-            told.append(f"{shown(name)} (unusable)")
-    return told
+            names_to_show.append(f"{excerpt(name)} (unusable)")
+    return names_to_show
 
 
 def resolve(weights: str | Path | None = None, cache: Cache | None = None) -> Path:
-    """The file that ``weights`` mean.
+    """The path of the file of ``weights``.
 
     Args:
-        weights: a name (of the package's own weights, else of ``checkpoints/<name>.safetensors`` in the cache), or a path, which has a
-            ``/`` or the suffix ``.safetensors``; None: the package's own.
-        cache: where named weights are looked for; None: the default cache.
+        weights: a name (of weights in the package, else of ``checkpoints/<name>.safetensors`` in the cache), or a path, which has a ``/``
+            or the suffix ``.safetensors``; None: the weights of the package.
+        cache: where named weights are looked up; None: the default cache.
 
     Raises:
-        RequestError: no weights are called so, or the system refuses to look. (A path is taken as it is.)
+        RequestError: there are no weights of this name, or the system refuses access. (A path is not checked.)
+
+    >>> resolve().name, resolve("my/weights.safetensors").name
+    ('synthband.safetensors', 'weights.safetensors')
     """
     cache = cache or Cache.default()
     if weights is not None and (isinstance(weights, Path) or "/" in weights or weights.endswith(SUFFIX)):
@@ -106,172 +114,253 @@ def resolve(weights: str | Path | None = None, cache: Cache | None = None) -> Pa
     if is_name(name):
         for path in (FOLDER / f"{name}{SUFFIX}", *([cache.checkpoint(name)] if weights is not None else [])):
             try:
-                path.lstat()  # whatever it is: what is wrong with it is said where it is opened
+                path.lstat()  # a link to nowhere or a folder is found too: whoever opens it reports what is wrong with it
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
                 raise RequestError(
-                    f"weights {shown(name, 60)!r}: the file {files.refusal(error)}: choose others, or give a path"
+                    f"weights {excerpt(name, 60)!r}: the file {files.refusal(error)}: choose others, or give a path"
                 ) from error
             return path
-    known = ", ".join(map(shown, names(cache))) or "none are there"
+    known = ", ".join(map(excerpt, names(cache))) or "none"
     raise RequestError(
-        f"no weights are called {shown(name, 60)!r} (known: {known}): choose one of them, or give the path of a {SUFFIX} file"
+        f"no weights are called {excerpt(name, 60)!r} (known: {known}): choose one of them, or give the path of a {SUFFIX} file"
     )
 
 
 def save(path: Path, network: Network, *, provenance: Mapping[str, Any], sources: Sequence[str] | None = None, half: bool = False) -> None:
-    """Writes encoder, teacher and predictor, whole or not at all. Same arguments, same bytes.
+    """Writes encoder, teacher and predictor, completely or not at all. Same arguments, same bytes.
 
     Args:
         path: should end in ``.safetensors``.
         network: may be compiled or wrapped, as a whole or in parts; the names in the file do not show it.
-        provenance: how the weights came about (JSON values).
+        provenance: how the weights were made (JSON values).
         sources: names of the instruments, in the order of their numbers; None: see :func:`default_sources`.
         half: store float16 (half the size, about 0.05 % of precision) instead of float32.
 
     Raises:
-        RequestError: not as many names as the model has sources, or weights that float16 cannot hold.
-        StorageError: the file cannot be written; one that stood there before is kept.
+        RequestError: another number of names than of instruments, or weights that float16 cannot hold.
+        StorageError: the file cannot be written; one that existed before is kept.
     """
     import torch
 
-    model: config.Model = _bare(network).settings
-    names_of_sources = default_sources(model) if sources is None else tuple(sources)
-    config.check_sources(names_of_sources, model.predictor.num_sources)
-    kind = torch.float16 if half else torch.float32
-    tensors = {_plain(key): tensor.detach().to("cpu", kind).contiguous() for key, tensor in sorted(_bare(network).state_dict().items())}
+    model: config.Model = _unwrapped(network).settings
+    source_names = default_sources(model) if sources is None else tuple(sources)
+    config.check_sources(source_names, model.predictor.num_sources)
+    dtype = torch.float16 if half else torch.float32
+    state = _unwrapped(network).state_dict()
+    tensors = {_without_wrappers(key): tensor.detach().to("cpu", dtype).contiguous() for key, tensor in sorted(state.items())}
     metadata = {
         "format": FORMAT,
         "model": json.dumps(model.to_dict()),
-        "sources": json.dumps(names_of_sources),
+        "sources": json.dumps(source_names),
         "provenance": json.dumps(dict(provenance), allow_nan=False),
         "versions": json.dumps({"jukemir-like": __version__, "torch": torch.__version__, "python": platform.python_version()}),
     }
-    header: dict[str, Any] = {"__metadata__": metadata}
+    entries: dict[str, Any] = {"__metadata__": metadata}
     end = 0
     for key, tensor in tensors.items():
         if half and bool(torch.isinf(tensor).any()):
             raise RequestError(f"{key} holds values beyond float16's range: save these weights as float32")
         begin, end = end, end + tensor.nbytes
-        header[key] = {"dtype": "F16" if half else "F32", "shape": list(tensor.shape), "data_offsets": [begin, end]}
-    encoded = json.dumps(header).encode()
-    encoded += b" " * (-len(encoded) % _ALIGNED)
-    with atomic(path) as temporary, open(temporary, "wb") as file:
+        entries[key] = {"dtype": "F16" if half else "F32", "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    encoded = json.dumps(entries).encode()
+    encoded += b" " * (-len(encoded) % _ALIGNMENT)
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
         file.write(len(encoded).to_bytes(8, "little") + encoded)
         for tensor in tensors.values():
             file.write(tensor.numpy().astype("<f2" if half else "<f4", copy=False).data)
 
 
-def load(path: Path, device: str | torch.device = "cpu") -> Loaded:
-    """The network of a file of weights: float32 on ``device``, set to evaluation. The file is read once.
+def load(path: Path, device: str | torch.device = "cpu") -> Checkpoint:
+    """The network of a file of weights: float32 on ``device``, in evaluation mode. The file is read once.
 
     Raises:
         RequestError: as :func:`header`.
+
+    >>> checkpoint = load(resolve())
+    >>> checkpoint.network.training
+    False
     """
     import torch
 
-    from jukemir_like.stemjepa.network import Network
+    from jukemir_like.stemjepa.model import Network
 
-    parts: dict[str, bytearray] = {}
-    found, table = _read(path, parts)
-    kinds = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
-    with _without_draws():
-        network = Network(found.model)
+    tensor_bytes: dict[str, bytearray] = {}
+    loaded, table = _read(path, tensor_bytes)
+    dtypes = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
+    with _without_initialisation():
+        network = Network(loaded.model)
     network.load_state_dict(
-        {name: torch.frombuffer(parts[name], dtype=kinds[tensor.dtype]).view(tensor.shape) for name, tensor in table.tensors.items()}
+        {
+            name: torch.frombuffer(tensor_bytes[name], dtype=dtypes[tensor.dtype]).view(tensor.shape)
+            for name, tensor in table.tensors.items()
+        }
     )
-    return Loaded(network.to(device).eval(), found.model, found.sources, found.provenance, found.digest)
+    return Checkpoint(network.to(device).eval(), loaded.model, loaded.sources, loaded.provenance, loaded.digest)
 
 
 def header(path: Path) -> Header:
-    """What the file says of itself, and that it is whole: no network is made, and torch is not needed.
+    """Reads the header of a file of weights and checks that the file is complete, without making a network and without torch.
 
     Raises:
-        RequestError: no such file, not safetensors, cut short, without the configuration of a Stem-JEPA, or its tensors are not those of
-            the model that the configuration describes, or not finite.
+        RequestError: no such file, not safetensors, cut short, without the configuration of a Stem-JEPA, or with tensors that are not those
+            of the model that the configuration describes, or are not finite.
+
+    >>> header(resolve()).sources
+    ('bass', 'drums', 'other', 'vocals')
     """
     return _read(path)[0]
 
 
-def _read(path: Path, parts: dict[str, bytearray] | None = None) -> tuple[Header, tensorfile.Table]:
-    """Header and table of a file that is whole; ``parts`` takes up the tensors' bytes."""
-    with tensorfile.opened(path) as file:
-        table = tensorfile.table(path, file)
-        found = _described(path, table)
-        digest = hashlib.sha256(table.head)
-        for name, tensor in table.tensors.items():
-            for block in tensorfile.blocks(path, file, name, tensor):
-                digest.update(block)
-                if parts is not None:
-                    parts.setdefault(name, bytearray()).extend(block)
-    return replace(found, digest=digest.hexdigest()), table
-
-
-def _described(path: Path, table: tensorfile.Table) -> Header:
-    """What a table says, without the digest, once it has the tensors of the model that it describes."""
-    metadata = table.metadata
-    if "model" not in metadata:
-        raise RequestError(f"{shown(path)} holds no configuration of a Stem-JEPA in its header: {REMEDY}")
-    if metadata.get("format") != FORMAT:
-        other = shown(repr(metadata.get("format")), 60)
-        raise RequestError(f"{shown(path)} is of format {other}, this version reads {FORMAT!r}: use the version that wrote it")
-    try:
-        model = config.Model.from_dict(tensorfile.parse(metadata["model"]))
-        sources = json.loads(metadata["sources"])
-        config.check_sources(sources, model.predictor.num_sources)
-        provenance, versions = (tensorfile.parse(metadata.get(key, "{}")) for key in ("provenance", "versions"))
-        if not all(isinstance(version, str) for version in versions.values()):
-            raise ValueError("versions are no strings")
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, RequestError) as error:
-        raise RequestError(f"the header of {shown(path)} describes no Stem-JEPA ({shown(error)}): {REMEDY}") from error
-    _check_tensors(path, table.tensors, model)
-    return Header(model, tuple(sources), provenance, versions, digest="")
-
-
 def default_sources(model: config.Model) -> tuple[str, ...]:
-    """Names of the instruments where nobody named them: bass, drums, other, vocals for four, else stem0, stem1, …."""
+    """Names of the instruments where none are given: bass, drums, other, vocals for four, else stem0, stem1, ….
+
+    >>> default_sources(config.Model(predictor=config.Predictor(num_sources=2)))
+    ('stem0', 'stem1')
+    """
     count = model.predictor.num_sources
     return config.SOURCES if count == len(config.SOURCES) else tuple(f"stem{number}" for number in range(count))
 
 
-def _check_tensors(path: Path, there: Mapping[str, tensorfile.Tensor], model: config.Model) -> None:
-    """A model that claims more than the file has costs no more than looking at what the file has."""
+def _read(path: Path, tensor_bytes: dict[str, bytearray] | None = None) -> tuple[Header, safetensors_file.Table]:
+    """Header and table of a complete file; ``tensor_bytes`` is filled with the bytes of the tensors by name."""
+    with safetensors_file.open_weights(path) as file:
+        table = safetensors_file.read_table(path, file)
+        without_digest = _parse_header(path, table)
+        digest = hashlib.sha256(table.header_bytes)
+        for name, tensor in table.tensors.items():
+            for block in safetensors_file.read_blocks(path, file, name, tensor):
+                digest.update(block)
+                if tensor_bytes is not None:
+                    tensor_bytes.setdefault(name, bytearray()).extend(block)
+    return replace(without_digest, digest=digest.hexdigest()), table
+
+
+def _parse_header(path: Path, table: safetensors_file.Table) -> Header:
+    """The header of a file without the digest, after a check that the tensors are those of the model that it describes."""
+    metadata = table.metadata
+    if "model" not in metadata:
+        raise RequestError(f"{excerpt(path)} holds no configuration of a Stem-JEPA in its header: {REMEDY}")
+    if metadata.get("format") != FORMAT:
+        other = excerpt(repr(metadata.get("format")), 60)
+        raise RequestError(f"{excerpt(path)} is of format {other}, this version reads {FORMAT!r}: use the version that wrote it")
+    try:
+        model = config.Model.from_dict(safetensors_file.parse_object(metadata["model"]))
+        sources = json.loads(metadata["sources"])
+        config.check_sources(sources, model.predictor.num_sources)
+        provenance, versions = (safetensors_file.parse_object(metadata.get(key, "{}")) for key in ("provenance", "versions"))
+        if not all(isinstance(version, str) for version in versions.values()):
+            raise ValueError("versions are not strings")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, RequestError) as error:
+        raise RequestError(f"the header of {excerpt(path)} describes no Stem-JEPA ({excerpt(error)}): {REMEDY}") from error
+    _check_tensors(path, table.tensors, model)
+    return Header(model, tuple(sources), provenance, versions, digest="")
+
+
+def _check_tensors(path: Path, tensors: Mapping[str, safetensors_file.Tensor], model: config.Model) -> None:
+    """The cost is bounded by the tensors in the file: a model that claims more is refused at its first missing tensor."""
     expected = set()
-    for name, shape in shapes.of(model):
-        if name not in there:
-            raise RequestError(f"{shown(path)} lacks tensor {name} of the model that its header describes: {REMEDY}")
-        if there[name].shape != shape:
-            sizes = f"{shown(there[name].shape, 60)}, its header's model has {shown(shape, 60)}"
-            raise RequestError(f"{shown(path)}: tensor {name} is of size {sizes}: {REMEDY}")
+    for name, shape in tensor_shapes(model):
+        if name not in tensors:
+            raise RequestError(f"{excerpt(path)} lacks tensor {name} of the model that its header describes: {REMEDY}")
+        if tensors[name].shape != shape:
+            sizes = f"{excerpt(tensors[name].shape, 60)}, its header's model has {excerpt(shape, 60)}"
+            raise RequestError(f"{excerpt(path)}: tensor {name} is of size {sizes}: {REMEDY}")
         expected.add(name)
-    unknown = there.keys() - expected
+    unknown = tensors.keys() - expected
     if unknown:
-        word = f"holds unknown tensor {shown(min(unknown))} ({len(unknown)} in all)"
-        raise RequestError(f"{shown(path)} {word}, not of the model that its header describes: {REMEDY}")
+        tensor = f"unknown tensor {excerpt(min(unknown))} ({len(unknown)} in all)"
+        raise RequestError(f"{excerpt(path)} holds {tensor}, not of the model that its header describes: {REMEDY}")
 
 
-def _bare(network: Any) -> Any:
-    """The network in its wrappers."""
+def _unwrapped(network: Any) -> Any:
+    """The network without the wrappers of torch.compile and DistributedDataParallel."""
     while type(network).__name__ in ("OptimizedModule", "DistributedDataParallel"):
         network = network._orig_mod if type(network).__name__ == "OptimizedModule" else network.module
     return network
 
 
-def _plain(key: str) -> str:
+def _without_wrappers(key: str) -> str:
     return ".".join(part for part in key.split(".") if part not in _WRAPPERS)
 
 
-def _without_draws() -> Any:
-    """A context in which new layers draw no initial weights: seconds at base size, and the random state stays as it was."""
+def _without_initialisation() -> Any:
+    """A context in which new layers keep uninitialised weights. It saves seconds at base size, and torch's random state stays as it was."""
     import torch
     from torch.overrides import TorchFunctionMode
 
     initial = torch.nn.init
-    draws = {torch.Tensor.uniform_, torch.Tensor.normal_, initial.uniform_, initial.normal_, initial.kaiming_uniform_}
+    initialisers = {torch.Tensor.uniform_, torch.Tensor.normal_, initial.uniform_, initial.normal_, initial.kaiming_uniform_}
 
-    class WithoutDraws(TorchFunctionMode):
+    class WithoutInitialisation(TorchFunctionMode):
         def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            return None if function in draws else function(*args, **(kwargs or {}))
+            return None if function in initialisers else function(*args, **(kwargs or {}))
 
-    return WithoutDraws()
+    return WithoutInitialisation()
+
+
+# The tensors of a network, computed from its configuration by arithmetic: no network is made, whatever size a header claims. They are those
+# of jukemir_like.stemjepa.model.Network, layer by layer; tests/stemjepa/test_checkpoint.py compares them with it.
+
+Shape = tuple[int, ...]
+
+
+def tensor_shapes(model: config.Model) -> Iterator[tuple[str, Shape]]:
+    """Name and shape of every tensor of a network, lazily: a model of 10⁷ blocks costs nothing until they are iterated.
+
+    >>> dict(tensor_shapes(config.Model()))["encoder.patch_embed.proj.weight"]
+    (768, 256)
+    """
+    for part in ("encoder", "teacher"):
+        for name, shape in _encoder(model.encoder):
+            yield f"{part}.{name}", shape
+    predictor = _mlp_predictor if model.predictor.kind == "mlp" else _transformer_predictor
+    for name, shape in predictor(model.predictor, model.encoder.width):
+        yield f"predictor.{name}", shape
+
+
+def _encoder(encoder: config.Encoder) -> Iterator[tuple[str, Shape]]:
+    yield from _linear("patch_embed.proj", encoder.patch_mels * encoder.patch_frames, encoder.width)
+    yield from _blocks(encoder.depth, encoder.width, encoder.mlp_ratio)
+    yield from _norm("norm", encoder.width)
+
+
+def _mlp_predictor(predictor: config.Predictor, outer: int) -> Iterator[tuple[str, Shape]]:
+    if predictor.conditioning != "none":
+        yield "sources.weight", (predictor.num_sources, outer)
+    for layer in range(predictor.depth + 1):
+        inputs = (predictor.width if layer else outer) + outer * (layer < predictor.concatenated)
+        yield from _linear(f"layers.{layer}", inputs, predictor.width if layer < predictor.depth else outer)
+    if predictor.conditioning == "film":
+        yield from _linear("modulation", outer, 2 * predictor.width * predictor.depth)
+    yield from _norm("norm", outer)
+
+
+def _transformer_predictor(predictor: config.Predictor, outer: int) -> Iterator[tuple[str, Shape]]:
+    yield from _linear("embed", outer, predictor.width)
+    yield "sources.weight", (predictor.num_sources, predictor.width)
+    yield from _blocks(predictor.depth, predictor.width, 4.0)
+    yield from _norm("norm", predictor.width)
+    yield from _linear("head", predictor.width, outer)
+
+
+def _blocks(depth: int, width: int, mlp_ratio: float) -> Iterator[tuple[str, Shape]]:
+    hidden = round(width * mlp_ratio)
+    for block in range(depth):
+        yield from _norm(f"blocks.{block}.norm1", width)
+        yield from _linear(f"blocks.{block}.attn.qkv", width, 3 * width)
+        yield from _linear(f"blocks.{block}.attn.proj", width, width)
+        yield from _norm(f"blocks.{block}.norm2", width)
+        yield from _linear(f"blocks.{block}.mlp.fc1", width, hidden)
+        yield from _linear(f"blocks.{block}.mlp.fc2", hidden, width)
+
+
+def _linear(name: str, inputs: int, outputs: int) -> Iterator[tuple[str, Shape]]:
+    yield f"{name}.weight", (outputs, inputs)
+    yield f"{name}.bias", (outputs,)
+
+
+def _norm(name: str, width: int) -> Iterator[tuple[str, Shape]]:
+    yield f"{name}.weight", (width,)
+    yield f"{name}.bias", (width,)

@@ -1,6 +1,10 @@
-"""What a Stem-JEPA is made of. A model's configuration stands in the header of its weights.
+"""The configuration of a Stem-JEPA, which the header of its weights holds.
 
 The defaults are those of the paper: ViT-Base on 8 s of 16 kHz audio in patches of 16 mel bands by 16 frames (160 ms).
+
+>>> model = Model.from_dict({"encoder": {"size": "tiny"}, "predictor": {"num_sources": 6}})
+>>> model.bands, model.steps, model.dimension
+(5, 50, 960)
 """
 
 from __future__ import annotations
@@ -13,17 +17,18 @@ from typing import Any, TypeVar
 
 from jukemir_like.core import cache
 from jukemir_like.core.errors import RequestError
+from jukemir_like.core.files import printable
 
 Section = TypeVar("Section")
 
 SIZES = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}
+"""Width, depth and heads of the encoder."""
 SOURCES = ("bass", "drums", "other", "vocals")
 SUFFIX = ".safetensors"
 
 _LONGEST_SOURCE = 100
 
-# What a configuration may ask for. A model within is still far larger than any that was trained; beyond, a file of a few bytes could ask
-# for all memory there is.
+# Limits of a configuration, far above any model that was trained. Without them, a file of a few bytes could ask for all memory.
 _MOST_NUMBER = 2**63
 _MOST_HZ = 1_000_000
 _MOST_WEIGHTS_OF_BANDS = 1 << 24
@@ -38,7 +43,7 @@ class Frontend:
 
     Args:
         sample_rate: in Hz.
-        n_fft: samples a frame; the Hann window is as long.
+        n_fft: samples per frame; the Hann window is as long.
         hop_length: samples from one frame to the next.
         n_mels: bands, on Slaney's scale, each of unit area.
         f_min, f_max: their range in Hz.
@@ -66,22 +71,22 @@ class Frontend:
         check(
             0 <= self.f_min < self.f_max <= self.sample_rate / 2,
             f"f_min {self.f_min} and f_max {self.f_max} Hz",
-            "order them, up to half the rate",
+            "give f_min below f_max, and f_max at most half the sample rate",
         )
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """Log-mel → one vector a patch.
+    """Log-mel → one vector per patch.
 
     Args:
-        size: ``tiny``, ``small`` or ``base`` sets width, depth and heads; ``custom``: they are given.
+        size: ``tiny``, ``small`` or ``base`` sets width, depth and heads; with ``custom`` they are given.
         width: channels of a token.
         depth: blocks.
         heads: attention heads; divides the width.
-        mlp_ratio: hidden over outer channels in a block.
+        mlp_ratio: hidden channels of a block's MLP over its outer ones.
         patch_mels, patch_frames: size of a patch. ``patch_mels`` divides ``n_mels``.
-        chunk_seconds: length of what is encoded at once; a multiple of a patch.
+        chunk_seconds: length of the audio that is encoded at once; a multiple of a patch.
     """
 
     size: str = "base"
@@ -112,7 +117,7 @@ class Encoder:
             f"width {self.width}",
             f"make it a multiple of 4 and of heads, {self.heads}",
         )
-        check(self.width * self.mlp_ratio >= 1, f"mlp_ratio {self.mlp_ratio}", "it must leave a channel")
+        check(self.width * self.mlp_ratio >= 1, f"mlp_ratio {self.mlp_ratio}", "it must leave at least one hidden channel")
 
 
 @dataclass(frozen=True)
@@ -120,13 +125,13 @@ class Predictor:
     """Context patches and an instrument → the missing stem's patches.
 
     Args:
-        kind: ``mlp`` (each patch by itself) or ``transformer`` (patches see one another; the instrument is one more token).
-        num_sources: instruments that can be asked for.
-        conditioning: of the MLP: ``concat`` (the instrument's embedding beside the patch), ``concat-N`` (beside the input of each of the
-            first N layers; ``concat`` is ``concat-1``), ``film`` (it scales and shifts every hidden layer) or ``none``.
-        width: hidden channels; 0: as in the paper, 1024 of the MLP, 512 of the transformer.
+        kind: ``mlp`` (each patch alone) or ``transformer`` (each patch from all; the instrument is one more token).
+        num_sources: number of instruments.
+        conditioning: of the MLP: ``concat`` (the instrument's embedding is concatenated to the patch), ``concat-N`` (to the input of each
+            of the first N layers; ``concat`` is ``concat-1``), ``film`` (it scales and shifts every hidden layer) or ``none``.
+        width: hidden channels; 0: as in the paper, 1024 for the MLP, 512 for the transformer.
         depth: hidden layers of the MLP, blocks of the transformer; 0: as in the paper, 5 and 8.
-        heads: of the transformer.
+        heads: attention heads of the transformer.
     """
 
     kind: str = "mlp"
@@ -158,14 +163,14 @@ class Predictor:
 
     @property
     def concatenated(self) -> int:
-        """To how many layers' inputs the instrument's embedding is concatenated."""
+        """The number of layers whose input the instrument's embedding is concatenated to."""
         kind, _, count = self.conditioning.partition("-")
         return int(count or 1) if kind == "concat" else 0
 
 
 @dataclass(frozen=True)
 class Model:
-    """A whole Stem-JEPA."""
+    """A Stem-JEPA: front-end, encoder (and teacher, which is like it) and predictor."""
 
     frontend: Frontend = field(default_factory=Frontend)
     encoder: Encoder = field(default_factory=Encoder)
@@ -179,7 +184,7 @@ class Model:
             (samples, _MOST_SAMPLES, "samples"),
             (samples / self.frontend.hop_length * self.frontend.n_fft, _MOST_BINS, "bins of a spectrogram"),
         ):
-            check(count <= most, f"chunk_seconds {self.encoder.chunk_seconds}", f"it makes {count:,.0f} {what}, at most are {most:,}")
+            check(count <= most, f"chunk_seconds {self.encoder.chunk_seconds}", f"that is {count:,.0f} {what}, the limit is {most:,}")
         step = self.frontend.hop_length * self.encoder.patch_frames
         check(
             abs(samples - round(samples)) < 1e-6 and round(samples) % step == 0,
@@ -191,12 +196,12 @@ class Model:
         check(
             patches <= _MOST_PATCHES,
             f"chunk_seconds {self.encoder.chunk_seconds}",
-            f"it makes {patches:,} patches, at most are {_MOST_PATCHES:,}",
+            f"that is {patches:,} patches, the limit is {_MOST_PATCHES:,}",
         )
 
     @property
     def chunk_samples(self) -> int:
-        """Samples that are encoded at once."""
+        """Samples of a chunk, which is encoded at once."""
         return round(self.encoder.chunk_seconds * self.frontend.sample_rate)
 
     @property
@@ -220,10 +225,10 @@ class Model:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Model:
-        """The model that ``values`` describe; what they leave out is as in the paper.
+        """The model that ``values`` describe; missing options are as in the paper.
 
         Raises:
-            RequestError: an unknown option, or a value that makes no model.
+            RequestError: an unknown option, or a value that no model can have.
         """
         sections = {"frontend": Frontend, "encoder": Encoder, "predictor": Predictor}
         unknown = sorted(map(str, set(values) - set(sections)))
@@ -231,15 +236,22 @@ class Model:
         return cls(**{name: build(kind, values.get(name, {}), name) for name, kind in sections.items()})  # type: ignore[arg-type]
 
     def with_statistics(self, mean: float, std: float) -> Model:
-        """The same model for data whose log-mel has this mean and standard deviation."""
+        """The same model for data whose log-mel has this mean and standard deviation.
+
+        >>> Model().with_statistics(-8.0, 3.0).frontend.mean
+        -8.0
+        """
         return replace(self, frontend=replace(self.frontend, mean=mean, std=std))
 
 
 def build(section: type[Section], values: Mapping[str, Any], name: str) -> Section:
-    """A section of a configuration from plain values: known options only, each of its type.
+    """A section of a configuration from plain values: only known options, each of its type.
 
     Raises:
-        RequestError: an unknown option, a value of another type or out of its range.
+        RequestError: an unknown option, or a value of another type or out of its range.
+
+    >>> build(Frontend, {"n_mels": 64}, "frontend").n_mels
+    64
     """
     known = {option.name: str(option.type) for option in fields(section)}  # type: ignore[arg-type]
     for option, value in values.items():
@@ -251,6 +263,7 @@ def build(section: type[Section], values: Mapping[str, Any], name: str) -> Secti
 
 
 def _fits(value: Any, annotation: str) -> bool:
+    """Whether ``value`` is of the type that ``annotation`` spells, as ``int | None``. An int is a float too, a bool is neither."""
     kinds: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool, "None": type(None)}
     if annotation.startswith("tuple[str, ...]") and isinstance(value, list | tuple):
         return all(isinstance(part, str) for part in value)
@@ -266,28 +279,37 @@ def _positive(section: object, *names: str) -> None:
 
 
 def check(holds: bool, what: str, remedy: str) -> None:
-    """:class:`RequestError` with what is wrong and what to do, where ``holds`` is false."""
+    """Raises :class:`RequestError` with what is wrong and what to do, unless ``holds``."""
     if not holds:
-        raise RequestError(f"{shown(what)}: {remedy}")
+        raise RequestError(f"{excerpt(what)}: {remedy}")
 
 
 def is_name(text: str) -> bool:
-    """Whether weights or an instrument can be called so: as the folders of the cache, and without the suffix of weights."""
+    """Whether weights or an instrument can have this name: one that a folder of the cache can have, without the suffix of weights.
+
+    >>> is_name("bass"), is_name("a/b"), is_name("bass.safetensors")
+    (True, False, False)
+    """
     return cache.is_name(text) and not text.endswith(SUFFIX)
 
 
 def check_sources(names: Sequence[str], count: int) -> None:
-    """:class:`RequestError` where these cannot be the names of ``count`` instruments (or of files: a stem's file is called so too)."""
+    """Raises :class:`RequestError` where these cannot be the names of ``count`` instruments, and of the files of their stems."""
     strings = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
-    check(strings, f"sources are {shown(repr(names), 60)}", "give a list of names")
+    check(strings, f"sources are {excerpt(repr(names), 60)}", "give a list of names")
     enough = len(names) == count and len(set(names)) == count
     check(enough, f"sources {', '.join(names)}", f"the model has {count}, give as many different names")
     for name in names:
         remedy = "give a short name, without / and control characters"
-        check(is_name(name) and len(name) <= _LONGEST_SOURCE, f"source {shown(name, 60)!r} is no name of an instrument", remedy)
+        usable = is_name(name) and len(name) <= _LONGEST_SOURCE
+        check(usable, f"source {excerpt(name, 60)!r} cannot be the name of an instrument", remedy)
 
 
-def shown(text: object, most: int = 300) -> str:
-    """What others wrote, in a message of ours: on one line, not endless, and such that any terminal can show it."""
-    line = "".join(character if character.isprintable() else repr(character)[1:-1] for character in str(text))
+def excerpt(text: object, most: int = 300) -> str:
+    """Text from a file or a user for a message: printable, on one line and at most ``most`` characters long.
+
+    >>> excerpt("a long line" * 10, 6)
+    'a long…'
+    """
+    line = printable(str(text))
     return line if len(line) <= most else f"{line[:most]}…"

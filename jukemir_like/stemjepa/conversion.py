@@ -1,13 +1,13 @@
-"""Weights that the original code trained (arXiv 2408.02514), as a network of ours.
+"""Converts weights that the original code trained (arXiv 2408.02514) into a network of this package.
 
-What is known of its files are the names of modules: a vision transformer as timm writes it (``patch_embed.proj``, a convolution;
+All that is known of its files are the names of modules: a Vision Transformer as timm writes it (``patch_embed.proj``, a convolution;
 ``blocks.N.norm1``, ``attn.qkv``, ``attn.proj``, ``norm2``, ``mlp.fc1``, ``mlp.fc2``; ``norm``; ``pos_embed``), for the encoder and for the
 target encoder, and a predictor: an embedding, linear layers and a LayerNorm. So encoders are found by their patch embedding, and the
-predictor's layers by their shapes, in their order. Prefixes of torch.compile and Lightning are taken off. Pickles are read as tensors
-only: no code in them is run.
+predictor's layers by their shapes, in their order. Prefixes of torch.compile and Lightning are removed. Pickles are read as tensors only:
+no code in them is run.
 
-Fixed positions are not weights here but computed. If a file has them with the channels in another order (time before frequency, say), all
-weights are put into our order, which changes the order of the numbers in a vector and nothing else.
+Fixed positions are computed here, not stored. If a file has them with the channels in another order (time before frequency, say), all
+weights are reordered, which changes the order of the numbers in a vector and nothing else.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ import torch
 from torch import Tensor
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa import config, shapes, tensorfile
-from jukemir_like.stemjepa.config import shown
-from jukemir_like.stemjepa.encoder import positions
-from jukemir_like.stemjepa.network import Network
+from jukemir_like.stemjepa import checkpoint, config, safetensors_file
+from jukemir_like.stemjepa.config import excerpt
+from jukemir_like.stemjepa.model import Network, sincos_positions
 
 State = dict[str, Tensor]
 
@@ -35,8 +34,8 @@ _HEADS = {width: heads for width, _, heads in config.SIZES.values()}
 _WRAPPERS = {"_orig_mod", "module", "_forward_module"}
 _TEACHER_WORDS = {"target", "teacher", "ema", "momentum"}
 _PATCHES = "patch_embed.proj.weight"
-_MOST_WRAPPERS = 5  # dicts around the state dict
-_TOLERANCE = 1e-5  # of positions
+_MOST_NESTED_DICTS = 5  # around the state dict
+_POSITION_TOLERANCE = 1e-5
 
 
 def convert(
@@ -47,19 +46,19 @@ def convert(
     frontend: config.Frontend | None = None,
     chunk_seconds: float | None = None,
 ) -> Network:
-    """The network of a checkpoint or state dict of the original code; save it by :func:`~jukemir_like.stemjepa.checkpoint.save`.
+    """The network of a checkpoint or state dict of the original code; save it with :func:`~jukemir_like.stemjepa.checkpoint.save`.
 
     Args:
         path: a PyTorch file (Lightning's or a bare state dict) or safetensors.
         sources: names of the instruments, in the order of their numbers.
-        heads: attention heads, which no weight tells; None: as at paper sizes (width 192: 3, 384: 6, 768: 12).
-        frontend: the log-mel it was trained on, with its mean and standard deviation; None: the paper's.
-        chunk_seconds: length of its chunks; None: as many as the file has positions for, else the paper's.
+        heads: attention heads, which the weights do not show; None: as at paper sizes (width 192: 3, 384: 6, 768: 12).
+        frontend: the log-mel that the weights were trained on, with its mean and standard deviation; None: the paper's.
+        chunk_seconds: length of its chunks; None: from the number of positions in the file, else the paper's.
 
     Raises:
-        RequestError: the file cannot be read without running code, or the weights are not of such a network; says which tensor.
+        RequestError: the file cannot be read without running code, or the weights are not those of such a network; names the tensor.
     """
-    state = _plain(_read(path))
+    state = _without_wrappers(_read(path))
     student, teacher = _encoders(state)
     predictor = _predictor(state)
     for part in (student, teacher, predictor):
@@ -77,20 +76,20 @@ def convert(
     return network.eval()
 
 
-def _check_shapes(path: Path, found: State, model: config.Model) -> None:
-    """Before a network is made: its size is what the file's shapes claim."""
-    expected = dict(shapes.of(model))  # not endless: the depths were counted in the file
-    sizes = {key: tuple(tensor.shape) for key, tensor in found.items()}
+def _check_shapes(path: Path, state: State, model: config.Model) -> None:
+    """Checks the tensors of a file before a network of the size that they claim is made."""
+    expected = dict(checkpoint.tensor_shapes(model))  # bounded: the depths were counted in the file
+    sizes = {key: tuple(tensor.shape) for key, tensor in state.items()}
     wrong = sorted(key for key in expected.keys() | sizes.keys() if expected.get(key) != sizes.get(key))
     if wrong:
-        told = f"{sizes.get(wrong[0], 'missing')}, expected is {expected.get(wrong[0], 'none')}"
-        raise RequestError(f"{path} is not of a Stem-JEPA as known: {shown(wrong[0])} is {told} ({len(wrong)} such tensors)")
+        difference = f"{sizes.get(wrong[0], 'missing')}, expected is {expected.get(wrong[0], 'none')}"
+        raise RequestError(f"{path} is not of a known Stem-JEPA: {excerpt(wrong[0])} is {difference} ({len(wrong)} such tensors)")
 
 
 def _read(path: Path) -> State:
     """All tensors of a file by name."""
     try:
-        with tensorfile.opened(path) as file:
+        with safetensors_file.open_weights(path) as file:
             if path.suffix == ".safetensors":
                 import safetensors.torch
 
@@ -102,11 +101,11 @@ def _read(path: Path) -> State:
         raise
     except pickle.UnpicklingError as error:
         raise RequestError(
-            f"{path} holds other Python objects than tensors, or none, and is not run: save its state_dict alone with torch.save"
+            f"{path} holds Python objects other than tensors, or none at all, and is not run: save its state_dict alone with torch.save"
         ) from error
-    except Exception as error:  # what torch and safetensors raise of damaged files is of many kinds
+    except Exception as error:  # torch and safetensors raise errors of many types for damaged files
         raise RequestError(f"{path} cannot be read as weights ({type(error).__name__}): copy it again") from error
-    for _ in range(_MOST_WRAPPERS):
+    for _ in range(_MOST_NESTED_DICTS):
         if not isinstance(values, dict) or any(isinstance(value, Tensor) for value in values.values()):
             break
         inner = [values[key] for key in ("state_dict", "model_state_dict", "model") if isinstance(values.get(key), dict)]
@@ -116,21 +115,23 @@ def _read(path: Path) -> State:
         raise RequestError(f"{path} holds no state dict: give a Lightning checkpoint or a saved state_dict")
     for key, tensor in tensors.items():
         if not isinstance(key, str) or not _is_stored(tensor):
-            raise RequestError(f"{path}: {shown(key)} is no name of a tensor, or its tensor is not stored number by number: save it dense")
+            raise RequestError(
+                f"{path}: {excerpt(key)} is not the name of a tensor, or its tensor is not stored number by number: save it dense"
+            )
     return tensors
 
 
 def _refuse_compressed(path: Path, file: BinaryIO) -> None:
-    """PyTorch compresses nothing: what is compressed may become a thousand times as large as the file."""
+    """PyTorch does not compress; a compressed archive could unpack to a thousand times the size of the file."""
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-                raise RequestError(f"{path} is a compressed archive, not a file of PyTorch's: unpack it, and give the file in it")
+                raise RequestError(f"{path} is a compressed archive, not a PyTorch file: unpack it, and give the file in it")
     file.seek(0)
 
 
 def _is_stored(tensor: Tensor) -> bool:
-    """Whether each of its numbers stands in the file: strides of 0 make terabytes out of one number."""
+    """Whether each of its numbers is in the file: with strides of 0, one number can claim to be terabytes."""
     dense = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_meta
     return dense and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
@@ -139,14 +140,14 @@ def _check_numbers(path: Path, state: State) -> None:
     for key, tensor in state.items():
         if not tensor.is_floating_point():
             raise RequestError(
-                f"{path}: tensor {shown(key)} is of {tensor.dtype}, weights are floating-point: save the state_dict as it was"
+                f"{path}: tensor {excerpt(key)} is of {tensor.dtype}, weights are floating-point: save the state_dict as it was"
             )
         if not bool(tensor.isfinite().all()):
-            raise RequestError(f"{path}: tensor {shown(key)} holds numbers that are infinite or none (NaN): these weights are of no use")
+            raise RequestError(f"{path}: tensor {excerpt(key)} holds numbers that are infinite or NaN: these weights cannot be used")
 
 
-def _plain(state: State) -> State:
-    """Names without wrappers, floating-point values in float32."""
+def _without_wrappers(state: State) -> State:
+    """Names without the prefixes of wrappers, floating-point values in float32."""
     return {
         ".".join(part for part in key.split(".") if part not in _WRAPPERS): tensor.float() if tensor.is_floating_point() else tensor
         for key, tensor in state.items()
@@ -159,12 +160,13 @@ def _encoders(state: State) -> tuple[State, State]:
     teachers = [prefix for prefix in prefixes if _TEACHER_WORDS & set(re.split("[._]", prefix.lower()))]
     students = [prefix for prefix in prefixes if prefix not in teachers]
     if len(students) != 1 or len(teachers) > 1:
-        found = ", ".join(f"{prefix}{_PATCHES}" for prefix in prefixes) or "none"
-        raise RequestError(f"one encoder and one target encoder were expected, found are {found}: give a Stem-JEPA's weights")
-    return _below(state, students[0]), _below(state, (teachers or students)[0])
+        names = ", ".join(f"{prefix}{_PATCHES}" for prefix in prefixes) or "none"
+        raise RequestError(f"one encoder and one target encoder were expected, found are {names}: give a Stem-JEPA's weights")
+    return _with_prefix(state, students[0]), _with_prefix(state, (teachers or students)[0])
 
 
-def _below(state: State, prefix: str) -> State:
+def _with_prefix(state: State, prefix: str) -> State:
+    """The tensors of the Vision Transformer whose names begin with ``prefix``, without it."""
     own = ("patch_embed.", "blocks.", "norm.", "pos_embed", "cls_token")
     return {
         key.removeprefix(prefix): tensor for key, tensor in state.items() if key.startswith(prefix) and key[len(prefix) :].startswith(own)
@@ -172,7 +174,7 @@ def _below(state: State, prefix: str) -> State:
 
 
 def _predictor(state: State) -> State:
-    """The MLP's tensors by our names: linear layers in their order, the embedding, the LayerNorm."""
+    """The MLP's tensors under the names of this package: linear layers in their order, the embedding, the LayerNorm."""
     modules: dict[str, State] = {}
     for key, tensor in state.items():
         module, _, kind = key.rpartition(".")
@@ -200,18 +202,18 @@ def _model(
     frontend: config.Frontend,
     chunk_seconds: float | None,
 ) -> config.Model:
-    """The configuration that the shapes tell."""
+    """The configuration, as far as the shapes of the tensors determine it."""
     patches = encoder[_PATCHES]
     if patches.ndim != 4 or patches.shape[1] != 1 or 0 in patches.shape:
         raise RequestError(f"{_PATCHES} is of shape {tuple(patches.shape)}: expected is a convolution of one channel")
     if "cls_token" in encoder:
-        raise RequestError("the encoder has a class token, which Stem-JEPA's has not: give a Stem-JEPA's weights")
+        raise RequestError("the encoder has a class token, which Stem-JEPA's does not: give a Stem-JEPA's weights")
     width, _, mels, frames = patches.shape
     if frontend.n_mels % mels:
         raise RequestError(f"{_PATCHES} covers {mels} mel bands, which do not divide the front-end's {frontend.n_mels}")
     heads = heads or _HEADS.get(width)
     if heads is None:
-        raise RequestError(f"the number of attention heads of width {width} is unknown: say how many heads")
+        raise RequestError(f"the number of attention heads of width {width} is unknown: give heads")
     depth = len({key.split(".")[1] for key in encoder if key.startswith("blocks.")})
     shape = config.Encoder("custom", width, depth, heads, patch_mels=mels, patch_frames=frames)
     shape = replace(shape, size=next((size for size, known in config.SIZES.items() if known == (width, depth, heads)), "custom"))
@@ -232,7 +234,7 @@ def _model(
 
 
 def _channel_order(encoder: State, model: config.Model) -> Tensor:
-    """Where in the file's channels those of ours are, as the fixed positions tell."""
+    """For each channel of this package, the number of the same channel in the file: the one with the same sine or cosine positions."""
     width = model.encoder.width
     if "pos_embed" not in encoder:
         return torch.arange(width)
@@ -242,26 +244,26 @@ def _channel_order(encoder: State, model: config.Model) -> Tensor:
         expected = (count // model.bands * model.bands, width)
         raise RequestError(f"pos_embed is of shape {tuple(theirs.shape)}: expected are {expected} positions")
     theirs = theirs.reshape(-1, width)
-    ours = positions(model.bands, count // model.bands, width)
-    left = list(range(width))
+    ours = sincos_positions(model.bands, count // model.bands, width)
+    remaining = list(range(width))  # two channels may have the same positions, so each is used once
     order = []
     for channel in ours.T:
-        distances = (theirs.T[left] - channel).abs().amax(1)
-        order.append(left.pop(int(distances.argmin())))
-        if float(distances.min()) > _TOLERANCE:
+        distances = (theirs.T[remaining] - channel).abs().amax(1)
+        order.append(remaining.pop(int(distances.argmin())))
+        if float(distances.min()) > _POSITION_TOLERANCE:
             raise RequestError("pos_embed are not the fixed sines and cosines of a Stem-JEPA: were its positions learnt?")
     return torch.tensor(order)
 
 
 def _encoder(encoder: State) -> State:
-    """The tensors by our names and of our shapes."""
+    """The tensors under the names and in the shapes of this package."""
     return {
         key: tensor.flatten(1) if key == _PATCHES and tensor.ndim == 4 else tensor for key, tensor in encoder.items() if key != "pos_embed"
     }
 
 
 def _reordered_encoder(encoder: State, order: Tensor) -> State:
-    """The tensors with their outer channels in our order."""
+    """The tensors with their outer channels reordered."""
     converted = {}
     for key, tensor in encoder.items():
         if re.search(r"(qkv|fc1)\.weight$", key):
@@ -273,7 +275,7 @@ def _reordered_encoder(encoder: State, order: Tensor) -> State:
 
 
 def _reordered_predictor(predictor: State, order: Tensor, model: config.Model) -> State:
-    """The tensors with the context's and the prediction's channels in our order; those of the embedding are the predictor's own."""
+    """The tensors with the channels of context and prediction reordered; those of the embedding are the predictor's own."""
     width, last = len(order), model.predictor.depth
     first = predictor["layers.0.weight"]
     changed = {"layers.0.weight": torch.cat([first[:, :width][:, order], first[:, width:]], dim=1)}
@@ -282,4 +284,5 @@ def _reordered_predictor(predictor: State, order: Tensor, model: config.Model) -
 
 
 def _natural(key: str) -> list[tuple[int, str]]:
+    """Sorts layer 10 after layer 9."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in key.split(".")]

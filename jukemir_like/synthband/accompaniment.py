@@ -1,4 +1,4 @@
-"""The other stem: chord instruments, each with a pattern of its own, its voicings led from chord to chord."""
+"""The other stem: chord instruments, each with a pattern of its own and smooth voice leading."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jukemir_like.synthband.draws import pick, steps
 from jukemir_like.synthband.genres import Chair
 from jukemir_like.synthband.harmony import voicing
 from jukemir_like.synthband.plan import Plan, Span
-from jukemir_like.synthband.score import Note, Part, with_shape
+from jukemir_like.synthband.score import Note, Part, shaped_velocity
+from jukemir_like.synthband.seeding import pick, pick_steps
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,12 @@ class Pattern:
     """How a chord is played.
 
     Args:
-        kind: ``held`` (once a chord), ``struck`` (whole chords on a rhythm), ``broken`` (one tone after another on a rhythm).
-        templates: rhythms to draw from, in the notation of ``draws.steps``.
-        held: how long a note is, against the time to the next.
+        kind: ``held`` (once per chord), ``struck`` (whole chords on a rhythm), ``broken`` (one tone after another on a rhythm).
+        templates: rhythms to choose from, in the notation of ``seeding.pick_steps``.
+        held: length of a note, as a fraction of the time to the next.
         voices: tones in a chord.
         strum_seconds: between the tones of a chord.
-        bars: how many bars the drawn rhythm lasts before it repeats.
+        bars: how many bars the sampled rhythm lasts before it repeats.
     """
 
     kind: str
@@ -61,21 +61,21 @@ PATTERNS: dict[str, Pattern] = {
     "loop": Pattern("broken", ("9..6..6.5..6..4.", "6.6..6..6.4.6...", "9.....5..5..6..."), 1.5, 4, 0.0, 2),
 }
 
-_RHYTHM_GUITAR_CHANGES = ("power", "chug", "gallop", "boogie")
+_POWER_CHORD_PATTERNS = ("power", "chug", "gallop", "boogie")
 
 
 def accompaniment(plan: Plan, rng: np.random.Generator) -> list[Part]:
     """One part for each chair that this song fills; the first is always filled, later ones enter with the chorus at times."""
     parts = []
-    for place, (chair, program) in enumerate(zip(plan.genre.chairs, plan.sound.chairs, strict=True)):
-        # Every draw is made whether it is used or not, so that one chair does not change another.
+    for number, (chair, program) in enumerate(zip(plan.genre.chairs, plan.sound.chairs, strict=True)):
+        # Each chair has a generator of its own, advanced whether the chair is used or not, so that one chair does not change another.
         own = np.random.Generator(np.random.PCG64(int(rng.integers(2**63))))
         if own.random() >= chair.chance:
             continue
         if own.random() < 0.15:
             program = pick(own, chair.programs)
-        rests = {section for section in ("intro", "verse", "bridge") if place and own.random() < 0.25}
-        level = float(own.normal(0, 1.5)) - 3.0 * place
+        rests = {section for section in ("intro", "verse", "bridge") if number and own.random() < 0.25}
+        level = float(own.normal(0, 1.5)) - 3.0 * number
         name = pick(own, chair.patterns)
         parts.append(Part(program, tuple(_play(plan, chair, name, rests, own)), level=level, pattern=name))
     return parts
@@ -92,9 +92,9 @@ def _play(plan: Plan, chair: Chair, name: str, rests: set[str], rng: np.random.G
     shape = rng.normal(0, 4, plan.steps_per_bar)
     notes: list[Note] = []
     previous: tuple[int, ...] | None = None
-    turn = 0
+    tone = 0
     for span in plan.spans:
-        pitches = _power(span, plan, pattern) if name in _RHYTHM_GUITAR_CHANGES else voicing(span.chord, pattern.voices, centre, previous)
+        pitches = _power(span, plan, pattern) if name in _POWER_CHORD_PATTERNS else voicing(span.chord, pattern.voices, centre, previous)
         previous = pitches
         section = plan.section(int(span.start // plan.beats_per_bar)).name
         if section in rests:
@@ -102,26 +102,26 @@ def _play(plan: Plan, chair: Chair, name: str, rests: set[str], rng: np.random.G
         beats = _beats(span, plan, pattern, hits[section])
         for beat, until in zip(beats, [*beats[1:], span.start + span.length], strict=True):
             step = round(beat * 4) % plan.steps_per_bar
-            velocity = with_shape(60 + 38 * plan.energy, step, plan.steps_per_bar, plan.accents, 0.9) + float(shape[step])
+            velocity = shaped_velocity(60 + 38 * plan.energy, step, plan.steps_per_bar, plan.accents, 0.9) + float(shape[step])
             length = max((until - beat) * pattern.held, 0.1)
             if pattern.kind == "broken":
-                notes.append(Note(beat, length, pitches[order[turn % len(order)] % len(pitches)], velocity + 6))
-                turn += 1
+                notes.append(Note(beat, length, pitches[order[tone % len(order)] % len(pitches)], velocity + 6))
+                tone += 1
                 continue
             strummed = enumerate(pitches if step % 4 == 0 else pitches[::-1])
-            notes += [Note(beat, length, pitch, velocity, place * pattern.strum_seconds) for place, pitch in strummed]
+            notes += [Note(beat, length, pitch, velocity, string * pattern.strum_seconds) for string, pitch in strummed]
     return sorted(notes)
 
 
 def _hits(plan: Plan, pattern: Pattern, rng: np.random.Generator) -> list[list[int]]:
     template = pick(rng, pattern.templates)[: plan.steps_per_bar]
     boost = [0.5 + 0.5 * accent for accent in plan.accents]
-    drawn = [steps(rng, template, boost) for _ in range(pattern.bars)]
-    return [hits or [0] for hits in drawn]
+    bars = [pick_steps(rng, template, boost) for _ in range(pattern.bars)]
+    return [hits or [0] for hits in bars]
 
 
 def _beats(span: Span, plan: Plan, pattern: Pattern, hits: list[list[int]]) -> list[float]:
-    """When the pattern sounds during a chord; always where a held or strummed chord begins."""
+    """The beats on which the pattern sounds during a chord; at least its beginning."""
     if pattern.kind == "held":
         return [span.start]
     end = span.start + span.length

@@ -1,9 +1,9 @@
 """Who plays song i: its artist, split, genre and key, and the artist's own sound.
 
-Everything is worked out from the seed and the index alone, so a larger synthband contains the smaller one. Of twenty artists in a row 12
-are of train, 3 of valid and 5 of test, in a fixed order (which artist comes where is chance anyhow) that gives each split its first
-artist among the first three. Within a split, any 24 songs in a row (counted from its first) hold all 24 keys and any 12
-artists in a row all genres; keys are drawn apart from genres, so that the one tells nothing about the other.
+Everything is computed from the seed and the index alone, so a larger synthband contains the smaller one. Of every twenty consecutive
+artists 12 are train, 3 valid and 5 test, in a fixed order that gives each split its first artist among the first three. Within a split,
+every 24 consecutive songs (counted from its first) have all 24 keys, and every 12 consecutive artists all genres. Keys are sampled
+independently of genres, so neither predicts the other.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from jukemir_like.synthband.draws import Option, between, pick, stream, weighted
 from jukemir_like.synthband.genres import GENRES, NAMES, VOICES
+from jukemir_like.synthband.seeding import Option, pick, pick_weighted, stream, uniform
 
 SONGS_PER_ARTIST = 4
-_TURNS = "TtvTTtTTTvTtTTTtvTtT"
-_SHARES = tuple({"T": "train", "v": "valid", "t": "test"}[turn] for turn in _TURNS)
-_STRAYS = 0.15
+_SPLIT_LETTERS = "TtvTTtTTTvTtTTTtvTtT"
+_SPLIT_ORDER = tuple({"T": "train", "v": "valid", "t": "test"}[letter] for letter in _SPLIT_LETTERS)
+_SECOND_GENRE_CHANCE = 0.15  # that a song is in its artist's second genre
 _FIRST_NAMES = ("Velvet", "Copper", "Silent", "Paper", "Electric", "Midnight", "Golden", "Broken", "Distant", "Crimson", "Hollow", "Lucky")
 _LAST_NAMES = ("Harbour", "Foxes", "Lanterns", "Station", "Orchard", "Parade", "Mirrors", "Valley", "Pilots", "Garden", "Engines", "Choir")
 
 
 @dataclass(frozen=True)
 class Role:
-    """What is settled about a song before it is composed.
+    """What is known of a song before it is composed.
 
     Args:
         artist: number of its artist.
         split: ``train``, ``valid`` or ``test``: the artist's.
         genre: a name in ``genres``.
-        key: place in :data:`jukemir_like.datasets.KEYS`: tonic, + 12 for minor.
+        key: index in :data:`jukemir_like.datasets.KEYS`: tonic, + 12 for minor.
     """
 
     artist: int
@@ -59,7 +59,7 @@ class Sound:
         kit_tuning: semitones.
         bass: program.
         voice: program of the sung lead.
-        chairs: program of each chair.
+        chairs: program of each chair of the accompaniment.
         registers: transposition of bass, other and vocals in semitones.
         levels: of the stems against each other in dB, in the order of the stems.
         singer: factor on the formants of the voice: below 1 a larger head.
@@ -86,48 +86,56 @@ class Sound:
 
 
 def role(seed: int, index: int) -> Role:
-    """Artist, split, genre and key of song ``index``."""
-    artist, turn = divmod(index, SONGS_PER_ARTIST)
-    block, place = divmod(artist, len(_SHARES))
-    split = _SHARES[place]
-    rank = block * _SHARES.count(split) + _SHARES[:place].count(split)
-    # The same order of genres in every split: small test sets then ask for no genre that training has not had.
-    genre = _in_turn(seed, "genre", NAMES, rank)
+    """Artist, split, genre and key of song ``index``.
+
+    >>> role(0, 3) == role(0, 3), role(0, 3).artist, role(0, 4).artist
+    (True, 0, 1)
+    """
+    artist, song = divmod(index, SONGS_PER_ARTIST)
+    block, position = divmod(artist, len(_SPLIT_ORDER))
+    split = _SPLIT_ORDER[position]
+    rank = block * _SPLIT_ORDER.count(split) + _SPLIT_ORDER[:position].count(split)
+    # The same order of genres in every split: even a small test set then has no genre that is not in train.
+    genre = _shuffled_cycle(seed, "genre", NAMES, rank)
     rng = stream(seed, "stray", index)
-    if rng.random() < _STRAYS:
+    if rng.random() < _SECOND_GENRE_CHANCE:
         genre = pick(stream(seed, "second genre", artist), NAMES)
-    key = _in_turn(seed, f"key {split}", range(24), rank * SONGS_PER_ARTIST + turn)
+    key = _shuffled_cycle(seed, f"key {split}", range(24), rank * SONGS_PER_ARTIST + song)
     return Role(artist, split, genre, key)
 
 
 def name(artist: int) -> str:
-    """A band's name, one for each number."""
+    """The name of a band, a different one for each number.
+
+    >>> name(0), name(144)
+    ('Velvet Harbour', 'Velvet Harbour 2')
+    """
     last, first = divmod(artist, len(_FIRST_NAMES))
-    again, last = divmod(last + first, len(_LAST_NAMES))
-    return f"{_FIRST_NAMES[first]} {_LAST_NAMES[last]}" + (f" {again + 1}" if again else "")
+    cycle, last = divmod(last + first, len(_LAST_NAMES))
+    return f"{_FIRST_NAMES[first]} {_LAST_NAMES[last]}" + (f" {cycle + 1}" if cycle else "")
 
 
 @lru_cache(maxsize=1024)
 def sound(seed: int, artist: int, genre: str) -> Sound:
     """The sound of ``artist`` when playing ``genre``. Singer, room and tone are the same in all genres."""
     own = stream(seed, "artist", artist)
-    singer = between(own, (0.85, 1.18))
+    singer = uniform(own, (0.85, 1.18))
     voice = pick(own, VOICES)
-    vocal_register = round(between(own, (-7, 6)))
+    vocal_register = round(uniform(own, (-7, 6)))
     tone = tuple(float(gain) for gain in own.normal(0, 2.0, 3))
-    centre = 500 * 2 ** between(own, (-0.5, 2.0))
-    room = (between(own, (0.25, 1.1)), between(own, (0.05, 0.5)))
-    late = between(own, (0.0, 0.02))
+    centre = 500 * 2 ** uniform(own, (-0.5, 2.0))
+    room = (uniform(own, (0.25, 1.1)), uniform(own, (0.05, 0.5)))
+    late = uniform(own, (0.0, 0.02))
     levels = tuple(float(level) for level in own.normal(0, 1.2, 4))
     palette = GENRES[genre]
     band = stream(seed, "band", artist, NAMES.index(genre))
     return Sound(
-        kit=weighted(band, {kit: 1 / (place + 1) for place, kit in enumerate(palette.kits)}),
-        kit_tuning=between(band, (-2.0, 2.0)),
+        kit=pick_weighted(band, {kit: 1 / (rank + 1) for rank, kit in enumerate(palette.kits)}),
+        kit_tuning=uniform(band, (-2.0, 2.0)),
         bass=pick(band, palette.bass),
         voice=voice,
         chairs=tuple(pick(band, chair.programs) for chair in palette.chairs),
-        registers=(round(between(band, (-2, 4))), round(between(band, (-4, 4))), vocal_register),
+        registers=(round(uniform(band, (-2, 4))), round(uniform(band, (-4, 4))), vocal_register),
         levels=tuple(a + b for a, b in zip(palette.levels, levels, strict=True)),
         singer=singer,
         tone=tuple(a + b for a, b in zip(palette.tone, tone, strict=True)),
@@ -139,11 +147,11 @@ def sound(seed: int, artist: int, genre: str) -> Sound:
 
 
 @lru_cache(maxsize=4096)
-def _shuffle(seed: int, purpose: str, count: int, block: int) -> tuple[int, ...]:
-    return tuple(int(place) for place in stream(seed, purpose, block).permutation(count))
+def _permutation(seed: int, purpose: str, count: int, block: int) -> tuple[int, ...]:
+    return tuple(int(index) for index in stream(seed, purpose, block).permutation(count))
 
 
-def _in_turn(seed: int, purpose: str, options: Sequence[Option], rank: int) -> Option:
-    """Element ``rank`` of an endless row in which each run of ``len(options)`` holds every option once, shuffled anew."""
-    block, place = divmod(rank, len(options))
-    return options[_shuffle(seed, purpose, len(options), block)[place]]
+def _shuffled_cycle(seed: int, purpose: str, options: Sequence[Option], rank: int) -> Option:
+    """Element ``rank`` of an endless sequence in which each block of ``len(options)`` holds every option once, in a new random order."""
+    block, position = divmod(rank, len(options))
+    return options[_permutation(seed, purpose, len(options), block)[position]]

@@ -1,7 +1,7 @@
 """The bass stem: lines that follow the chords, by rhythm and by role, and lead into the next chord with approach notes.
 
-A line is a template of one character a sixteenth: ``R`` root, ``5`` fifth (or the chord's altered one), ``3`` third, ``7`` seventh or
-sixth, ``8`` octave, ``-`` hold, ``.`` rest, ``?`` may sound here (a song decides once, by its accents). Walking lines are made beat by
+A line is a template of one character per sixteenth: ``R`` root, ``5`` fifth (or the chord's altered one), ``3`` third, ``7`` seventh or
+sixth, ``8`` octave, ``-`` hold, ``.`` rest, ``?`` may sound here (a song decides once, by its accents). Walking lines are composed beat by
 beat.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from jukemir_like.synthband.draws import pick
 from jukemir_like.synthband.harmony import SCALES, Chord, scale_over
 from jukemir_like.synthband.plan import Plan
-from jukemir_like.synthband.score import Note, Part, with_shape
+from jukemir_like.synthband.score import Note, Part, shaped_velocity
+from jukemir_like.synthband.seeding import pick
 
 LINES: dict[str, tuple[str, ...]] = {
     "roots": ("R-R-R-R-R-R-R-R-", "R---R---R---R---", "R-R-R-R-R-R-5-R-", "R-----R-R-----R-", "R-R-.-R-R-R-.-R-"),
@@ -58,7 +58,7 @@ def bass(plan: Plan, rng: np.random.Generator) -> list[Part]:
 
 
 def _line(name: str, plan: Plan, rng: np.random.Generator) -> str:
-    """This song's version of a line: open places decided, one role changed, one onset dropped perhaps."""
+    """This song's version of a line: optional onsets decided, at times one role changed and one onset dropped."""
     characters = list(pick(rng, LINES[name])[: plan.steps_per_bar])
     for step, character in enumerate(characters):
         if character == "?":
@@ -74,12 +74,12 @@ def _line(name: str, plan: Plan, rng: np.random.Generator) -> str:
 def _bar(line: str, plan: Plan, bar: int, lowest: int, held: float) -> list[Note]:
     onsets = [step for step, character in enumerate(line) if character in _ROLES]
     notes = []
-    for place, step in enumerate(onsets):
+    for number, step in enumerate(onsets):
         beat = bar * plan.beats_per_bar + step / 4
         end = next((s for s in range(step + 1, len(line)) if line[s] != "-"), len(line))
         span = plan.span(beat)
-        # A chord that changes between strong beats is announced by its root.
-        role = "R" if beat == span.start and place else line[step]
+        # A chord that begins within the bar is introduced by its root.
+        role = "R" if beat == span.start and number else line[step]
         length = min((end - step) / 4 * held, span.start + span.length - beat)
         notes.append(Note(beat, max(length, 0.12), _pitch(span.chord, role, lowest), _velocity(plan, step)))
     return notes
@@ -95,17 +95,17 @@ def _pitch(harmony: Chord, role: str, lowest: int) -> int:
 
 
 def _velocity(plan: Plan, step: int) -> float:
-    return with_shape(70 + 36 * plan.energy, step, plan.steps_per_bar, plan.accents, 0.8)
+    return shaped_velocity(70 + 36 * plan.energy, step, plan.steps_per_bar, plan.accents, 0.8)
 
 
 def _approach(notes: list[Note], plan: Plan, chance: float, rng: np.random.Generator) -> list[Note]:
-    """Turns some notes on weak places before a new chord into its neighbours: a semitone below or above, or a step of the scale."""
-    led = []
+    """Turns some off-beat notes before a new chord into neighbours of the next note: a semitone below, or a step of the scale."""
+    varied = []
     for note, after in zip(notes, [*notes[1:], None], strict=True):
         if after is not None and note.start % 1 and plan.span(after.start) is not plan.span(note.start) and rng.random() < chance:
             note = note._replace(pitch=_neighbour(plan, after, rng))
-        led.append(note)
-    return led
+        varied.append(note)
+    return varied
 
 
 def _neighbour(plan: Plan, target: Note, rng: np.random.Generator) -> int:
@@ -116,7 +116,7 @@ def _neighbour(plan: Plan, target: Note, rng: np.random.Generator) -> int:
 
 
 def _walk(plan: Plan, lowest: int, rng: np.random.Generator) -> list[Note]:
-    """A quarter note a beat: the root where a chord begins, then steps and chord tones in one direction, an approach note at its end."""
+    """One note per beat: the root where a chord begins, then steps and chord tones in one direction, an approach note at its end."""
     notes: list[Note] = []
     highest = lowest + 19
     previous = lowest + 7
@@ -144,6 +144,6 @@ def _walk(plan: Plan, lowest: int, rng: np.random.Generator) -> list[Note]:
 
 
 def _nearest(pitch: int, classes: set[int], lowest: int, highest: int) -> int:
-    """The pitch of one of ``classes`` nearest to ``pitch`` within the range; a range of an octave and more has one."""
+    """The pitch of one of ``classes`` nearest to ``pitch`` within the range, which must span an octave or more."""
     options = [option for option in range(lowest, highest + 1) if option % 12 in classes]
     return min(options, key=lambda option: (abs(option - pitch), option))

@@ -1,6 +1,6 @@
-"""What makes a genre: ranges of tempo and feel, grooves, instruments and harmony. An artist and a song draw from these.
+"""What makes a genre: ranges of tempo and feel, grooves, instruments and harmony, from which artists and songs are sampled.
 
-Everything overlaps with other genres in something (tempo, kit, chords, instruments), so that only several together tell a genre.
+Every genre shares something with others (tempo, kit, chords, instruments), so only several of these together identify a genre.
 Programs are General MIDI numbers counted from 0; kits are presets of bank 128.
 """
 
@@ -18,8 +18,8 @@ class Chair:
     """A seat in the accompaniment.
 
     Args:
-        programs: instruments an artist may put there.
-        patterns: what a song may have it play (names in ``accompaniment``).
+        programs: instruments that an artist may choose.
+        patterns: how a song may have it play (names in ``accompaniment``).
         centre: MIDI pitch that its voicings gather around.
         chance: probability that a song has it.
     """
@@ -38,19 +38,19 @@ class Genre:
         bpm: lowest and highest tempo.
         energy: range of a song's energy, 0 to 1: how hard, how busily and how loud it is played.
         kits: drum kits.
-        grooves: names in ``grooves``.
-        waltz: probability of three beats a bar.
+        grooves: names in ``drums.GROOVES``.
+        waltz: probability of three beats per bar.
         bass: programs of the bass.
-        bass_lines: names in ``bass``.
+        bass_lines: names in ``bass.LINES``.
         chairs: the accompaniment.
-        harmony: styles in ``progressions`` and their weights.
-        swing: range of the place of the off-beat within its pair, 0.5 straight to 0.67 triplets.
+        harmony: styles in ``harmony.PROGRESSIONS`` and their weights.
+        swing: range of the position of the off-beat within its pair, 0.5 straight to 0.67 triplets.
         swing_unit: beats in such a pair: 1 (eighths swing) or 0.5 (sixteenths).
         tightness: standard deviation of the players' timing in seconds.
-        tone: gains in dB of the low shelf, the middle and the high shelf that its studios are given to.
+        tone: typical gains in dB of the low shelf, the middle and the high shelf.
         levels: of bass, drums, other and vocals in dB.
-        wetness: factor on the level of the room.
-        melody: notes a beat, syncopation 0 to 1, and probability of a pentatonic melody.
+        wetness: factor on the level of the reverberation.
+        melody: notes per beat, syncopation 0 to 1, and probability of a pentatonic melody.
     """
 
     bpm: tuple[float, float]

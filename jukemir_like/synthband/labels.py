@@ -1,16 +1,16 @@
-"""What is asked about a song, and the answers: key, genre, tags, emotion and tempo, all worked out from its composition."""
+"""The labels of a song: key, genre, tags, emotion and tempo, all computed from its composition."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from jukemir_like.datasets import KEYS, Task
-from jukemir_like.synthband import SECONDS, artist
-from jukemir_like.synthband.compose import Song
-from jukemir_like.synthband.draws import stream
+from jukemir_like.datasets.dataset import KEYS, Task
+from jukemir_like.synthband import artist
 from jukemir_like.synthband.genres import BRUSH, ELECTRONIC, JAZZ, NAMES, ORCHESTRA, POWER, ROOM, STANDARD, TR808
-from jukemir_like.synthband.score import Part
+from jukemir_like.synthband.score import SECONDS, Part
+from jukemir_like.synthband.seeding import stream
+from jukemir_like.synthband.song import Song
 
 INSTRUMENTS: dict[str, tuple[int, ...]] = {
     "piano": (0, 1, 3),
@@ -32,7 +32,7 @@ INSTRUMENTS: dict[str, tuple[int, ...]] = {
     "choir voice": (52, 53),
     "synth voice": (54, 85, 91),
 }
-"""Tags of instruments and the programs that earn them, wherever in the song they play."""
+"""Tags of instruments → the programs that give them, in whichever stem they play."""
 
 KITS = {
     "acoustic kit": (STANDARD, ROOM, POWER),
@@ -63,7 +63,7 @@ _ARPEGGIOS = ("arp8", "arp16", "alberti", "pick", "loop")
 
 
 def annotation(song: Song) -> dict[str, Any]:
-    """The whole record of a song, as JSON values: ``uid``, ``split``, ``y`` (one entry a task) and ``extra``."""
+    """The whole record of a song, as JSON values: ``uid``, ``split``, ``y`` (one entry per task) and ``extra``."""
     role, plan = song.plan.role, song.plan
     measured = measures(song)
     formula = emotion(measured["bpm"], role.mode, measured["density"], measured["register"], measured["loudness"])
@@ -92,17 +92,19 @@ def annotation(song: Song) -> dict[str, Any]:
 
 
 def measures(song: Song) -> dict[str, float]:
-    """What the formula of emotion is made from.
+    """The quantities in the formula of emotion.
 
     Returns:
-        ``bpm``; ``density``: notes of all stems that begin in the recording, a second (a chord of four is four notes);
+        ``bpm``; ``density``: notes of all stems that begin within the recording, per second (a chord of four is four notes);
         ``register``: mean MIDI pitch of the vocals' notes; ``loudness``: of the mono mix in dB of full scale.
     """
-    heard = {stem: [note for part in parts for note in part.notes if _begins(song, part, note.start)] for stem, parts in song.stems.items()}
-    sung = heard["vocals"]
+    audible = {
+        stem: [note for part in parts for note in part.notes if _begins(song, part, note.start)] for stem, parts in song.stems.items()
+    }
+    sung = audible["vocals"]
     return {
         "bpm": song.plan.bpm,
-        "density": round(sum(map(len, heard.values())) / SECONDS, 3),
+        "density": round(sum(map(len, audible.values())) / SECONDS, 3),
         "register": round(sum(note.pitch for note in sung) / max(len(sung), 1), 3),
         "loudness": song.loudness,
     }
@@ -116,6 +118,9 @@ def emotion(bpm: float, mode: str, density: float, register: float, loudness: fl
 
         arousal = 0.7 tempo + 0.35 d + 0.1 r + 0.3 l
         valence = 0.5 m + 0.35 tempo + 0.2 r + 0.1 d
+
+    >>> emotion(105.0, "major", 18.0, 65.0, -28.0)
+    (0.0, 0.5)
     """
     tempo, d, r, l = math.log2(bpm / 105), (density - 18) / 8, (register - 65) / 5, (loudness + 28) / 3  # noqa: E741
     m = 1 if mode == "major" else -1

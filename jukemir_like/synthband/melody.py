@@ -1,7 +1,7 @@
 """The vocal stem: a sung-like line of phrases, each a motif that returns changed, with breaths between them.
 
-Motifs are rhythms with moves along the scale. Where a note is long or falls on a strong beat it goes to a tone of the chord; phrases end on
-one, and a section ends on the tonic where the chord has it.
+Motifs are rhythms with moves along the scale. A note that is long or on a strong beat is a tone of the chord, and so is the last one of a
+phrase; a section ends on the tonic where the chord has it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jukemir_like.synthband.draws import pick, weighted
 from jukemir_like.synthband.harmony import PENTATONIC, SCALES, scale_over
 from jukemir_like.synthband.plan import Plan
-from jukemir_like.synthband.score import Note, Part, with_shape
+from jukemir_like.synthband.score import Note, Part, shaped_velocity
+from jukemir_like.synthband.seeding import pick, pick_weighted
 
 _FORMS = ("aaba", "abab", "abac", "aabc", "abcb")
 _MOVES = {0: 0.8, 1: 2.2, -1: 2.6, 2: 1.0, -2: 1.1, 3: 0.35, -3: 0.35, 4: 0.15, -4: 0.15}
@@ -36,7 +36,7 @@ def melody(plan: Plan, rng: np.random.Generator) -> list[Part]:
     density *= 0.7 + 0.6 * float(rng.random())
     syncopation = min(1.0, syncopation * (0.5 + float(rng.random())))
     steps = (PENTATONIC if rng.random() < pentatonic else SCALES)[plan.role.mode]
-    # Fast songs are not sung faster in proportion: singers have words to say.
+    # The density grows more slowly than the tempo: singers have words to pronounce.
     density *= (110 / plan.bpm) ** 0.6
     bars = 2 if plan.bpm < 150 else 4
     motifs = {
@@ -59,7 +59,7 @@ def melody(plan: Plan, rng: np.random.Generator) -> list[Part]:
 
 
 def _motif(plan: Plan, bars: int, density: float, syncopation: float, rng: np.random.Generator) -> Motif:
-    """Draws onsets by metre, by how syncopated the genre sings and by the song's accents; then the moves."""
+    """Samples onsets by metre, by the syncopation of the genre and by the song's accents; then the moves."""
     steps = bars * plan.steps_per_bar
     end = steps - pick(rng, (2, 3, 4, 4, 6))
     first = pick(rng, (0, 0, 0, 2, 4) if rng.random() > syncopation else (2, 3, 6, 1))
@@ -70,7 +70,7 @@ def _motif(plan: Plan, bars: int, density: float, syncopation: float, rng: np.ra
         metre = 1.0 if plan.strong(place) else 0.8 if step % 4 == 0 else off
         weights[step] = metre * (0.6 + 0.4 * plan.accents[place])
     count = min(max(2, round(density * (end - first) / 4)), int((weights > 0).sum()))
-    # Largest of weight over an exponential variate: a weighted draw without replacement.
+    # The largest of weight / exponential variate: weighted sampling without replacement (Efraimidis and Spirakis 2006).
     order = np.argsort(-weights / rng.standard_exponential(steps), kind="stable")[:count]
     onsets = tuple(sorted({first, *(int(step) for step in order)}))
     tendency = pick(rng, (-1, 0, 0, 1))
@@ -78,7 +78,7 @@ def _motif(plan: Plan, bars: int, density: float, syncopation: float, rng: np.ra
     for place in range(len(onsets)):
         rising = place < len(onsets) / 2
         pull = {move: weight * (1.5 if (move > 0) == (rising == (tendency >= 0)) else 1.0) for move, weight in _MOVES.items()}
-        moves.append(weighted(rng, pull))
+        moves.append(pick_weighted(rng, pull))
     return Motif(onsets, end, tuple(moves), pick(rng, (-3, -1, 0, 1, 2, 3)))
 
 
@@ -101,12 +101,12 @@ def _sing(plan: Plan, motif: Motif, bar: int, centre: int, steps: tuple[int, ...
             pitch = _nearest([option for option in scale if option % 12 == plan.role.tonic], pitch)
         elif final or place == 0 or length >= 1 or plan.strong(step):
             pitch = _nearest([option for option in scale if option % 12 in harmony.pitch_classes[:4]], pitch)
-        notes.append(Note(beat, length * 0.97, pitch, with_shape(68 + 32 * plan.energy, step, plan.steps_per_bar, plan.accents, 0.6)))
+        notes.append(Note(beat, length * 0.97, pitch, shaped_velocity(68 + 32 * plan.energy, step, plan.steps_per_bar, plan.accents, 0.6)))
     return notes
 
 
 def _moved(scale: list[int], pitch: int, move: int) -> int:
-    """The pitch ``move`` places along ``scale`` from the one nearest to ``pitch``; past its ends the line turns back."""
+    """The pitch ``move`` places along ``scale`` from the one nearest to ``pitch``; reflected at its ends."""
     at = scale.index(_nearest(scale, pitch)) + move
     top = len(scale) - 1
     at = -at if at < 0 else 2 * top - at if at > top else at

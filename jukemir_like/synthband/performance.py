@@ -1,4 +1,4 @@
-"""From a part to what a synthesiser is told and when: human timing and touch, and the glides and vibrato of the sung line."""
+"""From a part to timed events for a synthesiser: human timing and touch, and the glides and vibrato of the sung line."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jukemir_like.synthband import SAMPLE_RATE, SECONDS
 from jukemir_like.synthband.plan import Plan
-from jukemir_like.synthband.score import DRUM_BANK, Part
+from jukemir_like.synthband.score import DRUM_BANK, SAMPLE_RATE, SECONDS, Part
 
 BEND_RANGE = 4.0
-"""Semitones that a full pitch bend is worth."""
+"""Semitones of a full pitch bend."""
 
-_CONTROL_SAMPLES = 256
-_DRUM_SECONDS = 0.6
+_CONTROL_SAMPLES = 256  # between two values of a controller
+_DRUM_SECONDS = 0.6  # how long a key of a kit is held
 
 
 class Event(NamedTuple):
-    """One instruction. Sorting puts them in the order in which they must be given.
+    """One instruction. Sorted, they are in the order in which the synthesiser must get them.
 
     Args:
         sample: when.
@@ -35,7 +34,7 @@ class Event(NamedTuple):
     value: float
 
 
-class Timed(NamedTuple):
+class TimedNote(NamedTuple):
     """A note in seconds."""
 
     start: float
@@ -46,7 +45,7 @@ class Timed(NamedTuple):
 
 def perform(part: Part, plan: Plan, late_seconds: float, rng: np.random.Generator) -> list[Event]:
     """The events of ``part``, those that begin within the recording."""
-    notes = timed(part, plan, late_seconds, rng)
+    notes = timed_notes(part, plan, late_seconds, rng)
     if part.sung:
         return _sung(notes, rng)
     events = []
@@ -57,13 +56,13 @@ def perform(part: Part, plan: Plan, late_seconds: float, rng: np.random.Generato
     return sorted(events)
 
 
-def timed(part: Part, plan: Plan, late_seconds: float, rng: np.random.Generator) -> list[Timed]:
-    """Notes in seconds, with the players' deviations: notes written together stay nearly together."""
+def timed_notes(part: Part, plan: Plan, late_seconds: float, rng: np.random.Generator) -> list[TimedNote]:
+    """Notes in seconds, with the players' deviations: notes that are written together stay nearly together."""
     tightness = plan.genre.tightness
-    notes: list[Timed] = []
+    notes: list[TimedNote] = []
     sounding: dict[int, int] = {}
     beat, shift = -1.0, 0.0
-    # Each note has its own row of deviates, so that a note which is left out moves no other.
+    # Each note has its own row of deviates, so that leaving a note out moves no other.
     deviates = rng.standard_normal((len(part.notes), 3))
     for note, (together, apart, touch) in zip(part.notes, deviates, strict=True):
         if note.start != beat:
@@ -74,18 +73,18 @@ def timed(part: Part, plan: Plan, late_seconds: float, rng: np.random.Generator)
             continue
         end = start + (_DRUM_SECONDS if part.bank == DRUM_BANK else plan.seconds(note.start + note.length) - written)
         velocity = int(min(max(round(note.velocity + 4.0 * float(touch)), 8), 127))
-        # A key is let go before it is struck again: the synthesiser's note-off would end both.
+        # A key is released before it is struck again: the synthesiser's note-off would end both notes.
         if note.pitch in sounding:
             earlier = notes[sounding[note.pitch]]
             if earlier.start < start < earlier.end:
                 notes[sounding[note.pitch]] = earlier._replace(end=start)
         sounding[note.pitch] = len(notes)
-        notes.append(Timed(start, end, note.pitch, velocity))
+        notes.append(TimedNote(start, end, note.pitch, velocity))
     return notes
 
 
-def _sung(notes: list[Timed], rng: np.random.Generator) -> list[Event]:
-    """Legato notes on two channels in turn, so that each can glide in while the one before fades.
+def _sung(notes: list[TimedNote], rng: np.random.Generator) -> list[Event]:
+    """Legato notes on alternating channels, so that each can glide in while the one before fades.
 
     A note begins near the pitch of the one before (or, after a breath, a little low) and settles; long notes get vibrato after a while,
     and every note has a small swell.

@@ -8,12 +8,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from jukemir_like.synthband import SECONDS
 from jukemir_like.synthband.artist import Role, Sound
-from jukemir_like.synthband.draws import between, pick, weighted
 from jukemir_like.synthband.genres import GENRES, Genre
-from jukemir_like.synthband.harmony import Chord, chord
-from jukemir_like.synthband.progressions import CADENCES, PROGRESSIONS, bars
+from jukemir_like.synthband.harmony import CADENCES, PROGRESSIONS, Chord, bars, chord
+from jukemir_like.synthband.score import SECONDS
+from jukemir_like.synthband.seeding import pick, pick_weighted, uniform
 
 _FORMS = (
     ("intro", "verse", "chorus", "verse", "chorus"),
@@ -46,18 +45,18 @@ class Span:
 
 @dataclass(frozen=True)
 class Plan:
-    """What all players of a song agree on.
+    """What all parts of a song share.
 
     Args:
         role: artist, genre, key.
         sound: the artist's.
-        bpm: quarter notes a minute.
+        bpm: quarter notes per minute.
         beats_per_bar: 3 or 4.
-        swing: place of the off-beat within its pair of ``swing_unit`` beats, 0.5 is straight.
+        swing: position of the off-beat within its pair of ``swing_unit`` beats, 0.5 is straight.
         energy: 0 to 1.
         sections: the form.
         spans: the chords, without gaps.
-        accents: a factor for each sixteenth of the bar: where this song's players like to put notes.
+        accents: a factor for each sixteenth of the bar: where this song prefers notes.
         upbeat_seconds: when beat 0 sounds.
     """
 
@@ -118,14 +117,14 @@ class Plan:
         return low
 
 
-def plan(role: Role, sound: Sound, rng: np.random.Generator) -> Plan:
-    """Draws the plan of a song."""
+def make_plan(role: Role, sound: Sound, rng: np.random.Generator) -> Plan:
+    """The plan of a song, sampled from the ranges of its genre."""
     genre = GENRES[role.genre]
     bpm = round(genre.bpm[0] * (genre.bpm[1] / genre.bpm[0]) ** rng.random(), 2)
     beats_per_bar = 3 if rng.random() < genre.waltz else 4
     accents = tuple(float(accent) for accent in rng.choice((0.25, 1.0, 2.2), 4 * beats_per_bar, p=(0.4, 0.3, 0.3)))
-    swing = between(rng, genre.swing)
-    energy = between(rng, genre.energy)
+    swing = uniform(rng, genre.swing)
+    energy = uniform(rng, genre.energy)
     needed = math.ceil(SECONDS * bpm / 60 / beats_per_bar) + 1
     sections = _form(needed, rng)
     return Plan(
@@ -139,7 +138,7 @@ def plan(role: Role, sound: Sound, rng: np.random.Generator) -> Plan:
         sections=sections,
         spans=_chords(role, genre, sections, beats_per_bar, rng),
         accents=accents,
-        upbeat_seconds=between(rng, (0.05, 0.4)),
+        upbeat_seconds=uniform(rng, (0.05, 0.4)),
     )
 
 
@@ -162,7 +161,7 @@ def _form(needed: int, rng: np.random.Generator) -> tuple[Section, ...]:
 
 def _chords(role: Role, genre: Genre, sections: tuple[Section, ...], beats_per_bar: int, rng: np.random.Generator) -> tuple[Span, ...]:
     """The chord of every beat. Each kind of section has a progression of its own; the last bar of a section may turn back to the tonic."""
-    style = weighted(rng, genre.harmony)
+    style = pick_weighted(rng, genre.harmony)
     progressions = {name: pick(rng, PROGRESSIONS[style][role.mode]) for name in ("verse", "chorus", "bridge")}
     progressions["intro"] = progressions[pick(rng, ("verse", "chorus"))]
     cadence = pick(rng, CADENCES[role.mode])

@@ -183,6 +183,16 @@ def test_the_mean_of_two_channels_is_numpys():
     assert np.array_equal(audio.mix_down(samples), samples.mean(axis=0, dtype=np.float32))
 
 
+@pytest.mark.parametrize("channels", range(1, 20))
+def test_the_mean_of_channels_does_not_depend_on_the_order_in_memory(channels):
+    """Whole songs are mixed from ``(channels, samples)``, parts of them from ``(frames, channels)``."""
+    frames = np.random.default_rng(0).uniform(-1, 1, (1000, channels)).astype(np.float32)
+    mixed = audio.mix_down(frames.T)
+    assert np.array_equal(mixed, frames.mean(axis=1, dtype=np.float32))
+    if channels < 8:  # from eight on NumPy adds in pairs, along the axis that lies together
+        assert np.array_equal(mixed, audio.mix_down(np.ascontiguousarray(frames.T)))
+
+
 @pytest.mark.parametrize("channels", [1, 2, 4])
 def test_a_wav_is_that_of_libsndfile_to_the_byte(tmp_path, channels):
     samples = np.random.default_rng(0).integers(-32768, 32768, (channels, 1001)).astype(np.int16)

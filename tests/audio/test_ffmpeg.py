@@ -13,9 +13,9 @@ import pytest
 import soundfile
 
 from jukemir_like import audio
-from jukemir_like.audio import ffmpeg, stemfile
+from jukemir_like.audio import ffmpeg
+from jukemir_like.audio.stems import decoding, finding, reading
 from jukemir_like.core.errors import InputError
-from jukemir_like.stemjepa import data as stems
 
 STEMS = ("bass", "drums", "other", "vocals")
 
@@ -90,7 +90,7 @@ def test_an_mp4_with_a_false_name_is_decoded(tmp_path, convert):
 def test_without_ffmpeg_one_line_says_what_to_install(tmp_path, without_ffmpeg, suffix):
     beginnings = {"aac": b"\xff\xf1\x50\x80\x00\x1f\xfc", "wma": ffmpeg._ASF}
     (tmp_path / f"a.{suffix}").write_bytes(beginnings.get(suffix, b"\0\0\0\x20ftypM4A ").ljust(1000, b"\0"))
-    decode = stemfile.decode_native if suffix == "stem.mp4" else audio.decode
+    decode = decoding.decode_native if suffix == "stem.mp4" else audio.decode
     with pytest.raises(InputError, match=r"^needs ffmpeg, and none was found: install ffmpeg, or the package imageio-ffmpeg") as refused:
         decode(tmp_path / f"a.{suffix}")
     assert "\n" not in str(refused.value)
@@ -155,7 +155,7 @@ def test_a_playlist_opens_nothing_else(tmp_path, victim, listener, kind, name, b
     path = tmp_path / name
     path.write_bytes(before + PLAYLISTS[kind].format(file=victim, port=listener).encode())
     with pytest.raises(InputError) as refused:
-        stemfile.decode(path, STEMS) if name == "x.stem.mp4" else audio.decode(path)
+        decoding.decode(path, STEMS) if name == "x.stem.mp4" else audio.decode(path)
     assert "\n" not in str(refused.value)
 
 
@@ -195,7 +195,7 @@ def gone(pid, seconds=20.0):
 
 
 def test_what_takes_too_long_is_ended(tmp_path, monkeypatch, endless):
-    monkeypatch.setattr(ffmpeg, "_LEAST_LIMIT_SECONDS", 1.0)
+    monkeypatch.setattr(ffmpeg, "_MIN_LIMIT_SECONDS", 1.0)
     with pytest.raises(InputError, match="had not finished after 1 s"):
         audio.decode(tmp_path / "a.m4a")
     assert gone(int(endless.read_text()))
@@ -220,5 +220,5 @@ def test_stems_one_by_one_in_containers_of_ffmpeg_s(tmp_path, monkeypatch, conve
     (tmp_path / "data" / "song").mkdir(parents=True)
     for number, name in enumerate(STEMS):
         convert(tones(44100, 4)[:, number : number + 1], 44100, tmp_path / "data" / "song" / f"{name}.m4a", "-c:a", "alac")
-    (track,) = stems.find(tmp_path / "data", 4).tracks
-    assert np.allclose(stems.read(track, 0, track.frames), tones(44100, 4).T, atol=1e-4)
+    (track,) = finding.find(tmp_path / "data", 4).tracks
+    assert np.allclose(reading.read(track, 0, track.frames), tones(44100, 4).T, atol=1e-4)

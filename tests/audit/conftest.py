@@ -8,7 +8,8 @@ import soundfile
 
 from jukemir_like import audio
 from jukemir_like.audit import fingerprints
-from jukemir_like.core.cache import Cache, write_json
+from jukemir_like.core.atomic import write_json
+from jukemir_like.core.cache import Cache
 
 SAMPLE_RATE = 22050
 

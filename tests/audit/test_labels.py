@@ -3,7 +3,7 @@
 import numpy as np
 
 from jukemir_like.audit.splits import label_counts
-from jukemir_like.datasets.processed import read as read_processed
+from jukemir_like.datasets.processed import read_processed
 
 
 def found(cache):

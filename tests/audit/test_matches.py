@@ -134,11 +134,12 @@ def test_of_a_large_dataset_a_part_of_the_codes_is_enough(band, codes_of, mp3, m
 
 @pytest.mark.slow
 def test_songs_of_one_artist_and_genre_are_not_paired(tmp_path):
-    from jukemir_like import audio, synthband
+    from jukemir_like import audio
     from jukemir_like.audit.fingerprints import SAMPLE_RATE, fingerprint
+    from jukemir_like.synthband import generation
 
-    synthband.download(tmp_path, songs=48, seed=3, workers=2)
-    items = synthband.dataset(tmp_path).items
+    generation.generate(tmp_path, songs=48, seed=3, workers=2)
+    items = generation.dataset(tmp_path).items
     artists = [item.extra["artist"] for item in items]
     assert len(set(artists)) < len(artists)
     codes = [fingerprint(audio.load(item.source, SAMPLE_RATE)) for item in items]

@@ -8,7 +8,7 @@ import pytest
 
 from jukemir_like.audit.splits import overlaps
 from jukemir_like.core.cache import Cache
-from jukemir_like.datasets.processed import read as read_processed
+from jukemir_like.datasets.processed import read_processed
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
@@ -59,7 +59,7 @@ def test_the_recording_of_a_clip_is_what_it_was_cut_from_and_the_group_counts_to
 @pytest.fixture
 def giantsteps(tmp_path):
     """The published annotations of GiantSteps, processed without audio."""
-    from jukemir_like.datasets import load
+    from jukemir_like.datasets import from_assets
     from jukemir_like.process import process
 
     cache = Cache(tmp_path / "cache")
@@ -69,7 +69,7 @@ def giantsteps(tmp_path):
         with tarfile.open(FIXTURES / "giantsteps" / f"{name}.tar.xz") as packed, zipfile.ZipFile(path, "w") as archive:
             for member in packed:
                 archive.writestr(member.name, packed.extractfile(member).read())
-    process(load("giantsteps", cache), cache.processed("giantsteps"), metadata_only=True)
+    process(from_assets("giantsteps", cache), cache.processed("giantsteps"), metadata_only=True)
     return cache
 
 

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from jukemir_like.cli import cli
+
 
 def test_help_loads_nothing_heavy():
     script = (
@@ -18,7 +20,7 @@ def test_help_loads_nothing_heavy():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["download", "process", "extract", "probe", "audit", "report", "list"])
+@pytest.mark.parametrize("name", sorted(cli.commands))
 def test_every_command_has_help(command, name):
     done = command(name, "--help")
     assert done.returncode == 0
@@ -65,3 +67,11 @@ def test_a_reader_that_leaves_early_is_no_bug():
     done = subprocess.run(f"{sys.executable} -m jukemir_like --help | head -n 1", shell=True, capture_output=True, text=True)
     assert done.stderr == ""
     assert done.stdout.startswith("Usage:")
+
+
+def test_an_option_that_several_commands_have_is_the_same_in_all_of_them():
+    commands = [*cli.commands.values(), *cli.commands["commands"].commands.values()]
+    for name in ("cache", "workers", "gpus", "device", "threads"):
+        options = [option.to_info_dict() for command in commands for option in command.params if option.name == name]
+        assert len(options) > 1
+        assert all(option == options[0] for option in options)

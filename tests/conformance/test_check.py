@@ -12,9 +12,8 @@ import pytest
 from jukemir_like import conformance
 from jukemir_like.conformance import interruption
 from jukemir_like.conformance.check import _judge
-from jukemir_like.conformance.laboratory import IMAGE_LABEL
-from jukemir_like.conformance.report import NOT_CAUGHT
-from jukemir_like.conformance.run import Run, Seen
+from jukemir_like.conformance.containers import IMAGE_LABEL, Observation, Outcome
+from jukemir_like.conformance.rules import NOT_CAUGHT
 from jukemir_like.core.errors import RequestError
 from jukemir_like.launch.engine import gpu_requests
 
@@ -47,9 +46,9 @@ def test_no_engine_is_a_wrong_request(monkeypatch):
         conformance.check("some/image")
 
 
-def test_an_image_that_was_too_fast_is_not_said_to_have_passed():
-    done = Seen(Run(0, "", 1.0), {}, {})
-    seen = dict.fromkeys(interruption.STOPS, interruption.Stopped(False, done.run, {}, {}))
+def test_an_image_that_was_too_fast_is_not_reported_as_passed():
+    done = Observation(Outcome(0, "", 1.0), {}, {})
+    seen = dict.fromkeys(interruption.STOPS, interruption.Stopped(False, done.outcome, {}, {}))
     seen |= {interruption.killed: interruption.Killed(False, [], done), interruption.reference: done}
     rules = conformance.rules(["C12.SIGTERM", "C12.SIGINT", "C12.SIGTERM-init", "C12.SIGINT-init", "C12.resumed", "C12.killed"])
     assert [(_judge(rule, seen).rule, _judge(rule, seen).status) for rule in rules] == [(rule.name, NOT_CAUGHT) for rule in rules]
@@ -103,7 +102,7 @@ def test_nothing_is_left_behind_when_it_is_interrupted(representation, engine, t
     image = representation("hangs")
     # What a shell runs in the background, and so all tests with it, does not hear SIGINT unless it says that it does.
     program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    program += f"from jukemir_like.launch import conformance; conformance.check({image!r})"
+    program += f"from jukemir_like import conformance; conformance.check({image!r})"
     process = subprocess.Popen(
         [sys.executable, "-c", program], env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.PIPE, start_new_session=True
     )

@@ -49,7 +49,7 @@ WHOLE = saved(np.arange(5, dtype="<f4"))
         (WHOLE.replace(b"'shape'", b"'shade'"), "descr, fortran_order and shape"),
     ],
 )
-def test_refuses_what_is_not_to_the_letter(content, reason):
+def test_refuses_what_is_not_strictly_by_the_format(content, reason):
     with pytest.raises(npy.NotNpyError, match=reason):
         npy.parse(content)
     assert npy.values(content) is None
@@ -57,9 +57,9 @@ def test_refuses_what_is_not_to_the_letter(content, reason):
 
 def test_vectors_are_the_same_to_a_hundred_thousandth_of_their_largest_value():
     vector = np.array([1000.0, 0.0, -1.0])
-    assert npy.same(vector, vector + np.array([0, 0.0099, 0]))
-    assert not npy.same(vector, vector + np.array([0, 0.0101, 0]))
-    assert not npy.same(vector, vector[:2])
-    assert not npy.same(vector, np.array([1000.0, np.nan, -1.0]))
-    assert not npy.same(None, None)
-    assert npy.same(np.zeros(3), np.zeros(3))
+    assert npy.are_equal(vector, vector + np.array([0, 0.0099, 0]))
+    assert not npy.are_equal(vector, vector + np.array([0, 0.0101, 0]))
+    assert not npy.are_equal(vector, vector[:2])
+    assert not npy.are_equal(vector, np.array([1000.0, np.nan, -1.0]))
+    assert not npy.are_equal(None, None)
+    assert npy.are_equal(np.zeros(3), np.zeros(3))

@@ -12,11 +12,13 @@ import numpy as np
 import soundfile
 
 from jukemir_like.audit import audit
-from jukemir_like.core.cache import Cache, write_bytes
+from jukemir_like.core.atomic import write_bytes
+from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import JukemirLikeError
 from jukemir_like.datasets import Clip, Dataset, Item, Task
 from jukemir_like.extract import extract
-from jukemir_like.probes import probe, statistics
+from jukemir_like.probes.results import tabulate_runs
+from jukemir_like.probes.stage import probe_dataset
 from jukemir_like.process import process
 from jukemir_like.report.report import report
 
@@ -51,7 +53,7 @@ def make(folder):
     process(Dataset("toy", TASKS, items, group="artist", sources={"seed": 0}), cache.processed("toy"))
     for name in ("chroma", "mfcc"):
         extract(name, cache.processed("toy") / "wav", cache.representation("toy", name))
-        probe(cache, "toy", name, tasks=["tempo"] if name == "mfcc" else None)
+        probe_dataset(cache, "toy", name, tasks=["tempo"] if name == "mfcc" else None)
     audit.audit(cache, "toy")
     for name in ("good", "poor"):
         write_bytes(cache.root / "retrieval" / "toy_stems" / name / "retrieval.csv", retrieval_table())
@@ -251,8 +253,8 @@ def outcome(stage, seconds=60):
 
 
 STAGES = {
-    "probe": lambda cache: probe(cache, "toy", "chroma", tasks=["genre"]),
-    "score": lambda cache: statistics.score(cache, "toy", "chroma"),
+    "probe": lambda cache: probe_dataset(cache, "toy", "chroma", tasks=["genre"]),
+    "score": lambda cache: tabulate_runs(cache, "toy", "chroma"),
     "audit": lambda cache: audit.audit(cache, "toy"),
     "report": report,
 }

@@ -13,12 +13,12 @@ from numpy.lib import format as npy
 
 from jukemir_like.core import csvfiles
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.damage import DamagedFileError
-from jukemir_like.core.errors import JukemirLikeError
-from jukemir_like.probes import checking, probe, results
+from jukemir_like.core.errors import DamagedFileError, JukemirLikeError
+from jukemir_like.probes import results, runs
+from jukemir_like.probes.stage import probe_dataset
 from jukemir_like.report import datasets, retrieval
 from jukemir_like.report.problems import Problems
-from jukemir_like.stemjepa.data import find
+from jukemir_like.stemjepa.data.finding import find
 
 from . import damaged
 from .damaged import FILES, HOWS, NAMES, STAGES, WHOLE, changed, outcome, places, renamed
@@ -182,7 +182,7 @@ def read(kind, cache):
     """Reads what ``kind`` is as the stages do; what they then make of it takes too long."""
     problems = Problems(cache.root)
     if kind == "run":
-        checking.open_run((cache.root / FILES[kind]).parent)  # or predictions.npz beside it is what does not fit
+        runs.open_run((cache.root / FILES[kind]).parent)  # or predictions.npz beside it is what does not fit
     elif kind == "audit":
         datasets.audits(cache, ["toy"], problems)
     else:
@@ -306,7 +306,7 @@ PREDICTIONS = {
 def test_predictions_that_cannot_be_are_refused_in_one_line(fresh, how):
     path = fresh().root / FILES["predictions"]
     PREDICTIONS[how](path)
-    check_line(outcome(lambda: checking.open_run(path.parent)), str(path.parent))
+    check_line(outcome(lambda: runs.open_run(path.parent)), str(path.parent))
 
 
 @pytest.mark.parametrize("how", ["no test_uid", "declares too much", "fewer labels"])
@@ -319,7 +319,7 @@ def test_predictions_that_cannot_be_are_left_out_and_made_again_by_the_probe(fre
     assert len(made.damaged) == 1
     assert str(path.parent) in made.damaged[0]
     assert {row["task"] for row in made.rows} == {"genre", "tempo"}
-    probe(cache, "toy", "chroma", tasks=["tags"])
+    probe_dataset(cache, "toy", "chroma", tasks=["tags"])
     assert outcome(lambda: STAGES["score"](cache)).exit_code == 0
 
 

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.lib import format as npy
 
 from jukemir_like.core import arrays
-from jukemir_like.core.damage import DamagedFileError
+from jukemir_like.core.errors import DamagedFileError
 
 DTYPES = hnp.boolean_dtypes() | hnp.integer_dtypes() | hnp.floating_dtypes() | hnp.unicode_string_dtypes(min_len=1)
 ARRAYS = hnp.arrays(DTYPES, hnp.array_shapes(min_dims=0, min_side=0))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jukemir_like.core import csvfiles
-from jukemir_like.core.damage import DamagedFileError
+from jukemir_like.core.errors import DamagedFileError
 
 TEXT = st.text(st.characters(codec="utf-8"))
 
@@ -29,7 +29,7 @@ def path(tmp_path_factory):
 @given(st.lists(st.tuples(TEXT, st.none() | st.floats(allow_nan=False, allow_infinity=False), st.integers(-(2**60), 2**60)), max_size=5))
 def test_what_is_written_is_read(path, rows):
     write(path, [("name", "value", "number"), *rows])
-    columns = {"number": csvfiles.whole, "name": str, "value": csvfiles.number}
+    columns = {"number": csvfiles.whole_number, "name": str, "value": csvfiles.number}
     read = csvfiles.read(path, columns, "again")
     assert [(row["name"], row["value"], row["number"]) for row in read] == rows
 
@@ -46,7 +46,7 @@ def test_bytes_are_a_table_or_damaged(path, data):
     [
         (b"", "it is empty"),
         (b"a,c\n1,2\n", "line 1: other columns .*no b"),
-        (b"a,b,a\n1,2,3\n", "line 1: other columns .*twice"),
+        (b"a,b,a\n1,2,3\n", "line 1: other columns .*duplicate"),
         (b"a,b\n1,2\n3\n", "line 3: 1 cells instead of 2"),
         (b"a,b\n1,2,3\n", "line 2: 3 cells instead of 2"),
         (b"a,b\nx,2\n", "line 2: 'a': could not convert"),
@@ -62,7 +62,7 @@ def test_bytes_are_a_table_or_damaged(path, data):
 def test_what_is_wrong_is_said_with_its_line(tmp_path, content, complaint):
     (tmp_path / "x.csv").write_bytes(content)
     with pytest.raises(DamagedFileError, match=f"x.csv is (damaged: )?.*{complaint}.*: again$"):
-        csvfiles.read(tmp_path / "x.csv", {"a": csvfiles.number, "b": csvfiles.whole}, "again")
+        csvfiles.read(tmp_path / "x.csv", {"a": csvfiles.number, "b": csvfiles.whole_number}, "again")
 
 
 def test_a_line_that_is_being_written_is_passed_over(tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jukemir_like.core import jsonfiles
-from jukemir_like.core.damage import DamagedFileError
+from jukemir_like.core.errors import DamagedFileError
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats(-1e200, 1e200) | st.text()
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4), max_leaves=8)
@@ -34,7 +34,7 @@ def test_bytes_are_json_or_a_value_error(data):
         ("[" * 100_000, object, "is nested too deeply"),
         ("[" * 100 + "]" * 100, object, "is nested too deeply"),
         ('{"a":' * 100_000, object, "is nested too deeply"),
-        ('{"a": 1, "b": 2, "a": 3}', object, "'a' stands twice"),
+        ('{"a": 1, "b": 2, "a": 3}', object, "'a' is a duplicate name"),
         ('{"a": {"b": [1, NaN]}}', object, "a.b.1 is nan"),
         ('{"a": -Infinity}', object, "a is -inf"),
         ('{"a": 1e999}', object, "a is inf"),

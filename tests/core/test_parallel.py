@@ -1,20 +1,16 @@
 """Work over processes: nothing lost, nothing spoiled by a neighbour, nothing left behind."""
 
-import fcntl
 import os
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import threading
 import time
 
 import pytest
 
-from jukemir_like.core import parallel
 from jukemir_like.core.errors import InputError
-from jukemir_like.core.parallel import Progress, available_cpus, map_unordered, tick
+from jukemir_like.core.parallel import available_cpus, map_unordered
 
 
 def square(number):
@@ -107,11 +103,9 @@ def test_a_result_that_cannot_be_sent_is_an_error_of_its_item():
 def test_a_program_that_fails_does_not_wait_for_workers():
     """Its traceback keeps the generator from being closed."""
     script = "import time\nfrom jukemir_like.core.parallel import map_unordered\n"
-    script += "for _ in map_unordered(time.sleep, [0, 100], 2): raise ValueError"
-    began = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, check=False)
+    script += "for _ in map_unordered(time.sleep, [0, 1000], 2): raise ValueError"
+    done = subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, check=False, timeout=120)
     assert done.stderr.endswith("ValueError\n")
-    assert time.monotonic() - began < 20
 
 
 def test_works_in_a_program_that_runs_threads_too():
@@ -131,14 +125,14 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
         "from jukemir_like.core.parallel import map_unordered\n"
         "def work(number):\n"
         "    os.write(1, f'{os.getpid()}\\n'.encode())\n"
-        "    time.sleep(60)\n"
+        "    time.sleep(1000)\n"
         "list(map_unordered(work, range(4), 2))\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     workers = [int(parent.stdout.readline()) for _ in range(2)]
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while any(_runs(worker) for worker in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(_runs(worker) for worker in workers)
@@ -174,115 +168,3 @@ def test_the_limit_of_a_container_counts_in_both_versions_of_control_groups(tmp_
         (tmp_path / name).write_text(text)
     own = len(os.sched_getaffinity(0))
     assert available_cpus(tmp_path) == min(own, processors or own)
-
-
-def test_a_bar_is_shown_on_a_terminal_and_nothing_in_a_pipe():
-    script = "from jukemir_like.core.parallel import Progress\nwith Progress(4, 'work', 'file') as bar:\n    bar.update(4)"
-    piped = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert piped.stderr == ""
-    reader, terminal = os.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 0, 0))
-    subprocess.run([sys.executable, "-c", script], stderr=terminal, check=True)
-    os.close(terminal)
-    assert "work: 100%" in os.read(reader, 65536).decode()
-    os.close(reader)
-
-
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-def lines(capsys):
-    return capsys.readouterr().err.splitlines()
-
-
-def test_without_a_terminal_there_is_a_line_a_minute_and_none_before(capsys):
-    clock = Clock()
-    with Progress(6000, "extract mfcc", "file", clock=clock) as progress:
-        for _ in range(59):
-            clock.now += 1
-            progress.update(10)
-        assert lines(capsys) == []
-        clock.now += 1
-        progress.update(10)
-        assert lines(capsys) == ["extract mfcc: 600 of 6,000 files, 10 a second, 9 min left, 1 min so far"]
-        clock.now += 59
-        progress.update()
-        assert lines(capsys) == []
-        clock.now += 3600
-        progress.update(5398)
-        assert lines(capsys) == ["extract mfcc: 5,999 of 6,000 files, 1.61 a second, 1 s left, 1 h 2 min so far"]
-    assert lines(capsys) == []
-
-
-def test_a_minute_may_pass_without_an_item(capsys):
-    clock = Clock()
-    with Progress(216, "probe", "probe", clock=clock, initial=16) as progress:
-        clock.now += 90
-        tick()
-        tick()
-        assert lines(capsys) == ["probe: 16 of 216 probes, 2 min so far"]
-        clock.now += 510
-        progress.update(5)
-        assert lines(capsys) == ["probe: 21 of 216 probes, 0.5 a minute, 6 h 30 min left, 10 min so far"]
-    clock.now += 600
-    tick()  # of what is closed, nothing is said
-    assert lines(capsys) == []
-
-
-def test_bytes_are_told_as_bytes_and_an_unknown_total_not_at_all(capsys):
-    clock = Clock()
-    with Progress(0, "download", "B", clock=clock, unit_scale=True) as progress:
-        clock.now += 60
-        progress.update(120_000_000)
-        assert lines(capsys) == ["download: 120MB, 2.00MB a second, 1 min so far"]
-        progress.total = 360_000_000
-        clock.now += 60
-        progress.update(0)
-        assert lines(capsys) == ["download: 120MB of 360MB, 1.00MB a second, 4 min left, 2 min so far"]
-
-
-def test_a_part_of_a_larger_work_says_no_lines_and_is_counted(capsys):
-    clock = Clock()
-    with Progress(100, "one file", "B", clock=clock, leave=False) as progress:
-        clock.now += 100
-        progress.update(7)
-        assert progress.n == 7
-    assert lines(capsys) == []
-
-
-def test_lines_that_nobody_can_read_stop_nothing():
-    script = (
-        "import sys\nfrom jukemir_like.core.parallel import Progress\nnow = [0.0]\n"
-        "with Progress(4, 'work', 'file', clock=lambda: now[0]) as bar:\n    now[0] = 99\n    bar.update(4)\n"
-        "sys.stderr = None\nprint('done')"
-    )
-    for stream in ("2>&-", "2> /dev/full"):
-        done = subprocess.run(["bash", "-c", f'{sys.executable} -c "$0" {stream}', script], capture_output=True, text=True, check=False)
-        assert done.stdout == "done\n"
-
-
-def test_progress_is_told_while_workers_are_at_it(monkeypatch, capsys):
-    monkeypatch.setattr(parallel, "_LINE_SECONDS", 0.2)
-    with Progress(2, "work", "item") as progress:
-        for _ in map_unordered(rest, range(2), 2):
-            progress.update()
-    said = [line for line in lines(capsys) if line.startswith("work: ")]  # another test may have left a bar open
-    assert said[0].startswith("work: 0 of 2 items, ")
-    assert len(said) >= 3
-
-
-def rest(_):
-    time.sleep(0.9)
-
-
-def test_a_bar_starts_no_thread():
-    before = threading.active_count()
-    with Progress(4, "work", "file"):
-        assert threading.active_count() == before

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from jukemir_like.core import records
 from jukemir_like.core.errors import StorageError
-from jukemir_like.core.files import is_inside
+from jukemir_like.core.files import is_inside, printable
 
 
 def record(name, time, **more):
@@ -17,7 +17,7 @@ def record(name, time, **more):
 
 
 def test_the_latest_record_of_an_input_counts_whichever_journal_holds_it(tmp_path):
-    with records.journal(tmp_path, "b") as first, records.journal(tmp_path, "a") as second:
+    with records.Journal(tmp_path, "b") as first, records.Journal(tmp_path, "a") as second:
         first.append(record("x.wav", 2.0, digest="new"))
         second.append(record("x.wav", 1.0, digest="old"))
         second.append(record("y.wav", 1.0))
@@ -26,11 +26,11 @@ def test_the_latest_record_of_an_input_counts_whichever_journal_holds_it(tmp_pat
 
 
 def test_a_torn_line_spoils_neither_those_before_nor_those_after(tmp_path):
-    with records.journal(tmp_path, "all") as journal:
+    with records.Journal(tmp_path, "all") as journal:
         journal.append(record("x.wav", 1.0))
     path = tmp_path / records.FOLDER / "all.jsonl"
     path.write_bytes(path.read_bytes() + b'{"input": "torn.wav", "ti')
-    with records.journal(tmp_path, "all") as journal:
+    with records.Journal(tmp_path, "all") as journal:
         journal.append(record("y.wav", 2.0))
     assert set(records.read(tmp_path)) == {"x.wav", "y.wav"}
 
@@ -39,7 +39,7 @@ def test_a_torn_line_spoils_neither_those_before_nor_those_after(tmp_path):
 def test_any_file_name_comes_back_as_it_was_and_others_are_none(tmp_path_factory, entries):
     folder = tmp_path_factory.mktemp("output")
     expected = {}
-    with records.journal(folder, "all") as journal:
+    with records.Journal(folder, "all") as journal:
         for time, (name, value) in enumerate(entries):
             text = name.decode("utf-8", "surrogateescape")
             journal.append(record(text, time, digest=str(value)))
@@ -53,7 +53,7 @@ def test_no_records_is_no_error(tmp_path):
 
 
 def test_lines_are_json_for_any_reader(tmp_path):
-    with records.journal(tmp_path, "all") as journal:
+    with records.Journal(tmp_path, "all") as journal:
         journal.append(record("ü\udcff.wav", 1.0))
     line = (tmp_path / records.FOLDER / "all.jsonl").read_bytes()
     assert line.isascii()
@@ -111,7 +111,7 @@ def test_a_line_that_is_no_record_is_passed_over(tmp_path, line):
 
 
 def test_a_pipe_or_a_folder_among_the_journals_neither_hangs_nor_hides_the_others(tmp_path):
-    with records.journal(tmp_path, "all") as journal:
+    with records.Journal(tmp_path, "all") as journal:
         journal.append(record("x.wav", 1.0))
     os.mkfifo(tmp_path / records.FOLDER / "pipe.jsonl")
     (tmp_path / records.FOLDER / "folder.jsonl").mkdir()
@@ -124,7 +124,7 @@ def test_a_pipe_or_a_folder_among_the_journals_neither_hangs_nor_hides_the_other
 
 @given(st.text(st.characters()) | st.text(st.sampled_from("\ud800\udc80a\n\x1b\u2028é")))
 def test_any_name_can_be_shown_on_any_terminal(name):
-    shown = records.printable(name)
+    shown = printable(name)
     assert shown.isprintable()
     shown.encode("utf-8")
     if name.isprintable() and "\\" not in name:

@@ -6,7 +6,7 @@ from jukemir_like.core import resampling
 
 
 def drawn(groups, resamples=resampling.RESAMPLES, seed=0):
-    return np.concatenate(list(resampling.draw(groups, resamples, seed)))
+    return np.concatenate(list(resampling.resample_groups(groups, resamples, seed)))
 
 
 def interval_of_mean(values, groups):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jukemir_like.core import cache, records, stage
+from jukemir_like.core import atomic, records, stage
 from jukemir_like.core.errors import InputError, RequestError, StorageError
 from jukemir_like.core.records import Summary
 from jukemir_like.core.stage import Chunk, Stage
@@ -41,9 +41,9 @@ def work(folder, crashes, chunk):
             made.append(record | records.failure(InputError("cannot be used")))
             continue
         record["digest"] = digest(source)
-        finished = job.finished(record["digest"])
+        finished = job.kept_record(record["digest"])
         if finished is None:
-            record["output_digest"] = cache.write_bytes(job.output, expected(source, job.signature))
+            record["output_digest"] = atomic.write_bytes(job.output, expected(source, job.signature))
             if crashes:
                 raise RequestError("stands for a kill between the output and its record")
         made.append(record if finished is None else finished | {"status": "kept"})
@@ -72,11 +72,11 @@ EVENTS = st.one_of(
 
 def happen(folder, clock, event, *arguments):
     if event == "write input":
-        cache.write_bytes(folder / "in" / arguments[0], arguments[1])
+        atomic.write_bytes(folder / "in" / arguments[0], arguments[1])
     elif event == "remove input":
         (folder / "in" / arguments[0]).unlink(missing_ok=True)
     elif event == "write output":
-        cache.write_bytes(output_of(folder, arguments[0]), arguments[1])
+        atomic.write_bytes(output_of(folder, arguments[0]), arguments[1])
     elif event == "remove output":
         output_of(folder, arguments[0]).unlink(missing_ok=True)
     elif event == "set clock":
@@ -117,14 +117,14 @@ def test_after_any_history_the_outputs_are_those_of_the_inputs_as_they_are(tmp_p
 def test_a_clock_that_ran_ahead_does_not_keep_the_output_of_older_bytes(tmp_path, monkeypatch):
     """Node B, whose clock is a day ahead, makes the vector of the old bytes; node A then of the new ones; then the old bytes are back."""
     for name in NAMES:
-        cache.write_bytes(tmp_path / "in" / name, b"one")
+        atomic.write_bytes(tmp_path / "in" / name, b"one")
     monkeypatch.setattr(records.time, "time", lambda: 2e9)
     assert run(tmp_path, journal="batch-2-1").done == 2
     monkeypatch.setattr(records.time, "time", lambda: 1e9)
-    cache.write_bytes(tmp_path / "in" / "a", b"two")
+    atomic.write_bytes(tmp_path / "in" / "a", b"two")
     assert run(tmp_path, journal="batch-2-0").done == 1
     assert output_of(tmp_path, "a").read_bytes() == b"of twos"
-    cache.write_bytes(tmp_path / "in" / "a", b"one")
+    atomic.write_bytes(tmp_path / "in" / "a", b"one")
     assert run(tmp_path).done == 1
     assert output_of(tmp_path, "a").read_bytes() == b"of ones"
     assert run(tmp_path).kept == 2
@@ -132,7 +132,7 @@ def test_a_clock_that_ran_ahead_does_not_keep_the_output_of_older_bytes(tmp_path
 
 def test_records_from_before_outputs_had_a_digest_keep_nothing(tmp_path):
     for name in NAMES:
-        cache.write_bytes(tmp_path / "in" / name, b"one")
+        atomic.write_bytes(tmp_path / "in" / name, b"one")
     run(tmp_path)
     (journal,) = (tmp_path / "out" / records.FOLDER).glob("*.jsonl")
     lines = [json.loads(line) for line in journal.read_text().splitlines()]
@@ -148,10 +148,10 @@ def snapshot(folder):
 
 @pytest.mark.parametrize("name", ["../../victim", "../victim", "/victim", "a/../../../victim", "victim", "x/../victim", "", "."])
 def test_no_record_removes_or_writes_what_this_stage_did_not_make(tmp_path, name):
-    cache.write_bytes(tmp_path / "in" / "a", b"one")
-    cache.write_bytes(tmp_path / "victim.out", b"mine")
-    cache.write_bytes(tmp_path / "out" / "victim.out", b"mine too")
-    with records.journal(tmp_path / "out", "evil") as journal:
+    atomic.write_bytes(tmp_path / "in" / "a", b"one")
+    atomic.write_bytes(tmp_path / "victim.out", b"mine")
+    atomic.write_bytes(tmp_path / "out" / "victim.out", b"mine too")
+    with records.Journal(tmp_path / "out", "evil") as journal:
         digests = {"digest": digest(b"one"), "output_digest": digest(b"another")}
         journal.append(records.new(str(tmp_path / name) if name.startswith("/") else name, "s", **digests))
     before = snapshot(tmp_path)
@@ -162,7 +162,7 @@ def test_no_record_removes_or_writes_what_this_stage_did_not_make(tmp_path, name
 
 def test_what_a_stage_made_for_inputs_that_are_gone_goes(tmp_path):
     for name in NAMES:
-        cache.write_bytes(tmp_path / "in" / name, b"one")
+        atomic.write_bytes(tmp_path / "in" / name, b"one")
     run(tmp_path)
     Stage(Summary("test"), tmp_path / "out", "all").remove_others(["a"], lambda uid: output_of(tmp_path, uid))
     assert output_of(tmp_path, "a").exists()
@@ -187,7 +187,7 @@ def test_a_file_that_changes_between_its_digest_and_its_samples_is_no_input(tmp_
 @pytest.mark.parametrize("error", [RequestError("wrong weights"), StorageError("the disk is full")])
 def test_what_is_not_one_input_s_fault_ends_the_run_and_touches_nothing(tmp_path, error):
     for name in NAMES:
-        cache.write_bytes(tmp_path / "in" / name, b"one")
+        atomic.write_bytes(tmp_path / "in" / name, b"one")
     run(tmp_path)
     before = snapshot(tmp_path)
 

@@ -50,13 +50,13 @@ def test_statistics_are_of_the_population():
     assert module.statistics([(1.0, 2.0), (3.0, 8.0)]) == ((2.0, 5.0), (1.0, 3.0))
 
 
-def test_the_split_is_drawn_from_the_plain_name_of_the_artist():
+def test_the_split_follows_from_the_normalised_name_of_the_artist():
     digit = int(hashlib.sha1(b"the new mystikal troubadours").hexdigest(), 16) % 10
     expected = "valid" if digit in (8, 9) else "train"
     for spelled in ("The New Mystikal Troubadours", " the  NEW Mystikal Troubadours!", "The\tNew 7 Mystikal Tröubadours".replace("ö", "o")):
         assert module.split_of(spelled, "development") == expected
     assert module.split_of("The New Mystikal Troubadours", "evaluation") == "test"
-    assert module.plain_artist("Béla 2 Fleck-&  the Flecktones") == "bla fleck the flecktones"
+    assert module.normalised_artist("Béla 2 Fleck-&  the Flecktones") == "bla fleck the flecktones"
 
 
 def test_a_song_is_known_by_its_row(emomusic):
@@ -101,7 +101,7 @@ def test_line_ends_spaces_a_byte_order_mark_and_a_top_folder_do_not_matter(emomu
     ("file", "old", "new", "what"),
     [
         ("songs_info.csv", b"\n20,20.mp3,", b"\n20,20.mp3,Who, ", r"songs_info\.csv, line 3: 9 cells where the header has 8"),
-        ("songs_info.csv", b"\n20,", b"\n2,", r"songs_info\.csv, line 3: song 2 stood before, in line 2"),
+        ("songs_info.csv", b"\n20,", b"\n2,", r"songs_info\.csv, line 3: song 2 is a duplicate of line 2"),
         ("songs_info.csv", b"\n20,", b"\nxx,", r"songs_info\.csv, line 3: song_id 'xx' is not a number"),
         ("songs_info.csv", b"4.1,4.55", b"4:10,4.55", r"songs_info\.csv, line 3: segment '4:10' to '4\.55' is not minutes\.seconds"),
         ("songs_info.csv", b"Blues,development", b"Blues,other", r"songs_info\.csv, line 2: set 'other' is not one of development"),
@@ -147,10 +147,10 @@ def test_artist_clean_puts_each_artist_where_most_of_its_songs_are(emomusic_tabl
     whole, clean = module.dataset(folder), module.dataset(folder, "emomusic+artist_clean", frozenset({"artist_clean"}))
     votes = defaultdict(Counter)
     for item in whole.items:
-        votes[module.plain_artist(item.extra["artist"])][item.split] += 1
+        votes[module.normalised_artist(item.extra["artist"])][item.split] += 1
     assert any(len(count) > 1 for count in votes.values())
     for before, after in zip(whole.items, clean.items, strict=True):
-        count = votes[module.plain_artist(before.extra["artist"])]
+        count = votes[module.normalised_artist(before.extra["artist"])]
         assert after.split == next(split for split in ("test", "valid", "train") if count[split] == max(count.values()))
         assert after.y == before.y
     assert (clean.name, clean.options, clean.group) == ("emomusic+artist_clean", ("artist_clean",), "artist")

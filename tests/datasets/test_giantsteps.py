@@ -8,8 +8,8 @@ import pytest
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS
 from jukemir_like.datasets import giantsteps as module
-from jukemir_like.datasets.giantsteps_clips import LAST_CLIP_SECONDS, SHORTER, clips
-from jukemir_like.datasets.keys import key_name
+from jukemir_like.datasets.dataset import key_name
+from jukemir_like.datasets.giantsteps import LAST_CLIP_SECONDS, SHORTER_TRACKS, clips
 
 
 def of(members, ending):
@@ -66,10 +66,10 @@ def test_the_table_of_shorter_tracks_names_no_more_than_the_published_labels_nee
         offsets[uid.split("-")[0]].append(record["clip_offset"])
         if record["clip_duration"] != 30:
             durations[uid.split("-")[0]] = record["clip_duration"]
-    assert SHORTER.keys() == {track for track, found in offsets.items() if len(found) < 4}
+    assert SHORTER_TRACKS.keys() == {track for track, found in offsets.items() if len(found) < 4}
     assert durations == LAST_CLIP_SECONDS
     readme = {"1224698": 45.0, "1442809": 62.0, "3424038": 77.0, "4452003": 59.0}
-    assert {track: SHORTER[track] for track in readme} == readme
+    assert {track: SHORTER_TRACKS[track] for track in readme} == readme
 
 
 def test_a_short_tail_is_dropped():

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets import declarations
 from jukemir_like.datasets import magnatagatune as module
-from jukemir_like.downloads.declaration import declared
+from jukemir_like.downloads.declarations import declaration_folder, read_declaration
 
 
 def rows(data):
@@ -79,7 +78,7 @@ def test_of_tags_that_are_equally_frequent_the_earlier_column_comes_first():
 
 
 def test_the_declared_labels_are_50_tags_that_the_tables_know(magnatagatune_tables):
-    declaration = json.loads((declarations("magnatagatune") / "dataset.json").read_text())
+    declaration = json.loads((declaration_folder("magnatagatune") / "dataset.json").read_text())
     labels = declaration["tasks"]["tags"]["labels"]
     assert len(set(labels)) == 50
     assert set(labels) <= set(rows(magnatagatune_tables["annotations_final.csv"])[0][1:-1])
@@ -94,7 +93,7 @@ def test_a_clip_without_a_path_has_neither_audio_nor_split_nor_labels(magnatagat
 def test_corrupt_files_have_no_audio_and_no_split_and_say_why(magnatagatune):
     items = {item.uid: item for item in module.dataset(magnatagatune).items}
     corrupt = {uid: item for uid, item in items.items() if "skipped" in item.extra}
-    assert {uid: item.extra["skipped"] for uid, item in corrupt.items()} == declared("magnatagatune").faulty
+    assert {uid: item.extra["skipped"] for uid, item in corrupt.items()} == read_declaration("magnatagatune").faulty
     assert corrupt.keys() == {"35644", "55753", "57881"}
     for item in corrupt.values():
         assert (item.split, item.source) == (None, None)
@@ -145,7 +144,7 @@ def test_unix_line_ends_spaces_a_byte_order_mark_and_a_missing_last_line_end_do_
     ("file", "old", "new", "what"),
     [
         ("clip_info", b'"83"\t', b'"83"\t"x"\t', "line 3: 11 cells where the header has 10"),
-        ("clip_info", b'\n"83"', b'\n"2"', "line 3: clip 2 stood before"),
+        ("clip_info", b'\n"83"', b'\n"2"', "line 3: clip 2 is a duplicate"),
         ("clip_info", b'\n"83"', b'\n"eighty"', "line 3: clip_id 'eighty' is not a number"),
         ("clip_info", b'"9/american', b'"x/american', "line 3: mp3_path 'x/american"),
         ("clip_info", b'"9/american', b'"../american', r"line 3: mp3_path '\.\./american"),

@@ -18,9 +18,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jukemir_like import downloads
 from jukemir_like.core.cache import Cache
-from jukemir_like.downloads.exchange import Patience
+from jukemir_like.downloads.declarations import select_assets
+from jukemir_like.downloads.download import download
+from jukemir_like.downloads.retries import RetryPolicy
+from jukemir_like.downloads.threads import FileProgress
 
 
 @dataclass
@@ -42,6 +44,7 @@ class Answer:
     reset: bool = False
     stall: tuple | None = None
     rate: float | None = None
+    rate_bytes: int = 1 << 62
     piece: int = 1 << 16
 
 
@@ -55,7 +58,6 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         host = self.server.host
         path = self.path.partition("?")[0].lstrip("/")
-        number = next(host.counter)
         try:
             data = (host.folder / path).read_bytes()
             status = (host.folder / path).stat()
@@ -71,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
         sent = self._prepare(answer)
         host.requests.append((self.command, path, dict(self.headers), answer.status))
         self._send(answer, sent)
-        host.finished.append(number)
+        host.finished.append((self.command, path))
 
     def _prepare(self, answer):
         """Decides status, headers and body from ``answer`` and the request, as a good server does."""
@@ -137,7 +139,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.server.host.ended.wait(answer.stall[1])
                 self.close_connection = True
                 return
-            if answer.rate:
+            if answer.rate and sent < answer.rate_bytes:
                 self.server.host.ended.wait(max(0.0, sent / answer.rate - (time.monotonic() - started)))
         if sent < answer.length and answer.length is not True:
             self.close_connection = True
@@ -169,8 +171,7 @@ class Host:
         self.folder.mkdir()
         self.etags = self.dates = True
         self.announced = {}  # path → the length that HEAD tells
-        self.requests, self.finished, self.connections = [], [], 0
-        self.counter = itertools.count()
+        self.requests, self.finished, self.connections = [], [], 0  # finished: (method, path) of what was sent to its end
         self.ended = threading.Event()
         self._faults = defaultdict(lambda: iter(()))
         self._lock = threading.Lock()
@@ -290,7 +291,7 @@ def declare(tmp_path, monkeypatch):
         (root / name).mkdir(parents=True, exist_ok=True)
         value = {"name": name, "title": "A test", "licence": "CC0", "citation": "Nobody, 2026", "assets": list(declared)} | more
         (root / name / "dataset.json").write_text(json.dumps(value))
-        return downloads.select(name)
+        return select_assets(name)
 
     return write
 
@@ -322,13 +323,13 @@ def noise():
 @pytest.fixture
 def quick():
     """As often as the command, with waits of hundredths of a second."""
-    return Patience(connect_seconds=10.0, read_seconds=10.0, tries=5, backoff_seconds=(0.01, 0.1), longest_wait_seconds=3.0)
+    return RetryPolicy(connect_seconds=10.0, read_seconds=10.0, attempts=5, backoff_seconds=(0.01, 0.1), max_wait_seconds=3.0)
 
 
 @pytest.fixture
 def hasty(quick):
     """Takes a third of a second of silence for a stall."""
-    return replace(quick, read_seconds=0.3, tries=2)
+    return replace(quick, read_seconds=0.3, attempts=2)
 
 
 @pytest.fixture
@@ -343,3 +344,31 @@ def leftovers():
         )
 
     return find
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """The waits between attempts that were asked for, in seconds; none is waited for."""
+    seconds = []
+    monkeypatch.setattr(FileProgress, "sleep", lambda _, wait: seconds.append(wait))
+    return seconds
+
+
+@pytest.fixture
+def data(noise):
+    return noise(300_000)
+
+
+@pytest.fixture
+def get(host, declare, asset, cache, quick, data):
+    """Downloads one file; returns the summary and the bytes in the cache, None where there are none."""
+    (host.folder / "audio").mkdir()
+    (host.folder / "audio/one.mp3").write_bytes(data)
+
+    def run(*, urls=None, digest=True, policy=quick, **more):
+        chosen = declare(asset("audio/one.mp3", urls or host.url("audio/one.mp3"), data if digest else None, **more))
+        summary = download(chosen, cache, policy=policy)
+        target = cache.dataset("testset") / "audio/one.mp3"
+        return summary, target.read_bytes() if target.exists() else None
+
+    return run

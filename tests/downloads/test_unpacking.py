@@ -14,7 +14,7 @@ import pytest
 
 from jukemir_like.core.errors import InputError, StorageError
 from jukemir_like.downloads import archives
-from jukemir_like.downloads.unpacking import STAMP, folder_name, origin, unpack
+from jukemir_like.downloads.unpacking import ORIGIN_FILE, unpack, unpacked_from, unpacked_name
 
 FILES = {"genres/blues/blues.00000.wav": b"RIFF" * 9999, "genres/jazz/jazz.00054.wav": b"", "genres/list.txt": b"x\n", "ünïcode.txt": b"u"}
 
@@ -44,7 +44,9 @@ def kind(request):
 
 
 def tree(folder):
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != STAMP}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ORIGIN_FILE
+    }
 
 
 def run(tmp_path, name, *, trusted=False, **more):
@@ -64,8 +66,8 @@ def test_all_members_are_there_with_their_bytes(tmp_path, kind):
     done = run(tmp_path, kind)
     assert tree(tmp_path / "out" / "x") == FILES
     assert (done.files, done.bytes, done.left_out) == (4, sum(map(len, FILES.values())), [])
-    assert origin(tmp_path / "out" / "x") == {kind: "sha256:0"}
-    assert json.loads((tmp_path / "out" / "x" / STAMP).read_text())["files"] == 4
+    assert unpacked_from(tmp_path / "out" / "x") == {kind: "sha256:0"}
+    assert json.loads((tmp_path / "out" / "x" / ORIGIN_FILE).read_text())["files"] == 4
     assert os.listdir(tmp_path / "out") == ["x"]
 
 
@@ -182,12 +184,12 @@ def test_a_name_too_long_for_the_disk_is_refused(tmp_path, kind):
 
 
 def test_the_stamp_cannot_be_forged(tmp_path, kind):
-    MAKE[kind](tmp_path / kind, {STAMP: b"{}"})
-    refused(tmp_path, kind, "a name that is taken")
+    MAKE[kind](tmp_path / kind, {ORIGIN_FILE: b"{}"})
+    refused(tmp_path, kind, "a reserved name")
 
 
 def test_a_bomb_is_left_before_the_disk_is_full(tmp_path, kind, monkeypatch):
-    monkeypatch.setattr(archives, "_FLOOR_BYTES", 1 << 20)
+    monkeypatch.setattr(archives, "_MIN_LIMIT_BYTES", 1 << 20)
     MAKE[kind](tmp_path / kind, {f"{number}": bytes(1 << 20) for number in range(8)})
     assert (tmp_path / kind).stat().st_size < 20_000
     refused(tmp_path, kind, "holds more than", trusted=True)
@@ -200,7 +202,7 @@ def test_a_declared_size_is_the_limit(tmp_path, kind):
 
 
 def test_a_zip_that_lies_about_its_size_is_no_way_around_the_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "_FLOOR_BYTES", 1 << 20)
+    monkeypatch.setattr(archives, "_MIN_LIMIT_BYTES", 1 << 20)
     make_zip(tmp_path / "x.zip", {"a": bytes(8 << 20)})
     data = (tmp_path / "x.zip").read_bytes()
     (tmp_path / "x.zip").write_bytes(data.replace(struct.pack("<I", 8 << 20), struct.pack("<I", 10)))
@@ -210,7 +212,7 @@ def test_a_zip_that_lies_about_its_size_is_no_way_around_the_limit(tmp_path, mon
 
 
 def test_there_is_a_limit_to_the_number_of_members(tmp_path, kind, monkeypatch):
-    monkeypatch.setattr(archives, "MOST_MEMBERS", 50)
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 50)
     MAKE[kind](tmp_path / kind, {f"{number}": b"" for number in range(51)})
     refused(tmp_path, kind, "more than 50 members", trusted=True)
 
@@ -281,4 +283,4 @@ def test_a_full_disk_is_no_fault_of_the_archive(tmp_path, kind):
 
 
 def test_the_folder_is_called_as_the_archive():
-    assert [folder_name(name) for name in ("genres.tar.gz", "mp3.zip", "a.b.tgz", "plain")] == ["genres", "mp3", "a.b", "plain"]
+    assert [unpacked_name(name) for name in ("genres.tar.gz", "mp3.zip", "a.b.tgz", "plain")] == ["genres", "mp3", "a.b", "plain"]

@@ -20,8 +20,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like import synthband
-from jukemir_like.datasets import giantsteps_clips, musdb
+from jukemir_like.datasets import musdb
+from jukemir_like.datasets.giantsteps import SHORTER_TRACKS
+from jukemir_like.synthband import generation
+from jukemir_like.synthband.score import STEMS
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -98,7 +100,7 @@ def giantsteps(band):
             if track not in kept:
                 del members[path]
                 continue
-            seconds = giantsteps_clips.SHORTER.get(f"{int(track):07d}", 120.0)
+            seconds = SHORTER_TRACKS.get(f"{int(track):07d}", 120.0)
             audio = one[120 if seconds > 60 else 60] + b"TAG" + track.encode().ljust(125, b"\0")  # ID3v1: other bytes, the same sound
             files[f"audio/{track}.LOFI.mp3"] = audio
             members[path] = hashlib.md5(audio).hexdigest().encode()
@@ -139,7 +141,7 @@ SONGS = {"train": [*sorted(musdb.VALID)[:2], "A - One", "B - Two", "C - Three"],
 
 def wavs(band, folder):
     """A file a stem, and the mixture; stereo, as MUSDB18's are."""
-    parts = dict(zip(synthband.STEMS, band.stems(9), strict=True))
+    parts = dict(zip(STEMS, band.stems(9), strict=True))
     for name, samples in {**parts, "mixture": sum(parts.values())}.items():
         soundfile.write(folder / f"{name}.wav", np.tile(samples, (2, 1)).T, 22050)
     return folder
@@ -197,7 +199,7 @@ def declare(name, files, url, target):
 @pytest.fixture(scope="session")
 def band(tmp_path_factory):
     folder = tmp_path_factory.mktemp("band")
-    synthband.download(folder, songs=12, seed=5)
+    generation.generate(folder, songs=12, seed=5)
     return Band(folder)
 
 

@@ -21,7 +21,7 @@ STAGE = """#!/bin/sh
 while [ $# -gt 1 ]; do shift; done
 eval "$1"
 """
-# What stands for a representation of others: it tells what it was asked, and what it sees.
+# What stands for a representation of others: it prints its arguments, and what it sees.
 REPRESENTATION = """#!/bin/sh
 echo "$*"
 echo "$*" >> /output/asked
@@ -75,18 +75,22 @@ def stand_ins(engine, absent):
 @pytest.fixture
 def left(engine, stand_ins):
     """A function that says which containers of the stand-ins there are, running or not."""
-    return lambda: [found["Id"] for found in engine.api.containers(all=True) if found["Image"].startswith(f"{stand_ins}/")]
+    return lambda: [one["Id"] for one in engine.api.containers(all=True) if one["Image"].startswith(f"{stand_ins}/")]
 
 
 @pytest.fixture
 def start(stand_ins, tmp_path):
-    """A function that starts ``jukemir-like --docker …`` with the stand-ins: ``start("audit", "echo hello")``."""
+    """A function that starts ``jukemir-like --docker …`` with the stand-ins: ``start("audit", "echo hello")``.
+
+    ``setup`` is code that runs first.
+    """
     started = []
 
-    def launch(*arguments, environment=None, **options):
+    def launch(*arguments, environment=None, setup="", **options):
         variables = {"JUKEMIR_LIKE_IMAGES": stand_ins, "JUKEMIR_LIKE_CACHE_DIR": str(tmp_path / "cache"), **(environment or {})}
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        command = [sys.executable, "-m", "jukemir_like", "--docker", *map(os.fspath, arguments)]
+        program = ["-c", f"{setup}\nfrom jukemir_like.cli import main; main()"] if setup else ["-m", "jukemir_like"]
+        command = [sys.executable, *program, "--docker", *map(os.fspath, arguments)]
         started.append(subprocess.Popen(command, env={**os.environ, **variables}, **options))
         return started[-1]
 

@@ -1,21 +1,13 @@
-"""What is asked of an engine follows from what it says of itself."""
+"""What is asked of an engine follows from what it says of itself; which launchers have ended is known of this machine's alone."""
 
-import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.launch import engine as engine_room
-
-
-def test_a_container_runs_as_the_caller_and_with_its_groups():
-    user, groups = engine_room.user({"SecurityOptions": ["name=seccomp,profile=builtin"]})
-    assert user == f"{os.getuid()}:{os.getgid()}"
-    assert {int(group) for group in groups} == set(os.getgroups())
-
-
-def test_in_a_rootless_engine_the_caller_is_its_root():
-    assert engine_room.user({"SecurityOptions": ["name=seccomp", "name=rootless"]}) == ("0:0", [])
+from jukemir_like.launch import engine as docker_engine
 
 
 @pytest.mark.parametrize(
@@ -35,16 +27,16 @@ def test_in_a_rootless_engine_the_caller_is_its_root():
 def test_gpus_are_asked_for_where_they_are_there_and_the_engine_gives_them(tmp_path, information, devices, asked):
     for name in devices:
         (tmp_path / name).touch()
-    made = engine_room.gpu_requests(information, tmp_path)
-    assert len(made) == (asked is not None)
+    requests = docker_engine.gpu_requests(information, tmp_path)
+    assert len(requests) == (asked is not None)
     for name, value in (asked or {}).items():
-        assert made[0][name] == value
+        assert requests[0][name] == value
 
 
 def test_no_engine_is_one_line(monkeypatch):
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
     with pytest.raises(RequestError, match="no Docker engine answers") as caught:
-        engine_room.connect()
+        docker_engine.connect()
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -52,5 +44,51 @@ def test_no_engine_is_one_line(monkeypatch):
 def test_missing_images_are_named(engine, stand_ins):
     from jukemir_like import __version__
 
-    there, absent = f"{stand_ins}/process:{__version__}", f"{stand_ins}/nosuch:{__version__}"
-    assert engine_room.missing(engine.api, [absent, there]) == [absent]
+    present, absent = f"{stand_ins}/process:{__version__}", f"{stand_ins}/nosuch:{__version__}"
+    assert docker_engine.missing_images(engine.api, [absent, present]) == [absent]
+
+
+@pytest.fixture
+def other():
+    """Another process, which waits."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
+
+
+def test_a_launcher_that_runs_is_not_gone(other):
+    assert not docker_engine.is_launcher_gone(docker_engine.launcher_label())
+    assert not docker_engine.is_launcher_gone(docker_engine.launcher_label(other.pid))
+
+
+def test_a_killed_one_is_gone_even_before_its_parent_has_waited_for_it(other):
+    label = docker_engine.launcher_label(other.pid)
+    other.kill()
+    while Path(f"/proc/{other.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        pass
+    assert docker_engine.is_launcher_gone(label)
+    other.wait()
+    assert docker_engine.is_launcher_gone(label)
+
+
+def test_another_process_of_the_same_number_is_another(other):
+    host, boot, space, number, began = docker_engine.launcher_label(other.pid).split(" ")
+    assert docker_engine.is_launcher_gone(" ".join([host, boot, space, number, str(int(began) - 1)]))
+
+
+def test_an_earlier_start_of_the_machine_is_over(other):
+    host, _, space, number, began = docker_engine.launcher_label(other.pid).split(" ")
+    assert docker_engine.is_launcher_gone(" ".join([host, "another-boot", space, number, began]))
+
+
+@pytest.mark.parametrize("part", [0, 2])
+def test_launchers_on_other_machines_and_in_other_containers_are_not_known_to_be_gone(part):
+    words = [*docker_engine.launcher_label().split(" ")[:3], "999999999", "1"]
+    assert docker_engine.is_launcher_gone(" ".join(words))
+    words[part] = "another"
+    assert not docker_engine.is_launcher_gone(" ".join(words))
+
+
+@pytest.mark.parametrize("label", ["", "nonsense", "a b c d e"])
+def test_a_label_of_another_form_is_of_no_known_launcher(label):
+    assert not docker_engine.is_launcher_gone(label)

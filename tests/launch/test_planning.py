@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jukemir_like import __version__
 from jukemir_like.cli import cli
 from jukemir_like.core.errors import RequestError
-from jukemir_like.launch import images, paths, planning
+from jukemir_like.launch import images, planning
 from jukemir_like.stemjepa import checkpoint
 
 
@@ -23,7 +23,7 @@ def plan(*words):
 
 
 def mounted(container):
-    return {mount.target: (mount.source, mount.written) for mount in container.mounts}
+    return {mount.target: (mount.source, mount.writable) for mount in container.mounts}
 
 
 @pytest.fixture(autouse=True)
@@ -55,9 +55,9 @@ def here(tmp_path, monkeypatch):
     ],
 )
 def test_a_stage_has_its_image_and_what_it_needs(words, image, network, gpu):
-    made = plan(*words.split())
-    assert made.image == f"stemjepa/{image}:{__version__}"
-    assert (made.network, made.gpu) == (network, gpu)
+    container = plan(*words.split())
+    assert container.image == f"stemjepa/{image}:{__version__}"
+    assert (container.network, container.gpu) == (network, gpu)
 
 
 def test_images_may_come_from_elsewhere(monkeypatch):
@@ -100,7 +100,7 @@ def test_the_command_inside_is_parsed_as_the_one_outside(words):
     container = planning.plan(outside)
     assert container.entrypoint == ("jukemir-like", words[0])
     inside = parse([words[0], *container.arguments])
-    assert container.folder == str(Path.cwd())
+    assert container.working_folder == str(Path.cwd())
     for parameter in outside.command.params:
         assert inside.params[parameter.name] == outside.params[parameter.name], parameter.name
 
@@ -111,28 +111,28 @@ def test_folders_are_seen_under_their_own_paths_and_only_results_can_be_written(
     for name in ("labels.csv", "w.safetensors"):
         (here / name).touch()
     cache = {str(here / "cache"): (here / "cache", True)}
-    made = plan("evaluate-retrieval", "--data", "stems", "--output", "results/new", "--weights", "./w.safetensors")
-    assert mounted(made) == cache | {
+    container = plan("evaluate-retrieval", "--data", "stems", "--output", "results/new", "--weights", "./w.safetensors")
+    assert mounted(container) == cache | {
         str(here / "stems"): (here / "stems", False),
         str(here / "results" / "new"): (here / "results" / "new", True),
         str(here / "w.safetensors"): (here / "w.safetensors", False),
     }
-    assert made.arguments == ("--data", "stems", "--output", "results/new", "--weights", "./w.safetensors")
-    assert made.folder == str(here)
-    made = plan("process", "folder", "--audio", "music", "--labels", "labels.csv")
-    assert mounted(made) == cache | {str(here / name): (here / name, False) for name in ("music", "labels.csv")}
-    made = plan("report", "--cache", "other")
-    assert mounted(made) == {str(here / "other"): (here / "other", True)}
-    assert made.environment["JUKEMIR_LIKE_CACHE_DIR"] == str(here / "other")
+    assert container.arguments == ("--data", "stems", "--output", "results/new", "--weights", "./w.safetensors")
+    assert container.working_folder == str(here)
+    container = plan("process", "folder", "--audio", "music", "--labels", "labels.csv")
+    assert mounted(container) == cache | {str(here / name): (here / name, False) for name in ("music", "labels.csv")}
+    container = plan("report", "--cache", "other")
+    assert mounted(container) == {str(here / "other"): (here / "other", True)}
+    assert container.environment["JUKEMIR_LIKE_CACHE_DIR"] == str(here / "other")
 
 
-def test_what_is_not_there_is_not_there_inside_either(here):
-    made = plan("process", "folder", "--audio", "missing", "--labels", "missing.csv")
-    assert list(mounted(made)) == [str(here / "cache")]
-    assert "missing" in made.arguments
+def test_a_missing_path_is_missing_inside_too(here):
+    container = plan("process", "folder", "--audio", "missing", "--labels", "missing.csv")
+    assert list(mounted(container)) == [str(here / "cache")]
+    assert "missing" in container.arguments
 
 
-def test_a_path_through_a_link_and_back_is_the_kernel_s(here):
+def test_a_path_through_a_link_and_back_is_resolved_as_the_kernel_does(here):
     (here / "elsewhere" / "deep").mkdir(parents=True)
     (here / "elsewhere" / "audio").mkdir()
     (here / "link").symlink_to("elsewhere/deep")
@@ -140,27 +140,11 @@ def test_a_path_through_a_link_and_back_is_the_kernel_s(here):
     assert str(here / "link") in mounted(plan("process", "folder", "--audio", "link"))
 
 
-@pytest.mark.parametrize("path", ["/", "/usr/share", "/etc", "/dev", "/proc/self"])
-def test_the_image_s_own_folders_are_never_hidden(path):
-    seen = paths.Paths()
-    target = seen.read(path)
-    assert target.startswith("/host/")
-    assert seen.mounts[target].source == Path(path)
-    assert seen.read(path) == target
-    assert len(seen.mounts) == 1
-
-
-def test_where_a_container_cannot_be_paths_are_told_whole(here, monkeypatch):
+def test_paths_are_absolute_where_a_container_cannot_have_the_same_working_folder(here, monkeypatch):
     monkeypatch.chdir("/usr/share")
-    made = plan("process", "folder", "--audio", "doc")
-    assert made.folder is None
-    assert mounted(made)[made.arguments[1]] == (Path("/usr/share/doc"), False)
-
-
-def test_two_folders_of_one_name_are_both_seen():
-    seen = paths.Paths()
-    assert seen.read("/usr/share") != seen.read("/etc/../usr/share/../../usr") != seen.write("/opt/share")
-    assert len({mount.target for mount in seen.mounts.values()}) == 3
+    container = plan("process", "folder", "--audio", "doc")
+    assert container.working_folder is None
+    assert mounted(container)[container.arguments[1]] == (Path("/usr/share/doc"), False)
 
 
 def test_a_name_that_no_engine_takes_is_one_line(here):
@@ -186,46 +170,46 @@ def test_the_folders_of_overrides_are_seen(here, override, told):
 
     for name in ("stems", "my stems", "it's"):
         (here / name).mkdir()
-    made = plan("train", override)
-    assert made.arguments == ("--", told)
+    container = plan("train", override)
+    assert container.arguments == ("--", told)
     if "_path" in override:
-        outside, inside = (compose.compose_settings([one]).data for one in (override, made.arguments[1]))
+        outside, inside = (compose.compose_settings([one]).data for one in (override, container.arguments[1]))
         assert inside == outside
-        assert str(here / (outside.data_path or str(outside.valid_path))) in mounted(made)
+        assert str(here / (outside.data_path or str(outside.valid_path))) in mounted(container)
 
 
 def test_extraction_is_by_the_contract(here, monkeypatch):
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
     (here / "in").mkdir()
     for name in ("chroma", "stemjepa", "level"):
-        made = plan("extract", name, "in", "out", "--batch_size", "4")
-        assert made.entrypoint is None
-        assert made.arguments == ("--batch_size", "4")
-        assert made.environment == {"SLURM_ARRAY_TASK_ID": "3"}
-        assert mounted(made) == {"/input": (here / "in", False), "/output": (here / "out", True)}
+        container = plan("extract", name, "in", "out", "--batch_size", "4")
+        assert container.entrypoint is None
+        assert container.arguments == ("--batch_size", "4")
+        assert container.environment == {"SLURM_ARRAY_TASK_ID": "3"}
+        assert mounted(container) == {"/input": (here / "in", False), "/output": (here / "out", True)}
 
 
 def test_extraction_of_a_dataset_reads_and_writes_its_folders_in_the_cache(here):
     (here / "cache" / "processed" / "mine" / "wav").mkdir(parents=True)
-    made = plan("extract", "mfcc", "--dataset", "mine", "--batch_size", "2", "--batch_idx", "0", "--workers", "1")
-    assert made.arguments == ("--batch_size", "2", "--batch_idx", "0", "--workers", "1")
+    container = plan("extract", "mfcc", "--dataset", "mine", "--batch_size", "2", "--batch_idx", "0", "--workers", "1")
+    assert container.arguments == ("--batch_size", "2", "--batch_idx", "0", "--workers", "1")
     folders = {"/input": here / "cache" / "processed" / "mine" / "wav", "/output": here / "cache" / "representations" / "mine" / "mfcc"}
-    assert {target: source for target, (source, _) in mounted(made).items()} == folders
+    assert {target: source for target, (source, _) in mounted(container).items()} == folders
 
 
-def test_weights_of_the_cache_go_along_and_those_of_the_package_are_in_the_image(here):
+def test_weights_of_the_cache_are_mounted_and_those_of_the_package_are_in_the_image(here):
     (here / "in").mkdir()
     file = here / "cache" / "checkpoints" / "mine.safetensors"
     file.parent.mkdir(parents=True)
     file.touch()
     for words in (["stemjepa-mine"], ["stemjepa-mine-untrained"], ["stemjepa", "--weights", "mine"]):
-        made = plan("extract", words[0], "in", "out", *words[1:])
-        assert mounted(made)["/cache/checkpoints/mine.safetensors"] == (file, False)
-        assert ("--weights" in made.arguments) == (len(words) > 1)
-    made = plan("extract", "stemjepa-mine", "in", "out", "--precision", "bf16")
-    assert (made.entrypoint, made.arguments[:3]) == (("jukemir-like", "extract"), ("stemjepa-mine", "/input", "/output"))
-    made = plan("extract", "stemjepa", "in", "out", "--weights", "cache/checkpoints/mine.safetensors")
-    assert mounted(made)[made.arguments[1]] == (file, False)
+        container = plan("extract", words[0], "in", "out", *words[1:])
+        assert mounted(container)["/cache/checkpoints/mine.safetensors"] == (file, False)
+        assert ("--weights" in container.arguments) == (len(words) > 1)
+    container = plan("extract", "stemjepa-mine", "in", "out", "--precision", "bf16")
+    assert (container.entrypoint, container.arguments[:3]) == (("jukemir-like", "extract"), ("stemjepa-mine", "/input", "/output"))
+    container = plan("extract", "stemjepa", "in", "out", "--weights", "cache/checkpoints/mine.safetensors")
+    assert mounted(container)[container.arguments[1]] == (file, False)
     for name in ("stemjepa", f"stemjepa-{checkpoint.EMBEDDED}", "stemjepa-untrained"):
         assert len(plan("extract", name, "in", "out").mounts) == 2
 
@@ -233,16 +217,16 @@ def test_weights_of_the_cache_go_along_and_those_of_the_package_are_in_the_image
 def test_declarations_of_a_site_are_seen(here, monkeypatch):
     (here / "site").mkdir()
     monkeypatch.setenv("JUKEMIR_LIKE_DECLARATIONS", "site")
-    made = plan("process", "gtzan")
-    assert here / made.environment["JUKEMIR_LIKE_DECLARATIONS"] == here / "site"
-    assert mounted(made)[str(here / "site")] == (here / "site", False)
+    container = plan("process", "gtzan")
+    assert here / container.environment["JUKEMIR_LIKE_DECLARATIONS"] == here / "site"
+    assert mounted(container)[str(here / "site")] == (here / "site", False)
 
 
 def test_proxies_and_certificates_are_for_downloads_alone(here, monkeypatch):
     (here / "ca.pem").touch()
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(here / "ca.pem"))
-    made = plan("download", "gtzan")
-    assert made.environment["https_proxy"] == "http://proxy.example:3128"
-    assert made.environment["REQUESTS_CA_BUNDLE"] in mounted(made)
+    container = plan("download", "gtzan")
+    assert container.environment["https_proxy"] == "http://proxy.example:3128"
+    assert container.environment["REQUESTS_CA_BUNDLE"] in mounted(container)
     assert not {"https_proxy", "REQUESTS_CA_BUNDLE"} & plan("process", "gtzan").environment.keys()

@@ -7,6 +7,7 @@ import pytest
 
 from jukemir_like.core.cache import Cache
 from jukemir_like.datasets import KEYS, Task
+from jukemir_like.probes.stage import probe_dataset
 
 TASKS = {
     "genre": Task("genre", "multiclass", ("blues", "jazz", "rock")),
@@ -68,3 +69,9 @@ def make_dataset(tmp_path):
         return cache
 
     return make
+
+
+@pytest.fixture
+def runs(make_dataset):
+    """Finished runs of protocol ``linear`` for all tasks of the small dataset."""
+    return probe_dataset(make_dataset(), "toy", "rep").runs

@@ -6,9 +6,8 @@ import scipy.optimize
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from jukemir_like.probes.grid import RegularisationPath
-from jukemir_like.probes.lbfgs import minimise
-from jukemir_like.probes.linear import Rotation, fit_path, standardisation
+from jukemir_like.probes.linear import Rotation, fit_path, minimise, standardisation
+from jukemir_like.probes.protocols import RegularisationPath
 
 STRENGTHS = (10.0, 0.1, 0.001)
 
@@ -142,11 +141,11 @@ def test_lbfgs_finds_the_minimum_that_scipy_finds(dimension):
         value = np.logaddexp(0, -margin).sum() + 0.05 * w @ w
         return value, -(matrix * sign[:, None]).T @ (1 / (1 + np.exp(margin))) + 0.1 * w
 
-    talk = minimise(np.ones(dimension), 1e-12, 500)
-    point = next(talk)
+    solver = minimise(np.ones(dimension), 1e-12, 500)
+    point = next(solver)
     while True:
         try:
-            point = talk.send(function(point))
+            point = solver.send(function(point))
         except StopIteration as finished:
             found = finished.value
             break

@@ -1,19 +1,15 @@
-"""Run folders and the table made from them."""
+"""``results.csv``: written with intervals, read back, refused where it is something else."""
 
 import csv
 import json
 
-import numpy as np
 import pytest
 
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
-from jukemir_like.probes import probe, results
-
-
-@pytest.fixture
-def runs(make_dataset):
-    return probe(make_dataset(), "toy", "rep")
+from jukemir_like.probes import results
+from jukemir_like.probes.intervals import resample_runs
+from jukemir_like.probes.runs import RUN
 
 
 def table(runs):
@@ -43,7 +39,8 @@ def test_a_plain_csv_reader_finds_the_documented_columns(runs):
     ]
     assert [(row["task"], row["split"], row["metric"]) for row in rows if row["task"] == "key"] == expected
     assert {row["primary"] for row in rows if row["metric"] == "weighted_score"} == {"true"}
-    assert {row["low"] for row in rows} == {""}
+    assert {row["low"] for row in rows if row["split"] == "valid"} == {""}
+    assert all(row["low"] for row in rows if row["split"] == "test")
     for column in results.COLUMNS:
         assert column in results.__doc__
 
@@ -55,27 +52,9 @@ def test_the_order_of_rows_does_not_depend_on_the_order_of_runs(runs, tmp_path):
 
 
 def test_intervals_reach_their_rows_only(runs):
-    rows = results.rows(runs[0], {("test", "accuracy"): (0.25, 0.75)})
+    rows = results.rows(runs[0], {"accuracy": (0.25, 0.75)})
     assert [(row["low"], row["high"]) for row in rows if (row["split"], row["metric"]) == ("test", "accuracy")] == [(0.25, 0.75)]
     assert sum(row["low"] is not None for row in rows) == 1
-
-
-def test_runs_are_found_by_dataset_and_representation(runs):
-    cache = Cache(runs[0].folder.parents[4])
-    probe(cache, "toy", "trivial", tasks=["genre"])
-    assert [run.folder for run in results.find(cache, "toy", "rep")] == sorted(run.folder for run in runs)
-    assert len(results.find(cache)) == len(results.find(cache, "toy")) == 5
-    assert results.find(cache, "t*") == []
-
-
-@pytest.mark.parametrize("task", ["a/b", "..", ".", "größe", "a%2Fb", " x"])
-def test_any_task_name_has_a_folder_of_its_own(tmp_path, task):
-    cache = Cache(tmp_path)
-    folder = results.run_folder(cache, "d", "r", task, "linear", 0)
-    assert folder.parent.parent == cache.probe("d", "r")
-    assert folder.parent.name not in (".", "..")
-    others = ["a/b", "..", ".", "größe", "a%2Fb", " x"]
-    assert len({results.run_folder(cache, "d", "r", name, "linear", 0) for name in others}) == len(others)
 
 
 def test_a_table_of_something_else_is_refused(tmp_path):
@@ -86,19 +65,38 @@ def test_a_table_of_something_else_is_refused(tmp_path):
         results.read([tmp_path / "missing.csv"])
 
 
-def test_a_killed_writer_leaves_no_record_beside_other_predictions(runs, monkeypatch):
-    """Killed between the two files, the folder must not look whole: predictions of one request, record of another."""
+def test_the_table_has_the_intervals_of_test_metrics_and_shows_them(runs):
     run = runs[0]
-    monkeypatch.setattr(results.storage, "write_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        results.save(run.folder, run.record, {split: run.predictions(split) for split in ("valid", "test")})
-    assert results.load(run.folder) is None
+    cache = Cache(run.folder.parents[4])
+    table = results.tabulate_runs(cache, "toy", "rep")
+    path = cache.probe("toy", "rep") / results.TABLE
+    assert table.path == path
+    rows = results.read([path])
+    expected = resample_runs([run]).bounds
+    assert {(row["split"], row["metric"]): (row["low"], row["high"]) for row in rows if row["task"] == "genre"} == {
+        ("test", "accuracy"): expected["accuracy"],
+        ("test", "macro_f1"): expected["macro_f1"],
+        ("valid", "accuracy"): (None, None),
+        ("valid", "macro_f1"): (None, None),
+    }
+    row = next(row for row in rows if (row["task"], row["split"], row["metric"]) == ("genre", "test", "accuracy"))
+    assert f"{100 * row['value']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]" in str(table)
+    first = path.read_bytes()
+    results.tabulate_runs(cache, "toy", "rep")
+    assert path.read_bytes() == first
+    with open(path, newline="") as file:
+        assert tuple(next(csv.reader(file))) == results.COLUMNS
 
 
-def test_predictions_need_no_pickle_and_hold_what_is_documented(runs):
-    for run in runs:
-        with np.load(run.folder / "predictions.npz", allow_pickle=False) as stored:
-            names = {"uid", "group", "y", "scores"}
-            assert set(stored.files) == {f"{split}_{name}" for split in ("valid", "test") for name in names}
-            assert stored["test_scores"].dtype == np.float32
-            assert stored["test_y"].dtype == {"tags": bool, "emotion": np.float64}.get(run.task.name, np.int64)
+def test_damaged_runs_are_left_out_and_named(runs):
+    cache = Cache(runs[0].folder.parents[4])
+    (runs[0].folder / RUN).write_text("{")
+    table = results.tabulate_runs(cache, "toy", "rep")
+    assert table.exit_code == 3
+    assert {row["task"] for row in table.rows} == {run.task.name for run in runs[1:]}
+    assert f"left out: {runs[0].folder / RUN}" in str(table)
+
+
+def test_a_table_without_a_run_says_what_to_do(tmp_path):
+    with pytest.raises(RequestError, match="jukemir-like probe songs chroma"):
+        results.tabulate_runs(Cache(tmp_path), "songs", "chroma")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from jukemir_like.core import records
-from jukemir_like.core.damage import DamagedFileError
-from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets.processed import read as read_processed
-from jukemir_like.probes import probe, tasks, vectors
+from jukemir_like.core.errors import DamagedFileError, RequestError
+from jukemir_like.datasets.processed import read_processed as read_processed
+from jukemir_like.probes import tasks, vectors
+from jukemir_like.probes.stage import probe_dataset
 
 
 def read(cache, task, dataset="toy"):
@@ -24,7 +24,7 @@ def vector_path(cache, uid):
 
 
 def journal(cache, uid, **record):
-    with records.journal(cache.representation("toy", "rep"), "all") as file:
+    with records.Journal(cache.representation("toy", "rep"), "all") as file:
         file.append({"input": f"{uid}.wav", "time": 1.0, "status": "done", "reason": None, "signature": "s1", **record})
 
 
@@ -80,7 +80,7 @@ def test_groups_of_clips_are_their_recordings(make_dataset):
     cache = make_dataset(tasks=("key",), clips=3, edit=lambda meta, description: description.update(group="audio_uid"))
     data = read(cache, "key")
     assert data.train.group[:4].tolist() == ["train/000"] * 3 + ["train/001"]
-    assert data.train.songs.name[:2].tolist() == ["train/000", "train/001"]
+    assert data.train.songs.names[:2].tolist() == ["train/000", "train/001"]
 
 
 def test_only_keys_of_clips_are_scored_by_song(make_dataset):
@@ -205,17 +205,17 @@ def test_an_unknown_split_names_the_item(make_dataset):
 def test_a_dataset_that_was_not_processed_says_what_to_run(make_dataset):
     cache = make_dataset()
     with pytest.raises(RequestError) as error:
-        probe(cache, "other", "rep")
+        probe_dataset(cache, "other", "rep")
     assert one_line(error, "jukemir-like process other")
     (cache.processed("toy") / "meta.json").write_text('{"a": {"split": "tr')
     with pytest.raises(RequestError) as error:
-        probe(cache, "toy", "rep")
+        probe_dataset(cache, "toy", "rep")
     assert one_line(error, "meta.json is not JSON", "process toy")
 
 
 def test_no_vectors_at_all_says_what_to_run(make_dataset):
     with pytest.raises(RequestError) as error:
-        probe(make_dataset(), "toy", "chroma")
+        probe_dataset(make_dataset(), "toy", "chroma")
     assert one_line(error, "no vectors of chroma for toy", "jukemir-like extract")
 
 

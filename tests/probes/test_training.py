@@ -12,14 +12,13 @@ from torch import nn
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS, Task
 from jukemir_like.probes import metrics
-from jukemir_like.probes.draws import Draws
-from jukemir_like.probes.grid import Grid, Point, groups
-from jukemir_like.probes.looks import look
+from jukemir_like.probes.metrics import Songs
+from jukemir_like.probes.protocols import Grid, Point, group_points
 from jukemir_like.probes.search import search, targets
-from jukemir_like.probes.selection import validate
-from jukemir_like.probes.songs import Songs
+from jukemir_like.probes.selection import validation_value
+from jukemir_like.probes.stacks import RandomStreams
 from jukemir_like.probes.tasks import ProbeData, Split
-from jukemir_like.probes.training import Material, train
+from jukemir_like.probes.training import TrainingData, train, validation_metric
 
 CPU = torch.device("cpu")
 LABELS = {"multiclass": 4, "multilabel": 5, "regression": 2}
@@ -41,10 +40,12 @@ def problem(kind, sizes=(150, 60, 50), dimension=10, seed=0):
     return ProbeData(Task("t", kind, tuple(map(str, range(labels)))), splits, {}, [])
 
 
-def material(data):
+def training_data(data):
     features = {name: torch.from_numpy(split.X) for name, split in data.splits.items()}
     target = torch.from_numpy(targets(data.train.y, len(data.task.labels)))
-    return Material(data.task.type, **features, target=target, look=look(data.task, data.splits["valid"].y, None, CPU))
+    return TrainingData(
+        data.task.type, **features, target=target, evaluation=validation_metric(data.task, data.splits["valid"].y, None, CPU)
+    )
 
 
 class PlainDropout(nn.Module):
@@ -57,15 +58,15 @@ class PlainDropout(nn.Module):
 
 
 def plain(data, point, seed, evaluate_every, patience):
-    """One point, as a textbook has it, fed the same draws. Returns best step, all steps and scores on valid and test."""
+    """One point, as a textbook has it, given the same random numbers. Returns best step, all steps and scores on valid and test."""
     n, dimension = data.train.X.shape
     labels = len(data.task.labels)
-    draws = Draws(seed, point, n, dimension)
+    streams = RandomStreams(seed, point, n, dimension)
 
     def layer(inputs, outputs):
         made = nn.Linear(inputs, outputs)
-        made.weight.data = torch.from_numpy(draws.uniform(inputs, outputs, fan_in=inputs).T.copy())
-        made.bias.data = torch.from_numpy(draws.uniform(1, outputs, fan_in=inputs)[0])
+        made.weight.data = torch.from_numpy(streams.initial_weights(inputs, outputs, fan_in=inputs).T.copy())
+        made.bias.data = torch.from_numpy(streams.initial_weights(1, outputs, fan_in=inputs)[0])
         return made
 
     first, second = PlainDropout(), PlainDropout()
@@ -89,10 +90,10 @@ def plain(data, point, seed, evaluate_every, patience):
     best, waited, step, kept = -np.inf, 0, 0, None
     while waited < patience:
         for _ in range(evaluate_every):
-            rows = draws.rows(1)[0]
+            rows = streams.minibatches(1)[0]
             first.mask, second.mask = torch.empty(point.batch_size, dimension), torch.empty(point.batch_size, point.hidden)
-            draws.input_mask(first.mask.numpy())
-            draws.hidden_mask(second.mask.numpy())
+            streams.input_mask(first.mask.numpy())
+            streams.hidden_mask(second.mask.numpy())
             optimiser.zero_grad()
             loss(model.train()(torch.from_numpy(data.train.X[rows])), y[rows]).backward()
             optimiser.step()
@@ -110,7 +111,7 @@ def plain(data, point, seed, evaluate_every, patience):
 @pytest.mark.parametrize("kind", LABELS)
 def test_points_trained_together_are_what_the_plain_training_of_each_gives(kind, points):
     data = problem(kind)
-    together = train(material(data), points, 3, 8, 6)
+    together = train(training_data(data), points, 3, 8, 6)
     assert [trained.point for trained in together] == points
     assert len({trained.steps for trained in together}) > 1, "all finish at once: nothing is dropped on the way"
     for trained in together:
@@ -124,17 +125,17 @@ def test_points_trained_together_are_what_the_plain_training_of_each_gives(kind,
 def test_a_point_alone_is_what_it_is_among_others(points):
     """One hidden point alone takes PyTorch's fused Adam, several take the stacked one; finished points were dropped from the stack."""
     data = problem("regression")
-    for trained in train(material(data), points, 0, 8, 10):
-        (alone,) = train(material(data), [trained.point], 0, 8, 10)
+    for trained in train(training_data(data), points, 0, 8, 10):
+        (alone,) = train(training_data(data), [trained.point], 0, 8, 10)
         assert (alone.step, alone.steps) == (trained.step, trained.steps)
         np.testing.assert_allclose(alone.scores["test"], trained.scores["test"], rtol=1e-3, atol=1e-4)
 
 
 def test_large_weights_move_in_pieces_as_they_do_in_one(monkeypatch):
     data = problem("multiclass")
-    whole = train(material(data), POINTS, 0, 8, 3)
+    whole = train(training_data(data), POINTS, 0, 8, 3)
     monkeypatch.setattr("jukemir_like.probes.stacks._CHUNK", 50)
-    for one, other in zip(whole, train(material(data), POINTS, 0, 8, 3), strict=True):
+    for one, other in zip(whole, train(training_data(data), POINTS, 0, 8, 3), strict=True):
         np.testing.assert_array_equal(one.scores["test"], other.scores["test"])
 
 
@@ -160,7 +161,7 @@ def test_a_gpu_gives_what_a_cpu_gives():
     grid = Grid(hidden=(0, 32), batch_size=(16,), learning_rate=(1e-3, 1e-2), dropout=(0.25,), patience=4)
     on_cpu, on_gpu = ({trained.point: trained for job in search(data, grid, 0, 1, device) for trained in job} for device in ("cpu", "cuda"))
     for point, trained in on_cpu.items():
-        values = [validate(data.task, data.splits["valid"], one.scores["valid"])[0] for one in (trained, on_gpu[point])]
+        values = [validation_value(data.task, data.splits["valid"], one.scores["valid"])[0] for one in (trained, on_gpu[point])]
         assert values[0] == pytest.approx(values[1], abs=0.02)
 
 
@@ -173,7 +174,7 @@ def test_points_with_a_hidden_layer_go_together_only_where_that_is_faster():
     assert sorted(map(len, on_gpu)) == [9] * 24
     for jobs in (on_cpu, on_gpu):
         assert sorted(point for job in jobs for point in job) == points
-        assert all(len(groups(job)) == 1 for job in jobs)
+        assert all(len(group_points(job)) == 1 for job in jobs)
 
 
 def test_features_that_overflow_end_instead_of_running_for_ever():
@@ -181,17 +182,17 @@ def test_features_that_overflow_end_instead_of_running_for_ever():
     for split in data.splits.values():
         split.X[:] = 3e38
     for points in (POINTS, HIDDEN_POINTS):
-        for trained in train(material(data), points, 0, 8, 3):
+        for trained in train(training_data(data), points, 0, 8, 3):
             assert (trained.step, trained.steps) == (0, 24)
 
 
 def test_minibatches_are_slices_of_whole_shuffles():
-    draws = Draws(0, POINTS[0], 45, 10)  # 32 does not divide 45
-    rows = np.concatenate([draws.rows(steps).ravel() for steps in (1, 5, 8, 31)])
+    streams = RandomStreams(0, POINTS[0], 45, 10)  # 32 does not divide 45
+    rows = np.concatenate([streams.minibatches(steps).ravel() for steps in (1, 5, 8, 31)])
     assert rows.size == 45 * 32
     for shuffle in rows.reshape(32, 45):
         assert sorted(shuffle) == list(range(45))
-    few = Draws(0, POINTS[0], 5, 10).rows(2)  # a batch larger than the train split
+    few = RandomStreams(0, POINTS[0], 5, 10).minibatches(2)  # a batch larger than the train split
     assert few.shape == (2, 32)
     assert sorted(few.ravel()[:60]) == sorted(list(range(5)) * 12)
 
@@ -199,9 +200,9 @@ def test_minibatches_are_slices_of_whole_shuffles():
 @pytest.mark.parametrize("dropout", [0.25, 0.5, 0.75, 0.1, 0.0])
 def test_masks_drop_the_asked_share_and_keep_the_mean(dropout):
     point = Point(False, 50, 400, 1e-3, dropout, 0.0)
-    draws, masks = Draws(0, point, 10, 300), (np.empty((400, 300), np.float32), np.empty((400, 50), np.float32))
-    draws.input_mask(masks[0])
-    draws.hidden_mask(masks[1])
+    streams, masks = RandomStreams(0, point, 10, 300), (np.empty((400, 300), np.float32), np.empty((400, 50), np.float32))
+    streams.input_mask(masks[0])
+    streams.hidden_mask(masks[1])
     share = round(256 * dropout) / 256
     for mask in masks:
         spread = np.sqrt(max(share * (1 - share), 1e-9) / mask.size)
@@ -209,9 +210,9 @@ def test_masks_drop_the_asked_share_and_keep_the_mean(dropout):
         assert set(np.unique(mask)) <= {0, np.float32(1 / (1 - share))}
 
 
-def test_draws_differ_between_seeds_and_groups_only():
+def test_random_numbers_differ_between_seeds_and_groups_only():
     def first(seed, point):
-        return Draws(seed, point, 100, 10).rows(1).tolist()
+        return RandomStreams(seed, point, 100, 10).minibatches(1).tolist()
 
     base = POINTS[0]
     same = Point(base.standardise, base.hidden, base.batch_size, 0.5, base.dropout, 0.5)
@@ -221,7 +222,7 @@ def test_draws_differ_between_seeds_and_groups_only():
 
 @pytest.mark.parametrize("coarse", [False, True])
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel", "regression", "key"])
-def test_looks_are_the_primary_metric(kind, coarse):
+def test_evaluations_are_the_primary_metric(kind, coarse):
     random = np.random.default_rng(0)
     labels = 24 if kind == "key" else 6
     task = Task("t", kind, KEYS if kind == "key" else tuple("abcdef"))
@@ -232,27 +233,29 @@ def test_looks_are_the_primary_metric(kind, coarse):
         y = random.integers(labels, size=80)
     elif kind == "multilabel":
         y[:, 0], y[:, 1] = False, True
-    found = look(task, y, None, CPU)(torch.from_numpy(outputs))
-    np.testing.assert_allclose(found, [metrics.primary(task, y, one) for one in outputs], rtol=1e-12, atol=1e-12)
+    found = validation_metric(task, y, None, CPU)(torch.from_numpy(outputs))
+    np.testing.assert_allclose(found, [metrics.primary_metric(task, y, one) for one in outputs], rtol=1e-12, atol=1e-12)
 
 
-def test_looks_at_songs_take_the_best_rule():
+def test_evaluations_of_songs_take_the_best_rule():
     random = np.random.default_rng(1)
     task, recordings = Task("t", "key", KEYS), [f"s{i}" for i in random.integers(30, size=90)]
-    songs = Songs.of(recordings)
-    y = random.integers(24, size=len(songs.name))[songs.song]
+    songs = Songs.from_recordings(recordings)
+    y = random.integers(24, size=len(songs.names))[songs.song_of_clip]
     outputs = random.normal(size=(20, 90, 24)).astype(np.float32)
     outputs[:, np.arange(90), y] += random.gamma(0.5, 2.0, size=(20, 90)).astype(np.float32)  # clips of different confidence
     split = Split(outputs[0], y, np.array(recordings), np.array(recordings), songs)
-    chosen = [validate(task, split, one) for one in outputs]
+    chosen = [validation_value(task, split, one) for one in outputs]
     assert len({rule for _, rule in chosen}) > 2
-    np.testing.assert_allclose(look(task, y, songs, CPU)(torch.from_numpy(outputs)), [value for value, _ in chosen], rtol=1e-12)
+    np.testing.assert_allclose(
+        validation_metric(task, y, songs, CPU)(torch.from_numpy(outputs)), [value for value, _ in chosen], rtol=1e-12
+    )
 
 
-def test_looks_at_numbers_that_are_none_are_none():
+def test_evaluations_of_outputs_that_are_not_finite_are_nan():
     outputs = torch.zeros(3, 5, 2)
     outputs[1, 0, 0], outputs[2, 0, 0] = torch.nan, torch.inf
-    found = look(Task("t", "regression", ("a", "b")), np.arange(10.0).reshape(5, 2), None, CPU)(outputs)
+    found = validation_metric(Task("t", "regression", ("a", "b")), np.arange(10.0).reshape(5, 2), None, CPU)(outputs)
     assert torch.isfinite(found).tolist() == [True, False, False]
 
 

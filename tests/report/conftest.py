@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from jukemir_like.core.cache import Cache, write_json
+from jukemir_like.core.atomic import write_json
+from jukemir_like.core.cache import Cache
 from jukemir_like.datasets import KEYS, Task
-from jukemir_like.probes import metrics, results
-from jukemir_like.probes.results import Predictions
+from jukemir_like.probes import metrics, runs
+from jukemir_like.probes.tasks import Predictions
 
 GENRES = ("ballad", "bossa", "disco", "funk", "house", "metal", "reggae", "waltz")
 TAGS = tuple(f"tag {index:02d}" for index in range(20))
@@ -41,7 +42,7 @@ def predicted(task, y, quality, random):
     truth = np.eye(k)[y] if y.ndim == 1 else y
     scores = truth * 3 * quality + random.standard_normal((len(y), k))
     if task.type == "key":
-        scores += 2 * quality * metrics.key_table()[y]
+        scores += 2 * quality * metrics.mirex_table()[y]
     return scores.astype(np.float32)
 
 
@@ -59,7 +60,7 @@ def make_run(cache, dataset, representation, task, quality, *, seed=0, protocol=
         scored[split], groups[split] = len(uid[keep]), len(set(group[keep]))
     evaluated = {split: metrics.evaluate(task, one.y, one.scores) for split, one in predictions.items()}
     record = {
-        "format": results.FORMAT,
+        "format": runs.FORMAT,
         "dataset": dataset,
         "representation": representation,
         "protocol": protocol,
@@ -78,7 +79,7 @@ def make_run(cache, dataset, representation, task, quality, *, seed=0, protocol=
             "no_label": 0,
             "no_split": 0,
             "not_in_train": [],
-            "undefined": {split: metrics.undefined(task, one.y) for split, one in predictions.items()},
+            "undefined": {split: metrics.count_undefined(task, one.y) for split, one in predictions.items()},
         },
         "notes": [],
         "seconds": 1.25,
@@ -91,8 +92,8 @@ def make_run(cache, dataset, representation, task, quality, *, seed=0, protocol=
             "sources": {"seed": 0},
         },
     }
-    folder = results.run_folder(cache, dataset, representation, task.name, protocol, seed)
-    return results.save(folder, {**record, **changes}, predictions)
+    folder = runs.run_folder(cache, dataset, representation, task.name, protocol, seed)
+    return runs.save_run(folder, {**record, **changes}, predictions)
 
 
 def make_stages(cache, dataset, tasks, representations=(), failed=None):

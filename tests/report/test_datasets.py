@@ -1,7 +1,7 @@
 """What an audit found stands on the page, beside the scores and with its dataset."""
 
 from jukemir_like.audit import audit
-from jukemir_like.core.cache import write_json
+from jukemir_like.core.atomic import write_json
 from jukemir_like.report.report import report
 
 

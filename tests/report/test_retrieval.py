@@ -6,13 +6,14 @@ import re
 import numpy as np
 import pytest
 
-from jukemir_like.core.cache import Cache, write_bytes
+from jukemir_like.core.atomic import write_bytes
+from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.report import retrieval
 from jukemir_like.report.problems import Problems
 from jukemir_like.report.report import report
 from jukemir_like.stemjepa.config import SOURCES
-from jukemir_like.stemjepa.retrieval import evaluation, table
+from jukemir_like.stemjepa.retrieval import evaluation, results
 from jukemir_like.stemjepa.retrieval.embedding import Embedded, Embeddings
 
 PICTURE = b"\x89PNG\r\n\x1a\n curves"
@@ -32,8 +33,8 @@ def evaluate(noise):
 def cache(tmp_path):
     cache = Cache(tmp_path)
     for name, noise in (("good", 0.5), ("poor", 4.0)):
-        path = tmp_path / "retrieval" / "songs_stems" / name / table.NAME
-        table.write(path, table.rows(evaluate(noise), weights=name, digest="0", dataset="songs_stems"))
+        path = tmp_path / "retrieval" / "songs_stems" / name / results.TABLE_NAME
+        results.write_table(path, results.rows(evaluate(noise), weights=name, digest="0", dataset="songs_stems"))
     write_bytes(tmp_path / "checkpoints" / "good" / "training.png", PICTURE)
     return cache
 

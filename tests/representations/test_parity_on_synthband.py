@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like import audio, representations, synthband
+from jukemir_like import audio, representations
 from jukemir_like.core.parallel import available_cpus
+from jukemir_like.synthband import generation
 
 pytestmark = pytest.mark.slow
 
@@ -16,8 +17,8 @@ CLIPS = 50
 def clips(tmp_path_factory):
     """The mono mixes, read by soundfile."""
     folder = tmp_path_factory.mktemp("synthband")
-    synthband.download(folder, songs=CLIPS, seed=5, workers=available_cpus())
-    return [soundfile.read(item.source, dtype="float32")[0].mean(axis=1) for item in synthband.dataset(folder).items]
+    generation.generate(folder, songs=CLIPS, seed=5, workers=available_cpus())
+    return [soundfile.read(item.source, dtype="float32")[0].mean(axis=1) for item in generation.dataset(folder).items]
 
 
 def moments(features):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jukemir_like import audio, representations
 from jukemir_like.core.errors import InputError
 from jukemir_like.representations.chroma import Chroma
-from jukemir_like.representations.mfcc import Mfcc
+from jukemir_like.representations.mfcc import MFCC
 
 RATE = 22050
 
@@ -87,7 +87,7 @@ def test_the_clip_is_left_as_it_was(representation, make_chords):
 @given(exponent=st.integers(-60, 60), seed=st.integers(0, 5), samples=st.integers(1024, 30_000))
 def test_loudness_does_not_matter(exponent, seed, samples):
     clip = np.random.default_rng(seed).uniform(-1, 1, samples).astype(np.float32)
-    for representation in (Chroma(), Mfcc()):
+    for representation in (Chroma(), MFCC()):
         # A power of two is exact, so the normalised clips are the same to the bit.
         np.testing.assert_array_equal(representation([clip * np.float32(2.0**exponent)]), representation([clip]))
 

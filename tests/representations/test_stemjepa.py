@@ -14,8 +14,8 @@ from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa import checkpoint, config
-from jukemir_like.stemjepa.network import Network
-from jukemir_like.stemjepa.pretrained import StemJEPA
+from jukemir_like.stemjepa.inference import StemJEPA
+from jukemir_like.stemjepa.model import Network
 
 SECONDS = [0.05, 0.5, 1.0, 2.3, 1.0, 3.07, 0.97]
 MODEL = config.Model(config.Frontend(), config.Encoder("custom", 32, 1, 2, chunk_seconds=0.96), config.Predictor(width=24, depth=1))

@@ -1,6 +1,7 @@
 """Weights in files: what comes back, what the safetensors package reads, and one line for everything that is no weights."""
 
 import hashlib
+import itertools
 import json
 import os
 import resource
@@ -9,13 +10,15 @@ import sys
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError, StorageError
 from jukemir_like.stemjepa import checkpoint, config
-from jukemir_like.stemjepa.network import Network
+from jukemir_like.stemjepa.model import Network
 
 SOURCES = ("bass", "drums", "other", "vocals")
 
@@ -137,7 +140,10 @@ def test_the_header_is_read_without_torch(saved):
     [
         (("bass", "drums"), "the model has 4"),
         (("bass", "bass", "other", "vocals"), "the model has 4"),
-        *(((name, "a", "b", "c"), "is no name of an instrument") for name in ("", "..", "a/b", "/etc", "a\0", "a\nb", "\ud800", "x" * 101)),
+        *(
+            ((name, "a", "b", "c"), "cannot be the name of an instrument")
+            for name in ("", "..", "a/b", "/etc", "a\0", "a\nb", "\ud800", "x" * 101)
+        ),
     ],
 )
 def test_sources_that_do_not_fit_the_model_or_are_no_names_are_refused(network, tmp_path, sources, message):
@@ -154,7 +160,7 @@ def one_line(path, match):
 
 
 def test_a_missing_file(tmp_path):
-    one_line(tmp_path / "no.safetensors", "is not there: check the path")
+    one_line(tmp_path / "no.safetensors", "is missing: check the path")
 
 
 def test_a_folder(tmp_path):
@@ -164,7 +170,7 @@ def test_a_folder(tmp_path):
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_pickle(tmp_path, network, zipped):
     torch.save(network.state_dict(), tmp_path / "w.safetensors", _use_new_zipfile_serialization=zipped)
-    one_line(tmp_path / "w.safetensors", "is a pickle")
+    one_line(tmp_path / "w.safetensors", "is a PyTorch pickle")
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF", b"RIFF....WAVEfmt ", b"\2\0\0\0\0\0\0\0[]", b"\7\0\0\0\0\0\0\0" + b'{"a":1}'])
@@ -287,3 +293,38 @@ def test_weights_whose_first_bytes_happen_to_be_another_format_s_are_read(networ
     checkpoint.save(path, network, provenance={"note": "x" * (length - shorter)})
     assert int.from_bytes(path.read_bytes()[:8], "little") == length
     assert len(checkpoint.load(path).provenance["note"]) == length - shorter
+
+
+@st.composite
+def models(draw):
+    heads = draw(st.integers(1, 3))
+    encoder = config.Encoder(
+        "custom",
+        width=4 * heads * draw(st.integers(1, 3)),
+        depth=draw(st.integers(1, 3)),
+        heads=heads,
+        mlp_ratio=draw(st.floats(0.3, 5)),
+        patch_mels=draw(st.sampled_from([8, 16, 80])),
+        patch_frames=draw(st.sampled_from([4, 16])),
+        chunk_seconds=0.96,
+    )
+    kind = draw(st.sampled_from(["mlp", "transformer"]))
+    depth, sources = draw(st.integers(1, 4)), draw(st.integers(2, 6))
+    conditionings = ["none", "film", "concat", *(f"concat-{count}" for count in range(1, depth + 2))]
+    conditioning = draw(st.sampled_from(conditionings))
+    width = 8 * draw(st.integers(1, 4))
+    return config.Model(encoder=encoder, predictor=config.Predictor(kind, sources, conditioning, width=width, depth=depth, heads=2))
+
+
+@settings(max_examples=40, deadline=None)
+@given(models())
+def test_the_tensors_computed_from_the_configuration_are_those_of_the_network(model):
+    state = Network(model).state_dict()
+    shapes = list(checkpoint.tensor_shapes(model))
+    assert dict(shapes) == {name: tuple(tensor.shape) for name, tensor in state.items()}
+    assert len(shapes) == len(state)
+
+
+def test_a_depth_that_nothing_could_hold_costs_nothing_until_it_is_looked_at():
+    encoder = config.Encoder("custom", width=256, depth=10**12, heads=4)
+    assert len(list(itertools.islice(checkpoint.tensor_shapes(config.Model(encoder=encoder)), 100))) == 100

@@ -210,7 +210,7 @@ def test_what_is_not_known_is_refused_in_one_line_that_names_it(original, tmp_pa
 @pytest.mark.parametrize("time_first", [False], indirect=True)
 def test_the_number_of_heads_is_asked_for_where_no_size_tells_it(original, tmp_path):
     bare(original, tmp_path / "w.pth")
-    with pytest.raises(RequestError, match="attention heads of width 32 is unknown: say how many"):
+    with pytest.raises(RequestError, match="attention heads of width 32 is unknown: give heads"):
         convert(tmp_path / "w.pth", sources=SOURCES)
 
 
@@ -233,7 +233,7 @@ def test_a_pickle_with_code_in_it_is_not_run(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("no.ckpt", None, "is not there"),
+        ("no.ckpt", None, "is missing"),
         ("w.safetensors", b"abc", "cannot be read as weights"),
         ("w.ckpt", b"PK\x03\x04 torn", "torn|cannot be read"),
     ],

@@ -18,9 +18,9 @@ from safetensors.torch import load_file, save_file
 
 from jukemir_like import extract, representations
 from jukemir_like.core.errors import RequestError
-from jukemir_like.representations.stemjepa import StemJepa
+from jukemir_like.representations.stemjepa import StemJEPARepresentation
 from jukemir_like.stemjepa import checkpoint
-from jukemir_like.stemjepa.pretrained import StemJEPA
+from jukemir_like.stemjepa.inference import StemJEPA
 
 OWN = checkpoint.resolve()
 WHOLE = OWN.read_bytes()
@@ -79,7 +79,7 @@ def write(path, metadata=METADATA, table=TABLE, data=None):
 def vector(path):
     """The vector of a clip, or why these weights are refused."""
     try:
-        made = StemJepa(weights=path, device="cpu")([CLIP])
+        made = StemJEPARepresentation(weights=path, device="cpu")([CLIP])
     except RequestError as error:
         return one_line(error, path)
     assert made.dtype == np.float32
@@ -159,7 +159,7 @@ def test_options_of_the_model_each_with_each_value(tmp_path):
         ("sources", lambda told: [*told[:3], 5], "give a list of names"),
         ("sources", lambda told: '"abcd"', "give a list of names"),
         ("sources", lambda told: dict.fromkeys(told, 1), "give a list of names"),
-        *(("sources", lambda told, name=name: [*told[:3], name], "no name") for name in NO_NAMES),
+        *(("sources", lambda told, name=name: [*told[:3], name], "cannot be the name") for name in NO_NAMES),
         ("provenance", lambda told: {}, None),
         ("provenance", lambda told: told | {"steps": "many", "more": [None, {}]}, None),
         ("provenance", lambda told: [], "describes no Stem-JEPA"),
@@ -257,12 +257,12 @@ def with_model(path, **options):
         ({"predictor": {"depth": 10**7}}, "lacks tensor|is of size"),
         ({"encoder": {"width": 4 * 10**9, "heads": 1}}, "is of size"),
         ({"encoder": {"mlp_ratio": 1e12}}, "is of size"),
-        ({"encoder": {"chunk_seconds": 1e9}}, "at most are"),
-        ({"encoder": {"chunk_seconds": 8.0 * 60 * 60}}, "at most are"),
+        ({"encoder": {"chunk_seconds": 1e9}}, "the limit is"),
+        ({"encoder": {"chunk_seconds": 8.0 * 60 * 60}}, "the limit is"),
         ({"frontend": {"n_fft": 10**9}}, "at most"),
         ({"frontend": {"n_mels": 192 * 10**6}}, "at most"),
-        ({"frontend": {"hop_length": 10**12}, "encoder": {"chunk_seconds": 8e12 / 22050}}, "at most are"),
-        ({"frontend": {"hop_length": 1}}, "at most are"),
+        ({"frontend": {"hop_length": 10**12}, "encoder": {"chunk_seconds": 8e12 / 22050}}, "the limit is"),
+        ({"frontend": {"hop_length": 1}}, "the limit is"),
         ({"frontend": {"sample_rate": 10**12}}, "at most"),
     ],
 )
@@ -280,9 +280,9 @@ def test_a_header_that_claims_terabytes_costs_no_memory(tmp_path, options, word)
 def test_weights_whose_net_gives_no_numbers_are_refused_and_not_the_clips(tmp_path):
     model = METADATA["model"].replace('"std": 5.21293403582299', '"std": 1e-300')
     path = write(tmp_path / "w.safetensors", METADATA | {"model": model}, data=WHOLE[HEAD:])
-    made = StemJepa(weights=path, device="cpu")
+    made = StemJEPARepresentation(weights=path, device="cpu")
     for _ in range(2):
-        with pytest.raises(RequestError, match="vectors that are not finite, whatever they hear"):
+        with pytest.raises(RequestError, match="vectors that are not finite for every input"):
             made([CLIP])
     with pytest.raises(RequestError, match="not finite"):
         StemJEPA.from_pretrained(path, "cpu")
@@ -302,7 +302,7 @@ FAULTS = {
     "of integers": (lambda path: with_tensor(path, "encoder.norm.bias", lambda old: old.to(torch.int16)), "is of type I16"),
     "of truth values": (lambda path: with_tensor(path, "predictor.norm.weight", lambda old: old.bool()), "is of type BOOL"),
     "of another shape": (lambda path: with_tensor(path, "teacher.norm.bias", lambda old: torch.ones(7)), "is of size"),
-    "not finite": (lambda path: with_tensor(path, "encoder.norm.weight", lambda old: old * torch.nan), "infinite or none"),
+    "not finite": (lambda path: with_tensor(path, "encoder.norm.weight", lambda old: old * torch.nan), "infinite or NaN"),
     "too deep": (lambda path: with_model(path, encoder={"depth": 10**7}), "lacks tensor encoder.blocks.4"),
     "nested": (lambda path: write(path, table={"a": DEEP}), "is not a safetensors file"),
     "overlapping": (
@@ -373,7 +373,7 @@ def test_the_other_commands_that_read_weights(used, command, tmp_path):
     for words in (search, ("evaluate-retrieval", "--data", inputs, "--output", tmp_path / "scores")):
         done = command(*words, "--weights", "mine")
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-        assert "infinite or none" in done.stderr
+        assert "infinite or NaN" in done.stderr
     assert not (tmp_path / "scores").exists()
 
 
@@ -412,5 +412,5 @@ def test_names_that_weights_cannot_have_are_one_line(tmp_path, monkeypatch, name
 @pytest.mark.parametrize("path", ["a/\0", "x" * 300 + "/y", "/dev/null", "/", ".", "/etc/passwd/x"])
 def test_paths_that_are_no_weights_are_one_line(path):
     with pytest.raises(RequestError, match="the file of weights") as caught:
-        StemJepa(weights=path if "/" in path else f"{path}/")
+        StemJEPARepresentation(weights=path if "/" in path else f"{path}/")
     assert "\n" not in str(caught.value)

@@ -8,10 +8,11 @@ import re
 import numpy as np
 import pytest
 
-from jukemir_like.datasets import KEYS, declarations
-from jukemir_like.synthband import STEMS
-from jukemir_like.synthband.compose import compose
+from jukemir_like.datasets import KEYS
+from jukemir_like.downloads.declarations import declaration_folder
 from jukemir_like.synthband.labels import TAGS, TASKS, annotation
+from jukemir_like.synthband.score import STEMS
+from jukemir_like.synthband.song import compose
 
 
 @pytest.fixture(scope="module")
@@ -86,14 +87,14 @@ def test_annotations_are_json_and_hold_the_group(labelled):
 
 
 def test_what_is_declared_is_what_is_given():
-    declared = json.loads((declarations("synthband") / "dataset.json").read_text())
+    declared = json.loads((declaration_folder("synthband") / "dataset.json").read_text())
     assert declared["tasks"] == {name: task.to_json() for name, task in TASKS.items()}
     assert declared["defaults"] == {"songs": 600, "seed": 0}
     assert tuple(declared["stems"]) == STEMS
 
 
 def test_the_card_names_every_tag_and_says_that_it_is_synthetic():
-    card = (declarations("synthband") / "card.md").read_text()
+    card = (declaration_folder("synthband") / "card.md").read_text()
     assert "synthetic" in card
     assert [tag for tag in TAGS if tag not in card] == []
     assert "GPL" in card

@@ -1,13 +1,5 @@
-"""Which stem of a library fits a mix, and how often that is right.
+"""Which stem of a library fits a mix, and how often a network finds the right one.
 
-In the order in which the modules import one another::
-
-    metrics     ranks, and what is said of them: R@k, normalised rank, area under the recall curve
-    embedding   queries and candidates of tracks
-    pools       among what a stem is looked for
-    evaluation  all of these together: the scores of a network on a folder of stems
-    table       the scores as CSV and as text
-    plot        and as a picture
-    index       what is known of the files of a library, and where that is kept
-    library     a folder of audio files as candidates
+``embedding`` makes vectors of tracks (queries and candidates), ``metrics`` ranks them in pools and scores the ranks, ``evaluation`` does
+both for a folder of stems, with intervals, and ``results`` writes its table and plot. ``library`` searches a folder of any audio files.
 """

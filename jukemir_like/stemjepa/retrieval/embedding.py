@@ -1,11 +1,11 @@
 """Queries and candidates of tracks, with any network.
 
-Of a track every stem is a candidate: it goes through the teacher. The sum of the others is the query that asks for it: it goes through
-encoder and predictor, with the stem's instrument (paper, section 4.2). Both are cut in chunks and averaged over time as
-:mod:`~jukemir_like.stemjepa.pooling` does.
+Every stem of a track is a candidate: the teacher embeds it. The sum of the other stems is the query for it: encoder and predictor embed it,
+with the stem's instrument (arXiv 2408.02514, section 4.2). Both are cut into chunks and averaged over time as in
+:mod:`~jukemir_like.stemjepa.inference`.
 
-A stem whose peak in the whole track is below :data:`SILENT` is silent. In a chunk it also is where its peak there is below :data:`QUIET`
-of its peak in the track. Silent stems are neither offered nor asked for, and a silent mix asks for nothing.
+A stem whose peak in the track is below :data:`SILENT` is silent. In a chunk it is also silent where its peak there is below :data:`QUIET`
+of its peak in the track. A silent stem is no candidate and has no query, and a silent mix is no query.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jukemir_like.stemjepa import config, pooling
-from jukemir_like.stemjepa.network import Network
-from jukemir_like.stemjepa.retrieval.metrics import Vectors
+from jukemir_like.stemjepa import config
+from jukemir_like.stemjepa.inference import Chunk, batch_by_length, cut_into_chunks
+from jukemir_like.stemjepa.model import Network
 
 SILENT = 1e-4  # −80 dB of full scale: three steps of 16 bits
 QUIET = 1e-2  # −40 dB
 BATCH_SIZE = 16
+
+Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -34,21 +36,22 @@ class Embeddings:
     """Vectors of tracks, or of chunks of tracks.
 
     Args:
-        queries, candidates: ``(n, stems, dimension)``, float32; zeros where neither asked for nor offered.
-        asked, offered: ``(n, stems)``, whether there is such a query, such a candidate. What is asked for is offered.
-        track: ``(n,)``, the number of the track that each is of.
+        queries, candidates: ``(n, stems, dimension)``, float32; zeros where there is no query or candidate.
+        has_query, has_candidate: ``(n, stems)``, whether there is such a query, such a candidate. Where there is a query, there is a
+            candidate.
+        track: ``(n,)``, the number of the track of each.
     """
 
     queries: Vectors
     candidates: Vectors
-    asked: NDArray[np.bool_]
-    offered: NDArray[np.bool_]
+    has_query: NDArray[np.bool_]
+    has_candidate: NDArray[np.bool_]
     track: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """Of whole tracks, and of their chunks: whole ones only, since the shorter last ones would know one another by their length."""
+    """Vectors of whole tracks, and of their whole chunks. The last chunks are left out: their length would identify them."""
 
     tracks: Embeddings
     segments: Embeddings | None
@@ -60,43 +63,43 @@ def embed_tracks(
     """Queries and candidates of every stem of ``tracks``.
 
     Args:
-        network: on any device; it keeps its mode, and nothing gets a gradient.
+        network: on any device. It keeps its mode, and nothing gets a gradient.
         tracks: float32 of shape ``(stems, samples)`` at the model's rate, at least one sample each; read one by one.
         batch_size: mixes encoded at once, and as many stems; of one track or several.
         segments: keep the vectors of chunks too.
         bf16: compute in bfloat16; else as the surrounding autocast says.
     """
     model = network.settings
-    known: list[_Track] = []
+    sums: list[_TrackSums] = []
     jobs: dict[int, _Job] = {}
-    for batch in pooling.batches(_chunks(tracks, model, segments, known, jobs), batch_size):
-        work = [jobs.pop(chunk.clip) for chunk in batch]
-        for job, chunk, both in zip(work, batch, _forward(network, work, batch, bf16), strict=True):
-            job.track.add(job, chunk.steps, both)
+    for batch in batch_by_length(_chunks(tracks, model, segments, sums, jobs), batch_size):
+        batch_jobs = [jobs.pop(chunk.clip) for chunk in batch]
+        for job, chunk, query_and_candidate in zip(batch_jobs, batch, _forward(network, batch_jobs, batch, bf16), strict=True):
+            job.track.add(job, chunk.steps, query_and_candidate)
     shape = (2, model.predictor.num_sources, model.dimension)
-    whole = np.array([track.sums / track.steps for track in known], np.float32).reshape(-1, *shape)
-    of_tracks = _embeddings(whole, [track.offered[None] for track in known], np.arange(len(known)))
+    means = np.array([track.sums / track.steps for track in sums], np.float32).reshape(-1, *shape)
+    of_tracks = _embeddings(means, [track.audible[None] for track in sums], np.arange(len(sums)))
     if not segments:
         return Embedded(of_tracks, None)
-    pieces = np.concatenate([np.zeros((0, *shape), np.float32), *(track.vectors for track in known)])
-    owners = np.repeat(np.arange(len(known)), [len(track.vectors) for track in known])
-    return Embedded(of_tracks, _embeddings(pieces, [track.active for track in known], owners))
+    of_chunks = np.concatenate([np.zeros((0, *shape), np.float32), *(track.chunk_vectors for track in sums)])
+    track_of_chunk = np.repeat(np.arange(len(sums)), [len(track.chunk_vectors) for track in sums])
+    return Embedded(of_tracks, _embeddings(of_chunks, [track.audible_in_chunk for track in sums], track_of_chunk))
 
 
 @contextmanager
-def inference(network: Network, bf16: bool = False) -> Iterator[None]:
-    """Evaluation without gradients; every module's mode is given back.
+def evaluation_mode(network: Network, bf16: bool = False) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards every module has its former mode again.
 
     Args:
         network: on any device.
         bf16: compute in bfloat16; else as the surrounding autocast says.
     """
     device = next(network.parameters()).device.type
-    kind = torch.bfloat16 if bf16 else torch.get_autocast_dtype(device)
+    dtype = torch.bfloat16 if bf16 else torch.get_autocast_dtype(device)
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     # Without autocast's cache: in older PyTorch, weights cast here lack their gradient in a training step under the same autocast.
-    autocast = torch.autocast(device, kind, enabled=bf16 or torch.is_autocast_enabled(device), cache_enabled=False)
+    autocast = torch.autocast(device, dtype, enabled=bf16 or torch.is_autocast_enabled(device), cache_enabled=False)
     try:
         with torch.no_grad(), autocast:
             yield
@@ -106,62 +109,70 @@ def inference(network: Network, bf16: bool = False) -> Iterator[None]:
 
 
 class _Job(NamedTuple):
-    """What is to be known of a stem's chunk: whose it is, and the mix of the other stems."""
+    """The chunk of a stem: of which track and instrument it is, its number in the track, and the mix of the other stems ``(samples,)``."""
 
-    track: _Track
+    track: _TrackSums
     position: int
     source: int
     context: np.ndarray
 
 
-class _Track:
-    """Sums of a track's vectors over time, the vectors of its whole chunks, and what is silent in it."""
+class _TrackSums:
+    """Sums of a track's vectors over time, the vectors of its whole chunks, and which stems are silent.
 
-    def __init__(self, stems: np.ndarray, model: config.Model, keep: bool) -> None:
+    Attributes:
+        audible: ``(stems,)`` booleans: not silent in the track.
+        steps: patches along time.
+        sums: ``(2, stems, dimension)``: queries and candidates.
+        audible_in_chunk: ``(whole chunks, stems)`` booleans.
+        chunk_vectors: ``(whole chunks, 2, stems, dimension)``.
+    """
+
+    def __init__(self, stems: np.ndarray, model: config.Model, segments: bool) -> None:
         peaks = np.abs(stems).max(1)
-        self.offered = peaks >= SILENT
-        steps = [chunk.steps for chunk in pooling.chunks([stems[0]], model)]
+        self.audible = peaks >= SILENT
+        steps = [chunk.steps for chunk in cut_into_chunks([stems[0]], model)]
         self.steps = sum(steps)
         self.sums = np.zeros((2, len(stems), model.dimension))
-        starts = np.arange(steps.count(model.steps) if keep else 0) * model.chunk_samples
+        starts = np.arange(steps.count(model.steps) if segments else 0) * model.chunk_samples
         loud = [np.abs(stems[:, start : start + model.chunk_samples]).max(1) >= QUIET * peaks for start in starts]
-        self.active = self.offered & np.array(loud, bool).reshape(-1, len(stems))
-        self.vectors = np.zeros((len(starts), *self.sums.shape), np.float32)
+        self.audible_in_chunk = self.audible & np.array(loud, bool).reshape(-1, len(stems))
+        self.chunk_vectors = np.zeros((len(starts), *self.sums.shape), np.float32)
 
-    def add(self, job: _Job, steps: int, both: Vectors) -> None:
-        """``both``, query and candidate of shape ``(2, dimension)``, are the means over ``steps`` time steps of ``job``."""
-        self.sums[:, job.source] += steps * both
-        if job.position < len(self.active) and self.active[job.position, job.source]:
-            self.vectors[job.position, :, job.source] = both
+    def add(self, job: _Job, steps: int, query_and_candidate: Vectors) -> None:
+        """Adds the means over the ``steps`` time steps of ``job``, of shape ``(2, dimension)``."""
+        self.sums[:, job.source] += steps * query_and_candidate
+        if job.position < len(self.audible_in_chunk) and self.audible_in_chunk[job.position, job.source]:
+            self.chunk_vectors[job.position, :, job.source] = query_and_candidate
 
 
 def _chunks(
-    tracks: Iterable[np.ndarray], model: config.Model, keep: bool, known: list[_Track], jobs: dict[int, _Job]
-) -> Iterator[pooling.Chunk]:
-    """Chunks of the stems that are not silent; ``clip`` is the key of what else is to be known of it in ``jobs``."""
+    tracks: Iterable[np.ndarray], model: config.Model, segments: bool, sums: list[_TrackSums], jobs: dict[int, _Job]
+) -> Iterator[Chunk]:
+    """Chunks of the stems that are not silent. Appends each track to ``sums``; ``chunk.clip`` is the key of the chunk in ``jobs``."""
     key = 0
     for number, stems in enumerate(tracks):
         if stems.ndim != 2 or len(stems) != model.predictor.num_sources or not stems.shape[1]:
             raise ValueError(f"track {number} is of shape {stems.shape}, the model has {model.predictor.num_sources} stems")
-        known.append(track := _Track(stems, model, keep))
-        for source in np.flatnonzero(track.offered):
-            # Summed anew for each stem: the whole mix minus the stem would leave rounding where there is silence.
+        sums.append(track := _TrackSums(stems, model, segments))
+        for source in np.flatnonzero(track.audible):
+            # A sum for each stem: the mix of all minus the stem would leave rounding errors where the others are silent.
             context = np.delete(stems, source, 0).sum(0)
-            both = (pooling.chunks([audio], model) for audio in (stems[source], context))
-            for position, (chunk, beside) in enumerate(zip(*both, strict=True)):
-                jobs[key] = _Job(track, position, int(source), beside.samples)
-                yield pooling.Chunk(key, chunk.samples, chunk.steps)
+            pairs = zip(cut_into_chunks([stems[source]], model), cut_into_chunks([context], model), strict=True)
+            for position, (stem_chunk, context_chunk) in enumerate(pairs):
+                jobs[key] = _Job(track, position, int(source), context_chunk.samples)
+                yield Chunk(key, stem_chunk.samples, stem_chunk.steps)
                 key += 1
 
 
-def _forward(network: Network, jobs: list[_Job], batch: list[pooling.Chunk], bf16: bool) -> Vectors:
+def _forward(network: Network, jobs: list[_Job], batch: list[Chunk], bf16: bool) -> Vectors:
     """Queries and candidates: ``(batch, 2, dimension)``."""
     device = next(network.parameters()).device
     contexts, targets = (
         torch.from_numpy(np.stack(waveforms)).to(device)
         for waveforms in ([job.context for job in jobs], [chunk.samples for chunk in batch])
     )
-    with inference(network, bf16):
+    with evaluation_mode(network, bf16):
         views = network(contexts, targets, torch.tensor([job.source for job in jobs], device=device))
     steps = torch.tensor([chunk.steps for chunk in batch], device=device)
     pooled = torch.stack([_mean(patches, steps, network.settings.bands) for patches in (views.prediction, views.target)], 1)
@@ -175,8 +186,8 @@ def _mean(patches: Tensor, steps: Tensor, bands: int) -> Tensor:
     return (grid * inside[:, None, :, None]).sum(2).flatten(1) / steps[:, None]
 
 
-def _embeddings(vectors: Vectors, active: list[NDArray[np.bool_]], owners: NDArray[np.int64]) -> Embeddings:
-    """``vectors`` are ``(n, 2, stems, dimension)``, queries and candidates; ``active`` has a row of ``(stems,)`` for each, by track."""
-    offered = np.concatenate([np.zeros((0, vectors.shape[2]), bool), *active])
-    asked = offered & (offered.sum(1, keepdims=True) > 1)
-    return Embeddings(vectors[:, 0], vectors[:, 1], asked, offered, owners)
+def _embeddings(vectors: Vectors, audible: list[NDArray[np.bool_]], track: NDArray[np.int64]) -> Embeddings:
+    """``vectors`` are ``(n, 2, stems, dimension)``, queries and candidates; ``audible`` has ``(rows, stems)`` for each track, n in all."""
+    has_candidate = np.concatenate([np.zeros((0, vectors.shape[2]), bool), *audible])
+    has_query = has_candidate & (has_candidate.sum(1, keepdims=True) > 1)
+    return Embeddings(vectors[:, 0], vectors[:, 1], has_query, has_candidate, track)

@@ -1,4 +1,4 @@
-"""How well a network finds the missing stem: tracks are embedded, ranked in four pools, and scored."""
+"""How well a network finds the missing stem: tracks are embedded, ranked in the pools, and scored with intervals."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jukemir_like.audio.stems.reading import read_whole
+from jukemir_like.audio.stems.tracks import StemFolder, Track
 from jukemir_like.core import resampling
 from jukemir_like.core.errors import InputError, RequestError
-from jukemir_like.core.parallel import Progress
+from jukemir_like.core.progress import Progress
 from jukemir_like.core.records import Summary
-from jukemir_like.stemjepa import data
 from jukemir_like.stemjepa.config import SOURCES
+from jukemir_like.stemjepa.data.finding import find
 from jukemir_like.stemjepa.retrieval import metrics
 from jukemir_like.stemjepa.retrieval.embedding import BATCH_SIZE, Embedded, embed_tracks
-from jukemir_like.stemjepa.retrieval.pools import Standings, standings
+from jukemir_like.stemjepa.retrieval.metrics import PoolRanks, rank_in_pools
 
 if TYPE_CHECKING:
-    from jukemir_like.stemjepa.network import Network
+    from jukemir_like.stemjepa.model import Network
 
 ALL = "all"
 """The instrument of the scores of all queries together."""
@@ -28,14 +30,14 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Score:
-    """One metric of one instrument's queries in one pool; fractions.
+    """One metric of the queries of one instrument in one pool; fractions.
 
     Args:
-        pool, instrument, metric: names; instrument is :data:`ALL` for the queries of all.
+        pool, instrument, metric: names; instrument is :data:`ALL` for the queries of all instruments.
         value: NaN where there are no queries.
         low, high: of the interval; None where there is none.
         chance: of a random order.
-        n_queries, n_candidates, groups: how many; candidates of a query, on average.
+        n_queries, n_candidates, groups: number of queries, of candidates of a query (on average), and of groups.
     """
 
     pool: str
@@ -52,22 +54,22 @@ class Score:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores, in the order of pools, instruments (all of them first) and metrics, and the ranks that they come from.
+    """Scores in the order of pools, instruments (all of them first) and metrics, and the ranks that they are computed from.
 
     Args:
         sources: names of the instruments.
-        standings: of every pool.
+        pool_ranks: of every pool.
         scores: of every pool, instrument and metric.
-        seed: of the intervals' draws.
-        tracks: how many were evaluated.
-        split: which; None: all.
+        seed: of the intervals' resamples.
+        tracks: number of tracks that were evaluated.
+        split: their split; None: all tracks.
         audio_seconds: their duration.
         failed: track → why it could not be read.
-        notes: further lines worth saying.
+        notes: further lines for the summary.
     """
 
     sources: tuple[str, ...]
-    standings: list[Standings]
+    pool_ranks: list[PoolRanks]
     scores: list[Score]
     seed: int
     tracks: int
@@ -77,14 +79,18 @@ class Evaluation:
     notes: list[str] = field(default_factory=list)
 
     def score(self, pool: str, instrument: str, metric: str) -> Score:
-        """The one score of these names; ``KeyError`` where there is none."""
+        """The score of this pool, instrument and metric.
+
+        Raises:
+            KeyError: there is none.
+        """
         for score in self.scores:
             if (score.pool, score.instrument, score.metric) == (pool, instrument, metric):
                 return score
         raise KeyError((pool, instrument, metric))
 
     def summary(self, seconds: float) -> Summary:
-        """What was done, in so many seconds."""
+        """The summary of the command, which took this many seconds."""
         return Summary("evaluate-retrieval", self.tracks, 0, self.failed, self.audio_seconds, seconds, self.notes)
 
 
@@ -96,21 +102,28 @@ def evaluate(
     resamples: int = resampling.RESAMPLES,
     seed: int = resampling.SEED,
 ) -> Evaluation:
-    """Scores of tracks that are embedded.
+    """Scores embedded tracks.
 
     Args:
         embedded: the tracks.
         sources: names of the instruments, in the order of their numbers.
-        groups: of each track, what must stay together when drawing (its artist); None: every track by itself.
-        resamples: of the bootstrap; 0: no intervals.
-        seed: of the draws.
+        groups: of each track, the group that it is resampled with (its artist); None: every track is its own group.
+        resamples: number of resamples of the bootstrap; 0: no intervals.
+        seed: of the resamples.
+
+    >>> from jukemir_like.stemjepa.retrieval.embedding import Embeddings
+    >>> vectors, every = np.eye(8, dtype=np.float32).reshape(2, 4, 8), np.ones((2, 4), bool)  # 2 tracks of 4 stems; perfect predictions
+    >>> embedded = Embedded(Embeddings(vectors, vectors, every, every, np.arange(2)), None)
+    >>> evaluation = evaluate(embedded, SOURCES)
+    >>> evaluation.score("all", "drums", "R@1").value, evaluation.score("all", "drums", "R@1").chance
+    (1.0, 0.125)
     """
     tracks = len(embedded.tracks.queries)
     group = np.arange(tracks) if groups is None else np.asarray(groups)
-    times = np.concatenate([np.zeros((0, tracks), np.int32), *resampling.draw(group, resamples, seed)])
-    found = list(standings(embedded))
-    scores = [score for standing in found for score in _scores(standing, sources, group, times)]
-    return Evaluation(tuple(sources), found, scores, seed, tracks)
+    times = np.concatenate([np.zeros((0, tracks), np.int32), *resampling.resample_groups(group, resamples, seed)])
+    pool_ranks = list(rank_in_pools(embedded))
+    scores = [score for ranks in pool_ranks for score in _scores(ranks, sources, group, times)]
+    return Evaluation(tuple(sources), pool_ranks, scores, seed, tracks)
 
 
 def evaluate_folder(
@@ -124,17 +137,17 @@ def evaluate_folder(
     seed: int = resampling.SEED,
     workers: int = 1,
 ) -> Evaluation:
-    """Scores of the tracks of ``folder``, each of which is read once.
+    """Scores the tracks of ``folder``, each of which is read once.
 
     Args:
         network: on any device.
         sources: names of its instruments.
-        folder: of stems, as :func:`~jukemir_like.stemjepa.data.find` reads them.
+        folder: of stems, as :func:`~jukemir_like.stemjepa.data.finding.find` reads them.
         split: only these tracks; None: ``test`` where tracks have a split, else all.
         batch_size: mixes encoded at once.
         bf16: compute in bfloat16.
-        seed: of the intervals' draws.
-        workers: processes that look at the files.
+        seed: of the intervals' resamples.
+        workers: processes that read the headers of the files.
 
     Raises:
         RequestError: no tracks, none of this split, other instruments than the network's; or fewer than two tracks can be read.
@@ -142,38 +155,39 @@ def evaluate_folder(
     found = _find(folder, tuple(sources), workers)
     chosen = _choose(found.tracks, split, folder)
     failed = dict(found.failures)
-    read: list[data.Track] = []
+    evaluated: list[Track] = []
     with Progress(len(chosen), "evaluate-retrieval", "track") as bar:
-        audio = _read(chosen, network.settings.frontend.sample_rate, read, failed, bar)
-        embedded = embed_tracks(network, audio, batch_size=batch_size, bf16=bf16)
-    if len(read) < 2:
-        raise RequestError(f"{len(read)} tracks of {folder} can be read: retrieval needs two or more")
-    groups = [f"track {track.name}" if track.group is None else f"group {track.group}" for track in read]
-    seconds = sum(track.frames / track.sample_rate for track in read)
-    done = evaluate(embedded, sources, groups, seed=seed)
-    return replace(done, split=_split_of(found.tracks, split), audio_seconds=seconds, failed=failed, notes=found.notes)
+        stems = _read(chosen, network.settings.frontend.sample_rate, evaluated, failed, bar)
+        embedded = embed_tracks(network, stems, batch_size=batch_size, bf16=bf16)
+    if len(evaluated) < 2:
+        raise RequestError(f"{len(evaluated)} tracks of {folder} can be read: retrieval needs two or more")
+    groups = [f"track {track.name}" if track.group is None else f"group {track.group}" for track in evaluated]
+    seconds = sum(track.frames / track.sample_rate for track in evaluated)
+    evaluation = evaluate(embedded, sources, groups, seed=seed)
+    return replace(evaluation, split=_split_of(found.tracks, split), audio_seconds=seconds, failed=failed, notes=found.notes)
 
 
-def _find(folder: Path, sources: tuple[str, ...], workers: int) -> data.Found:
-    found = data.find(folder, len(sources), workers=workers)
+def _find(folder: Path, sources: tuple[str, ...], workers: int) -> StemFolder:
+    """The tracks of a folder with the stems in the order of the network's instruments."""
+    found = find(folder, len(sources), workers=workers)
     if found.sources == sources or (found.sources is None and sources == SOURCES):
         return found
-    if found.sources is None:
-        return data.find(folder, len(sources), workers=workers, sources=sources)  # nothing says the order of channels
-    if set(found.sources or ()) == set(sources) and all(len(track.files) == len(sources) for track in found.tracks):
-        return data.find(folder, len(sources), workers=workers, sources=sources)  # a file a stem, called by its name: any order will do
-    there = ", ".join(found.sources or ())
+    if found.sources is None:  # nothing describes the order of the channels
+        return find(folder, len(sources), workers=workers, sources=sources)
+    if set(found.sources) == set(sources) and all(len(track.files) == len(sources) for track in found.tracks):
+        return find(folder, len(sources), workers=workers, sources=sources)  # one file per stem, identified by its name in any order
     raise RequestError(
-        f"the stems of {folder} are {there}, those of the weights {', '.join(sources)}: give stems of the same names and order"
+        f"the stems of {folder} are {', '.join(found.sources)}, those of the weights {', '.join(sources)}: "
+        "give stems of the same names and order"
     )
 
 
-def _split_of(tracks: Iterable[data.Track], split: str | None) -> str | None:
-    """Which split is evaluated where ``split`` is asked for; None: all tracks."""
+def _split_of(tracks: Iterable[Track], split: str | None) -> str | None:
+    """The split that is evaluated for the option ``split``; None: all tracks."""
     return split or ("test" if any(track.split for track in tracks) else None)
 
 
-def _choose(tracks: Sequence[data.Track], split: str | None, folder: Path) -> list[data.Track]:
+def _choose(tracks: Sequence[Track], split: str | None, folder: Path) -> list[Track]:
     wanted = _split_of(tracks, split)
     chosen = [track for track in tracks if wanted is None or track.split == wanted]
     if not chosen and tracks:
@@ -183,29 +197,30 @@ def _choose(tracks: Sequence[data.Track], split: str | None, folder: Path) -> li
     return chosen
 
 
-def _read(
-    tracks: Sequence[data.Track], sample_rate: int, read: list[data.Track], failed: dict[str, str], bar: Progress
-) -> Iterator[np.ndarray]:
-    """Stems of the tracks that can be read; these join ``read``, the others ``failed``."""
+def _read(tracks: Sequence[Track], sample_rate: int, evaluated: list[Track], failed: dict[str, str], bar: Progress) -> Iterator[np.ndarray]:
+    """Stems of the tracks that can be read, which are appended to ``evaluated``; the others are added to ``failed``."""
     for track in tracks:
         try:
-            audio = data.read_whole(track, sample_rate)
+            stems = read_whole(track, sample_rate)
         except InputError as error:
             failed[track.name] = str(error)
         else:
-            read.append(track)
-            yield audio
+            evaluated.append(track)
+            yield stems
         bar.update()
 
 
-def _scores(standing: Standings, sources: Sequence[str], group: np.ndarray, times: np.ndarray) -> Iterator[Score]:
+def _scores(pool_ranks: PoolRanks, sources: Sequence[str], group: np.ndarray, times: np.ndarray) -> Iterator[Score]:
+    """The scores of one pool; ``times`` is ``(resamples, tracks)``, how often each track is in each resample."""
     for number, instrument in [(None, ALL), *enumerate(sources)]:
-        chosen = np.ones(len(standing.ranks), bool) if number is None else standing.source == number
-        ranks, track = standing.ranks.of(chosen), standing.track[chosen]
+        mask = np.ones(len(pool_ranks.ranks), bool) if number is None else pool_ranks.source == number
+        ranks, track = pool_ranks.ranks.select(mask), pool_ranks.track[mask]
         groups = len(np.unique(group[track]))
         chance, candidates = metrics.chance(ranks), float(ranks.size.mean()) if len(ranks) else 0.0
         for metric, of_queries in metrics.values(ranks).items():
             value = metrics.aggregate(metric, of_queries)
             samples = metrics.aggregate_resamples(metric, of_queries, times[:, track])
-            found = resampling.interval(value, samples, groups)
-            yield Score(standing.pool, instrument, metric, value, found.low, found.high, chance[metric], len(ranks), candidates, groups)
+            interval = resampling.interval(value, samples, groups)
+            yield Score(
+                pool_ranks.pool, instrument, metric, value, interval.low, interval.high, chance[metric], len(ranks), candidates, groups
+            )

@@ -1,37 +1,44 @@
-"""A folder of audio files as candidates: each embedded by the teacher, once for its content and the weights."""
+"""A folder of audio files as candidates, each embedded once by the teacher, and the index that keeps their vectors.
+
+The index of a library is ``<cache>/libraries/<digest of the library's path>/<digest of the weights>.npz``. Its vectors belong to the
+SHA-256 of a file's bytes: a renamed or duplicate file is embedded once, and a file that is overwritten is embedded again. A file whose
+size and times have not changed is not read. One that was changed within two seconds of being read is read again: file systems' clocks are
+coarse, so its times may not show another change.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from jukemir_like import audio
-from jukemir_like.core import files, records
-from jukemir_like.core.cache import Cache, sweep
-from jukemir_like.core.errors import InputError, RequestError
-from jukemir_like.core.parallel import Progress
-from jukemir_like.stemjepa import data
-from jukemir_like.stemjepa.pretrained import StemJEPA, comparable
-from jukemir_like.stemjepa.retrieval import index as index_file
-from jukemir_like.stemjepa.retrieval.embedding import SILENT
-from jukemir_like.stemjepa.retrieval.index import Index, State
-from jukemir_like.stemjepa.retrieval.metrics import Vectors
+from jukemir_like.audio.stems.finding import declared
+from jukemir_like.core import files, jsonfiles, records
+from jukemir_like.core.arrays import read_archive
+from jukemir_like.core.atomic import atomic_write, remove_abandoned
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import DamagedFileError, InputError, RequestError
+from jukemir_like.core.files import printable
+from jukemir_like.core.progress import Progress
+from jukemir_like.stemjepa.inference import StemJEPA, normalise
+from jukemir_like.stemjepa.retrieval.embedding import SILENT, Vectors
 
-_SAVE_SECONDS = 60.0
-_SECONDS_AT_ONCE = 240  # of audio; files are small or many
+_SAVE_SECONDS = 60.0  # between two writes of the index
+_SECONDS_AT_ONCE = 240  # of audio that is embedded at once
 _SILENCE = "is silent"
 
 
 @dataclass(frozen=True)
 class Query:
-    """What is looked for: its vector ``(dimension,)``, and in ``notes`` what is to be said of the mix that it comes from."""
+    """The predicted vector ``(dimension,)`` of a missing stem, and remarks on the mix that it was predicted from."""
 
     vector: Vectors
     notes: list[str]
@@ -48,14 +55,14 @@ class Match:
 
 @dataclass(frozen=True)
 class Library:
-    """Candidates.
+    """The candidates of a folder.
 
     Args:
-        folder: where they are.
-        paths: relative to it, sorted.
+        folder: of the library.
+        paths: of the candidates, relative to it, sorted.
         vectors: ``(len(paths), dimension)``, float32.
-        silent: files that hold nothing but silence, which are no candidates.
-        summary: files that were embedded now, that were known, and that failed.
+        silent: silent files, which are no candidates.
+        summary: counts of the files that were embedded now and before, and those that failed.
     """
 
     folder: Path
@@ -65,29 +72,32 @@ class Library:
     summary: records.Summary
 
     def nearest(self, query: Vectors, top: int) -> list[Match]:
-        """The ``top`` candidates that are nearest to ``query`` ``(dimension,)``; best first, of equals the first by name."""
-        scores = comparable(self.vectors) @ comparable(query)
+        """The ``top`` candidates nearest to ``query`` ``(dimension,)``, best first; equal ones in the order of their paths."""
+        scores = normalise(self.vectors) @ normalise(query)
         best = np.argsort(-scores, kind="stable")[:top]
-        return [Match(place, float(scores[number]), self.paths[number]) for place, number in enumerate(best, 1)]
+        return [Match(rank, float(scores[number]), self.paths[number]) for rank, number in enumerate(best, 1)]
 
     def text(self, matches: list[Match]) -> str:
-        """A table for people."""
+        """A table as text."""
         from tabulate import tabulate
 
-        cells = [(match.rank, f"{match.score:.3f}", records.printable(match.path)) for match in matches]
+        cells = [(match.rank, f"{match.score:.3f}", printable(match.path)) for match in matches]
         return tabulate(cells, ("rank", "score", "path"), colalign=("right", "right", "left"), disable_numparse=True)
 
     def to_json(self, matches: list[Match], request: dict[str, str]) -> str:
         """``request`` with ``library``, ``files`` (candidates), ``silent``, ``failed``, ``notes`` and ``results`` (rank, score, path)."""
-        found = {"library": str(self.folder), "files": len(self.paths), "silent": self.silent, "failed": self.summary.failed}
-        return json.dumps(request | found | {"notes": self.summary.notes} | {"results": [vars(match) for match in matches]}, indent=1)
+        library = {"library": str(self.folder), "files": len(self.paths), "silent": self.silent, "failed": self.summary.failed}
+        return json.dumps(request | library | {"notes": self.summary.notes} | {"results": [vars(match) for match in matches]}, indent=1)
 
 
 def query(model: StemJEPA, context: Path, instrument: str) -> Query:
-    """What ``context``, an audio file of a mix, lacks. Channels are mixed down with equal weights; more than two are spoken of.
+    """Predicts the ``instrument`` that ``context``, an audio file of a mix, lacks. Channels are mixed down with equal weights.
 
     Raises:
         RequestError: an unknown instrument, a file that cannot be read, or silence.
+
+    >>> query(StemJEPA.from_pretrained(), Path("song.wav"), "bass").vector.shape
+    (256,)
     """
     model.number(instrument)
     try:
@@ -95,16 +105,16 @@ def query(model: StemJEPA, context: Path, instrument: str) -> Query:
         if np.abs(mix).max() < SILENT:
             raise InputError(_SILENCE)
     except InputError as error:
-        raise RequestError(f"the context {records.printable(str(context))} {error}: give a mix in an audio file") from error
+        raise RequestError(f"the context {printable(str(context))} {error}: give a mix in an audio file") from error
     return Query(np.asarray(model.predict(mix, instrument)[0]), _notes(context, channels, instrument))
 
 
 def _notes(context: Path, channels: int, instrument: str) -> list[str]:
-    """What is to be said of a context: that its channels, more than two or stems by the nearest ``dataset.json``, are mixed down."""
+    """Remarks on a context whose channels are more than two, or are stems according to the nearest ``dataset.json`` above it."""
     described = next((folder for folder in context.absolute().parents if (folder / "dataset.json").is_file()), None)
     try:
-        names = data.declared(described) if described else None
-    except RequestError:  # some other program's
+        names = declared(described) if described else None
+    except RequestError:  # a file of that name by another program
         names = None
     if names is None or len(names) != channels:
         return [f"the context has {channels} channels: mixed down with equal weights"] if channels > 2 else []
@@ -113,7 +123,7 @@ def _notes(context: Path, channels: int, instrument: str) -> list[str]:
 
 
 def _load(source: Path | bytes, sample_rate: int) -> tuple[np.ndarray, int]:
-    """As :func:`jukemir_like.audio.load`, and of how many channels it was."""
+    """As :func:`jukemir_like.audio.load`, with the number of channels of the file."""
     decoded = audio.decode(source)
     mono = audio.resample(audio.mix_down(decoded.samples), decoded.sample_rate, sample_rate)
     if not len(mono):
@@ -122,37 +132,44 @@ def _load(source: Path | bytes, sample_rate: int) -> tuple[np.ndarray, int]:
 
 
 def open_library(model: StemJEPA, folder: Path, cache: Cache) -> Library:
-    """The audio files of ``folder``, of which those that are new or changed are embedded now.
+    """The audio files of ``folder`` as candidates. Those that are new or changed are embedded now, the others come from the index.
 
     Args:
-        model: gives the vectors; weights from a file.
+        model: embeds; must have weights from a file.
         folder: searched with its sub-folders.
         cache: holds the index.
 
     Raises:
         RequestError: not a folder, or no audio file in it that can be used.
         StorageError: the index cannot be written.
+
+    >>> model = StemJEPA.from_pretrained()
+    >>> library = open_library(model, Path("music"), Cache(Path("cache")))
+    >>> library.paths, library.vectors.shape
+    (['0.wav', '1.wav', '2.wav'], (3, 256))
+    >>> len(library.nearest(query(model, Path("song.wav"), "bass").vector, top=2))
+    2
     """
     started = time.perf_counter()
     if not folder.is_dir():
         raise RequestError(f"{folder} is not a folder: give the folder of a library")
-    closed: dict[str, str] = {}
-    paths = audio.find(folder, on_error=closed.__setitem__)
+    unreadable: dict[str, str] = {}
+    paths = audio.find(folder, on_error=unreadable.__setitem__)
     if not paths:
-        reasons = "".join(f" ({records.printable(name)}: {reason})" for name, reason in sorted(closed.items())[:1])
+        reasons = "".join(f" ({printable(name)}: {reason})" for name, reason in sorted(unreadable.items())[:1])
         raise RequestError(f"no audio files in {folder}{reasons}: give the folder of a library")
-    path = index_file.place(cache, folder, model)
-    sweep(path.parent)
+    path = index_path(cache, folder, model)
+    remove_abandoned(path.parent)
     index = Index.read(path)
     if any(len(vector) != model.dimension for vector in index.vectors.values()):  # of other weights, or damaged
         index = Index()
-    states = {name: index_file.state(folder / name) for name in paths}
-    changed = {name: state for name, state in states.items() if not index.knows(name, state)}
-    summary = records.Summary(f"library {folder}", failed=closed)
+    states = {name: file_state(folder / name) for name in paths}
+    changed = {name: state for name, state in states.items() if not index.is_current(name, state)}
+    summary = records.Summary(f"library {folder}", failed=unreadable)
     if changed or index.files.keys() != states.keys():
         try:
             _embed(model, folder, changed, index, path, summary)
-        finally:  # what is finished is kept, whatever ends this
+        finally:  # an interruption keeps the vectors of the files that were finished
             index.keep_only(states)
             index.write(path)
     summary.seconds = time.perf_counter() - started
@@ -160,7 +177,7 @@ def open_library(model: StemJEPA, folder: Path, cache: Cache) -> Library:
 
 
 def _embed(model: StemJEPA, folder: Path, changed: dict[str, State | None], index: Index, path: Path, summary: records.Summary) -> None:
-    """Brings ``index`` up to date with the files in ``changed``, and now and then onto the disk."""
+    """Embeds the files in ``changed`` into ``index``, which is written to ``path`` every :data:`_SAVE_SECONDS`."""
     saved = time.monotonic()
     with Progress(len(changed), "index", "file") as bar:
         clips = _new_clips(folder, changed, index, summary.failed, model.sample_rate, bar)
@@ -180,25 +197,25 @@ def _embed(model: StemJEPA, folder: Path, changed: dict[str, State | None], inde
 def _new_clips(
     folder: Path, changed: dict[str, State | None], index: Index, failed: dict[str, str], sample_rate: int, bar: Progress
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Digest and audio of the files whose content is new. Their bytes are read once, to be digested and to be decoded."""
+    """Digest and audio of the files whose content is new. A file is read once, for its digest and its audio."""
     seen: set[str] = set()
     for name, state in changed.items():
         bar.update()
         try:
-            data = files.read_regular(folder / name)
-            digest = hashlib.sha256(data).hexdigest()
+            content = files.read_regular(folder / name)
+            digest = hashlib.sha256(content).hexdigest()
             index.add(name, digest, state)
             if index.has(digest) or digest in seen:
                 continue
             seen.add(digest)
-            clip, channels = _load(data, sample_rate)
+            clip, channels = _load(content, sample_rate)
             if channels > 2:
                 index.channels[digest] = channels
             if np.abs(clip).max() < SILENT:
                 raise InputError(_SILENCE)
-        except InputError as error:  # lies in the content
+        except InputError as error:  # a fault of the content, which is remembered
             index.reasons[digest] = str(error)
-        except (OSError, MemoryError) as error:  # may be otherwise next time
+        except (OSError, MemoryError) as error:  # may not occur next time
             index.files.pop(name, None)
             failed[name] = records.failure(error)["reason"] if isinstance(error, MemoryError) else files.refusal(error)
         else:
@@ -206,7 +223,7 @@ def _new_clips(
 
 
 def _groups(clips: Iterator[tuple[str, np.ndarray]], samples: int) -> Iterator[dict[str, np.ndarray]]:
-    """Digest → audio, of so many clips that they hold ``samples`` or more."""
+    """Groups (digest → audio) of clips that together have ``samples`` or more; the last may have fewer."""
     group: dict[str, np.ndarray] = {}
     for digest, clip in clips:
         group[digest] = clip
@@ -223,16 +240,112 @@ def _library(folder: Path, paths: list[str], index: Index, summary: records.Summ
     reasons = summary.failed | {name: index.reasons[digest] for name, digest in digests.items() if digest in index.reasons}
     if not usable:
         name = min(reasons)
-        raise RequestError(
-            f"none of the {len(paths)} audio files of {folder} can be used (the first: {records.printable(name)}: {reasons[name]})"
-        )
+        raise RequestError(f"none of the {len(paths)} audio files of {folder} can be used (the first: {printable(name)}: {reasons[name]})")
     silent = sorted(name for name, reason in reasons.items() if reason == _SILENCE)
     summary.failed = {name: reason for name, reason in sorted(reasons.items()) if reason != _SILENCE}
     summary.kept = len(usable) - summary.done
-    wide = Counter(index.channels[digests[name]] for name in usable if digests[name] in index.channels)
-    if wide:
-        shares = ", ".join(f"{count:,} of {number}" for number, count in sorted(wide.items()))
-        summary.notes.append(f"files with more than two channels, mixed down with equal weights: {shares} channels")
+    mixed_down = Counter(index.channels[digests[name]] for name in usable if digests[name] in index.channels)
+    if mixed_down:
+        counts = ", ".join(f"{count:,} of {channels}" for channels, count in sorted(mixed_down.items()))
+        summary.notes.append(f"files with more than two channels, mixed down with equal weights: {counts} channels")
     if silent:
         summary.notes.append(f"{len(silent):,} silent, left out")
     return Library(folder, usable, np.stack([index.vectors[digests[name]] for name in usable]), silent, summary)
+
+
+# The index
+
+_RECIPE = 2  # raised when the same file and weights would give another vector
+_SETTLED_NS = 2_000_000_000
+
+_TABLE = {"recipe": {_RECIPE}, "digests": [str], "files": {str: list}, "reasons": {str: str}, "channels?": {str: int}}
+
+State = tuple[int, int, int]
+"""Size in bytes, and the times in ns of the last write and of the last change of any kind; programs cannot set the latter back."""
+
+
+def index_path(cache: Cache, folder: Path, model: StemJEPA) -> Path:
+    """The file of the index of ``folder`` for this model."""
+    if not model.digest:
+        raise ValueError("a model without a file of weights has no index")
+    name = model.digest[:16] + ("" if model.precision == "32" else f"-{model.precision}")
+    return cache.root / "libraries" / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16] / f"{name}.npz"
+
+
+def file_state(path: Path) -> State | None:
+    """The state by which a change of a file is recognised; None where the system refuses it."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+@dataclass
+class Index:
+    """The files of a library and their vectors.
+
+    Args:
+        files: relative path → state when it was read (None: it may have changed since), and digest of its bytes.
+        vectors: digest → vector.
+        reasons: digest → why there is no vector.
+        channels: digest → number of channels, where more than two were mixed down.
+    """
+
+    files: dict[str, tuple[State | None, str]] = field(default_factory=dict)
+    vectors: dict[str, Vectors] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    channels: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path) -> Index:
+        """Reads an index; an empty one where the file is missing or damaged, since it can be computed again."""
+        try:
+            arrays = read_archive(path, "it is computed again")
+            table = jsonfiles.parse(arrays["table"].tobytes())
+            jsonfiles.check(table, _TABLE)
+            rows = arrays["vectors"]
+            if rows.dtype != np.float32 or rows.ndim != 2 or not np.isfinite(rows).all():
+                return cls()
+            vectors = dict(zip(table["digests"], rows, strict=True))
+            entries = {name: _entry(*entry) for name, entry in table["files"].items()}
+            return cls(entries, vectors, table["reasons"], table.get("channels") or {})
+        except (FileNotFoundError, DamagedFileError, ValueError, KeyError, TypeError, IndexError):
+            return cls()
+
+    def write(self, path: Path) -> None:
+        """Writes the index, completely or not at all."""
+        table = {"recipe": _RECIPE, "digests": list(self.vectors), "files": self.files, "reasons": self.reasons, "channels": self.channels}
+        encoded = np.frombuffer(json.dumps(table).encode(), np.uint8)
+        vectors = np.stack([*self.vectors.values()]) if self.vectors else np.zeros((0, 0), np.float32)
+        with atomic_write(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, table=encoded, vectors=vectors)
+
+    def is_current(self, name: str, state: State | None) -> bool:
+        """Whether file ``name``, now in ``state``, is in the index and need not be read."""
+        indexed, digest = self.files.get(name, (None, ""))
+        return indexed is not None and indexed == state and self.has(digest)
+
+    def add(self, name: str, digest: str, state: State | None) -> None:
+        """Adds file ``name`` with the digest of its bytes; ``state`` is that before it was read."""
+        settled = state is not None and time.time_ns() - state[2] > _SETTLED_NS
+        self.files[name] = (state if settled else None, digest)
+
+    def has(self, digest: str) -> bool:
+        """Whether there is a vector for the content with this digest, or a reason why not."""
+        return digest in self.vectors or digest in self.reasons
+
+    def keep_only(self, names: Iterable[str]) -> None:
+        """Removes all other files, and all entries that belong to no file any more."""
+        kept = set(names)
+        self.files = {name: entry for name, entry in self.files.items() if name in kept}
+        used = {digest for _, digest in self.files.values()}
+        self.vectors = {digest: vector for digest, vector in self.vectors.items() if digest in used}
+        self.reasons = {digest: reason for digest, reason in self.reasons.items() if digest in used}
+        self.channels = {digest: number for digest, number in self.channels.items() if digest in used}
+
+
+def _entry(state: list[int] | None, digest: str) -> tuple[State | None, str]:
+    """An entry of :attr:`Index.files` from JSON."""
+    jsonfiles.check({"state": state, "digest": digest}, {"state?": [int], "digest": str})
+    return (None if state is None else (state[0], state[1], state[2])), digest

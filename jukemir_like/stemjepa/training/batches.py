@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.records import printable
+from jukemir_like.core.files import printable
 from jukemir_like.stemjepa import checkpoint, config
 from jukemir_like.stemjepa import data as stems
+from jukemir_like.stemjepa.data.examples import Examples
+from jukemir_like.stemjepa.data.loading import loader
+from jukemir_like.stemjepa.data.local_copy import local_copy
+from jukemir_like.stemjepa.data.loudness import Loudness
+from jukemir_like.stemjepa.data.normalisation import log_mel_statistics
 from jukemir_like.stemjepa.settings import Data, Training
 from jukemir_like.stemjepa.training.devices import Placement
 
@@ -98,7 +103,7 @@ def left_out_lines(failed: Mapping[str, str]) -> list[str]:
 
 def refused_lines(tracks: Sequence[stems.Track]) -> list[str]:
     """Lines about tracks whose samples turned out to be unusable when they were read in training, and how many they are."""
-    refused = stems.Loudness().refused(tracks)
+    refused = Loudness().refused(tracks)
     lines = left_out_lines(refused)
     if refused:
         lines.append(f"left out during training: {len(refused):,} of {len(tracks):,} tracks")
@@ -110,7 +115,7 @@ def with_statistics(settings: Training, train: Sequence[stems.Track]) -> Trainin
     if not settings.data.statistics:
         return settings
     workers = settings.data.dataloader.num_workers
-    mean, std = stems.statistics(train, settings.data, settings.model, settings.seed, workers=workers)
+    mean, std = log_mel_statistics(train, settings.data, settings.model, settings.seed, workers=workers)
     return replace(settings, model=settings.model.with_statistics(mean, std))
 
 
@@ -136,8 +141,8 @@ def micro_batch_size(settings: Training, placement: Placement) -> int:
 def train_loader(settings: Training, tracks: Sequence[stems.Track], placement: Placement, step: int) -> Any:
     """Batches of this process from step ``step`` to the end of the run; the same, whether or not the run was interrupted."""
     accumulate = settings.trainer.accumulate
-    return stems.loader(
-        stems.Examples(tracks, settings.data, settings.model, settings.seed),
+    return loader(
+        Examples(tracks, settings.data, settings.model, settings.seed),
         batch_size=micro_batch_size(settings, placement),
         first_batch=step * accumulate,
         batches=(settings.trainer.max_steps - step) * accumulate,
@@ -151,21 +156,21 @@ def valid_loader(settings: Training, tracks: Sequence[stems.Track], batch_size: 
     """The same batches at each validation: at least one example per held-out track, without augmentation."""
     size = min(batch_size, max(4 * len(tracks), 2))
     plain = replace(settings.data, augmentation=type(settings.data.augmentation)())
-    examples = stems.Examples(tracks, plain, settings.model, _VALID_SEED)
-    return stems.loader(examples, batch_size=size, batches=max(1, len(tracks) // size), workers=0)
+    examples = Examples(tracks, plain, settings.model, _VALID_SEED)
+    return loader(examples, batch_size=size, batches=max(1, len(tracks) // size), workers=0)
 
 
-def _find(data: Data, folder: str, count: int, sources: tuple[str, ...] | None, workers: int) -> stems.Found:
+def _find(data: Data, folder: str, count: int, sources: tuple[str, ...] | None, workers: int) -> stems.StemFolder:
     """Tracks of a folder, or of its copy on this node's disk."""
     path = Path(folder).expanduser()
     failures: dict[str, str] = {}
     if data.local_dir:
-        path = stems.local_copy(path, on_error=failures.__setitem__)
+        path = local_copy(path, on_error=failures.__setitem__)
     found = stems.find(path, count, workers=workers, sources=sources)
     return replace(found, failures=failures | found.failures)
 
 
-def _without(found: stems.Found, folder: str, held_out: str) -> stems.Found:
+def _without(found: stems.StemFolder, folder: str, held_out: str) -> stems.StemFolder:
     """The tracks of ``folder`` that are not in ``held_out``, which may be a part of it."""
     whole, part = (Path(path).expanduser().resolve() for path in (folder, held_out))
     if not part.is_relative_to(whole):

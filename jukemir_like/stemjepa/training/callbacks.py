@@ -18,7 +18,7 @@ from torch import Tensor
 
 from jukemir_like.core import signals
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.parallel import Progress
+from jukemir_like.core.progress import Progress
 from jukemir_like.stemjepa.training import schedule, state
 from jukemir_like.stemjepa.training.metrics_log import MetricsLog
 from jukemir_like.stemjepa.training.module import TrainingModule, gather_rows
@@ -220,7 +220,7 @@ class Interruption:
         if threading.current_thread() is threading.main_thread():
             # An announcement without a handler keeps its default action, and so does SIGHUP where it is ignored (nohup).
             announcing = [number for number in _ANNOUNCING_SIGNALS if callable(signal.getsignal(number))]
-            ending = [number for number in signals.ENDING if signal.getsignal(number) != signal.SIG_IGN or number != signal.SIGHUP]
+            ending = [number for number in signals.EXIT_SIGNALS if signal.getsignal(number) != signal.SIG_IGN or number != signal.SIGHUP]
             self._handlers = {number: signal.getsignal(number) for number in (*ending, *announcing)}
             self.install()
         return self
@@ -245,5 +245,5 @@ class Interruption:
 
     def _receive(self, number: int, _: FrameType | None) -> None:
         if self.received is not None and number == signal.SIGINT:  # a second Ctrl-C does not wait for the step
-            signals.end_at_once()
+            signals.exit_now()
         self.received = self.received or number

@@ -26,7 +26,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa.config import shown
+from jukemir_like.stemjepa.config import excerpt
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import plain_yaml
 
@@ -115,13 +115,13 @@ def _plain_defaults(section: type) -> dict[str, Any]:
 def _check_override(override: str) -> None:
     name, equals, value = override.lstrip("+~").partition("=")
     if not equals and not override.startswith("~"):
-        raise RequestError(f"{shown(override)!r} is not an override: write option=value, for example trainer.max_steps=1000")
+        raise RequestError(f"{excerpt(override)!r} is not an override: write option=value, for example trainer.max_steps=1000")
     if plain_yaml.INTERPOLATION in override:
-        raise RequestError(f"{shown(override)}: values are not filled in for {plain_yaml.INTERPOLATION}…}}, write the value itself")
+        raise RequestError(f"{excerpt(override)}: values are not filled in for {plain_yaml.INTERPOLATION}…}}, write the value itself")
     is_group = "." not in name  # then the value is the name of a file
     if plain_yaml.FORBIDDEN_PATH.search(name) or (is_group and plain_yaml.FORBIDDEN_PATH.search(value)):
         raise RequestError(
-            f"{shown(override)} leads out of the folders of configurations: name an option, or a choice that is in ./{USER_FOLDER}"
+            f"{excerpt(override)} leads out of the folders of configurations: name an option, or a choice that is in ./{USER_FOLDER}"
         )
 
 
@@ -136,21 +136,21 @@ def _check_shape(values: Mapping[str, Any], known: Mapping[str, Any], section: s
         value = values[name]
         if isinstance(default, Mapping):
             if not isinstance(value, Mapping):
-                raise RequestError(f"{path} is {shown(repr(value))}: it is a section, give its options: {path}.NAME=VALUE")
+                raise RequestError(f"{path} is {excerpt(repr(value))}: it is a section, give its options: {path}.NAME=VALUE")
             _check_shape(value, default, f"{path}.")
     if section:
         return
     seed = values.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < _SEEDS:
-        raise RequestError(f"seed is {shown(repr(seed))}: give a whole number from 0, below {_SEEDS:,}")
+        raise RequestError(f"seed is {excerpt(repr(seed))}: give a whole number from 0, below {_SEEDS:,}")
     for name, wanted in values.get("logger", {}).items():
         if not isinstance(wanted, bool):
-            raise RequestError(f"logger.{shown(name)} is {shown(repr(wanted))}: give true or false")
+            raise RequestError(f"logger.{excerpt(name)} is {excerpt(repr(wanted))}: give true or false")
 
 
 def _one_line(error: Exception) -> str:
     text = str(error).split("Config search path")[0].split("full_key:")[0]
-    return shown(" ".join(text.split()).rstrip("."))
+    return excerpt(" ".join(text.split()).rstrip("."))
 
 
 def _register() -> None:

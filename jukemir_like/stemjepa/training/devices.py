@@ -121,7 +121,7 @@ def run_processes(command: Sequence[str], count: int) -> None:
             if process.poll() is None:
                 process.send_signal(number)
 
-    handlers = {number: signal.signal(number, pass_on) for number in signals.ENDING if signal.getsignal(number) != signal.SIG_IGN}
+    handlers = {number: signal.signal(number, pass_on) for number in signals.EXIT_SIGNALS if signal.getsignal(number) != signal.SIG_IGN}
     try:
         port = _free_port()
         running.extend(_start(command, rank, count, port) for rank in range(count))
@@ -213,7 +213,7 @@ def _wait(running: Sequence[subprocess.Popen[bytes]]) -> int:
         codes = [process.poll() for process in running]
         failed = [code for code in codes if code]
         if failed:
-            return failed[0] if failed[0] > 0 else INTERRUPTED if -failed[0] in signals.ENDING else BUG
+            return failed[0] if failed[0] > 0 else INTERRUPTED if -failed[0] in signals.EXIT_SIGNALS else BUG
         if None not in codes:
             return 0
         time.sleep(_POLL_SECONDS)

@@ -60,7 +60,7 @@ def fit(settings: Training, data: TrainingData, folder: Path, placement: Placeme
         say(f"going on from step {module.step:,} of {settings.trainer.max_steps:,}")
     del saved  # half of the memory
     first_step = module.step
-    with Interruption() as interruption, signals.patience(GRACE_SECONDS):
+    with Interruption() as interruption, signals.grace_period(GRACE_SECONDS):
         validation = Validation(settings, data.valid, data.sources, say) if data.valid else None
         if validation is None:
             say("no tracks are held out: nothing is validated (data.valid_path or data.valid_fraction would)")

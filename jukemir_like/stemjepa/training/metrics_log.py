@@ -17,7 +17,7 @@ from typing import Any
 from tabulate import tabulate
 
 from jukemir_like.core import csvfiles
-from jukemir_like.core.cache import atomic, make_folder, storage_errors, write_bytes
+from jukemir_like.core.atomic import atomic_write, make_folder, storage_errors, write_bytes
 from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa.settings import Training
 
@@ -169,7 +169,7 @@ def write_picture(folder: Path, sources: Sequence[str]) -> None:
         })  # fmt: skip
         _plot_learning_rate(panels[1, 2], rows)
         figure.suptitle(folder.name)
-        with atomic(folder / PICTURE_NAME) as temporary:
+        with atomic_write(folder / PICTURE_NAME) as temporary:
             figure.savefig(temporary, dpi=120, format="png")
 
 

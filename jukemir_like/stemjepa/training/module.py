@@ -14,8 +14,8 @@ import torch
 import torch.distributed
 from torch import Tensor, nn
 
-from jukemir_like.stemjepa import objective, teacher
-from jukemir_like.stemjepa.network import Network, Views
+from jukemir_like.stemjepa import model
+from jukemir_like.stemjepa.model import Network, Views
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import schedule
 
@@ -83,7 +83,7 @@ class TrainingModule(lightning.LightningModule):
             contrasting: whether this is the contrastive phase.
         """
         options = self.settings.objective
-        predictive = None if contrasting else objective.predictive(views.prediction, views.target)
+        predictive = None if contrasting else model.predictive_loss(views.prediction, views.target)
         contrastive = None
         if contrasting or options.contrastive_weight:
             mix_weight = options.mix_weight if contrasting else 0.0
@@ -92,10 +92,10 @@ class TrainingModule(lightning.LightningModule):
             query, key, *mix = gather_rows(pooled).chunk(len(parts), dim=1)
             tracks = gather_rows(track)
             forbidden = tracks[:, None] == tracks[None]
-            rows = objective.contrastive(query, key, options.temperature, forbidden)
+            rows = model.contrastive_loss(query, key, options.temperature, forbidden)
             if mix:
                 centred = (mix[0] - mix[0].mean(0), key - key.mean(0))
-                rows = rows + mix_weight * objective.contrastive(*centred, options.temperature, forbidden)
+                rows = rows + mix_weight * model.contrastive_loss(*centred, options.temperature, forbidden)
             contrastive = rows[len(track) * _rank() :][: len(track)]
         return Losses(predictive, contrastive)
 
@@ -134,7 +134,7 @@ class TrainingModule(lightning.LightningModule):
         for group in optimizer.param_groups:
             group["lr"] = schedule.learning_rate(self.settings, self.step)
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
-        teacher.update(self.network.teacher, self.network.encoder, schedule.tau(self.settings, self.step))
+        model.update_teacher(self.network.teacher, self.network.encoder, schedule.tau(self.settings, self.step))
         self.step += 1
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

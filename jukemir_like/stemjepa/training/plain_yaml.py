@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 
 from jukemir_like.core import files
 from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa.config import shown
+from jukemir_like.stemjepa.config import excerpt
 
 INTERPOLATION = "${"
 FORBIDDEN_PATH = re.compile(r"\.\.|\bhydra\b")
@@ -142,4 +142,4 @@ def _check_node(path: Path, node: yaml.Node, names: tuple[str, ...]) -> None:
 
 
 def _refuse(position: Path | str, problem: str, remedy: str) -> NoReturn:
-    raise RequestError(f"{position}: {shown(problem)}: {remedy}")
+    raise RequestError(f"{position}: {excerpt(problem)}: {remedy}")

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import torch
 
-from jukemir_like.core import parallel, signals, streams
-from jukemir_like.core.cache import write_json
+from jukemir_like.core import parallel, signals, stdio
+from jukemir_like.core.atomic import write_json
 from jukemir_like.core.errors import DONE, INTERRUPTED, JukemirLikeError
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import batches, devices, schedule, state
@@ -58,7 +58,7 @@ def train(settings: Training, folder: Path, *, resume: bool = True, on_change: s
     from jukemir_like.stemjepa.training.fit import fit
 
     threads = torch.get_num_threads()
-    with state.lock(folder) if placement.rank == 0 else nullcontext():
+    with state.lock_folder(folder) if placement.rank == 0 else nullcontext():
         try:
             if placement.accelerator == "cpu":
                 torch.set_num_threads(settings.trainer.threads or max(1, parallel.available_cpus() // placement.devices))
@@ -86,12 +86,12 @@ def main(settings_file: str, folder: str) -> int:
 
 
 def _train_in_processes(settings: Training, folder: Path, count: int) -> None:
-    with tempfile.TemporaryDirectory() as temporary, signals.patience(devices.GRACE_SECONDS):
+    with tempfile.TemporaryDirectory() as temporary, signals.grace_period(devices.GRACE_SECONDS):
         settings_file = Path(temporary) / "settings.json"
         settings_file.write_text(json.dumps(settings.to_dict()))
         devices.run_processes([sys.executable, "-m", PROGRAM, str(settings_file), str(folder.absolute())], count)
 
 
 if __name__ == "__main__":
-    streams.prepare()
-    sys.exit(streams.close(main(*sys.argv[1:])))
+    stdio.prepare()
+    sys.exit(stdio.close(main(*sys.argv[1:])))

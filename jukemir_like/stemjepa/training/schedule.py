@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa import teacher
+from jukemir_like.stemjepa import model
 from jukemir_like.stemjepa.settings import Training
 
 
@@ -67,9 +67,9 @@ def tau(settings: Training, step: int) -> float:
     if is_contrastive(settings, step):
         return 0.0
     if objective.tau_half_life_steps is not None:
-        return teacher.tau_by_half_life(objective.tau_half_life_steps)
+        return model.tau_by_half_life(objective.tau_half_life_steps)
     first = objective.contrastive_steps
-    return teacher.tau_linear(step - first, settings.trainer.max_steps - first, objective.tau_first, objective.tau_last)
+    return model.tau_linear(step - first, settings.trainer.max_steps - first, objective.tau_first, objective.tau_last)
 
 
 def is_due(settings: Training, done: int, every: int) -> bool:

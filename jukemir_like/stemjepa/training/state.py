@@ -6,7 +6,6 @@ two are kept, so that one that a failing disk damaged costs no more than the ste
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
@@ -17,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from jukemir_like.core import files, jsonfiles
-from jukemir_like.core.cache import atomic, make_folder, storage_errors, sweep, write_json
+from jukemir_like.core.atomic import atomic_write, make_folder, remove_abandoned, storage_errors, write_json
 from jukemir_like.core.errors import RequestError
+from jukemir_like.core.locks import locked
 from jukemir_like.stemjepa.settings import NEUTRAL, changed_options
 from jukemir_like.stemjepa.training import metrics_log
 
@@ -66,23 +66,19 @@ def claim(identity: dict[str, Any], folder: Path, *, resume: bool, on_change: st
     write_json(folder / SETTINGS, identity)
     make_folder(folder / STATES)
     for part in (folder, folder / STATES):
-        sweep(part)
+        remove_abandoned(part)
 
 
 @contextmanager
-def lock(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Holds ``folder`` against other processes of this machine, as far as its file system can.
 
     Raises:
         RequestError: another process trains in it.
     """
-    with storage_errors(folder), open(folder / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RequestError(f"another process trains in {folder}: wait for it, or choose another name") from error
-        except OSError:  # a file system without locks
-            pass
+    with storage_errors(folder), locked(folder / ".lock", wait=False, keep_file=True, required=False) as lock:
+        if lock is None:
+            raise RequestError(f"another process trains in {folder}: wait for it, or choose another name")
         yield
 
 
@@ -96,7 +92,7 @@ def save(trainer: lightning.Trainer, folder: Path, step: int) -> None:
     if not trainer.is_global_zero:
         trainer.save_checkpoint(path)  # takes part in the collective operations, and writes nothing
         return
-    with atomic(path) as temporary:
+    with atomic_write(path) as temporary:
         trainer.save_checkpoint(temporary)
     with storage_errors(folder):
         for old in _steps(folder)[:-KEPT]:

@@ -16,9 +16,9 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from jukemir_like.core.errors import InputError, RequestError
-from jukemir_like.core.records import printable
-from jukemir_like.stemjepa import data, objective
-from jukemir_like.stemjepa.network import Views
+from jukemir_like.core.files import printable
+from jukemir_like.stemjepa import data, model
+from jukemir_like.stemjepa.model import Views
 from jukemir_like.stemjepa.retrieval import embedding, evaluation
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import batches
@@ -105,9 +105,9 @@ class Validation:
 
 def _batch_metrics(module: TrainingModule, views: Views, student: Tensor, track: Tensor) -> dict[str, float]:
     query, key = module.network.pooled(views.prediction), module.network.pooled(views.target)
-    rows = objective.contrastive(query, key, module.settings.objective.temperature, track[:, None] == track[None])
+    rows = model.contrastive_loss(query, key, module.settings.objective.temperature, track[:, None] == track[None])
     return {
-        "predictive": float(objective.predictive(views.prediction, views.target).mean()),
+        "predictive": float(model.predictive_loss(views.prediction, views.target).mean()),
         "contrastive": float(rows.mean()),
         "spread": float(spread(key)) if len(key) > 1 else float("nan"),
         "effective_rank": float(effective_rank(key)),

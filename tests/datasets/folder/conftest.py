@@ -2,7 +2,7 @@
 
 import pytest
 
-from jukemir_like.datasets import folder
+from jukemir_like.datasets.folder.dataset import folder_dataset
 
 
 @pytest.fixture
@@ -16,6 +16,6 @@ def make(tmp_path):
             (audio / file).touch()
         labels = tmp_path / name
         labels.write_bytes(table if isinstance(table, bytes) else table.encode())
-        return folder.dataset(audio, labels, **options)
+        return folder_dataset(audio, labels, **options)
 
     return build

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS
 from jukemir_like.datasets.folder import columns
-from jukemir_like.datasets.folder.table import Row, Table
+from jukemir_like.datasets.folder.table import LabelTable, Row
 
 
 def column(values, type=None, separator=","):
     rows = [Row(line, {"x": value}) for line, value in enumerate(values, start=2)]
-    table = Table("labels.csv", ("x",), frozenset(), {}, rows, separator, "UTF-8", "")
-    return columns.understand(columns.Values(table, "x"), type)
+    table = LabelTable("labels.csv", ("x",), frozenset(), {}, rows, separator, "UTF-8", "")
+    return columns.read_column(columns.ColumnValues(table, "x"), type)
 
 
 def labels(made, values):
@@ -108,12 +108,12 @@ def test_thousands_are_not_decimals_where_both_could_be():
         (["a|b", "a"], None, "with '|' between them"),
         (["rock, pop", "jazz"], None, "commas are part of a label"),
         (["Rock", "rock", "jazz"], None, "Rock, rock"),
-        (["rock", "rock"], None, "one label alone"),
+        (["rock", "rock"], None, "only one label"),
         (["2.5", "2.5"], None, "same number"),
         (["a", "b", "c"], None, "3 of 3 classes have one item"),
         (["rock", "80", "jazz"], None, "words and numbers, such as '80'"),
         (["C major", "D minor"], None, "sharps read as flats"),
-        (["rock", "rock"], "multiclass", "one label alone"),
+        (["rock", "rock"], "multiclass", "only one label"),
     ],
 )
 def test_what_could_be_otherwise_is_said(values, type, words):

@@ -1,4 +1,4 @@
-"""Which file a row means: by whole paths, without extension, by bare names; never a file that it does not name."""
+"""Which file a row means: by path, without extension, by bare name, never a file that it does not name; and its split."""
 
 import unicodedata
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets import folder
+from jukemir_like.datasets.folder.dataset import folder_dataset
 
 
 def files_of(made):
@@ -90,7 +90,7 @@ def test_a_whole_path_into_the_folder_and_one_of_windows_are_read(make, tmp_path
 
 def test_where_no_row_has_a_file_the_folder_is_named(make):
     made = make("path,label\nmusic/a.wav,r\n", files=["a.wav"])
-    assert any("no row leads to a file" in note for note in made.understood["notes"])
+    assert any("no row names an existing file" in note for note in made.understood["notes"])
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\tb"])
@@ -113,7 +113,7 @@ def test_a_row_never_gets_a_file_that_it_does_not_name(tmp_path_factory, on_disk
             (root / f"{name}.wav").touch()
     (root / "labels.csv").write_text("path,label\n" + "".join(f"{name},x\n" for name in sorted(named)))
     try:
-        made = folder.dataset(root, root / "labels.csv")
+        made = folder_dataset(root, root / "labels.csv")
     except RequestError:
         return
     assert len({item.source for item in made.items if item.source}) == sum(item.source is not None for item in made.items)
@@ -123,3 +123,32 @@ def test_a_row_never_gets_a_file_that_it_does_not_name(tmp_path_factory, on_disk
             assert file.removesuffix(".wav") == name or ("/" not in name and item.source.name == f"{name}.wav")
         else:
             assert name not in on_disk
+
+
+WORDS = {
+    "train": ["train", "Training", "TRAIN"],
+    "valid": ["valid", "val", "validation", "dev", "Development"],
+    "test": ["test", "testing", "eval", "Evaluation"],
+}
+
+
+@pytest.mark.parametrize(("word", "split"), [(word, split) for split, words in WORDS.items() for word in words])
+@pytest.mark.parametrize("column", ["split", "Split", "SPLIT"])
+def test_the_usual_words_for_the_three_splits(make, column, word, split):
+    made = make(f"uid,{column},label\na,{word},1.5\nb,{word},2.5\n")
+    assert [item.split for item in made.items] == [split, split]
+    assert list(made.tasks) == ["label"]
+    assert not any("assigned" in note for note in made.understood["notes"])
+
+
+@pytest.mark.parametrize("word", ["", "NA", "nan", "None"])
+def test_a_missing_split_is_assigned_and_reported(make, word):
+    made = make(f"uid,split,label\na,test,1.5\nb,{word},2.5\n", seed=3)
+    assert made.items[1].split == "train"
+    assert "splits assigned at random, with seed 3: 1 of 2" in made.understood["notes"]
+
+
+def test_items_without_a_group_are_not_one_group(make):
+    made = make("uid,group,label\n" + "".join(f"f{row},NA,{row}.5\n" for row in range(20)))
+    assert {item.split for item in made.items} == {"train", "valid", "test"}
+    assert "items without a group, each one by itself: 20" in made.understood["notes"]

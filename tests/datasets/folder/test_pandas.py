@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets import folder
-from jukemir_like.datasets.folder import cells
+from jukemir_like.datasets.folder import table
+from jukemir_like.datasets.folder.dataset import folder_dataset
 
 MISSING = ["", "NA", "nan", "None", "null", "-", "<NA>"]
 TEXT = st.text(st.sampled_from("abR é,;|\t\n\r\"'\\[](){}#=:%^/·"), min_size=1, max_size=6)
@@ -21,7 +21,7 @@ TEXT = st.text(st.sampled_from("abR é,;|\t\n\r\"'\\[](){}#=:%^/·"), min_size=1
 
 def label(cell):
     """Whether a text can be a label: a table's cells have no spaces around them, and some words mean that there is none."""
-    return cell == cell.strip() and cell != "" and not cells.is_missing(cell) and cells.tags(cell) is None
+    return cell == cell.strip() and cell != "" and not table.is_missing(cell) and table.parse_tags(cell) is None
 
 
 KINDS = {
@@ -65,7 +65,7 @@ def read(frame, kind, name, **ways):
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "labels.csv"
         frame.to_csv(path, **ways)
-        return [item.y for item in folder.dataset(Path(temporary), path, column_types={name: KINDS[kind][0]}).items]
+        return [item.y for item in folder_dataset(Path(temporary), path, column_types={name: KINDS[kind][0]}).items]
 
 
 @settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None)
@@ -116,14 +116,14 @@ def test_headers_of_several_rows_are_refused(tmp_path):
     for index in (True, False):
         frame.to_csv(tmp_path / "labels.csv", index=index)
         with pytest.raises(RequestError, match="line 1: the header has 'label' twice"):
-            folder.dataset(tmp_path, tmp_path / "labels.csv")
+            folder_dataset(tmp_path, tmp_path / "labels.csv")
     frame.set_index(("uid", "")).to_csv(tmp_path / "labels.csv")
     with pytest.raises(RequestError):
-        folder.dataset(tmp_path, tmp_path / "labels.csv")
+        folder_dataset(tmp_path, tmp_path / "labels.csv")
 
 
 def test_arrays_in_cells_are_lists(tmp_path):
     frame = pd.DataFrame({"uid": ["a", "b"], "tags": [np.array(["rock", "pop"]), np.array(["jazz"])]})
     frame.to_csv(tmp_path / "labels.csv")
-    made = folder.dataset(tmp_path, tmp_path / "labels.csv")
+    made = folder_dataset(tmp_path, tmp_path / "labels.csv")
     assert [item.y for item in made.items] == [["rock", "pop"], ["jazz"]]

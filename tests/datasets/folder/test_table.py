@@ -1,9 +1,12 @@
-"""Tables as text: every separator, line's end and encoding; whatever does not fit is refused with its line."""
+"""Tables as text: separators, line ends, encodings; what does not fit is refused with its line. And the meaning of cells."""
 
 import csv
+import doctest
 import io
 import itertools
+import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +20,7 @@ def read(tmp_path):
     def write_and_read(text, name="labels.csv", encoding="utf-8"):
         path = tmp_path / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
-        return table.read(path)
+        return table.read_table(path)
 
     return write_and_read
 
@@ -76,11 +79,11 @@ def test_what_is_no_table_is_refused_with_its_line(read, text, words):
 
 def test_only_a_file_of_a_sensible_size_is_read(tmp_path):
     with pytest.raises(RequestError, match="is a folder"):
-        table.read(tmp_path)
+        table.read_table(tmp_path)
     with open(tmp_path / "huge.csv", "wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(RequestError, match=r"1,099,511,627,776 bytes"):
-        table.read(tmp_path / "huge.csv")
+        table.read_table(tmp_path / "huge.csv")
 
 
 @given(
@@ -96,6 +99,66 @@ def test_the_cells_that_python_writes_are_read(tmp_path_factory, rows, separator
     wanted = [cells for cells in ([cell.strip() for cell in row] for row in rows) if any(cells)]
     if not wanted or any(len(cell) > 2 and cell[0] == cell[-1] == "'" and "''" in cell[1:-1] for row in wanted for cell in row):
         with pytest.raises(RequestError):
-            table.read(path)
+            table.read_table(path)
     else:
-        assert [list(row.cells.values()) for row in table.read(path).rows] == wanted
+        assert [list(row.cells.values()) for row in table.read_table(path).rows] == wanted
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Z", "C"]), min_size=1, max_size=8)
+
+
+def test_the_examples_hold():
+    assert doctest.testmod(table).failed == 0
+
+
+@pytest.mark.parametrize("word", ["", "NA", "na", "N/A", "NaN", "nan", "None", "none", "null", "NULL", "-", "?", "<NA>", "NaT"])
+def test_words_for_a_missing_value(word):
+    assert table.is_missing(word)
+
+
+def test_every_word_that_pandas_takes_for_missing_is_missing_but_those_for_broken_numbers():
+    from pandas._libs.parsers import STR_NA_VALUES  # pandas has no public name for them
+
+    broken = {"-1.#IND", "1.#QNAN", "-1.#QNAN", "#NA", "1.#IND", "#N/A N/A"}
+    assert {word for word in STR_NA_VALUES if not table.is_missing(word)} == broken
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_numbers_are_read_as_written_with_a_point_or_a_comma(value):
+    assert table.parse_number(repr(value)) == value
+    assert table.parse_number(repr(value).replace(".", ","), decimal_comma=True) == value
+
+
+@pytest.mark.parametrize("text", ["1_000", "1 000", "1,5", "0x10", "ten", "1.2.3", "12 %", "१", "1,234.5", "", "+", "e5", "."])
+def test_what_is_no_plain_number_is_none(text):
+    assert table.parse_number(text) is None
+
+
+@pytest.mark.parametrize("text", ["1,5", "1,234.5", "1 000", "1'000", "12 %", "12%", "1.2.3", "3.", "1_000", "-1e-5", "inf", "1e999"])
+def test_what_people_write_for_numbers_is_like_one(text):
+    assert table.is_like_a_number(text)
+
+
+@pytest.mark.parametrize("text", ["rock", "60s", "3/4", "C major", "2020-01-02", "a1", "", ",", "one"])
+def test_words_are_not_like_numbers(text):
+    assert not table.is_like_a_number(text)
+
+
+@pytest.mark.parametrize("text", ["1", "1.0", "True", "TRUE", "yes", "Y", "1.", "1e0"])
+def test_flags_that_say_yes(text):
+    assert table.parse_flag(text) is True
+
+
+@pytest.mark.parametrize("text", ["0", "0.0", "False", "false", "no", "N", "-0.0"])
+def test_flags_that_say_no(text):
+    assert table.parse_flag(text) is False
+
+
+@given(st.lists(TEXT))
+def test_lists_are_read_as_python_json_and_numpy_write_them(tags):
+    assert table.parse_tags(str(tags)) == tags
+    assert table.parse_tags(json.dumps(tags)) == tags
+    if tags:
+        assert table.parse_tags(str(tuple(tags))) == tags
+        with np.printoptions(threshold=10**6):
+            assert table.parse_tags(str(np.array(tags))) == tags

@@ -7,10 +7,15 @@ import numpy as np
 import pytest
 import soxr
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal import freqz_sos
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa import data as stems
-from jukemir_like.stemjepa.settings import Augmentation, Data
+from jukemir_like.stemjepa.data.examples import Examples, active_stems, equalise, sample_augmentation, sample_stems, shelving_filter
+from jukemir_like.stemjepa.data.normalisation import log_mel_statistics
+from jukemir_like.stemjepa.settings import CONTEXTS, Augmentation, Data
 
 CHUNK = 7680
 BASE = 1 << 15  # so that the first frame is at half of the last one's level
@@ -38,7 +43,7 @@ def tracks(folder, write):
 
 @pytest.mark.parametrize("context", ["uniform", "max", "one", "one-plus"])
 def test_context_and_target_are_different_stems_of_one_chunk_of_one_track(tracks, model, context):
-    examples = stems.Examples(tracks, Data(context=context), model, 3)
+    examples = Examples(tracks, Data(context=context), model, 3)
     sizes, firsts = set(), set()
     for n in range(60):
         example = examples[n]
@@ -63,7 +68,7 @@ def test_context_and_target_are_different_stems_of_one_chunk_of_one_track(tracks
 
 
 def test_an_epoch_has_every_track_once_in_an_order_of_its_own(tracks, model):
-    examples = stems.Examples(tracks, Data(), model, 0)
+    examples = Examples(tracks, Data(), model, 0)
     epochs = [[int(examples[7 * epoch + n]["track"]) for n in range(7)] for epoch in range(5)]
     assert all(sorted(epoch) == list(range(7)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 5
@@ -71,17 +76,17 @@ def test_an_epoch_has_every_track_once_in_an_order_of_its_own(tracks, model):
 
 def test_an_example_depends_on_seed_and_number_alone(tracks, model):
     data = Data(augmentation=Augmentation(6, 6, 2))
-    one = stems.Examples(tracks, data, model, 5)
+    one = Examples(tracks, data, model, 5)
     expected = {n: one[n] for n in (0, 3, 10**9, 12)}
     torch.manual_seed(2)
-    other = pickle.loads(pickle.dumps(stems.Examples(tracks, data, model, 5)))
+    other = pickle.loads(pickle.dumps(Examples(tracks, data, model, 5)))
     for n in (12, 10**9, 0, 3):
         assert all(torch.equal(expected[n][name], value) for name, value in other[n].items())
 
 
 def test_another_seed_draws_another_order_and_other_chunks(tracks, model):
-    orders = {tuple(int(stems.Examples(tracks, Data(), model, seed)[n]["track"]) for n in range(7)) for seed in range(5)}
-    chunks = {float(stems.Examples(tracks[-1:], Data(), model, seed)[0]["target"][0]) for seed in range(5)}
+    orders = {tuple(int(Examples(tracks, Data(), model, seed)[n]["track"]) for n in range(7)) for seed in range(5)}
+    chunks = {float(Examples(tracks[-1:], Data(), model, seed)[0]["target"][0]) for seed in range(5)}
     assert len(orders) == len(chunks) == 5
 
 
@@ -90,7 +95,7 @@ def test_tones_of_another_rate_are_mixed_and_come_out_at_their_pitch(folder, wri
     hertz, levels = np.array([[220.0], [523.3], [987.8], [3000.0]]), np.array([[0.3], [0.2], [0.25], [0.1]])
     write("a.wav", levels * np.sin(2 * np.pi * hertz * np.arange(frames) / rate), rate)  # just one chunk, so that it starts at 0
     expected = levels * np.sin(2 * np.pi * hertz * np.arange(CHUNK) / 16000)
-    examples = stems.Examples(stems.find(folder, 4).tracks, Data(context="max"), model, 0)
+    examples = Examples(stems.find(folder, 4).tracks, Data(context="max"), model, 0)
     for n in range(4):
         example = examples[n]
         source = int(example["source"])
@@ -105,7 +110,7 @@ def test_a_chunk_inside_a_track_is_a_piece_of_the_whole_resampled(folder, write,
     samples = noise(48000)
     write("a.wav", samples, 48000)
     whole = soxr.resample(np.ascontiguousarray(samples.T), 48000, 16000, quality="HQ").T
-    examples = stems.Examples(stems.find(folder, 4).tracks, Data(), model, 0)
+    examples = Examples(stems.find(folder, 4).tracks, Data(), model, 0)
     matched = 0
     for n in range(30):
         example = examples[n]
@@ -119,7 +124,7 @@ def test_stems_stay_together_in_time_whatever_is_changed(folder, write, model):
     tone = np.sin(2 * np.pi * 1000 * np.arange(60000) / 22050) * np.linspace(0.3, 0.6, 60000)
     write("a.wav", np.tile(tone, (4, 1)), 22050)
     tracks = stems.find(folder, 4).tracks
-    pitched = stems.Examples(tracks, Data(context="one", augmentation=Augmentation(pitch_semitones=3)), model, 0)
+    pitched = Examples(tracks, Data(context="one", augmentation=Augmentation(pitch_semitones=3)), model, 0)
     hertz = []
     for n in range(40):
         example = pitched[n]
@@ -129,7 +134,7 @@ def test_stems_stay_together_in_time_whatever_is_changed(folder, write, model):
     semitones = 12 * np.log2(np.array(hertz) / 1000)
     assert -3.01 < semitones.min() < -2
     assert 2 < semitones.max() < 3.01
-    levelled = stems.Examples(tracks, Data(context="one", augmentation=Augmentation(level_db=6)), model, 0)
+    levelled = Examples(tracks, Data(context="one", augmentation=Augmentation(level_db=6)), model, 0)
     decibels = []
     for n in range(40):
         context, target = levelled[n]["context"].double(), levelled[n]["target"].double()
@@ -137,7 +142,7 @@ def test_stems_stay_together_in_time_whatever_is_changed(folder, write, model):
         assert torch.allclose(context, ratio * target, atol=1e-5)
         decibels.append(20 * np.log10(ratio))
     assert 6 < np.ptp(decibels) <= 24
-    coloured = stems.Examples(tracks, Data(context="one", augmentation=Augmentation(eq_db=6)), model, 0)
+    coloured = Examples(tracks, Data(context="one", augmentation=Augmentation(eq_db=6)), model, 0)
     assert not torch.allclose(coloured[0]["context"], coloured[0]["target"], atol=1e-3)
 
 
@@ -145,7 +150,7 @@ def test_a_quiet_stem_counts_and_a_silent_passage_does_not(folder, write, noise,
     samples = noise(32000) * np.array([[1.0], [0.001], [1.0], [0.0]])
     samples[2, :16000] = 0.0005 * samples[2, 16000:]  # far below its own loudest, above the quiet stem's
     write("a.wav", samples)
-    examples = stems.Examples(stems.find(folder, 4).tracks, Data(context="max"), model, 0)
+    examples = Examples(stems.find(folder, 4).tracks, Data(context="max"), model, 0)
     sources = set()
     for n in range(60):
         example = examples[n]
@@ -160,7 +165,7 @@ def test_a_quiet_stem_counts_and_a_silent_passage_does_not(folder, write, noise,
 def test_a_track_shorter_than_a_chunk_ends_in_silence(folder, write, noise, model):
     samples = noise(3000)
     write("a.wav", samples)
-    example = stems.Examples(stems.find(folder, 4).tracks, Data(), model, 0)[0]
+    example = Examples(stems.find(folder, 4).tracks, Data(), model, 0)[0]
     assert np.array_equal(example["target"][:3000], samples[int(example["source"])])
     assert not example["target"][3000:].any()
     assert not example["context"][3000:].any()
@@ -179,15 +184,15 @@ def test_other_tracks_take_the_place_of_what_gives_nothing(folder, write, noise,
     tracks = stems.find(folder, 4).tracks
     good = [track.name for track in tracks].index("good")
     (folder / "gone.wav").unlink()
-    examples = stems.Examples(tracks, Data(), model, 0)
+    examples = Examples(tracks, Data(), model, 0)
     assert {int(examples[n]["track"]) for n in range(20)} == {good}
     assert [record.getMessage() for record in caplog.records] == [
         "gone cannot be read (no such file or directory): other tracks take its place"
     ]
-    same = stems.Examples(tracks, Data(), model, 0)
+    same = Examples(tracks, Data(), model, 0)
     assert all(torch.equal(examples[n]["target"], same[n]["target"]) for n in range(8))
-    bad = stems.Examples([track for track in tracks if track.name in ("alone", "turns")], Data(), model, 0)
-    with pytest.raises(RequestError, match="no two stems were found that sound together"):
+    bad = Examples([track for track in tracks if track.name in ("alone", "turns")], Data(), model, 0)
+    with pytest.raises(RequestError, match="no two stems were found that are active together"):
         bad[0]
 
 
@@ -198,12 +203,12 @@ def test_one_good_track_among_many_bad_ones_is_enough(folder, write, noise, mode
         write(f"{number:03d}.wav", samples)
     write("good.wav", noise(8000))
     tracks = stems.find(folder, 4).tracks
-    examples, other = (stems.Examples(tracks, Data(), model, 0) for _ in range(2))
+    examples, other = (Examples(tracks, Data(), model, 0) for _ in range(2))
     for n in range(20):
         assert tracks[examples[n]["track"]].name == "good"
     assert all(torch.equal(examples[n]["target"], other[n]["target"]) for n in (7, 3))
     with pytest.raises(RequestError, match=r"any of 3 tracks \(3 cannot be used, the first: 000 holds samples of 1e\+30"):
-        stems.Examples(tracks[:3], Data(), model, 0)[0]
+        Examples(tracks[:3], Data(), model, 0)[0]
 
 
 def test_numbers_at_the_edges_of_floats_are_used(folder, write, noise, model):
@@ -211,15 +216,15 @@ def test_numbers_at_the_edges_of_floats_are_used(folder, write, noise, model):
     write("denormal.wav", noise(8000) * np.float32(1e-40))
     write("constant.wav", np.full((4, 8000), 0.25, np.float32))
     tracks = stems.find(folder, 4).tracks
-    examples = stems.Examples(tracks, Data(), model, 0)
+    examples = Examples(tracks, Data(), model, 0)
     assert {tracks[examples[n]["track"]].name for n in range(3)} == {"offset", "denormal", "constant"}
-    mean, std = stems.statistics(tracks, Data(), model, 0, examples=6)
+    mean, std = log_mel_statistics(tracks, Data(), model, 0, examples=6)
     assert np.isfinite([mean, std]).all()
 
 
 def test_no_track_is_a_wrong_request(model):
     with pytest.raises(RequestError, match="no track"):
-        stems.Examples([], Data(), model, 0)
+        Examples([], Data(), model, 0)
 
 
 def test_integers_of_32_bits_mix_as_floats_do(folder, write, noise, model):
@@ -227,5 +232,92 @@ def test_integers_of_32_bits_mix_as_floats_do(folder, write, noise, model):
     write("b/x.wav", noise(9000), subtype="FLOAT")
     tracks = {track.name[0]: track for track in stems.find(folder, 4).tracks}
     for n in range(4):
-        one, other = (stems.Examples([replace(tracks[name], name="x")], Data(), model, 0)[n] for name in "ab")
+        one, other = (Examples([replace(tracks[name], name="x")], Data(), model, 0)[n] for name in "ab")
         assert all(torch.allclose(one[name].double(), other[name].double(), atol=1e-6) for name in one)
+
+
+# Target and context
+
+DRAWS = 6000
+
+
+@given(stems=st.sets(st.integers(0, 20), min_size=2), context=st.sampled_from(CONTEXTS), seed=st.integers(0, 2**32))
+def test_the_target_is_never_in_the_context_which_is_never_empty(stems, context, seed):
+    target, others = sample_stems(np.array(sorted(stems)), context, np.random.default_rng(seed))
+    assert target in stems
+    assert target not in others
+    assert set(others) <= stems
+    assert 1 <= len(others) == len(set(others))
+
+
+@pytest.mark.parametrize(
+    ("context", "sizes"), [("uniform", [1 / 3, 1 / 3, 1 / 3]), ("max", [0, 0, 1]), ("one", [1, 0, 0]), ("one-plus", [1 / 2, 0, 1 / 2])]
+)
+def test_how_many_stems_make_the_context_in_each_mode(context, sizes):
+    random = np.random.default_rng(0)
+    active = np.array([0, 2, 3, 7])
+    draws = [sample_stems(active, context, random) for _ in range(DRAWS)]
+    spread = 4 * np.sqrt(0.25 / DRAWS)
+    found = np.bincount([len(others) for _, others in draws], minlength=4)[1:] / DRAWS
+    assert np.allclose(found, sizes, atol=spread)
+    assert np.allclose(np.bincount([target for target, _ in draws])[active] / DRAWS, 0.25, atol=spread)
+    partners = np.bincount(np.concatenate([others for target, others in draws if target == 2]), minlength=8)[[0, 3, 7]]
+    assert np.allclose(partners / partners.sum(), 1 / 3, atol=4 * spread)
+
+
+def test_active_is_relative_to_the_stem_itself():
+    loudest = np.array([1.0, 0.001, 0.5, 0.0])
+    peaks = np.array([0.0101, 0.0000101, 0.0049, 0.0])
+    assert list(active_stems(peaks, loudest, -40.0)) == [0, 1]
+    assert list(active_stems(peaks, loudest, -60.0)) == [0, 1, 2]
+
+
+# Augmentation
+
+
+def test_what_is_switched_off_changes_nothing_and_draws_nothing():
+    random = np.random.default_rng(0)
+    change = sample_augmentation(Augmentation(), 4, random)
+    assert (change.speed, list(change.gains), change.shelves) == (1.0, [1.0] * 4, None)
+    assert random.random() == np.random.default_rng(0).random()
+
+
+def test_draws_fill_their_ranges_and_stems_have_their_own():
+    random = np.random.default_rng(0)
+    changes = [sample_augmentation(Augmentation(level_db=6, eq_db=9, pitch_semitones=2), 4, random) for _ in range(2000)]
+    decibels = 20 * np.log10([change.gains for change in changes])
+    semitones = 12 * np.log2([change.speed for change in changes])
+    shelves = np.array([change.shelves for change in changes])
+    for values, most in ((decibels, 6), (semitones, 2), (shelves[..., 1], 9), (shelves[..., 3], 9)):
+        assert 0.98 * most < values.max() <= most
+        assert -most <= values.min() < -0.98 * most
+    assert np.abs(np.corrcoef(decibels.T)[~np.eye(4, dtype=bool)]).max() < 0.1
+
+
+@settings(max_examples=60)
+@given(
+    low=st.tuples(st.floats(80, 400), st.floats(-12, 12)),
+    high=st.tuples(st.floats(2000, 6000), st.floats(-12, 12)),
+    rate=st.sampled_from([16000, 22050, 44100, 48000]),
+)
+def test_the_curve_has_the_shelves_gains_at_its_ends_and_corners_and_stays_within(low, high, rate):
+    sos = shelving_filter(np.array([*low, *high]), rate)
+    hertz = np.array([1e-3, low[0], np.sqrt(low[0] * high[0]), high[0], rate / 2 - 1e-3])
+    assert np.abs(np.roots(sos[0, 3:])).max() < 1  # stable
+    at = 20 * np.log10(np.abs(freqz_sos(sos, hertz, fs=rate)[1]))
+    assert at[0] == pytest.approx(low[1], abs=1e-3)
+    assert at[-1] == pytest.approx(high[1], abs=1e-3)
+    grid = 20 * np.log10(np.abs(freqz_sos(sos, np.geomspace(1, rate / 2 - 1, 300), fs=rate)[1]))
+    assert np.abs(grid).max() <= max(abs(low[1]), abs(high[1])) + 1e-6
+    # One shelf alone has half of its gain, in dB, at its corner.
+    for shelves, corner, gain in (((*low, high[0], 0), low[0], low[1]), ((low[0], 0, *high), high[0], high[1])):
+        alone = shelving_filter(np.array(shelves), rate)
+        assert 20 * np.log10(np.abs(freqz_sos(alone, [corner], fs=rate)[1][0])) == pytest.approx(gain / 2, abs=1e-6)
+
+
+def test_a_tone_comes_out_at_the_curves_gain():
+    tone = np.sin(2 * np.pi * 3000 * np.arange(22050) / 22050).astype(np.float32)
+    out = equalise(tone, np.array([200.0, 6.0, 3000.0, -8.0]), 22050)
+    assert out.dtype == np.float32
+    expected = np.abs(freqz_sos(shelving_filter(np.array([200.0, 6.0, 3000.0, -8.0]), 22050), [3000], fs=22050)[1][0])
+    assert np.sqrt(2 * np.mean(out[5000:-5000] ** 2)) == pytest.approx(expected, rel=1e-3)

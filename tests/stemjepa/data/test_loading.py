@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa import data as stems
-from jukemir_like.stemjepa.data.loading import Batches, read_ahead
+from jukemir_like.stemjepa.data.examples import Examples
+from jukemir_like.stemjepa.data.loading import Batches, loader, read_ahead
 from jukemir_like.stemjepa.settings import Augmentation, Data
 
 
@@ -21,7 +22,7 @@ from jukemir_like.stemjepa.settings import Augmentation, Data
 def examples(folder, write, noise, model):
     for number in range(5):
         write(f"{number}.wav", noise(20000, seed=number), 22050)
-    return stems.Examples(stems.find(folder, 4).tracks, Data(augmentation=Augmentation(3, 3, 1)), model, 0)
+    return Examples(stems.find(folder, 4).tracks, Data(augmentation=Augmentation(3, 3, 1)), model, 0)
 
 
 def same(one, other):
@@ -40,20 +41,20 @@ def test_batches_of_all_ranks_partition_the_stream(batch_size, world_size, first
 
 
 def test_a_batch_is_its_examples_stacked(examples):
-    (batch,) = stems.loader(examples, batch_size=3, first_batch=2, batches=1, rank=1, world_size=2, workers=0)
+    (batch,) = loader(examples, batch_size=3, first_batch=2, batches=1, rank=1, world_size=2, workers=0)
     assert same(batch, {name: torch.stack([examples[n][name] for n in (15, 16, 17)]) for name in examples[0]})
     assert all(tensor.is_contiguous() for tensor in batch.values())
 
 
 def test_workers_ranks_and_interruptions_give_the_same_bytes(examples):
-    here = list(stems.loader(examples, batch_size=4, batches=6, workers=0))
-    by_two = stems.loader(examples, batch_size=4, batches=6, workers=2)
+    here = list(loader(examples, batch_size=4, batches=6, workers=0))
+    by_two = loader(examples, batch_size=4, batches=6, workers=2)
     assert len(by_two) == 6
     assert all(same(*pair) for pair in zip(here, by_two, strict=True))
     assert all(same(*pair) for pair in zip(here, by_two, strict=True))  # and again, by the same workers
-    resumed = stems.loader(examples, batch_size=4, first_batch=2, batches=4, workers=1)
+    resumed = loader(examples, batch_size=4, first_batch=2, batches=4, workers=1)
     assert all(same(*pair) for pair in zip(here[2:], resumed, strict=True))
-    ranks = [stems.loader(examples, batch_size=2, batches=6, rank=rank, world_size=2, workers=0) for rank in range(2)]
+    ranks = [loader(examples, batch_size=2, batches=6, rank=rank, world_size=2, workers=0) for rank in range(2)]
     for whole, *parts in zip(here, *ranks, strict=True):
         assert same(whole, {name: torch.cat([part[name] for part in parts]) for name in whole})
 
@@ -62,7 +63,7 @@ def test_workers_ranks_and_interruptions_give_the_same_bytes(examples):
 def test_torchs_own_random_numbers_are_left_alone(examples, workers):
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    list(stems.loader(examples, batch_size=2, batches=1, workers=workers))
+    list(loader(examples, batch_size=2, batches=1, workers=workers))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -71,16 +72,16 @@ def test_an_error_of_a_worker_is_one_line(folder, write, noise, model, workers):
     alone = noise(20000)
     alone[1:] = 0
     write("a.wav", alone)
-    examples = stems.Examples(stems.find(folder, 4).tracks, Data(), model, 0)
+    examples = Examples(stems.find(folder, 4).tracks, Data(), model, 0)
     with pytest.raises(RequestError, match=r"no two stems") as caught:
-        list(stems.loader(examples, batch_size=1, batches=1, workers=workers))
+        list(loader(examples, batch_size=1, batches=1, workers=workers))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"workers": -1}, {"rank": 2, "world_size": 2}])
 def test_numbers_out_of_range_are_a_wrong_request(examples, wrong):
     with pytest.raises(RequestError, match="give at least"):
-        stems.loader(examples, **{"batch_size": 1, "batches": 1} | wrong)
+        loader(examples, **{"batch_size": 1, "batches": 1} | wrong)
 
 
 # A script without a guard: a worker that ran it again would start workers without end.
@@ -89,10 +90,12 @@ import multiprocessing, os, signal, sys, time
 from pathlib import Path
 from jukemir_like.stemjepa import config
 from jukemir_like.stemjepa import data as stems
+from jukemir_like.stemjepa.data.examples import Examples
+from jukemir_like.stemjepa.data.loading import loader
 from jukemir_like.stemjepa.settings import Data
 model = config.Model(encoder=config.Encoder("custom", 32, 1, 2, chunk_seconds=0.48))
-examples = stems.Examples(stems.find(Path(sys.argv[1]), 4).tracks, Data(), model, 0)
-loader = stems.loader(examples, batch_size=1, batches=100, workers=2)
+examples = Examples(stems.find(Path(sys.argv[1]), 4).tracks, Data(), model, 0)
+loader = loader(examples, batch_size=1, batches=100, workers=2)
 batches = iter(loader)
 next(batches), next(batches)  # one of each: both have begun
 workers = multiprocessing.active_children()

@@ -78,6 +78,6 @@ def test_a_peak_that_an_earlier_version_remembered_is_checked_too(folder, write,
     write("a.wav", samples)
     (track,) = stems.find(folder, 4).tracks
     loudness = Loudness()
-    loudness._remember(_key(track), [1e30, 0.5, 0.5, 0.5])
+    loudness._store(_key(track), [1e30, 0.5, 0.5, 0.5])
     with pytest.raises(InputError, match="times full scale"):
         loudness.peaks(track)

@@ -6,7 +6,7 @@ import soundfile
 import torch
 
 from jukemir_like.stemjepa import checkpoint, config
-from jukemir_like.stemjepa.network import Network
+from jukemir_like.stemjepa.model import Network
 
 RATE = 16000
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from jukemir_like.stemjepa import checkpoint
-from jukemir_like.stemjepa.pretrained import StemJEPA
-from jukemir_like.stemjepa.retrieval.embedding import embed_tracks, inference
+from jukemir_like.stemjepa.inference import StemJEPA
+from jukemir_like.stemjepa.retrieval.embedding import embed_tracks, evaluation_mode
 
 CHUNK = 10240  # samples, of the model in conftest
 
@@ -15,15 +15,15 @@ def tracks(stems):
 
 
 def test_vectors_are_those_of_the_mix_without_the_stem_and_of_the_stem(network, model, tracks):
-    jepa = StemJEPA(checkpoint.Loaded(network, model, ("bass", "drums", "other", "vocals"), {}, ""))
+    jepa = StemJEPA(checkpoint.Checkpoint(network, model, ("bass", "drums", "other", "vocals"), {}, ""))
     embedded = embed_tracks(network, tracks, batch_size=5).tracks
     for track, stems in enumerate(tracks):
         for number, name in enumerate(jepa.sources):
             mix = sum(stems[other] for other in range(4) if other != number)
             np.testing.assert_allclose(embedded.queries[track, number], jepa.predict(mix, name)[0], atol=1e-5)
             np.testing.assert_allclose(embedded.candidates[track, number], jepa.embed(stems[number], which="target")[0], atol=1e-5)
-    assert embedded.asked.all()
-    assert embedded.offered.all()
+    assert embedded.has_query.all()
+    assert embedded.has_candidate.all()
     assert list(embedded.track) == [0, 1, 2, 3]
 
 
@@ -63,8 +63,8 @@ def test_silent_stems_are_neither_asked_for_nor_offered(network, stems):
     alone[1:] = 0
     nothing = np.zeros_like(alone)
     found = embed_tracks(network, [silent_stem, alone, nothing])
-    assert found.tracks.offered.tolist() == [[True, True, False, True], [True, False, False, False], [False] * 4]
-    assert found.tracks.asked.tolist() == [[True, True, False, True], [False] * 4, [False] * 4]
+    assert found.tracks.has_candidate.tolist() == [[True, True, False, True], [True, False, False, False], [False] * 4]
+    assert found.tracks.has_query.tolist() == [[True, True, False, True], [False] * 4, [False] * 4]
     assert not found.tracks.candidates[0, 2].any()
     assert found.tracks.candidates[0, 1].any()
 
@@ -74,9 +74,9 @@ def test_a_stem_that_rests_in_a_chunk_is_silent_there_however_loud_the_track(net
     track[1, :CHUNK] *= 5e-3  # below −40 dB of its peak
     track[3] *= 2e-2  # a quiet stem plays
     found = embed_tracks(network, [track])
-    assert found.tracks.asked.all()
-    assert found.segments.offered.tolist() == [[True, False, True, True], [True] * 4]
-    assert found.segments.asked.tolist() == [[True, False, True, True], [True] * 4]
+    assert found.tracks.has_query.all()
+    assert found.segments.has_candidate.tolist() == [[True, False, True, True], [True] * 4]
+    assert found.segments.has_query.tolist() == [[True, False, True, True], [True] * 4]
 
 
 def test_segments_can_be_left_out_and_there_may_be_none(network, stems):
@@ -86,7 +86,7 @@ def test_segments_can_be_left_out_and_there_may_be_none(network, stems):
     assert short.tracks.queries.any()
     empty = embed_tracks(network, [])
     assert empty.tracks.queries.shape == (0, 4, 64)
-    assert empty.segments.asked.shape == (0, 4)
+    assert empty.segments.has_query.shape == (0, 4)
 
 
 def test_another_number_of_stems_is_refused(network, stems):
@@ -109,7 +109,7 @@ def test_the_network_trains_on_as_before(network, tracks):
 
 def test_the_mode_is_given_back_after_an_error(network):
     network.train()
-    with pytest.raises(RuntimeError), inference(network):
+    with pytest.raises(RuntimeError), evaluation_mode(network):
         raise RuntimeError
     assert network.training
     assert torch.is_grad_enabled()

@@ -8,10 +8,9 @@ import soundfile
 from jukemir_like import __version__
 from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa.config import SOURCES
-from jukemir_like.stemjepa.retrieval import evaluation, plot, table
+from jukemir_like.stemjepa.retrieval import evaluation, results
 from jukemir_like.stemjepa.retrieval.embedding import Embedded, Embeddings, embed_tracks
-from jukemir_like.stemjepa.retrieval.metrics import METRICS
-from jukemir_like.stemjepa.retrieval.pools import POOLS
+from jukemir_like.stemjepa.retrieval.metrics import METRICS, POOLS
 
 
 def embeddings(queries, candidates, asked=None):
@@ -87,11 +86,11 @@ def test_an_instrument_that_nobody_plays_has_no_scores_but_a_place(random, tmp_p
     assert missing.n_queries == 0
     assert np.isnan(missing.value)
     assert missing.low is None
-    table.write(tmp_path / "t.csv", table.rows(done, weights="w", digest="d", dataset="s"))
+    results.write_table(tmp_path / "t.csv", results.rows(done, weights="w", digest="d", dataset="s"))
     row = next(row for row in csv.DictReader((tmp_path / "t.csv").read_text().splitlines()) if row["instrument"] == "vocals")
     assert row["value"] == row["low"] == row["chance"] == ""
-    plot.write(tmp_path / "t.png", done, "title")
-    assert "–" in table.text(done)
+    results.write_plot(tmp_path / "t.png", done, "title")
+    assert "–" in results.text(done)
 
 
 def test_a_folder_is_evaluated_track_by_track_and_its_bad_files_are_told(network, songs):
@@ -165,16 +164,16 @@ def test_one_track_is_no_pool(network, songs):
 
 def test_the_table_holds_every_score_to_the_last_bit(network, songs, tmp_path):
     done = evaluation.evaluate_folder(network, SOURCES, songs)
-    table.write(tmp_path / "a" / table.NAME, table.rows(done, weights="mine", digest="abc", dataset="songs"))
-    with open(tmp_path / "a" / table.NAME, newline="") as file:
+    results.write_table(tmp_path / "a" / results.TABLE_NAME, results.rows(done, weights="mine", digest="abc", dataset="songs"))
+    with open(tmp_path / "a" / results.TABLE_NAME, newline="") as file:
         reader = csv.DictReader(file)
         rows = list(reader)
-    assert tuple(reader.fieldnames) == table.COLUMNS
+    assert tuple(reader.fieldnames) == results.COLUMNS
     assert len(rows) == len(done.scores) == len(POOLS) * 5 * len(METRICS)
     for row, score in zip(rows, done.scores, strict=True):
         assert (float(row["value"]), float(row["low"]), float(row["chance"])) == (score.value, score.low, score.chance)
         assert (row["weights"], row["digest"], row["split"], row["version"], row["seed"]) == ("mine", "abc", "", __version__, "0")
-    text = table.text(done)
+    text = results.text(done)
     assert len(text.splitlines()) == 2 + 4 * 5 + 1
     best = done.score("all", "all", "R@1")
     assert f"{100 * best.value:.1f} [{100 * best.low:.1f}, {100 * best.high:.1f}]" in text
@@ -185,13 +184,13 @@ def test_the_closing_line_averages_over_instruments_and_names_the_worst():
     queries = candidates.copy()
     queries[:, 1] = queries[[1, 0, 3, 2, *range(4, 10)], 1]  # drums: four of ten go wrong
     done = evaluation.evaluate(Embedded(embeddings(queries, candidates), None), SOURCES)
-    assert "9.0 times chance on average" in table.closing(done)  # 10, 6, 10, 10
-    assert "6.0 times for drums" in table.closing(done)
+    assert "9.0 times chance on average" in results.conclusion(done)  # 10, 6, 10, 10
+    assert "6.0 times for drums" in results.conclusion(done)
 
 
 def test_plots_are_pictures_and_the_same_each_time(network, songs, tmp_path):
     done = evaluation.evaluate_folder(network, SOURCES, songs)
     for name in ("a.png", "b.png"):
-        plot.write(tmp_path / name, done, "a title with $ and _")
+        results.write_plot(tmp_path / name, done, "a title with $ and _")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 from sklearn.metrics import top_k_accuracy_score
 
+from jukemir_like.stemjepa import inference
 from jukemir_like.stemjepa.retrieval import metrics
-from jukemir_like.stemjepa.retrieval.metrics import Ranks
+from jukemir_like.stemjepa.retrieval.embedding import Embedded, Embeddings
+from jukemir_like.stemjepa.retrieval.metrics import POOLS, Ranks, rank_in_pools
 
 
 def slow_ranks(queries, candidates, own, allowed=None):
@@ -138,3 +140,64 @@ def test_a_resample_is_its_queries_repeated(seed):
         slow = [metrics.aggregate(metric, np.repeat(of_queries, row)) for row in times]
         assert found == pytest.approx(np.array(slow), nan_ok=True)
         assert np.isnan(found[3])
+
+
+# Pools
+
+
+def embeddings(seed, tracks, stems=3, dimension=10, chunks=1, silence=0.0):
+    random = np.random.default_rng(seed)
+    count = tracks * chunks
+    candidates = random.standard_normal((count, stems, dimension)).astype(np.float32)
+    queries = (candidates + random.standard_normal(candidates.shape)).astype(np.float32)
+    audible = random.random((count, stems)) >= silence
+    return Embeddings(queries, candidates, audible & (audible.sum(1, keepdims=True) > 1), audible, np.repeat(np.arange(tracks), chunks))
+
+
+def slow(embeddings, pool):
+    """(track, source, rank, size) of every query, by loops."""
+    ranks = []
+    rows, stems = embeddings.has_query.shape
+    for row in range(rows):
+        for source in range(stems):
+            if not embeddings.has_query[row, source]:
+                continue
+            cosines = {}
+            for other in range(rows):
+                for stem in range(stems):
+                    own_track = embeddings.track[other] == embeddings.track[row]
+                    wanted = {
+                        "all": True,
+                        "segments": True,
+                        "all-but-context": not (own_track and stem != source),
+                        "same-instrument": stem == source,
+                    }[pool]
+                    if embeddings.has_candidate[other, stem] and wanted:
+                        cosines[other, stem] = np.corrcoef(embeddings.queries[row, source], embeddings.candidates[other, stem])[0, 1]
+            rank = 1 + sum(cosine > cosines[row, source] for cosine in cosines.values())
+            ranks.append((embeddings.track[row], source, rank, len(cosines)))
+    return ranks
+
+
+@pytest.mark.parametrize("silence", [0.0, 0.3])
+def test_every_pool_holds_what_it_says(silence):
+    embedded = Embedded(embeddings(0, 9, silence=silence), embeddings(1, 4, chunks=3, silence=silence))
+    by_pool = {ranked.pool: ranked for ranked in rank_in_pools(embedded)}
+    assert tuple(by_pool) == POOLS
+    for pool, ranked in by_pool.items():
+        fast = zip(ranked.track, ranked.source, ranked.ranks.better + 1, ranked.ranks.size, strict=True)
+        assert list(fast) == slow(embedded.segments if pool == "segments" else embedded.tracks, pool)
+        assert not ranked.ranks.tied.any()
+
+
+def test_sizes_without_silence_are_those_of_the_protocol():
+    sizes = {ranked.pool: set(ranked.ranks.size) for ranked in rank_in_pools(Embedded(embeddings(0, 150, stems=4), None))}
+    assert sizes == {"all": {600}, "all-but-context": {597}, "same-instrument": {150}}
+
+
+def test_queries_are_ranked_in_blocks_and_not_one_by_one(monkeypatch):
+    blocks = []
+    normalise = inference.normalise
+    monkeypatch.setattr(inference, "normalise", lambda vectors: blocks.append(len(vectors)) or normalise(vectors))
+    list(rank_in_pools(Embedded(embeddings(0, 300, stems=4, dimension=3840), None)))
+    assert blocks == [1024, 176] * 6  # 1,200 queries, then 1,200 candidates, in each of three pools

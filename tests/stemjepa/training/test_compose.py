@@ -145,6 +145,6 @@ def test_the_same_run_has_the_same_signature_however_it_is_spelt(own):
 
 
 def test_composing_needs_no_lightning():
-    code = "import sys; from jukemir_like.cli import train; "
+    code = "import sys; from jukemir_like.cli import stemjepa; "
     code += "from jukemir_like.stemjepa.training import compose, metrics_log, run; sys.exit('lightning' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0

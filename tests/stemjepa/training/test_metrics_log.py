@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from jukemir_like.core.damage import DamagedFileError
+from jukemir_like.core.errors import DamagedFileError
 from jukemir_like.stemjepa.training import metrics_log
 
 ROWS = [{"step": 1.0, "loss": 0.5}, {"step": 2.0, "loss": 0.25, "valid/spread": 3.0}]

@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from jukemir_like.stemjepa import data
 from jukemir_like.stemjepa.checkpoint import load
+from jukemir_like.stemjepa.data.examples import Examples
+from jukemir_like.stemjepa.data.loading import loader
 from jukemir_like.stemjepa.training import batches, schedule
 from jukemir_like.stemjepa.training.devices import Placement
 from jukemir_like.stemjepa.training.module import TrainingModule, parameter_groups
@@ -20,7 +21,7 @@ def module_of(settings):
 
 def batch_of(settings, size=4):
     made = batches.find_tracks(settings)
-    return next(iter(data.loader(data.Examples(made.train, settings.data, settings.model, 0), batch_size=size, batches=1, workers=0)))
+    return next(iter(loader(Examples(made.train, settings.data, settings.model, 0), batch_size=size, batches=1, workers=0)))
 
 
 def test_a_run_is_what_a_plain_loop_does(settings, tmp_path):

@@ -1,0 +1,156 @@
+"""``download``, ``process``, ``audit`` and ``list``: the commands about datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jukemir_like.cli import options
+from jukemir_like.core.errors import DONE
+
+if TYPE_CHECKING:
+    from jukemir_like.datasets import Dataset
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--num_parallel", type=click.IntRange(1, 64), default=8, show_default=True, help="Files downloaded at the same time.")
+@click.option("--delete_wrong", is_flag=True, help="Remove files in the cache that are not what is declared, and download them again.")
+@click.option(
+    "--from",
+    "own_copy",
+    type=click.Path(file_okay=False),
+    help="Take the assets from this folder, your own copy, whatever its layout; nothing is downloaded.",
+)
+@click.option("--dry_run", is_flag=True, help="Print sizes, licence, access and sources, and what is in the cache; do nothing.")
+@click.option("--songs", type=click.IntRange(1, 20_000), default=600, show_default=True, help="Songs of the embedded dataset.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the embedded dataset.")
+@options.workers
+@options.cache
+def download(
+    dataset: str,
+    songs: int,
+    seed: int,
+    workers: int | None,
+    cache: str | None,
+    dry_run: bool,
+    own_copy: str | None,
+    **download_options: Any,
+) -> int:
+    """Get the raw assets of DATASET, or those whose tags begin with DATASET (such as GIANTSTEPS_MTG), verified and unpacked.
+
+    The embedded dataset, synthband, is composed and rendered here: no network is needed.
+    """
+    workers = options.prepare_workers(workers)
+    from jukemir_like import datasets
+    from jukemir_like.downloads.declarations import select_assets
+    from jukemir_like.downloads.summary import describe_selection
+
+    folders = options.open_cache(cache)
+    name = datasets.assets(dataset) if dataset.partition("+")[0] in datasets.names() else dataset
+    assets = select_assets(name)
+    if dry_run:
+        click.echo(describe_selection(assets, folders))
+        return DONE
+    if name != "synthband":
+        from jukemir_like.downloads.download import download as run
+
+        copy = None if own_copy is None else Path(own_copy)
+        return options.finish(run(assets, folders, own_copy=copy, **download_options))
+    if own_copy is not None:
+        raise click.UsageError("synthband is made here: --from is for datasets that are downloaded")
+    from jukemir_like.synthband.generation import generate
+
+    return options.finish(generate(folders.dataset(name), songs=songs, seed=seed, workers=workers))
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--audio", type=click.Path(file_okay=False), help="Folder of audio, for `folder`.")
+@click.option(
+    "--labels",
+    type=click.Path(dir_okay=False),
+    help="Table of labels, for `folder` (CSV, TSV): columns uid or path, label(s), split and group optional.",
+)
+@click.option(
+    "--label", "label_columns", multiple=True, help="A label column of the table [default: all that look like labels]; may be repeated."
+)
+@click.option(
+    "--task",
+    "task_types",
+    metavar="[COLUMN=]TYPE",
+    multiple=True,
+    help="Read the label columns, or this one, as multiclass, multilabel, regression or key [default: by values]; may be repeated.",
+)
+@click.option("--group", default="group", show_default=True, help="Column whose items must not be divided between splits.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed with which missing splits are assigned.")
+@click.option("--name", help="Name of the dataset in the cache [default: DATASET].")
+@click.option("--metadata_only", is_flag=True, help="Write meta.json and dataset.json, no audio.")
+@options.workers
+@options.cache
+def process(dataset: str, workers: int | None, cache: str | None, metadata_only: bool, name: str | None, **table_options: Any) -> int:
+    """Turn DATASET (or `folder`: your own audio) into WAV and meta.json.
+
+    Of your own table it says at the end what it understood: columns, tasks, labels, missing values, items by split; so does dataset.json.
+    Whole numbers that repeat are classes, unless `--task COLUMN=regression` says otherwise; cells that are empty, NA, NaN, None, null, -
+    or ? are missing labels.
+    """
+    workers = options.prepare_workers(workers)
+    from jukemir_like import datasets
+    from jukemir_like.process import process as run
+
+    folders = options.open_cache(cache)
+    name = dataset if name is None else name
+    output = folders.processed(name)
+    if dataset == "folder" and datasets.is_known(name):
+        raise click.UsageError(f"{name} is the name of a known dataset, which would be overwritten: give --name another one")
+    source = _folder_dataset(name, **table_options) if dataset == "folder" else datasets.from_assets(dataset, folders)
+    return options.finish(run(source, output, workers=workers, metadata_only=metadata_only))
+
+
+def _folder_dataset(
+    name: str, *, audio: str | None, labels: str | None, task_types: tuple[str, ...], group: str, **table_options: Any
+) -> Dataset:
+    from jukemir_like.datasets.folder.dataset import folder_dataset
+
+    if audio is None or labels is None:
+        raise click.UsageError("a dataset of your own needs --audio DIR and --labels FILE")
+    types: dict[str, Any] = {column: kind for column, _, kind in (task.rpartition("=") for task in task_types)}
+    if len(types) < len(task_types):
+        raise click.UsageError(
+            "--task gives the type of the same columns twice: give each COLUMN=TYPE once, and TYPE alone once for the others"
+        )
+    return folder_dataset(
+        Path(audio), Path(labels), name=name, task_type=types.pop("", None), column_types=types, group_column=group, **table_options
+    )
+
+
+@click.command()
+@click.argument("dataset")
+@options.workers
+@options.cache
+def audit(dataset: str, workers: int | None, cache: str | None) -> int:
+    """Look for what a score on DATASET could owe to something else than the music.
+
+    Artists, albums and recordings in several splits, duplicate audio, labels and audio that are missing.
+    """
+    workers = options.prepare_workers(workers)
+    from jukemir_like.audit.audit import audit as run
+
+    audited = run(options.open_cache(cache), dataset, workers=workers)
+    click.echo(audited)
+    return audited.exit_code
+
+
+@click.command(name="list")
+def list_() -> int:
+    """List the datasets, representations and weights that are there."""
+    from jukemir_like import datasets, representations
+    from jukemir_like.stemjepa import checkpoint
+
+    click.echo("datasets:         " + " ".join([*datasets.names(), "folder"]))
+    click.echo("representations:  " + " ".join(representations.names()))
+    click.echo("weights:          " + " ".join(checkpoint.names_with_remarks(options.open_cache(None))))
+    return DONE

@@ -1,0 +1,66 @@
+"""Options that several commands have, and what the commands do with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from jukemir_like.core.cache import Cache
+    from jukemir_like.core.records import Summary
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+cache = click.option(
+    "--cache",
+    type=click.Path(file_okay=False),
+    help="Where stages read and write [default: $JUKEMIR_LIKE_CACHE_DIR, else ~/.jukemir_like].",
+)
+workers = click.option("--workers", type=click.IntRange(1), help="Worker processes [default: one per processor].")
+gpus = click.option("--gpus", is_flag=True, help="Give the containers the GPUs.")
+device = click.option("--device", help="cpu or cuda [default: cuda where there is one].")
+threads = click.option("--threads", type=click.IntRange(1), help="Processors to compute on [default: all].")
+weights = click.option("--weights", help="Name of weights in the package or the cache, or a path [default: the package's own].")
+
+
+def input_and_output(command: _Command) -> _Command:
+    """INPUT and OUTPUT of an extraction, or ``--dataset`` instead."""
+    command = click.option("--dataset", help="Instead of INPUT and OUTPUT: the folders of this dataset in the cache.")(command)
+    command = click.argument("output", type=click.Path(), required=False)(command)
+    return click.argument("input", type=click.Path(), required=False)(command)
+
+
+def stemjepa_options(command: _Command) -> _Command:
+    """``--weights`` and ``--precision`` of an extraction, which ``stemjepa`` takes."""
+    command = click.option("--precision", type=click.Choice(["32", "bf16"]), help="Of stemjepa [default: 32].")(command)
+    return click.option("--weights", help="Of stemjepa: a name in the package or the cache, or a path [default: the package's own].")(
+        command
+    )
+
+
+def open_cache(folder: str | None) -> Cache:
+    """The cache that ``--cache`` names, else the default one."""
+    from jukemir_like.core.cache import Cache
+
+    return Cache.default(folder)
+
+
+def prepare_workers(number: int | None = None) -> int:
+    """Sets up this process for worker processes with one numerical thread each; to be called before NumPy is imported.
+
+    Returns:
+        the number of workers that ``--workers`` names, else one per available processor.
+    """
+    from jukemir_like.core import parallel
+
+    parallel.use_one_thread_per_process()
+    parallel.keep_freed_memory()
+    return number or parallel.available_cpus()
+
+
+def finish(summary: Summary) -> int:
+    """Prints ``summary``, on standard error if some inputs failed; returns the exit code."""
+    click.echo(summary.text(), err=bool(summary.failed))
+    return summary.exit_code

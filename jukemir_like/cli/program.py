@@ -1,0 +1,85 @@
+"""The program: the group of all commands, and how it starts and ends (streams, signals, errors, exit codes)."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from jukemir_like import __version__
+from jukemir_like.cli import containers, data, extraction, results, stemjepa
+from jukemir_like.core import signals, stdio
+from jukemir_like.core.errors import DONE, WRONG_REQUEST, JukemirLikeError
+
+
+def main() -> None:
+    """Runs the command line and exits: 0 done, 1 a bug, 2 a wrong request, 3 some inputs failed, 130 interrupted."""
+    stdio.prepare()
+    signals.install()
+    is_interrupted = False
+    try:
+        code = _run()
+    except signals.Interrupted:
+        is_interrupted = True
+    except BrokenPipeError:  # the reader of our output has closed it, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = DONE
+    if is_interrupted:  # not in the block above, where the exception keeps generators, and what they use, alive
+        signals.exit_interrupted()
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        code = cli.main(standalone_mode=False, prog_name="jukemir-like")
+    except JukemirLikeError as error:
+        from jukemir_like.core.files import printable
+
+        click.echo(f"jukemir-like: {printable(str(error))}", err=True)
+        code = error.exit_code
+    except click.ClickException as error:
+        click.echo(f"jukemir-like: {error.format_message()} (see jukemir-like {_command_name()}--help)", err=True)
+        code = WRONG_REQUEST
+    signals.disarm()
+    return stdio.close(code if isinstance(code, int) else DONE)
+
+
+def _command_name() -> str:
+    name = next((word for word in sys.argv[1:] if word != "--docker"), "")
+    return f"{name} " if name in cli.commands else ""
+
+
+@click.group(
+    cls=containers.Stages,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    no_args_is_help=False,
+    invoke_without_command=True,
+)
+@click.version_option(__version__, prog_name="jukemir-like")
+@click.option("--docker", is_flag=True, help="Run the stage in its image, by the Docker engine of this machine.")
+@click.pass_context
+def cli(context: click.Context, docker: bool) -> None:  # noqa: ARG001 -- containers.Stages reads it
+    """Which representation of audio knows what about music?
+
+    Each command is one stage; a stage reads a folder and writes a folder. `make reproduce` runs them all.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+for _command in (
+    data.download,
+    data.process,
+    data.audit,
+    data.list_,
+    extraction.extract,
+    stemjepa.train,
+    stemjepa.retrieve,
+    stemjepa.evaluate_retrieval,
+    results.probe,
+    results.report,
+    containers.commands,
+    containers.conform,
+):
+    cli.add_command(_command)

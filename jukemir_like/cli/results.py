@@ -1,0 +1,58 @@
+"""``probe`` and ``report``: the commands about scores."""
+
+from __future__ import annotations
+
+import click
+
+from jukemir_like.cli import options
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("representation")
+@click.option("--task", "tasks", multiple=True, help="A task of the dataset [default: all]; may be repeated.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["linear", "jukemir"]),
+    default="linear",
+    show_default=True,
+    help="linear: regularisation path, seconds; jukemir: grid of 216 points.",
+)
+@click.option("--seed", "seeds", type=click.IntRange(0), multiple=True, default=(0,), show_default=True, help="May be repeated.")
+@options.workers
+@options.cache
+def probe(
+    dataset: str, representation: str, tasks: tuple[str, ...], protocol: str, seeds: tuple[int, ...], workers: int | None, cache: str | None
+) -> int:
+    """Probe REPRESENTATION (or `trivial`: the baselines) on the tasks of DATASET.
+
+    Finished probes are kept; those whose files are damaged are run again.
+    """
+    workers = options.prepare_workers(workers)
+    from jukemir_like.core.files import printable
+    from jukemir_like.probes.stage import probe_dataset
+
+    folders = options.open_cache(cache)
+    probed = probe_dataset(folders, dataset, representation, tasks=tasks or None, protocol=protocol, seeds=seeds, workers=workers)
+    click.echo(probed)
+    for note in probed.notes:
+        click.echo(f"note: {printable(note)}", err=True)
+    return probed.exit_code
+
+
+@click.command()
+@click.option("--dataset", "datasets", multiple=True, help="Only this dataset; may be repeated.")
+@click.option("--representation", "representations", multiple=True, help="Only this representation; may be repeated.")
+@click.option("--protocol", type=click.Choice(["linear", "jukemir"]), help="Only this protocol.")
+@options.cache
+def report(datasets: tuple[str, ...], representations: tuple[str, ...], protocol: str | None, cache: str | None) -> int:
+    """Write report/index.html from all probes in the cache, and print the table.
+
+    Files that are damaged are left out: the page and the last lines name them, and the exit code is 3.
+    """
+    options.prepare_workers()
+    from jukemir_like.report.report import report as run
+
+    written = run(options.open_cache(cache), datasets or None, representations or None, protocol)
+    click.echo(written)
+    return written.exit_code

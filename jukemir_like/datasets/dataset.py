@@ -1,0 +1,200 @@
+"""What a dataset is before it is processed: items with uid, split, label and source, and the tasks that the labels answer.
+
+A dataset has one or more tasks. With one task, ``y`` in ``meta.json`` is its label; with several, ``y`` maps task name to label. A label
+is a class name (multiclass, key), a list of tag names (multilabel) or a list of numbers (regression).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from reprlib import repr as shortened
+from typing import Any, Literal
+
+TaskType = Literal["multiclass", "multilabel", "regression", "key"]
+PRIMARY_METRICS: dict[str, str] = {"multiclass": "accuracy", "multilabel": "roc_auc", "regression": "r2", "key": "weighted_score"}
+SPLITS = ("train", "valid", "test")
+LARGEST_VALUE = 1e100
+"""Values of a regression task must be smaller in magnitude: the squares of larger ones overflow."""
+
+KEYS = tuple(
+    f"{tonic} {mode}" for mode in ("major", "minor") for tonic in ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
+)
+"""The 24 keys in the order of the classes: majors from C upwards in semitones, then minors; flats for the black keys."""
+
+_FLATS = {"C#": "Db", "D#": "Eb", "F#": "Gb", "G#": "Ab", "A#": "Bb", "Cb": "B", "B#": "C", "E#": "F", "Fb": "E"}
+_OUTPUT_SUFFIXES = (".wav", ".npy")  # wav/<uid>.wav when a dataset is processed, <uid>.npy when vectors are extracted
+_MOST_BYTES_OF_A_NAME = 255  # of the file systems in use
+_MOST_BYTES_OF_A_UID = 2000  # of 4,096 bytes for a path: as much is left for the path of the cache
+
+
+@dataclass(frozen=True)
+class Task:
+    """One question that the labels of a dataset answer.
+
+    Args:
+        name: e.g. ``genre``.
+        type: what kind of label ``y`` is.
+        labels: class names, tag names or names of the predicted values, in the order of the probe's outputs.
+    """
+
+    name: str
+    type: TaskType
+    labels: tuple[str, ...]
+
+    @property
+    def primary_metric(self) -> str:
+        """The metric that selects and ranks.
+
+        >>> Task("genre", "multiclass", ("jazz", "rock")).primary_metric
+        'accuracy'
+        """
+        return PRIMARY_METRICS[self.type]
+
+    def to_json(self) -> dict[str, Any]:
+        """The task as it is written in ``dataset.json``, without its name."""
+        return {"type": self.type, "labels": list(self.labels), "primary_metric": self.primary_metric}
+
+    @classmethod
+    def from_json(cls, name: str, value: dict[str, Any]) -> Task:
+        """The inverse of :meth:`to_json`."""
+        return cls(name, value["type"], tuple(value["labels"]))
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A piece of a longer recording; times in seconds. The fields are those of ``meta.json``."""
+
+    audio_uid: str
+    audio_duration: float
+    clip_idx: int
+    clip_offset: float
+    clip_duration: float
+
+
+@dataclass(frozen=True)
+class Item:
+    """One record of a dataset.
+
+    Args:
+        uid: the WAV is ``wav/<uid>.wav``; may hold ``/`` (sub-folders).
+        split: ``train``, ``valid``, ``test`` or None.
+        y: the label, or a mapping of task name to label where the dataset has several tasks.
+        source: the file that holds its audio; None where there is no audio.
+        clip: which piece of ``source``; None for all of it.
+        extra: anything else worth keeping; holds the grouping value.
+    """
+
+    uid: str
+    split: str | None
+    y: Any
+    source: Path | None
+    clip: Clip | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset from its raw assets: the input of ``process``.
+
+    Args:
+        name: folder name in the cache.
+        tasks: what its labels answer, by name.
+        items: all records, in a fixed order.
+        group: the key of ``extra`` whose items must stay together when resampling (artist, track); None: every item by itself.
+        stems: names of the channels of a dataset of stems; None for mono.
+        sources: digests or parameters of what it was made from.
+        options: those that ``name`` asks for, sorted; see :func:`jukemir_like.datasets.registry.options`.
+        understood: how a user's own table was read, see :func:`jukemir_like.datasets.folder.labels.describe`; None for other datasets.
+    """
+
+    name: str
+    tasks: dict[str, Task]
+    items: list[Item]
+    group: str | None = None
+    stems: tuple[str, ...] | None = None
+    sources: dict[str, Any] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
+    understood: dict[str, Any] | None = None
+
+
+def label_encoder(task: Task) -> Callable[[Any], Any]:
+    """A function from a label as ``meta.json`` has it to numbers.
+
+    Returns:
+        A function that gives: multiclass and key, the place of the class in ``task.labels``; multilabel, a list of booleans, one per tag;
+        regression, a list of floats, one per output. It raises ValueError or TypeError for a label that does not fit the task.
+
+    >>> label_encoder(Task("tags", "multilabel", ("loud", "fast", "live")))(["fast"])
+    [False, True, False]
+    """
+    index = {label: number for number, label in enumerate(task.labels)}
+
+    def place(label: Any) -> int:
+        if label not in index:
+            raise ValueError(f"{shortened(label)} is not among its {len(index)} labels")
+        return index[label]
+
+    def flags(label: Any) -> list[bool]:
+        if not isinstance(label, list):
+            raise ValueError("a list of tags is expected")
+        present = {place(tag) for tag in label}
+        return [number in present for number in range(len(index))]
+
+    def values(label: Any) -> list[float]:
+        numbers = [float(value) for value in (label if isinstance(label, list) else [label])]
+        if len(numbers) != len(index) or not all(abs(number) < LARGEST_VALUE for number in numbers):  # written so that NaN is refused too
+            raise ValueError(f"{len(index)} finite numbers are expected")
+        return numbers
+
+    encoders: dict[str, Callable[[Any], Any]] = {"multiclass": place, "key": place, "multilabel": flags, "regression": values}
+    return encoders[task.type]
+
+
+def key_name(value: str) -> str | None:
+    """The class of :data:`KEYS` that ``value`` names; None where it names none.
+
+    Sharps and rare enharmonic names are read as the flats and naturals of the classes; letter case and spaces do not matter.
+
+    >>> key_name("d#  Minor ")
+    'Eb minor'
+    >>> key_name("C / G minor") is None
+    True
+    """
+    tonic, _, mode = " ".join(value.split()).partition(" ")
+    tonic = tonic[:1].upper() + tonic[1:].lower()
+    name = f"{_FLATS.get(tonic, tonic)} {mode.lower()}"
+    return name if name in KEYS else None
+
+
+def uid_fault(uid: str) -> str | None:
+    """Why ``uid`` cannot be the name of a file, in words that follow it; None where it can.
+
+    >>> uid_fault("a/b") is None, uid_fault("../a")
+    (True, 'cannot be a file name: no part may be empty or start with a dot')
+    """
+    parts = uid.split("/")
+    if any(not part or part.startswith(".") or "\0" in part for part in parts):
+        return "cannot be a file name: no part may be empty or start with a dot"
+    lengths = [len(os.fsencode(part)) for part in (*parts[:-1], parts[-1] + _OUTPUT_SUFFIXES[0])]
+    if max(lengths) > _MOST_BYTES_OF_A_NAME or sum(lengths) + len(parts) > _MOST_BYTES_OF_A_UID:
+        return f"cannot be a file name: it is too long ({len(os.fsencode(uid)):,} bytes)"
+    return None
+
+
+def uid_collision(uids: Iterable[str]) -> tuple[str, str] | None:
+    """Two uids of which one needs a file where the other needs a folder; None where there are none.
+
+    >>> uid_collision(["b", "a", "a.wav/b"])
+    ('a', 'a.wav/b')
+    """
+    uids = list(uids)
+    uid_below: dict[str, str] = {}  # folder → a uid in it
+    for uid in uids:
+        end = uid.find("/")
+        while end >= 0:
+            uid_below.setdefault(uid[:end], uid)
+            end = uid.find("/", end + 1)
+    return next(((uid, uid_below[uid + suffix]) for uid in uids for suffix in _OUTPUT_SUFFIXES if uid + suffix in uid_below), None)

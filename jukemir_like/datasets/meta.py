@@ -1,0 +1,165 @@
+"""``meta.json`` and ``dataset.json`` of a processed dataset, written and read.
+
+``process`` writes them and every later stage reads them here; no other module does either. Both are read from disk, and ``meta.json`` may
+come from other programs: a file that is not as described here is refused in one line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from jukemir_like import __version__
+from jukemir_like.core import files, jsonfiles
+from jukemir_like.core.atomic import write_json
+from jukemir_like.datasets.dataset import KEYS, PRIMARY_METRICS, SPLITS, Dataset, Item, Task
+
+META, DESCRIPTION = "meta.json", "dataset.json"
+TASK_SHAPE: dict[str, Any] = {"type": set(PRIMARY_METRICS), "labels": [str]}
+"""The shape of a task in ``dataset.json``, as :mod:`jukemir_like.core.jsonfiles` describes shapes."""
+
+_META_SHAPE = {str: {"split?": set(SPLITS), "y?": object, "clip?": {str: object}, "extra?": {str: object}}}
+_DESCRIPTION_SHAPE = {
+    "tasks?": {str: TASK_SHAPE},
+    "group?": str,
+    "stems?": [str],
+    "items?": {str: int},
+    "failed?": {str: str},
+    "sources?": {str: object},
+    "versions?": {str: str},
+}
+
+
+@dataclass(frozen=True)
+class Description:
+    """What ``dataset.json`` says.
+
+    Args:
+        tasks: by name.
+        group: what must not be split when resampling, see :meth:`ProcessedDataset.group_of`.
+        stems: names of the channels; None for mono.
+        counts: split → number of items.
+        failed: uid → why it has no audio.
+        sources, versions: what it was made from, and with.
+        made_from: the name of the dataset that was processed.
+    """
+
+    tasks: dict[str, Task]
+    group: str | None
+    stems: tuple[str, ...] | None
+    counts: dict[str, int]
+    failed: dict[str, str]
+    sources: dict[str, Any]
+    versions: dict[str, str]
+    made_from: str | None = None
+
+
+def write_meta(folder: Path, dataset: Dataset, *, failed: Mapping[str, str], skipped: Mapping[str, str], metadata_only: bool) -> None:
+    """Writes ``meta.json`` and ``dataset.json`` of a dataset into ``folder``.
+
+    Args:
+        folder: of the processed dataset.
+        dataset: what was processed.
+        failed: uid → why it has no audio.
+        skipped: uid → why it was left out from the start.
+        metadata_only: whether no audio was asked for.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    splits = [item.split for item in dataset.items]
+    description = {
+        "name": dataset.name,
+        "options": list(dataset.options),
+        "tasks": {name: task.to_json() for name, task in dataset.tasks.items()},
+        "group": dataset.group,
+        "stems": list(dataset.stems) if dataset.stems else None,
+        "items": {split or "none": splits.count(split) for split in (*SPLITS, None) if split in splits},
+        "metadata_only": metadata_only,
+        "failed": failed,
+        "skipped": skipped,
+        "sources": dataset.sources,
+        "versions": _versions(),
+    } | ({} if dataset.understood is None else {"understood": dataset.understood})
+    write_json(folder / DESCRIPTION, description)
+    write_json(folder / META, {item.uid: _record(item) for item in dataset.items})
+
+
+def read_meta(folder: Path) -> tuple[dict[str, dict[str, Any]], str]:
+    """uid → record of ``meta.json``, and the SHA-256 of the file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DamagedFileError: it is damaged, a split is unknown, or a uid does not name a file below the folder.
+    """
+    path = folder / META
+    with files.damage_errors(path, remedy(folder)):
+        data = files.read_regular(path)
+        items = jsonfiles.parse(data)
+        jsonfiles.check(items, _META_SHAPE)
+        for uid in items:
+            if not files.is_inside(uid):
+                raise ValueError(f"is damaged: uid {uid!r} is no name of a file below the dataset's folder")
+    return items, hashlib.sha256(data).hexdigest()
+
+
+def read_description(folder: Path) -> Description:
+    """What ``dataset.json`` says.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DamagedFileError: it is damaged.
+    """
+    path = folder / DESCRIPTION
+    value = jsonfiles.read(path, _DESCRIPTION_SHAPE, remedy(folder))
+    with files.damage_errors(path, remedy(folder)):
+        tasks = {name: parse_task(name, fields) for name, fields in (value.get("tasks") or {}).items()}
+    counts, failed, sources, versions = (value.get(name) or {} for name in ("items", "failed", "sources", "versions"))
+    stems = tuple(value["stems"]) if value.get("stems") else None
+    made_from = value["name"] if isinstance(value.get("name"), str) else None
+    return Description(tasks, value.get("group"), stems, counts, failed, sources, versions, made_from)
+
+
+def parse_task(name: str, fields: Mapping[str, Any]) -> Task:
+    """The task with these fields, which have the shape :data:`TASK_SHAPE`.
+
+    Raises:
+        ValueError: no labels, a duplicate label, or a label of a key task that is no key.
+
+    >>> parse_task("genre", {"type": "multiclass", "labels": ["jazz", "rock"]})
+    Task(name='genre', type='multiclass', labels=('jazz', 'rock'))
+    """
+    task = Task.from_json(name, dict(fields))
+    if not task.labels or len(set(task.labels)) < len(task.labels):
+        raise ValueError(f"is damaged: task {name!r} has {'a duplicate label' if task.labels else 'no labels'}")
+    unknown = next((label for label in task.labels if task.type == "key" and label not in KEYS), None)
+    if unknown is not None:
+        raise ValueError(f"is damaged: task {name!r} is one of keys, and {unknown!r} is none")
+    return task
+
+
+def remedy(folder: Path) -> str:
+    """What to do about a damaged file of the processed dataset in ``folder``."""
+    return f"run `jukemir-like process {folder.name}` again"
+
+
+def _record(item: Item) -> dict[str, Any]:
+    record: dict[str, Any] = {"split": item.split, "y": item.y}
+    if item.clip is not None:
+        record["clip"] = vars(item.clip)
+    return record | {"extra": item.extra}
+
+
+def _versions() -> dict[str, str]:
+    versions = {"jukemir-like": __version__, "python": platform.python_version()}
+    for package in ("numpy", "soundfile", "soxr"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions

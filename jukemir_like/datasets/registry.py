@@ -1,0 +1,127 @@
+"""Datasets by name: which exist, their options, the raw assets of each, and from raw assets to a :class:`Dataset`.
+
+Options are written in the name with ``+``: ``magnatagatune+artist_clean+tagged_only``. A dataset with options is another dataset, with its
+own folder in the cache, its own scores and its own line in the report. So each has one spelling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import RequestError
+from jukemir_like.datasets.dataset import Dataset
+
+# Name → the raw assets' folder, and the function from that folder to a Dataset. Functions are named, not imported, because a command needs
+# one of them at most, and synthband, which composes its songs, stands after this package.
+_BUILT_IN = {
+    "emomusic": ("emomusic", "jukemir_like.datasets.emomusic:dataset"),
+    "giantsteps": ("giantsteps", "jukemir_like.datasets.giantsteps:dataset"),
+    "giantsteps_clips": ("giantsteps", "jukemir_like.datasets.giantsteps:clips_dataset"),
+    "gtzan_ff": ("gtzan", "jukemir_like.datasets.gtzan:dataset"),
+    "magnatagatune": ("magnatagatune", "jukemir_like.datasets.magnatagatune:dataset"),
+    "musdb18": ("musdb18", "jukemir_like.datasets.musdb:dataset"),
+    "musdb18hq": ("musdb18hq", "jukemir_like.datasets.musdb:hq_dataset"),
+    "synthband": ("synthband", "jukemir_like.synthband.generation:dataset"),
+    "synthband_stems": ("synthband", "jukemir_like.synthband.generation:stems_dataset"),
+}
+
+_OPTIONS = {
+    "emomusic": ("artist_clean",),
+    "giantsteps": ("unique",),
+    "giantsteps_clips": ("unique",),
+    "magnatagatune": ("artist_clean", "tagged_only"),
+}
+
+_STEMS = {"synthband": "synthband_stems"} | {name: name for name in ("musdb18", "musdb18hq", "synthband_stems")}
+
+
+def names() -> list[str]:
+    """The datasets that can be processed by name, sorted; without their options.
+
+    >>> names()[:3]
+    ['emomusic', 'giantsteps', 'giantsteps_clips']
+    """
+    return sorted(_BUILT_IN)
+
+
+def options(name: str) -> tuple[str, ...]:
+    """The options of dataset ``name``: what may follow its name, each with ``+`` before it, in this order.
+
+    Raises:
+        RequestError: unknown name or option.
+
+    >>> options("magnatagatune")
+    ('artist_clean', 'tagged_only')
+    """
+    return _OPTIONS.get(_parse(name)[0], ())
+
+
+def stems_of(name: str) -> str | None:
+    """The dataset that holds the songs of dataset ``name`` as stems: itself, another one, or None.
+
+    >>> stems_of("synthband"), stems_of("gtzan_ff")
+    ('synthband_stems', None)
+    """
+    return _STEMS.get(name)
+
+
+def is_known(name: str) -> bool:
+    """Whether ``name``, options included, can be processed by name.
+
+    >>> is_known("giantsteps+unique"), is_known("gtzan_ff+unique")
+    (True, False)
+    """
+    try:
+        _parse(name)
+    except RequestError:
+        return False
+    return True
+
+
+def assets(name: str) -> str:
+    """Which raw assets dataset ``name`` is made from: the name to give to ``download``.
+
+    Raises:
+        RequestError: unknown name or option.
+
+    >>> assets("gtzan_ff")
+    'gtzan'
+    """
+    return _BUILT_IN[_parse(name)[0]][0]
+
+
+def from_assets(name: str, cache: Cache) -> Dataset:
+    """The dataset ``name``, options included, from its raw assets in ``cache``. Only the annotations must be present, not the audio.
+
+    Raises:
+        RequestError: unknown name or option, or its assets are missing.
+    """
+    base, chosen = _parse(name)
+    folder = cache.dataset(assets(name))
+    if not folder.is_dir():
+        raise RequestError(f"{base} is not in {cache.root}: run `jukemir-like download {assets(name)}` first")
+    module, _, attribute = _BUILT_IN[base][1].partition(":")
+    build: Callable[..., Dataset] = getattr(import_module(module), attribute)
+    return build(folder, name, chosen) if chosen else build(folder, name)
+
+
+def _parse(name: str) -> tuple[str, frozenset[str]]:
+    """The dataset that ``name`` begins with, and its options.
+
+    Raises:
+        RequestError: unknown dataset or option; options in another order than the alphabet's, or one twice.
+    """
+    base, *given = name.split("+")
+    if base not in _BUILT_IN:
+        raise RequestError(f"unknown dataset {base!r}: choose one of {', '.join(names())}, or 'folder' for your own")
+    known = _OPTIONS.get(base, ())
+    for option in given:
+        if option not in known:
+            choice = f"choose among {', '.join(known)}" if known else "it has none"
+            raise RequestError(f"unknown option {option!r} of dataset {base}: {choice}")
+    spelled = "+".join([base, *sorted(set(given))])
+    if name != spelled:
+        raise RequestError(f"dataset {name!r} is written {spelled!r}: options in the order of the alphabet, each once")
+    return base, frozenset(given)

@@ -1,0 +1,208 @@
+"""From arrays to the data of a probe: ``X``, ``y``, ``split`` and ``groups`` of :func:`jukemir_like.probes.arrays.probe`.
+
+Items whose label or split is missing are left out and counted. :mod:`jukemir_like.probes.labels` reads the labels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jukemir_like.core.errors import RequestError
+from jukemir_like.datasets import SPLITS, TaskType
+from jukemir_like.probes.labels import is_missing, per_item, read_labels, to_plain
+from jukemir_like.probes.tasks import LabelledItems, ProbeData, assemble
+
+SHARES = {"train": 0.7, "valid": 0.15, "test": 0.15}
+"""Shares of the items in a split that is drawn."""
+
+_SPLIT_WORDS = {
+    "train": ("train", "training"),
+    "valid": ("valid", "val", "validation", "dev", "development"),
+    "test": ("test", "testing", "eval", "evaluation"),
+}
+_SPLIT_OF = {word: split for split, words in _SPLIT_WORDS.items() for word in words}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The arrays of one probe.
+
+    Args:
+        data: of the probe.
+        classes: the classes as they were given, the tags, or the names of the outputs; in the order of the columns of scores.
+        positions: name of an item, or of a recording → row of ``X`` (of its first clip).
+        notes: everything that was guessed or left out, one line each.
+    """
+
+    data: ProbeData
+    classes: tuple[Any, ...]
+    positions: dict[str, int]
+    notes: tuple[str, ...]
+
+
+def read_inputs(
+    X: Any,
+    y: Any,
+    *,
+    split: Any = None,
+    groups: Any = None,
+    shared_groups: bool = False,
+    recordings: Any = None,
+    uid: Any = None,
+    task_type: TaskType | None = None,
+    label_names: Sequence[Any] | None = None,
+    dataset: str = "",
+    seed: int = 0,
+) -> Inputs:
+    """The data of a probe; arguments as for :func:`jukemir_like.probes.arrays.probe`.
+
+    Raises:
+        RequestError: lengths differ, a number is not finite, labels do not fit together, a split is empty, a group is in two splits.
+    """
+    matrix = _matrix(X)
+    n = len(matrix)
+    _check_index(X, y)
+    labels = read_labels(y, n, task_type, label_names)
+    names = _names(uid, n)
+    known = [label is not None for label in labels.encoded]
+    recording_names = [recording or names[i] for i, recording in enumerate(_texts(recordings, n, "recordings"))]
+    group_names = [group or recording_names[i] for i, group in enumerate(_texts(groups, n, "groups"))]
+    notes = list(labels.notes)
+    if split is None:
+        strata = labels.encoded if labels.task.type in ("multiclass", "key") else None
+        splits = draw_splits(group_names, known, strata, seed)
+        how = "by group" if groups is not None else "by item"
+        shares = ", ".join(f"{share:.0%} {name}" for name, share in SHARES.items())
+        notes.append(f"the split was drawn {how} with seed {seed}{', stratified by class' if strata else ''} ({shares})")
+    else:
+        splits = _given_splits(split, n)
+        notes += _check_groups(group_names, splits, shared_groups)
+    items = LabelledItems()
+    for i, split_of_item in enumerate(splits):
+        if split_of_item is not None and known[i]:
+            items.uid.append(names[i])
+            items.split.append(split_of_item)
+            items.y.append(labels.encoded[i])
+            items.group.append(group_names[i])
+            items.recording.append(recording_names[i])
+            items.row.append(i)
+    # A split is drawn for items with a label only; of a given split, items without one are not counted again for their label.
+    no_split = 0 if split is None else splits.count(None)
+    no_label = sum(
+        not is_known and (split is None or split_of_item is not None) for is_known, split_of_item in zip(known, splits, strict=True)
+    )
+    data = assemble(labels.task, dataset or "the data", matrix, items, {"vectors": {}, "no_label": no_label, "no_split": no_split})
+    notes += [f"{no_split:,} items left out: no split"] if no_split else []
+    positions = (
+        dict(zip(items.recording[::-1], items.row[::-1], strict=True)) if data.train.songs else dict(zip(names, range(n), strict=True))
+    )
+    return Inputs(data, labels.classes, positions, (*notes, *data.notes))
+
+
+def draw_splits(groups: Sequence[str], known: Sequence[bool], strata: Sequence[Any] | None, seed: int) -> list[str | None]:
+    """A split for every item with a label; no group is divided.
+
+    Groups are put in order of their most frequent class, in random order within a class, and then each goes to the split that lacks most
+    of its share. So every split gets its share of every class, as far as groups allow.
+
+    Args:
+        groups: of every item.
+        known: whether the item has a label; others get None.
+        strata: class of every item; None: classes do not matter.
+        seed: of the random order.
+
+    >>> splits = draw_splits(list("abcdefghijklmnopqrst"), [True] * 20, None, seed=0)
+    >>> splits.count("train"), splits.count("valid"), splits.count("test")
+    (14, 3, 3)
+    """
+    members: dict[str, list[int]] = {}
+    for i, group in enumerate(groups):
+        if known[i]:
+            members.setdefault(group, []).append(i)
+    order = sorted(members)
+    order = [order[i] for i in np.random.default_rng([seed, len(order)]).permutation(len(order))]
+    if strata is not None:
+        order.sort(key=lambda group: Counter(sorted(strata[i] for i in members[group])).most_common(1)[0][0])
+    counts: Counter[str] = Counter()
+    splits: list[str | None] = [None] * len(groups)
+    for group in order:
+        split = min(SPLITS, key=lambda name: (counts[name] + 1) / SHARES[name])
+        counts[split] += len(members[group])
+        for i in members[group]:
+            splits[i] = split
+    return splits
+
+
+def _matrix(X: Any) -> NDArray[np.float32]:
+    """Vectors as float32 (n, dimension)."""
+    try:
+        array = np.asarray(to_plain(X))
+        if array.ndim != 2 or not array.size:
+            raise RequestError(f"X must have the shape (items, dimension), not {array.shape}")
+        with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite, which is detected below
+            matrix = array.astype(np.float32)
+    except (ValueError, TypeError) as error:
+        raise RequestError(f"X must be a matrix of numbers: {error}") from error
+    finite = np.isfinite(matrix).all(1)
+    if not finite.all():
+        raise RequestError(f"X holds a number that is not finite in float32, in item {int(finite.argmin())}: remove such items first")
+    return matrix
+
+
+def _given_splits(split: Any, n: int) -> list[str | None]:
+    """The split of every item; None where it names none."""
+    splits: list[str | None] = []
+    for i, word in enumerate(per_item(split, n, "split")):
+        if is_missing(word):
+            splits.append(None)
+        elif isinstance(word, str) and word.casefold() in _SPLIT_OF:
+            splits.append(_SPLIT_OF[word.casefold()])
+        else:
+            raise RequestError(f"split {word!r} of item {i} is not one of train, valid, test (or another usual word for these)")
+    return splits
+
+
+def _check_groups(groups: Sequence[str], splits: Sequence[str | None], shared_groups: bool) -> list[str]:
+    """Notes on groups in several splits."""
+    splits_of: dict[str, set[str]] = {}
+    for group, split in zip(groups, splits, strict=True):
+        if split is not None:
+            splits_of.setdefault(group, set()).add(split)
+    divided = {group: [split for split in SPLITS if split in names] for group, names in splits_of.items() if len(names) > 1}
+    if divided and not shared_groups:
+        group, names = next(iter(divided.items()))
+        raise RequestError(
+            f"group {group!r} has items in {' and '.join(names)} ({len(divided):,} such groups): "
+            "leave split out to have it drawn by group, or pass shared_groups=True"
+        )
+    return [f"{len(divided):,} groups have items in several splits: a probe may recognise them"] if divided else []
+
+
+def _names(uid: Any, n: int) -> list[str]:
+    """Names of the items, in whose order they are resampled."""
+    if uid is None:
+        return [f"{i:09d}" for i in range(n)]
+    names = [str(name) for name in per_item(uid, n, "uid")]
+    if len(set(names)) < n:
+        raise RequestError(f"uid {Counter(names).most_common(1)[0][0]!r} is duplicate: every item needs a name of its own")
+    return names
+
+
+def _texts(values: Any, n: int, what: str) -> list[str]:
+    """One text per item, empty where missing."""
+    if values is None:
+        return [""] * n
+    return ["" if is_missing(value) else str(value) for value in per_item(values, n, what)]
+
+
+def _check_index(X: Any, y: Any) -> None:
+    """The indices of two pandas objects must be equal: otherwise labels would go to other items than pandas says."""
+    first, second = getattr(X, "index", None), getattr(y, "index", None)
+    if hasattr(first, "equals") and hasattr(second, "equals") and not first.equals(second):  # type: ignore[union-attr]
+        raise RequestError("X and y have different indices: align them first, for example y = y.loc[X.index]")

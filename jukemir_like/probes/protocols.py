@@ -1,0 +1,149 @@
+"""The two protocols and their settings: ``linear`` with its regularisation path, ``jukemir`` with its grid of 216 points.
+
+A run is identified by what its settings change of the defaults, and by the hash of that: adding a field with a default later leaves old
+hashes as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from jukemir_like.core.errors import RequestError
+
+
+@dataclass(frozen=True)
+class RegularisationPath:
+    """Settings of protocol ``linear``.
+
+    Args:
+        strengths: L2 penalties λ of the regularisation path, for mean loss + λ/2 · ‖W‖² on standardised features.
+        tolerance: logistic regression has converged when a step promises to gain less than this (nats per item).
+        max_iterations: of L-BFGS, for each strength.
+    """
+
+    strengths: tuple[float, ...] = (100.0, 10.0, 1.0, 0.1, 0.01, 0.001, 0.0001)
+    tolerance: float = 1e-8
+    max_iterations: int = 200
+
+    def __post_init__(self) -> None:
+        if not self.strengths or min(self.strengths) <= 0:
+            raise RequestError("the path needs at least one strength, all above 0")
+
+
+@dataclass(frozen=True, order=True)
+class Point:
+    """One point of the grid: how a probe is trained. Points are ordered by their fields, which is what breaks ties.
+
+    Args:
+        standardise: scale features to zero mean and unit variance on the train split.
+        hidden: units of the hidden layer; 0 for none.
+        batch_size: items of a minibatch.
+        learning_rate: Adam's.
+        dropout: fraction of input features (and of hidden units) set to zero, in [0, 1); rounded to 1/256.
+        weight_decay: L2 penalty as Adam takes it, added to the gradient; 0 for none.
+    """
+
+    standardise: bool
+    hidden: int
+    batch_size: int
+    learning_rate: float
+    dropout: float
+    weight_decay: float
+
+    @property
+    def group(self) -> tuple[bool, int, int, float]:
+        """What points must share to see the same minibatches and dropout masks; see :mod:`jukemir_like.probes.stacks`."""
+        return (self.standardise, self.hidden, self.batch_size, self.dropout)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Settings of protocol ``jukemir``; the defaults are the 216 points of Castellon et al. 2021 (arXiv 2107.05677).
+
+    Args:
+        standardise, hidden, batch_size, learning_rate, dropout, weight_decay: the values that :class:`Point` takes, all combined.
+        evaluate_every: steps between two evaluations of the validation metric.
+        patience: evaluations without a strict gain after which a point stops.
+
+    Raises:
+        RequestError: a value is out of range, or there is none.
+
+    >>> len(Grid().points())
+    216
+    """
+
+    standardise: tuple[bool, ...] = (False, True)
+    hidden: tuple[int, ...] = (0, 512)
+    batch_size: tuple[int, ...] = (64, 256)
+    learning_rate: tuple[float, ...] = (1e-5, 1e-4, 1e-3)
+    dropout: tuple[float, ...] = (0.25, 0.5, 0.75)
+    weight_decay: tuple[float, ...] = (0.0, 1e-4, 1e-3)
+    evaluate_every: int = 8
+    patience: int = 256
+
+    def __post_init__(self) -> None:
+        axes = {"hidden": 0, "batch_size": 1, "learning_rate": 0, "dropout": 0, "weight_decay": 0}
+        for name, least in axes.items():
+            if any(value < least for value in getattr(self, name)):
+                raise RequestError(f"the grid's {name} cannot be below {least}")
+        if any(round(256 * value) > 255 for value in self.dropout):
+            raise RequestError("the grid's dropout must be below 1")
+        if not self.points() or self.evaluate_every < 1 or self.patience < 1:
+            raise RequestError("the grid needs at least one value of everything, evaluate_every and patience of at least 1")
+
+    def points(self) -> list[Point]:
+        """All points, each once, in order."""
+        axes = [sorted(set(getattr(self, field.name))) for field in fields(Point)]
+        return [Point(*values) for values in itertools.product(*axes)]
+
+
+Settings = RegularisationPath | Grid
+
+_SETTINGS: dict[str, type[RegularisationPath] | type[Grid]] = {"linear": RegularisationPath, "jukemir": Grid}
+PROTOCOLS = tuple(_SETTINGS)
+
+
+def check_settings(protocol: str, settings: Settings | None) -> Settings:
+    """The settings of a protocol; its defaults for None.
+
+    Raises:
+        RequestError: unknown protocol, or settings of the other one.
+    """
+    if protocol not in _SETTINGS:
+        raise RequestError(f"unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")
+    expected = _SETTINGS[protocol]
+    if settings is not None and type(settings) is not expected:
+        raise RequestError(f"protocol {protocol} takes settings of type {expected.__name__}, not {type(settings).__name__}")
+    return settings or expected()
+
+
+def non_default(settings: Settings) -> dict[str, Any]:
+    """The fields whose values differ from the defaults, as JSON values.
+
+    >>> non_default(RegularisationPath(strengths=(1.0, 0.1)))
+    {'strengths': [1.0, 0.1]}
+    """
+    return {
+        field.name: list(value) if isinstance(value, tuple) else value
+        for field in fields(settings)
+        if (value := getattr(settings, field.name)) != field.default
+    }
+
+
+def configuration_hash(protocol: str, configuration: dict[str, Any]) -> str:
+    """Sixteen hexadecimal digits that tell one configuration from another."""
+    return hashlib.sha256(json.dumps([protocol, configuration], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def group_points(points: Sequence[Point]) -> list[list[Point]]:
+    """Points by what they share (:attr:`Point.group`), each group and all groups in order."""
+    ordered = sorted(points, key=lambda point: (point.group, point))
+    return [list(group) for _, group in itertools.groupby(ordered, lambda point: point.group)]

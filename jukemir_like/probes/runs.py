@@ -1,0 +1,292 @@
+"""A run of a probe on disk: ``run.json`` and ``predictions.npz``, written and read here.
+
+The folder is ``probes/<dataset>/<representation>/<task>/<protocol>-<seed>/``. ``predictions.npz`` is written first and ``run.json`` last,
+so a folder with a ``run.json`` is complete. (Until then protocol ``jukemir`` may have an ``unfinished.npz`` there, see
+:mod:`jukemir_like.probes.selection`.) The same request on the same vectors gives the same bytes, except for ``seconds``.
+
+``predictions.npz`` (no pickles: ``numpy.load`` as it is) holds, for ``split`` in ``valid`` and ``test``:
+
+==================== ============= ======================================================================================================
+name                 shape         what
+==================== ============= ======================================================================================================
+``<split>_uid``      (n,) str      what is scored, in the order of ``meta.json``: items; for a key task with clips: songs
+``<split>_group``    (n,) str      what must stay together when resampling (artist, track); the uid where nothing is grouped
+``<split>_y``        (n,) int64    multiclass, key: index into the task's labels
+..                   (n, k) bool   multilabel
+..                   (n, k) f8     regression
+``<split>_scores``   (n, k) f4     one column per label: logits, tag scores or predicted values. A prediction is the argmax (the first, in
+                                   ties); -inf for a class that train lacks; of songs: votes, logits or probabilities, by the rule selected
+``<split>_clip_uid`` (m,) str      key tasks with clips only: the items
+``<split>_clip_song`` (m,) int64   row of ``<split>_uid`` that the clip belongs to
+``<split>_clip_scores`` (m, k) f4  logits of the clips
+==================== ============= ======================================================================================================
+
+So ``metrics.evaluate(run.task, y, scores)`` gives the run's metrics, and with ``weights`` those of a resample.
+
+``run.json``:
+
+- ``format``: 1; ``recipe``: raised when the same request would give other results. ``dataset``, ``representation``, ``protocol``,
+  ``seed``; ``task``: {name, type, labels, primary_metric}
+- ``configuration``: what the request changes of the protocol's defaults; ``configuration_hash``: the digest of protocol and changes
+- ``selected``: the point (jukemir), ``{"strength"}`` (linear) or ``{}``; ``aggregation``: rule for songs, or null; ``candidates``: all
+  points or strengths with ``value``, their primary metric on valid (null: not finite), and with ``step`` (of the best evaluation) and
+  ``steps``
+- ``metrics``: split → name → value; ``n``: train, valid, test → items; ``scored`` and ``groups``: valid, test → number of scored items
+  and of groups among them
+- ``left_out``: ``vectors``: reason → number of items; ``no_label``, ``no_split``: numbers of items; ``not_in_train``: labels that no
+  train item has; ``undefined``: split → metric → number of tags that it leaves out
+- ``notes``: one line each, worth showing to the user
+- ``seconds`` of fitting and scoring; ``versions``: name → version
+- ``lineage``: ``meta``, ``vectors``: SHA-256 (the latter over uid and bytes of every vector used); ``task``: digest of type, labels
+  and grouping; ``signature``: of the representation, null where no record names it; ``sources``: what the dataset was made from
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from jukemir_like.core import atomic, files, jsonfiles
+from jukemir_like.core.arrays import read_archive
+from jukemir_like.core.cache import Cache, folder_name
+from jukemir_like.core.errors import DamagedFileError, RequestError
+from jukemir_like.datasets import LARGEST_VALUE, Task
+from jukemir_like.datasets.meta import TASK_SHAPE
+from jukemir_like.datasets.meta import parse_task as task_of
+from jukemir_like.probes import metrics
+from jukemir_like.probes.tasks import SCORED_SPLITS, Predictions
+
+FORMAT = 1
+RUN, PREDICTIONS = "run.json", "predictions.npz"
+
+_ARRAYS, _CLIP_ARRAYS = {"uid", "group", "y", "scores"}, {"clip_uid", "clip_song", "clip_scores"}
+_NUMBERS = {"valid": int, "test": int}
+SHAPE = {
+    **dict.fromkeys(("dataset", "representation", "protocol", "configuration_hash"), str),
+    "format": {FORMAT},
+    "seed": int,
+    "task": TASK_SHAPE | {"name": str},
+    "configuration": {str: object},
+    "selected": {str: object},
+    "aggregation?": str,
+    "metrics": {"valid": {str: float}, "test": {str: float}},
+    "scored": _NUMBERS,
+    "groups": _NUMBERS,
+    "left_out": {"undefined?": {"test?": {str: int}}},
+    "notes": [str],
+    "seconds": float,
+    "versions": {str: str},
+    "lineage": {str: object},
+}
+"""Of ``run.json``, in the terms of :mod:`jukemir_like.core.jsonfiles`: the fields that are read from it."""
+
+_LAST_CHARACTER = 0x10FFFF
+_TOLERANCE = 1e-6  # between a stored value and the one computed from the predictions
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder, and ``run.json`` as ``record``."""
+
+    folder: Path
+    record: dict[str, Any]
+
+    @property
+    def dataset(self) -> str:
+        return str(self.record["dataset"])
+
+    @property
+    def representation(self) -> str:
+        return str(self.record["representation"])
+
+    @property
+    def protocol(self) -> str:
+        return str(self.record["protocol"])
+
+    @property
+    def seed(self) -> int:
+        return int(self.record["seed"])
+
+    @property
+    def task(self) -> Task:
+        return Task.from_json(self.record["task"]["name"], self.record["task"])
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Split → metric → value; the primary metric is the first."""
+        metrics: dict[str, dict[str, float]] = self.record["metrics"]
+        return metrics
+
+    def predictions(self, split: str) -> Predictions:
+        """Labels and scores of ``valid`` or ``test``.
+
+        Raises:
+            DamagedFileError: ``predictions.npz`` is missing or damaged.
+        """
+        return read_predictions(self)[split]
+
+
+def run_folder(cache: Cache, dataset: str, representation: str, task: str, protocol: str, seed: int) -> Path:
+    """The folder of a run. A task's name may be a column of the user's table: characters that folders cannot have are percent-encoded."""
+    name = quote(task, safe=" ()[]+,;=@")
+    return cache.probe(dataset, representation) / (name if name.strip(".") else name.replace(".", "%2E")) / f"{protocol}-{seed}"
+
+
+def save_run(folder: Path, record: dict[str, Any], predictions: Mapping[str, Predictions]) -> Run:
+    """Writes a run: predictions first, ``run.json`` last, each completely or not at all.
+
+    Args:
+        folder: the run's folder.
+        record: the content of ``run.json``.
+        predictions: split → predictions, for both of :data:`SCORED_SPLITS`.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    atomic.make_folder(folder)
+    atomic.remove_abandoned(folder)
+    with atomic.storage_errors(folder / RUN):
+        (folder / RUN).unlink(missing_ok=True)  # otherwise a kill between the two files would pair new predictions with an old record
+    arrays = {f"{split}_{name}": array for split in SCORED_SPLITS for name, array in predictions[split].arrays().items()}
+    with atomic.atomic_write(folder / PREDICTIONS) as temporary:
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]  # entries are dated 1980: same arrays, same bytes
+    atomic.write_json(folder / RUN, record)
+    return Run(folder, record)
+
+
+def load_run(folder: Path) -> Run | None:
+    """The run in ``folder``; None where it is not finished, or damaged."""
+    try:
+        return open_run(folder)
+    except (FileNotFoundError, DamagedFileError):
+        return None
+
+
+def find_runs(
+    cache: Cache,
+    dataset: str | None = None,
+    representation: str | None = None,
+    *,
+    on_damage: Callable[[DamagedFileError], None] | None = None,
+) -> list[Run]:
+    """All finished runs of the cache (of one dataset, of one representation), sorted by folder.
+
+    Args:
+        cache: where they are.
+        dataset, representation: only of these; None: of all.
+        on_damage: called with the reason, for each run that is damaged; None: they are ignored.
+    """
+    runs = []
+    for folder in run_folders(cache, dataset, representation):
+        try:
+            runs.append(open_run(folder))
+        except FileNotFoundError:  # not finished
+            continue
+        except DamagedFileError as error:
+            if on_damage is not None:
+                on_damage(error)
+    return runs
+
+
+def run_folders(cache: Cache, dataset: str | None = None, representation: str | None = None) -> list[Path]:
+    """Folders of runs, finished or not, sorted; arguments as for :func:`find_runs`."""
+    pattern = "/".join([*("*" if name is None else escape(name) for name in (dataset, representation)), "*", "*-*"])
+    return [folder for folder in sorted((cache.root / "probes").glob(pattern)) if folder.is_dir()]
+
+
+def open_run(folder: Path) -> Run:
+    """The run in ``folder``, with its files checked.
+
+    Raises:
+        FileNotFoundError: it is not finished: there is no ``run.json``.
+        DamagedFileError: a file is damaged.
+    """
+    path = folder / RUN
+    run = Run(folder, jsonfiles.read(path, SHAPE, _remedy(folder)))
+    with files.damage_errors(path, _remedy(folder)):
+        _check_record(run.record)
+    predictions = read_predictions(run)
+    with files.damage_errors(path, _remedy(folder)):
+        for split in SCORED_SPLITS:
+            _check_values(run.record, split, run.task, predictions[split])
+    return run
+
+
+def read_predictions(run: Run) -> dict[str, Predictions]:
+    """Split → labels and scores, whose types and shapes are as documented.
+
+    Raises:
+        DamagedFileError: ``predictions.npz`` is missing or damaged.
+    """
+    path, predictions = run.folder / PREDICTIONS, {}
+    with files.damage_errors(path, _remedy(run.folder)):
+        try:
+            stored = read_archive(path, _remedy(run.folder))
+        except FileNotFoundError:
+            raise ValueError("is missing") from None
+        for split in SCORED_SPLITS:
+            arrays = {name.removeprefix(f"{split}_"): array for name, array in stored.items() if name.startswith(f"{split}_")}
+            if not _ARRAYS <= arrays.keys() <= _ARRAYS | _CLIP_ARRAYS:
+                raise ValueError(f"is damaged: of {split} it holds {', '.join(map(repr, sorted(arrays))) or 'nothing'}")
+            predictions[split] = Predictions(**arrays)
+            _check_predictions(run.task, predictions[split])
+    return predictions
+
+
+def _check_record(record: Mapping[str, Any]) -> None:
+    """ValueError for names that lead out of the cache, and for impossible labels; ``record`` is of :data:`SHAPE`."""
+    for name in ("dataset", "representation"):
+        try:
+            folder_name(record[name])
+        except RequestError as error:
+            raise ValueError(f"is damaged: {name}: {error}") from error
+    task_of(record["task"]["name"], record["task"])
+
+
+def _check_predictions(task: Task, predictions: Predictions) -> None:
+    """ValueError unless the arrays are of the documented types and shapes."""
+    uid, group, y, scores = predictions.uid, predictions.group, predictions.y, predictions.scores
+    if scores.dtype != np.float32 or scores.ndim != 2:
+        raise ValueError(f"is damaged: scores are {scores.dtype} of shape {scores.shape}")
+    for name, texts in (("uid", uid), ("group", group)):
+        if texts.dtype.kind != "U" or texts.shape != (len(scores),) or not len(texts):
+            raise ValueError(f"is damaged: {name} is {texts.dtype} of shape {texts.shape}")
+        if (np.ascontiguousarray(texts).view(np.uint32) > _LAST_CHARACTER).any():
+            raise ValueError(f"is damaged: {name} holds what is no character")
+    if len(np.unique(uid)) < len(uid):
+        raise ValueError("is damaged: a uid is duplicate")
+    try:
+        metrics.validate(task, y, scores)
+    except ValueError as error:
+        raise ValueError(f"and the {RUN} in its folder do not fit: {error}") from error
+    if task.type == "regression":
+        valid = y.dtype.kind == "f" and bool((np.abs(y) < LARGEST_VALUE).all() and np.isfinite(scores).all())
+    else:
+        valid = not np.isposinf(scores).any() and (y.ndim == 2 or bool(((y >= 0) & (y < len(task.labels))).all()))
+    if not valid:
+        raise ValueError("is damaged: a label or a score is impossible")
+
+
+def _check_values(record: Mapping[str, Any], split: str, task: Task, predictions: Predictions) -> None:
+    """ValueError unless ``record`` holds the numbers that follow from the predictions of a split."""
+    counted = {"scored": len(predictions.uid), "groups": len(np.unique(predictions.group))}
+    for name, number in counted.items():
+        if record[name][split] != number:
+            raise ValueError(f"is damaged: {name}.{split} is {record[name][split]}, but the predictions have {number}")
+    stored, computed = record["metrics"][split], metrics.evaluate(task, predictions.y, predictions.scores)
+    for name in sorted(stored.keys() | computed.keys()):
+        if name not in stored or name not in computed:
+            raise ValueError(f"is damaged: metrics.{split} {'has no' if name in computed else 'cannot have'} {name!r}")
+        if not math.isclose(stored[name], computed[name], rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
+            raise ValueError(f"is damaged: metrics.{split}.{name} is {stored[name]:g}, but the predictions give {computed[name]:g}")
+
+
+def _remedy(folder: Path) -> str:
+    return f"delete {folder} and probe again"

@@ -1,0 +1,204 @@
+"""The stage ``probe``: reads a dataset and the vectors of a representation, writes one folder per run, and ``results.csv``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from jukemir_like import __version__
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.datasets import Task
+from jukemir_like.datasets.meta import DESCRIPTION, META
+from jukemir_like.datasets.processed import ProcessedDataset
+from jukemir_like.datasets.processed import read_processed as read_processed
+from jukemir_like.probes import vectors
+from jukemir_like.probes.baselines import BASELINES, TRIVIAL
+from jukemir_like.probes.fitting import FitOptions, FittedProbe, fit, fit_baseline, one_thread
+from jukemir_like.probes.protocols import Settings, check_settings, configuration_hash, non_default
+from jukemir_like.probes.results import ResultsTable, tabulate_runs
+from jukemir_like.probes.runs import FORMAT, Run, load_run, run_folder, save_run
+from jukemir_like.probes.selection import UnfinishedRun
+from jukemir_like.probes.tasks import SCORED_SPLITS, ProbeData, prepare, without_vectors
+from jukemir_like.probes.vectors import Vectors
+
+_RECIPE = 1  # raised when the same request on the same vectors gives other results
+
+
+@dataclass(frozen=True)
+class ProbedDataset:
+    """What :func:`probe_dataset` computed.
+
+    Args:
+        runs: in the order of the seeds and tasks.
+        table: ``results.csv`` of the representation, with all its runs.
+    """
+
+    runs: list[Run]
+    table: ResultsTable
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left out and what cannot be learned, each line once."""
+        return list(dict.fromkeys(note for run in self.runs for note in run.record["notes"]))
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 3 where other runs of the representation are damaged."""
+        return self.table.exit_code
+
+    def __str__(self) -> str:
+        return str(self.table)
+
+
+def probe_dataset(
+    cache: Cache,
+    dataset: str,
+    representation: str,
+    *,
+    tasks: Sequence[str] | None = None,
+    protocol: str = "linear",
+    seeds: Sequence[int] = (0,),
+    workers: int = 1,
+    settings: Settings | None = None,
+    device: str | None = None,
+) -> ProbedDataset:
+    """Fits and tests a probe for each task of a dataset. Runs that are finished on the same vectors and labels are kept.
+
+    Args:
+        cache: where vectors are, and where runs are written.
+        dataset: a processed dataset.
+        representation: whose vectors; ``trivial`` stands for the baselines, which need none.
+        tasks: names; None for all that the dataset has.
+        protocol: ``linear`` (L-BFGS or ridge regression over a path of strengths) or ``jukemir`` (Adam on a grid of 216 points).
+        seeds: of all random numbers, one run each; protocol ``linear`` has none.
+        workers: processes. Results do not depend on their number.
+        settings: of the protocol (:mod:`jukemir_like.probes.protocols`); None: its defaults.
+        device: ``cpu`` or ``cuda`` for ``jukemir``; None: a GPU where there is one.
+
+    Raises:
+        RequestError: the request, the labels or the vectors do not allow it; the message says which. Where only some tasks cannot be
+            probed, the others are finished first.
+        StorageError: the runs cannot be written.
+    """
+    settings = check_settings(protocol, settings)
+    processed = read_processed(cache.processed(dataset))
+    if not processed.tasks:
+        raise RequestError(f"{cache.processed(dataset) / DESCRIPTION} names no tasks: there is nothing to probe")
+    unknown = next((name for name in tasks or () if name not in processed.tasks), None)
+    if unknown is not None:
+        raise RequestError(f"{dataset} has no task {unknown!r}: choose from {', '.join(processed.tasks)}")
+    uids = [uid for uid, record in processed.items.items() if record.get("split") is not None]
+    if not uids:
+        raise RequestError(f"{cache.processed(dataset) / META} has no item in a split: there is nothing to probe")
+    if representation == TRIVIAL:
+        of_items = without_vectors(processed, uids)
+    else:
+        of_items = vectors.read(cache, dataset, representation, uids, processed.failed)
+    inputs = _Inputs(cache, processed, representation, of_items)
+    runs: list[Run] = []
+    errors: list[str] = []
+    with one_thread():
+        for seed in seeds:
+            options = FitOptions(settings, seed, workers, device)
+            for name in tasks or processed.tasks:
+                try:
+                    runs.append(_run(inputs, processed.tasks[name], protocol, options))
+                except RequestError as error:
+                    errors.append(str(error))
+                except InputError as error:  # of a task, which is a folder
+                    errors.append(f"task {name!r} {error}")
+        if runs or not errors:
+            table = tabulate_runs(cache, dataset, representation)
+    if errors:
+        raise RequestError("; ".join(dict.fromkeys(errors)))
+    return ProbedDataset(runs, table)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What the stage reads, and where it writes."""
+
+    cache: Cache
+    processed: ProcessedDataset
+    representation: str
+    vectors: Vectors
+
+
+def _run(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -> Run:
+    """One task: the run that is finished already, or a new one."""
+    started = time.perf_counter()
+    folder = run_folder(inputs.cache, inputs.processed.name, inputs.representation, task.name, protocol, options.seed)
+    identity = _identity(inputs, task, protocol, options)
+    versions = _versions(protocol)
+    unfinished = UnfinishedRun(folder, {**identity, "versions": versions})
+    finished = load_run(folder)
+    if finished is not None and all(finished.record.get(name) == value for name, value in identity.items()):
+        unfinished.remove()  # the run that wrote both may have been killed before it removed the file
+        return finished
+    data = prepare(inputs.processed, task, inputs.vectors)
+    if inputs.representation == TRIVIAL:
+        fitted = fit_baseline(data)
+    else:
+        fitted = fit(data, options, f"probe {inputs.representation} {task.name}", unfinished)
+    seconds = round(time.perf_counter() - started + unfinished.seconds, 3)
+    record = {**identity, **_outcome(data, fitted), "seconds": seconds, "versions": versions}
+    run = save_run(folder, record, fitted.predictions)
+    unfinished.remove()
+    return run
+
+
+def _identity(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -> dict[str, Any]:
+    """The part of ``run.json`` by which a finished run answers a request."""
+    processed, representation = inputs.processed, inputs.representation
+    configuration = {"baseline": BASELINES[task.type]} if representation == TRIVIAL else non_default(options.settings)
+    return {
+        "format": FORMAT,
+        "recipe": _RECIPE,
+        "dataset": processed.name,
+        "representation": representation,
+        "protocol": protocol,
+        "seed": options.seed,
+        "task": {"name": task.name, **task.to_json()},
+        "configuration": configuration,
+        "configuration_hash": configuration_hash(protocol, configuration),
+        "lineage": {
+            "meta": processed.digest,
+            "task": _digest([task.name, task.to_json(), len(processed.tasks), processed.group]),
+            "vectors": inputs.vectors.digest,
+            "signature": inputs.vectors.signature,
+            "sources": processed.sources,
+        },
+    }
+
+
+def _outcome(data: ProbeData, fitted: FittedProbe) -> dict[str, Any]:
+    """The part of ``run.json`` that is computed."""
+    return {
+        "selected": fitted.hyperparameters,
+        "aggregation": fitted.aggregation,
+        "candidates": fitted.candidates,
+        "metrics": fitted.metrics,
+        "n": {name: len(split.y) for name, split in data.splits.items()},
+        "scored": {split: len(fitted.predictions[split].y) for split in SCORED_SPLITS},
+        "groups": {split: len(np.unique(fitted.predictions[split].group)) for split in SCORED_SPLITS},
+        "left_out": data.left_out,
+        "notes": data.notes,
+    }
+
+
+def _versions(protocol: str) -> dict[str, str]:
+    packages = ("numpy", "torch") if protocol == "jukemir" else ("numpy", "scipy")
+    return {"jukemir-like": __version__, "python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,138 @@
+"""What a representation is, and how one is found by its name.
+
+A representation is a function from clips of audio to vectors. Three come with this package; another package adds its own by an entry point
+in the group ``jukemir_like.representations``::
+
+    [project.entry-points."jukemir_like.representations"]
+    mine = "my_package:Mine"        # a class derived from Representation
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from jukemir_like.core.errors import RequestError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
+
+    import numpy as np
+
+    from jukemir_like.core.cache import Cache
+
+ENTRY_POINT_GROUP = "jukemir_like.representations"
+_BUILT_IN = {
+    "chroma": "jukemir_like.representations.chroma:Chroma",
+    "mfcc": "jukemir_like.representations.mfcc:MFCC",
+    "stemjepa": "jukemir_like.representations.stemjepa:StemJEPARepresentation",
+}
+_WITH_NAMED_WEIGHTS = {"stemjepa"}
+"""Those whose full name, such as ``stemjepa-NAME``, says which weights to use. They are given that name, and the cache with the weights."""
+
+
+class Representation(ABC):
+    """A function from clips to vectors, with what must be known to compute the same vectors again.
+
+    Derive from it to add a representation: set the attributes, and write :attr:`parameters` and the call. Errors that one clip causes are
+    :class:`~jukemir_like.core.errors.InputError`; the other clips are not affected.
+
+    Attributes:
+        name: as users type it; also the name of the folder of its vectors.
+        sample_rate: in Hz; clips are given at this rate.
+        dimension: length of a vector.
+        batch_size: how many clips are worth giving at once (1 for what runs on a processor core).
+
+    >>> import numpy as np
+    >>> class Peak(Representation):
+    ...     name, sample_rate, dimension, parameters = "peak", 8000, 1, {"recipe": 1}
+    ...     def __call__(self, clips):
+    ...         return np.array([[np.abs(clip).max()] for clip in clips], np.float32)
+    >>> Peak()([np.array([0, -0.5, 0.25], np.float32)])
+    array([[0.5]], dtype=float32)
+    """
+
+    name: str
+    sample_rate: int
+    dimension: int
+    batch_size: int = 1
+
+    @property
+    @abstractmethod
+    def parameters(self) -> dict[str, Any]:
+        """Everything that changes the numbers (JSON values): settings, digest of weights, version of the recipe."""
+
+    @abstractmethod
+    def __call__(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+        """Vectors of clips.
+
+        Args:
+            clips: mono float32 arrays of shape ``(samples,)``, at ``sample_rate``, finite, each at least one sample long.
+
+        Returns:
+            float32 of shape ``(len(clips), dimension)``; row i depends on clip i alone.
+
+        Raises:
+            InputError: a clip cannot be represented (too short, say); the message says why.
+        """
+
+    @property
+    def signature(self) -> str:
+        """Digest of name and parameters: two vectors are comparable if and only if their signatures are equal."""
+        return hashlib.sha256(json.dumps([self.name, self.dimension, self.parameters], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def names() -> list[str]:
+    """All known representations, sorted.
+
+    >>> {"chroma", "mfcc", "stemjepa"} <= set(names())
+    True
+    """
+    return sorted({*_BUILT_IN, *(point.name for point in _entry_points())})
+
+
+def load(name: str, *, cache: Cache | None = None, **options: Any) -> Representation:
+    """The representation called ``name``.
+
+    Args:
+        name: one of :func:`names`; for ``stemjepa-…`` see :mod:`jukemir_like.representations.stemjepa`.
+        cache: where weights are looked for by name; None: the default cache.
+        options: of the representation itself, such as ``weights=`` of stemjepa; None means that the option is not given.
+
+    Raises:
+        RequestError: unknown name, an option that it does not take, or the package that provides it cannot be loaded.
+
+    >>> load("chroma").dimension
+    72
+    """
+    options = {option: value for option, value in options.items() if value is not None}
+    family = name.partition("-")[0]
+    if name in _BUILT_IN or family in _WITH_NAMED_WEIGHTS:
+        module, _, attribute = _BUILT_IN[family].partition(":")
+        representation_class = getattr(import_module(module), attribute)
+        arguments = {"name": name, "cache": cache} if family in _WITH_NAMED_WEIGHTS else {}
+        refused = sorted(options.keys() - inspect.signature(representation_class).parameters.keys())
+        if refused:
+            raise RequestError(f"{name} takes no {', '.join(refused)}: leave it out")
+        return representation_class(**arguments, **options)  # type: ignore[no-any-return]
+    for point in _entry_points():
+        if point.name == name:
+            try:
+                representation = point.load()(**options)
+            except Exception as error:
+                raise RequestError(f"representation {name} ({point.value}) cannot be loaded: {error}") from error
+            if not isinstance(representation, Representation):
+                raise RequestError(f"representation {name} ({point.value}) is not derived from jukemir_like.Representation")
+            return representation
+    raise RequestError(f"unknown representation {name!r}: choose one of {', '.join(names())}")
+
+
+def _entry_points() -> EntryPoints:
+    from importlib.metadata import entry_points  # takes a tenth of a second, which the built-in representations do not need
+
+    return entry_points(group=ENTRY_POINT_GROUP)

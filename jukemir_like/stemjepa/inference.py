@@ -1,0 +1,358 @@
+"""A trained network in use: embed clips, predict the embedding of a missing stem, rank a library of stems by it.
+
+:class:`StemJEPA` is what a user sees; the functions below it turn clips of any length into one vector each: the mean of their patches over
+time, the frequency bands side by side (arXiv 2408.02514, section 4.3).
+
+A clip is cut into consecutive chunks. The rest at its end is encoded by itself, at its own length, so that no token ever sees padding, and
+a vector does not depend on the other clips of its batch. The end is rounded to whole patches: a patch that lies at least half inside the
+clip counts (zeros complete it), another is left out. Every clip has at least one patch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jukemir_like import audio
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.stemjepa import checkpoint, config
+from jukemir_like.stemjepa.model import Network
+
+Clip = str | Path | np.ndarray
+"""An audio file, or mono samples of shape ``(samples,)``."""
+
+Encode = Callable[[Tensor, list[int]], Tensor]
+"""Waveforms ``(batch, samples)`` and the number of the clip of each → patches ``(batch, bands · steps, width)``."""
+
+PRECISIONS = ("32", "bf16")
+_CHUNKS_PER_BATCH = {"cpu": 8, "cuda": 64}
+
+
+class StemJEPA:
+    """A trained Stem-JEPA.
+
+    Attributes:
+        sources: names of the instruments that can be predicted.
+        sample_rate: in Hz, of the arrays it takes.
+        dimension: length of a vector, bands × width.
+        model: the configuration of the network.
+        digest: SHA-256 of the file of weights; empty for a network without training.
+        provenance: how the weights were made.
+
+    >>> model = StemJEPA.from_pretrained(device="cpu")
+    >>> model.sources
+    ('bass', 'drums', 'other', 'vocals')
+    >>> model.embed("song.wav").shape == (1, model.dimension)
+    True
+    """
+
+    def __init__(self, loaded: checkpoint.Checkpoint, device: str | torch.device | None = None, precision: str = "32") -> None:
+        if precision not in PRECISIONS:
+            raise RequestError(f"precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
+        self.device, self.precision = _device(device), precision
+        self.network: Network = loaded.network.to(self.device).eval()
+        self.model, self.sources = loaded.model, loaded.sources
+        self.provenance, self.digest = loaded.provenance, loaded.digest
+        self.sample_rate, self.dimension = self.model.frontend.sample_rate, self.model.dimension
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        weights: str | Path | None = None,
+        device: str | torch.device | None = None,
+        precision: str = "32",
+        *,
+        cache: Cache | None = None,
+    ) -> StemJEPA:
+        """Loads weights by name or path.
+
+        Args:
+            weights: see :func:`~jukemir_like.stemjepa.checkpoint.resolve`; None: those of the package.
+            device: None: ``cuda`` where there is one, else ``cpu``.
+            precision: ``32``, or ``bf16``: matrix products in bfloat16. Its vectors are within 1 % of the same, in about half the time on
+                processors that have such products, and in more time on those that only emulate them.
+            cache: where named weights are looked up; None: the default cache.
+
+        Raises:
+            RequestError: there are no such weights, they cannot be read or give vectors that are not finite, or there is no such device.
+
+        >>> StemJEPA.from_pretrained().dimension
+        256
+        """
+        path = checkpoint.resolve(weights, cache)
+        model = cls(checkpoint.load(path), device, precision)
+        if not model._is_finite():
+            raise RequestError(f"the weights {path} give vectors that are not finite for every input: train them again, or use others")
+        return model
+
+    @classmethod
+    def untrained(cls, model: config.Model, device: str | torch.device | None = None, precision: str = "32", *, seed: int = 0) -> StemJEPA:
+        """The network that ``model`` describes with the random weights of ``seed``, as before the first step of training.
+
+        >>> StemJEPA.untrained(config.Model(encoder=config.Encoder("tiny")), device="cpu").provenance
+        {'untrained': 0}
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = Network(model)
+        return cls(checkpoint.Checkpoint(network, model, checkpoint.default_sources(model), {"untrained": seed}, ""), device, precision)
+
+    def embed(self, clips: Clip | Sequence[Clip], sample_rate: int | None = None, which: str = "context") -> np.ndarray:
+        """Embeds clips: float32 of shape ``(clips, bands · width)``. A clip has the same vector in any batch, to 1e-5.
+
+        Args:
+            clips: one or several files or arrays, of any lengths.
+            sample_rate: of the arrays, in Hz; None: the model's.
+            which: ``context``: vectors of the encoder, for mixes and for music in general; ``target``: of the teacher, which predictions
+                are compared with.
+
+        Raises:
+            InputError: a clip cannot be read, is empty, is not mono or not finite.
+
+        >>> model = StemJEPA.from_pretrained()
+        >>> model.embed(["music/0.wav", "music/1.wav"]).shape
+        (2, 256)
+        >>> model.embed(np.zeros(44100), sample_rate=44100).shape
+        (1, 256)
+        """
+        if which not in ("context", "target"):
+            raise RequestError(f"which is {which!r}: choose context or target")
+        network = self.network
+        encoder = network.encoder if which == "context" else network.teacher
+        return self._vectors(_as_sequence(clips), sample_rate, lambda waveforms, _: encoder(network.frontend(waveforms)))
+
+    def predict(self, context: Clip | Sequence[Clip], instrument: str | Sequence[str], sample_rate: int | None = None) -> np.ndarray:
+        """Predicts the vectors of missing stems: float32 of shape ``(mixes, bands · width)``, to compare with ``embed(…, which="target")``.
+
+        Args:
+            context: one or several mixes, as in :meth:`embed`.
+            instrument: which stem is missing, one of :attr:`sources`; or one for each mix.
+            sample_rate: of the arrays, in Hz; None: the model's.
+
+        Raises:
+            RequestError: an unknown instrument, or another number of instruments than of mixes.
+            InputError: as :meth:`embed`.
+
+        >>> StemJEPA.from_pretrained().predict("song.wav", "bass").shape
+        (1, 256)
+        """
+        mixes = _as_sequence(context)
+        instruments = [instrument] * len(mixes) if isinstance(instrument, str) else list(instrument)
+        if len(instruments) != len(mixes):
+            raise RequestError(f"{len(instruments)} instruments for {len(mixes)} mixes: give one, or one for each")
+        numbers = torch.tensor([self.number(name) for name in instruments], device=self.device)
+        network = self.network
+        return self._vectors(
+            mixes, sample_rate, lambda waveforms, clips: network.predictor(network.encoder(network.frontend(waveforms)), numbers[clips])
+        )
+
+    def number(self, instrument: str) -> int:
+        """The number of an instrument, from 0.
+
+        Raises:
+            RequestError: these weights do not know the instrument.
+
+        >>> StemJEPA.from_pretrained().number("drums")
+        1
+        """
+        if instrument not in self.sources:
+            raise RequestError(f"unknown instrument {instrument!r}: these weights know {', '.join(self.sources)}")
+        return self.sources.index(instrument)
+
+    def rank(
+        self,
+        library: str | Path | Sequence[Clip] | Mapping[str, np.ndarray] | np.ndarray,
+        context: Clip,
+        instrument: str,
+        top: int | None = None,
+        sample_rate: int | None = None,
+    ) -> list[tuple[str | int, float]]:
+        """Ranks the stems of ``library`` by how well they fit a mix as its missing ``instrument``: (name, cosine in [-1, 1]), best first.
+
+        Args:
+            library: a folder of audio; files or arrays; or vectors of ``which="target"``: ``(stems, dimension)``, or name → vector. The
+                name of a stem is its path below the folder, its path, its name, or its number in the sequence or array.
+            context: the mix.
+            instrument: one of :attr:`sources`.
+            top: how many to return; None: all.
+            sample_rate: of arrays of samples, in Hz; None: the model's.
+
+        Raises:
+            RequestError: an empty library, vectors of another dimension, an unknown instrument.
+            InputError: as :meth:`embed`.
+
+        >>> ranking = StemJEPA.from_pretrained().rank("music", "song.wav", "bass")
+        >>> sorted(name for name, cosine in ranking)
+        ['0.wav', '1.wav', '2.wav']
+        >>> ranking[0][1] >= ranking[1][1] >= ranking[2][1]
+        True
+        """
+        self.number(instrument)
+        names, candidates = self._candidates(library, sample_rate)
+        cosines = normalise(candidates) @ normalise(self.predict(context, instrument, sample_rate))[0]
+        order = np.argsort(-cosines, kind="stable")[:top]
+        return [(names[index], float(cosines[index])) for index in order]
+
+    def _candidates(self, library: Any, sample_rate: int | None) -> tuple[list[str | int], np.ndarray]:
+        """Names of the stems of a library, and their vectors ``(stems, dimension)``."""
+        if isinstance(library, str | Path):
+            if not Path(library).is_dir():
+                raise RequestError(f"{library} is not a folder: give the folder of the library's stems")
+            names: list[str | int] = list(audio.find(Path(library)))
+            vectors = self.embed([Path(library) / str(name) for name in names], sample_rate, which="target")
+        elif isinstance(library, Mapping):
+            names, vectors = list(library), np.array(list(library.values()), np.float32)
+        elif isinstance(library, np.ndarray):
+            names, vectors = list(range(len(library))), library
+        else:
+            names = [number if isinstance(clip, np.ndarray) else str(clip) for number, clip in enumerate(library)]
+            vectors = self.embed(library, sample_rate, which="target")
+        if not names:
+            raise RequestError("the library is empty: give one with audio in it")
+        if vectors.ndim != 2 or vectors.shape[1] != self.dimension:
+            raise RequestError(f"the library's vectors are of shape {vectors.shape}, these weights need (stems, {self.dimension})")
+        return names, vectors
+
+    def _is_finite(self) -> bool:
+        """Whether a patch of noise gives finite vectors. Else the weights are at fault, and not each clip."""
+        samples = self.model.frontend.hop_length * self.model.encoder.patch_frames
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, samples).astype(np.float32)
+        outputs = (self.embed(noise), self.embed(noise, which="target"), self.predict(noise, self.sources[0]))
+        return all(bool(np.isfinite(vectors).all()) for vectors in outputs)
+
+    @torch.inference_mode()
+    def _vectors(self, clips: Sequence[Clip], sample_rate: int | None, encode: Encode) -> np.ndarray:
+        with self._autocast():
+            batch_size = _CHUNKS_PER_BATCH.get(self.device.type, 8)
+            return pool_clips(self._waveforms(clips, sample_rate), encode, self.model, batch_size=batch_size, device=self.device)
+
+    def _autocast(self) -> AbstractContextManager[None]:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+    def _waveforms(self, clips: Sequence[Clip], sample_rate: int | None) -> Iterator[np.ndarray]:
+        """Mono float32 at the model's rate, one clip after another as they are needed."""
+        for number, clip in enumerate(clips):
+            try:
+                yield self._waveform(clip, sample_rate or self.sample_rate)
+            except InputError as error:
+                raise InputError(f"{f'clip {number}' if isinstance(clip, np.ndarray) else clip} {error}") from error
+
+    def _waveform(self, clip: Clip, sample_rate: int) -> np.ndarray:
+        if not isinstance(clip, np.ndarray):
+            try:
+                return audio.load(Path(clip), self.sample_rate)
+            except OSError as error:
+                raise InputError(f"cannot be read ({(error.strerror or 'error').lower()})") from error
+        if clip.ndim != 1 or not np.issubdtype(clip.dtype, np.floating):
+            raise InputError(f"is an array of {clip.dtype} of shape {clip.shape}: give mono float samples, of shape (samples,)")
+        if not clip.size:
+            raise InputError("holds no samples")
+        if not np.isfinite(clip).all():
+            raise InputError("holds samples that are NaN or infinite")
+        resampled = audio.resample(clip.astype(np.float32, copy=False), sample_rate, self.sample_rate)
+        if not len(resampled):
+            raise InputError(f"is too short: no sample is left at {self.sample_rate} Hz")
+        return resampled
+
+
+def normalise(vectors: np.ndarray) -> np.ndarray:
+    """Vectors whose dot products are the scores of retrieval: LayerNorm without affine part, then length 1. A constant vector becomes 0.
+
+    Args:
+        vectors: ``(*, dimension)``.
+
+    >>> normalise(np.array([[1.0, 3.0], [2.0, 2.0]])).round(3).tolist()
+    [[-0.707, 0.707], [0.0, 0.0]]
+    """
+    centred = vectors - vectors.mean(-1, keepdims=True, dtype=np.float64)
+    return np.asarray(centred / np.maximum(np.linalg.norm(centred, axis=-1, keepdims=True), 1e-6))
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of clip number ``clip``: whole patches, of which the first ``steps`` in time count."""
+
+    clip: int
+    samples: np.ndarray
+    steps: int
+
+
+def pool_clips(clips: Iterable[np.ndarray], encode: Encode, model: config.Model, *, batch_size: int, device: torch.device) -> np.ndarray:
+    """Vectors of clips: float32 of shape ``(clips, bands · width)``.
+
+    Args:
+        clips: mono float32 of shape ``(samples,)``, each at least one sample. They are read one by one; memory does not grow with them.
+        encode: waveforms → patches.
+        model: how clips are cut.
+        batch_size: chunks in one call of ``encode``, at most.
+        device: where ``encode`` takes its waveforms.
+    """
+    bands, width = model.bands, model.encoder.width
+    sums: dict[int, np.ndarray] = {}
+    steps: dict[int, int] = {}
+    for batch in batch_by_length(cut_into_chunks(clips, model), batch_size):
+        waveforms = torch.from_numpy(np.stack([chunk.samples for chunk in batch])).to(device)
+        grid = encode(waveforms, [chunk.clip for chunk in batch]).float().view(len(batch), bands, -1, width)
+        counts = torch.tensor([chunk.steps for chunk in batch], device=device)
+        inside = torch.arange(grid.shape[2], device=device) < counts[:, None]
+        totals = (grid * inside[:, None, :, None]).sum(2).flatten(1).cpu().numpy().astype(np.float64)
+        for chunk, total in zip(batch, totals, strict=True):
+            sums[chunk.clip] = sums.get(chunk.clip, 0) + total
+            steps[chunk.clip] = steps.get(chunk.clip, 0) + chunk.steps
+    return np.array([sums[clip] / steps[clip] for clip in sorted(sums)], np.float32).reshape(len(sums), model.dimension)
+
+
+def cut_into_chunks(clips: Iterable[np.ndarray], model: config.Model) -> Iterator[Chunk]:
+    """The chunks of clips, clip after clip. They are copies, so that a clip can be freed while its last chunk waits for a batch.
+
+    >>> model = config.Model()  # chunks of 8 s at 16 kHz, patches of 0.16 s
+    >>> [(chunk.clip, chunk.steps) for chunk in cut_into_chunks([np.zeros(16000), np.zeros(9 * 16000)], model)]
+    [(0, 6), (1, 50), (1, 6)]
+    """
+    patch = model.frontend.hop_length * model.encoder.patch_frames
+    # The front-end reflects n_fft / 2 samples at each end, so a waveform must be longer than that.
+    fewest = model.frontend.n_fft // 2 // patch + 1
+    for number, clip in enumerate(clips):
+        left = max(1, (2 * len(clip) + patch) // (2 * patch))  # len(clip) / patch, rounded half up, in integers
+        for start in range(0, left * patch, model.chunk_samples):
+            steps = min(left, model.steps)
+            left -= steps
+            samples = clip[start : start + steps * patch]
+            yield Chunk(number, np.pad(samples, (0, max(steps, fewest) * patch - len(samples))), steps)
+
+
+def batch_by_length(chunks: Iterable[Chunk], batch_size: int) -> Iterator[list[Chunk]]:
+    """Batches of at most ``batch_size`` chunks of equal length; fewer than four times as many chunks wait for others of their length.
+
+    >>> chunks = [Chunk(0, np.zeros(length), 1) for length in (5, 3, 5, 5)]
+    >>> [[len(chunk.samples) for chunk in batch] for batch in batch_by_length(chunks, 2)]
+    [[5, 5], [3], [5]]
+    """
+    waiting: dict[int, list[Chunk]] = {}
+    for chunk in chunks:
+        waiting.setdefault(len(chunk.samples), []).append(chunk)
+        if len(waiting[len(chunk.samples)]) == batch_size:
+            yield waiting.pop(len(chunk.samples))
+        elif sum(map(len, waiting.values())) == 4 * batch_size:
+            yield waiting.pop(max(waiting, key=lambda length: len(waiting[length])))
+    yield from waiting.values()
+
+
+def _device(name: str | torch.device | None) -> torch.device:
+    has_gpu = torch.cuda.is_available()
+    device = torch.device(name if name is not None else "cuda" if has_gpu else "cpu")
+    if device.type == "cuda" and not has_gpu:
+        raise RequestError("there is no GPU that PyTorch can use: choose the device cpu")
+    return device
+
+
+def _as_sequence(clips: Clip | Sequence[Clip]) -> Sequence[Clip]:
+    return [clips] if isinstance(clips, str | Path | np.ndarray) else clips

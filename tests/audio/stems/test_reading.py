@@ -1,0 +1,118 @@
+"""Samples from where they are asked for, as libsndfile reads them from the start."""
+
+import os
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from jukemir_like.audio import wav
+from jukemir_like.audio.stems import finding, reading, tracks
+from jukemir_like.core.errors import InputError
+
+FORMATS = [
+    *(("wav", "WAV", subtype) for subtype in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW")),
+    *(("wav", "WAVEX", subtype) for subtype in ("PCM_16", "PCM_24", "FLOAT")),
+    ("wav", "RF64", "PCM_16"),
+    ("w64", "W64", "PCM_24"),
+    ("flac", "FLAC", "PCM_16"),
+    ("flac", "FLAC", "PCM_24"),
+    ("aiff", "AIFF", "PCM_16"),
+    ("aiff", "AIFF", "FLOAT"),
+]
+
+
+@pytest.mark.parametrize(("suffix", "format", "subtype"), FORMATS)
+def test_a_chunk_is_what_libsndfile_reads_in_every_format(folder, write, noise, suffix, format, subtype):
+    write(f"a.{suffix}", noise(20000), 22050, subtype, format)
+    (folder / "dataset.json").write_text('{"stems": ["bass", "drums", "other", "vocals"]}')  # some of these say that they are quadraphonic
+    (track,) = finding.find(folder, 4).tracks
+    expected, rate = soundfile.read(folder / f"a.{suffix}", dtype="float32")
+    chunk = reading.read(track, 7001, 5000)
+    assert chunk.dtype == np.float32
+    assert np.array_equal(chunk, expected.T[:, 7001:12001])
+    assert (track.sample_rate, track.frames, track.channels) == (rate, 20000, 4)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(first=st.integers(-700, 700), frames=st.integers(0, 900), several=st.booleans())
+def test_outside_the_track_there_is_silence(folder, write, noise, first, frames, several):
+    samples = noise(500, stems=2)
+    (folder / "dataset.json").write_text('{"stems": ["low", "high"]}')
+    if several:
+        for song in ("x", "y"):
+            for name, stem in zip(("low", "high"), samples, strict=True):
+                write(f"{song}/{name}.wav", stem)
+        found = finding.find(folder, 2, sources=("low", "high"))
+    else:
+        write("x.wav", samples)
+        found = finding.find(folder, 2)
+    track = next(track for track in found.tracks if track.name.startswith("x") and (len(track.files) == 2) == several)
+    expected = np.pad(samples, ((0, 0), (2000, 2000)))[:, 2000 + first : 2000 + first + frames]
+    assert np.array_equal(reading.read(track, first, frames), expected)
+
+
+def test_chunks_between_the_head_and_the_samples_are_passed_over(folder, write, noise):
+    samples = noise(3000)
+    write("a.wav", samples)
+    whole = (folder / "a.wav").read_bytes()
+    where = whole.index(b"fmt ") + 8 + struct.unpack_from("<I", whole, whole.index(b"fmt ") + 4)[0]
+    odd = b"JUNK" + struct.pack("<I", 7777) + bytes(7778) + b"LIST" + struct.pack("<I", 4) + b"data"
+    whole = whole[:where] + odd + whole[where:]
+    (folder / "a.wav").write_bytes(whole[:4] + struct.pack("<I", len(whole) - 8) + whole[8:])
+    (track,) = finding.find(folder, 4).tracks
+    assert track.layouts != (None,)
+    assert np.array_equal(reading.read(track, 0, 3000), samples)
+
+
+def test_a_chunk_far_into_a_file_of_gigabytes(folder, write, noise):
+    write("a.wav", noise(100), subtype="PCM_16")
+    head = (folder / "a.wav").read_bytes()[:44]
+    bytes_of_audio, last = 3_600_000_000, noise(1000, seed=1)
+    with open(folder / "a.wav", "wb") as file:  # a hole, not gigabytes
+        file.write(head[:4] + struct.pack("<I", bytes_of_audio + 36) + head[8:40] + struct.pack("<I", bytes_of_audio))
+        file.seek(44 + bytes_of_audio - 8000)
+        file.write((last.T * 32768).round().astype("<i2").tobytes())
+    with open(folder / "a.wav", "rb") as file:
+        layout = wav.read_layout(file)
+    track = tracks.Track("a", (folder / "a.wav",), 16000, layout.frames, 4, layouts=(layout,))
+    assert track.frames == 450_000_000
+    assert np.allclose(reading.read(track, track.frames - 1000, 1000), last, atol=2e-5)
+
+
+def test_a_folder_of_stereo_stems_is_mixed_down_stem_by_stem(folder, write, noise):
+    left_right = {name: noise(2000 + 10 * seed, stems=2, seed=seed) for seed, name in enumerate(("vocals", "bass", "other", "drums"))}
+    for name, samples in left_right.items():
+        write(f"song/{name}.wav", samples)
+    write("song/mixture.wav", sum(samples[:, :2000] for samples in left_right.values()))
+    (track,) = finding.find(folder, 4).tracks
+    assert track.frames == 2030
+    read = reading.read(track, 0, 2030)
+    for stem, name in enumerate(("bass", "drums", "other", "vocals")):
+        mono = left_right[name].mean(axis=0)
+        assert np.allclose(read[stem, : len(mono)], mono, atol=1e-7)
+        assert not read[stem, len(mono) :].any()
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000])
+def test_a_whole_track_at_another_rate_holds_the_same_tones(folder, write, rate):
+    hertz = np.array([[110.0], [440.0], [1234.5], [3000.0]])
+    write("a.wav", 0.5 * np.sin(2 * np.pi * hertz * np.arange(rate) / rate), rate)
+    whole = reading.read_whole(finding.find(folder, 4).tracks[0], 16000)
+    assert (whole.shape, whole.dtype) == ((4, 16000), np.float32)
+    expected = 0.5 * np.sin(2 * np.pi * hertz * np.arange(16000) / 16000)
+    assert np.allclose(whole[:, 1000:-1000], expected[:, 1000:-1000], atol=1e-4)
+
+
+def test_a_file_that_became_shorter_or_went_away_is_an_error_of_one_line(folder, write, noise):
+    write("a.wav", noise(3000), subtype="PCM_16")
+    (track,) = finding.find(folder, 4).tracks
+    os.truncate(folder / "a.wav", 10000)
+    with pytest.raises(InputError, match="shorter"):
+        reading.read(track, 2000, 1000)
+    (folder / "a.wav").unlink()
+    with pytest.raises(InputError, match="no such file"):
+        reading.read(track, 0, 1000)

@@ -1,0 +1,304 @@
+"""The stage end to end: what is written, kept and computed again; and that nothing but time differs between two runs."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import mir_eval
+import numpy as np
+import pytest
+import sklearn.metrics
+
+from jukemir_like.core.errors import RequestError, StorageError
+from jukemir_like.datasets import KEYS
+from jukemir_like.datasets.processed import read_processed as read_processed
+from jukemir_like.probes import metrics, results
+from jukemir_like.probes.metrics import RULES
+from jukemir_like.probes.protocols import Grid, RegularisationPath
+from jukemir_like.probes.runs import find_runs
+from jukemir_like.probes.selection import Candidate, Selection
+from jukemir_like.probes.stage import probe_dataset
+
+SMALL = Grid(hidden=(0, 8), batch_size=(16,), learning_rate=(1e-2,), dropout=(0.25,), weight_decay=(0.0,), patience=4)
+
+
+def probe(*args, **options):
+    return probe_dataset(*args, **options).runs
+
+
+def files(folder):
+    """Bytes of all files of runs, without the seconds they took."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.name == "run.json":
+            record = json.loads(path.read_bytes())
+            assert record.pop("seconds") >= 0
+            found[str(path.relative_to(folder))] = json.dumps(record).encode()
+        elif path.name == "predictions.npz":
+            found[str(path.relative_to(folder))] = path.read_bytes()
+    return found
+
+
+@pytest.mark.parametrize(("protocol", "settings"), [("linear", None), ("jukemir", SMALL)])
+def test_metrics_follow_from_the_predictions_and_beat_the_trivial_ones(make_dataset, protocol, settings):
+    cache = make_dataset(sizes=(120, 60, 80))
+    trivial = {run.task.name: run for run in probe(cache, "toy", "trivial", protocol=protocol)}
+    for run in probe(cache, "toy", "rep", protocol=protocol, settings=settings):
+        assert run.folder == cache.probe("toy", "rep") / run.task.name / f"{protocol}-0"
+        for split in ("valid", "test"):
+            found = run.predictions(split)
+            assert metrics.evaluate(run.task, found.y, found.scores) == run.metrics[split]
+            assert next(iter(run.metrics[split])) == run.task.primary_metric
+            assert (run.record["scored"][split], run.record["groups"][split]) == (len(found.y), len(set(found.group)))
+        assert run.metrics["test"][run.task.primary_metric] > trivial[run.task.name].metrics["test"][run.task.primary_metric]
+
+
+def test_selection_is_on_validation_and_ties_go_to_the_stronger_penalty(make_dataset):
+    (run,) = probe(make_dataset(), "toy", "rep", tasks=["genre"])
+    candidates = run.record["candidates"]
+    assert [candidate["strength"] for candidate in candidates] == sorted(RegularisationPath().strengths, reverse=True)
+    best = max(candidate["value"] for candidate in candidates)
+    assert run.metrics["valid"]["accuracy"] == best
+    assert run.record["selected"]["strength"] == max(one["strength"] for one in candidates if one["value"] == best)
+
+
+def test_selection_does_not_depend_on_who_finishes_first(make_dataset):
+    from jukemir_like.probes import tasks, vectors
+
+    cache = make_dataset()
+    processed = read_processed(cache.processed("toy"))
+    data = tasks.prepare(processed, processed.tasks["genre"], vectors.read(cache, "toy", "rep", list(processed.items), {}))
+    right = np.eye(3, dtype=np.float32)[data.splits["valid"].y]
+    no_numbers, too_large = np.full_like(right, np.nan), np.where(right > 0, np.float32(np.inf), right)
+    scores = {"a": right, "b": np.roll(right, 1, 1), "c": right, "d": no_numbers, "e": too_large}
+    candidates = [Candidate(order, {"name": order}, {"valid": value, "test": value}, {}) for order, value in scores.items()]
+    for order in (candidates, candidates[::-1], candidates[2:] + candidates[:2]):
+        selection = Selection(data)
+        for candidate in order:
+            selection.consider(candidate)
+        assert selection.selected().order == "a"
+        assert [shown["name"] for shown in selection.candidates()] == list("abcde")
+        assert selection.candidates()[3]["value"] is None
+    nothing = Selection(data)
+    nothing.consider(candidates[3])
+    nothing.consider(candidates[4])
+    with pytest.raises(RequestError, match="no probe for genre gave finite scores"):
+        nothing.selected()
+
+
+@pytest.mark.parametrize(("protocol", "settings"), [("linear", None), ("jukemir", SMALL)])
+def test_songs_are_scored_by_the_rule_that_is_best_on_validation(make_dataset, protocol, settings):
+    cache = make_dataset(tasks=("key",), clips=3, sizes=(120, 60, 60))
+    (run,) = probe(cache, "toy", "rep", protocol=protocol, settings=settings)
+    values = {}
+    for rule in RULES:
+        found = run.predictions("valid")
+        rows = [found.clip_scores[found.clip_song == song].astype(float) for song in range(len(found.uid))]
+        if rule == "vote":
+            estimates = [np.bincount(clips.argmax(1), minlength=24).argmax() for clips in rows]
+        elif rule == "mean_probability":
+            estimates = [(np.exp(clips) / np.exp(clips).sum(1, keepdims=True)).mean(0).argmax() for clips in rows]
+        else:
+            estimates = [(clips.max(0) if rule == "max_logit" else clips.mean(0)).argmax() for clips in rows]
+        pairs = zip(found.y, estimates, strict=True)
+        values[rule] = np.mean([mir_eval.key.weighted_score(KEYS[y], KEYS[estimate]) for y, estimate in pairs])
+    assert run.record["aggregation"] == max(RULES, key=values.get)
+    assert run.metrics["valid"]["weighted_score"] == pytest.approx(max(values.values()), abs=1e-12)
+    assert run.record["n"]["test"] == 60
+    assert run.record["scored"]["test"] == 20
+    assert run.predictions("test").uid.tolist() == [f"test/{i:03d}" for i in range(20)]
+
+
+def test_trivial_baselines_are_their_closed_forms(make_dataset):
+    cache = make_dataset()
+    runs = {run.task.name: run for run in probe(cache, "toy", "trivial")}
+    meta = json.loads((cache.processed("toy") / "meta.json").read_text())
+    y = {split: [record["y"] for record in meta.values() if record["split"] == split] for split in ("train", "test")}
+    genres = [one["genre"] for one in y["train"]]
+    majority = max(sorted(set(genres)), key=genres.count)
+    assert runs["genre"].metrics["test"]["accuracy"] == pytest.approx(np.mean([one["genre"] == majority for one in y["test"]]))
+
+    def credit(key, split):
+        return np.mean([mir_eval.key.weighted_score(one["key"], key) for one in y[split]])
+
+    best = max(KEYS, key=lambda key: credit(key, "train"))
+    assert runs["key"].metrics["test"]["weighted_score"] == pytest.approx(credit(best, "test"))
+    tags = np.array([[tag in one["tags"] for tag in runs["tags"].task.labels] for one in y["test"]])
+    assert runs["tags"].metrics["test"] == pytest.approx({"roc_auc": 0.5, "average_precision": tags.mean()})
+    mean = np.mean([one["emotion"] for one in y["train"]], axis=0)
+    target = np.array([one["emotion"] for one in y["test"]])
+    assert runs["emotion"].metrics["test"]["r2"] == pytest.approx(sklearn.metrics.r2_score(target, np.tile(mean, (40, 1))), abs=1e-6)
+    assert {run.record["configuration"]["baseline"] for run in runs.values()} == {"majority", "constant", "prior", "mean"}
+    assert len({run.record["configuration_hash"] for run in runs.values()}) == 4
+
+
+def test_the_constant_key_counts_songs_not_clips(make_dataset):
+    def edit(meta, _):
+        for uid, record in meta.items():
+            if record["split"] == "train":
+                record["y"] = "E major" if uid.startswith("train/000") else "C minor" if uid < "train/003" else "Gb major"
+                record["clip"]["audio_uid"] = "long" if uid >= "train/003" else record["clip"]["audio_uid"]
+
+    cache = make_dataset(tasks=("key",), clips=2, edit=edit)
+    (run,) = probe(cache, "toy", "trivial")
+    assert KEYS[run.predictions("test").scores[0].argmax()] == "C minor"
+
+
+def test_a_finished_run_is_kept_and_a_different_request_is_not(make_dataset):
+    cache = make_dataset()
+
+    def stamp(**options):
+        (run,) = probe(cache, "toy", "rep", tasks=["tags"], **options)
+        return (run.folder / "run.json").stat().st_mtime_ns
+
+    first = stamp()
+    assert stamp() == first
+    assert stamp(workers=2) == first
+    changed = stamp(settings=RegularisationPath(strengths=(1.0,)))
+    assert changed != first
+    back = stamp()
+    assert back != changed
+    path = next(cache.representation("toy", "rep").rglob("*.npy"))
+    np.save(path, np.load(path) + 1)
+    assert stamp() != back
+
+
+@pytest.mark.parametrize("damage", ["cut", "no predictions", "label"])
+def test_a_run_that_is_not_whole_or_not_of_these_labels_is_made_again(make_dataset, damage):
+    another = {"blues": "jazz", "jazz": "rock", "rock": "blues"}
+    cache = make_dataset()
+    (run,) = probe(cache, "toy", "rep", tasks=["genre"])
+    before = files(cache.probe("toy", "rep"))
+    if damage == "cut":
+        (run.folder / "run.json").write_bytes((run.folder / "run.json").read_bytes()[:100])
+    elif damage == "no predictions":
+        (run.folder / "predictions.npz").unlink()
+    else:
+        cache = make_dataset(edit=lambda meta, _: meta["train/000-0"]["y"].update(genre=another[meta["train/000-0"]["y"]["genre"]]))
+    (again,) = probe(cache, "toy", "rep", tasks=["genre"])
+    assert (files(cache.probe("toy", "rep")) == before) == (damage != "label")
+    assert again.metrics
+
+
+def test_two_runs_differ_in_nothing_but_seconds(make_dataset):
+    cache = make_dataset()
+    seen = []
+    for protocol, settings, workers in (("linear", None, 1), ("jukemir", SMALL, 1), ("linear", None, 2), ("jukemir", SMALL, 2)):
+        for run in probe(cache, "toy", "rep", protocol=protocol, settings=settings, workers=workers):
+            (run.folder / "done.json").unlink(missing_ok=True)
+        seen.append({name: data for name, data in files(cache.probe("toy", "rep")).items() if protocol in name})
+        for run in find_runs(cache, "toy", "rep"):
+            (run.folder / "run.json").unlink()
+        time.sleep(2.1 if len(seen) == 1 else 0)  # a ZIP archive counts time in steps of two seconds
+    assert seen[0] == seen[2]
+    assert seen[1] == seen[3]
+    assert len(seen[0]) == len(seen[1]) == 8
+
+
+def test_results_do_not_depend_on_the_threads_of_the_machine(make_dataset):
+    cache = make_dataset(sizes=(600, 100, 100), dimension=200)
+    script = (
+        "import sys; from pathlib import Path; from jukemir_like.core.cache import Cache;"
+        "from jukemir_like.probes.stage import probe_dataset;"
+        "probe_dataset(Cache(Path(sys.argv[1])), 'toy', 'rep', tasks=['genre', 'emotion'])"
+    )
+    seen = []
+    for threads in ("1", "2"):
+        environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        subprocess.run([sys.executable, "-c", script, str(cache.root)], check=True, env=environment)
+        seen.append(files(cache.probe("toy", "rep")))
+        for path in cache.probe("toy", "rep").rglob("run.json"):
+            path.unlink()
+    assert seen[0] == seen[1]
+
+
+def test_seeds_are_runs_of_their_own(make_dataset):
+    cache = make_dataset()
+    runs = [probe(cache, "toy", "rep", tasks=["genre"], protocol="jukemir", settings=SMALL, seeds=(seed,))[0] for seed in (0, 1)]
+    assert [run.folder.name for run in runs] == ["jukemir-0", "jukemir-1"]
+    assert not np.array_equal(*[run.predictions("test").scores for run in runs])
+    table = results.read([cache.probe("toy", "rep") / "results.csv"])
+    assert {row["seed"] for row in table} == {0, 1}
+
+
+def test_candidates_tell_how_each_point_went(make_dataset):
+    (run,) = probe(make_dataset(), "toy", "rep", tasks=["emotion"], protocol="jukemir", settings=SMALL)
+    candidates = run.record["candidates"]
+    assert [{name: one[name] for name in run.record["selected"]} for one in candidates] == [point.to_json() for point in SMALL.points()]
+    for one in candidates:
+        assert one["steps"] == one["step"] + SMALL.evaluate_every * SMALL.patience
+    assert run.metrics["valid"]["r2"] == max(one["value"] for one in candidates)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"protocol": "svm"}, "unknown protocol 'svm': choose one of linear, jukemir"),
+        ({"tasks": ["mood"]}, "toy has no task 'mood': choose from genre, key, tags, emotion"),
+        ({"protocol": "jukemir", "settings": RegularisationPath()}, "protocol jukemir takes settings of type Grid"),
+    ],
+)
+def test_a_wrong_request_is_one_line(make_dataset, options, complaint):
+    with pytest.raises(RequestError) as error:
+        probe(make_dataset(), "toy", "rep", **options)
+    assert complaint in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(make_dataset):
+    cache = make_dataset()
+    cache.probe("toy", "rep").parent.mkdir(parents=True)
+    cache.probe("toy", "rep").write_text("a file where the folder must be")
+    with pytest.raises(StorageError, match="cannot write"):
+        probe(cache, "toy", "rep", tasks=["genre"])
+
+
+def test_importing_the_package_is_cheap():
+    script = "import sys, jukemir_like.probes; print([name for name in ('torch', 'numpy', 'scipy', 'sklearn') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_the_linear_protocol_needs_neither_torch_nor_scikit_learn(make_dataset):
+    cache = make_dataset()
+    script = (
+        "import sys; from pathlib import Path; from jukemir_like.core.cache import Cache;"
+        "from jukemir_like.probes.stage import probe_dataset;"
+        "probe_dataset(Cache(Path(sys.argv[1])), 'toy', 'rep'); print([name for name in ('torch', 'sklearn') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", script, str(cache.root)], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_a_task_that_cannot_be_probed_does_not_take_the_others_along(make_dataset):
+    def edit(meta, _):
+        for uid, record in meta.items():
+            if uid.startswith("valid"):
+                record["y"]["emotion"] = [0.5, 0.5]
+                record["y"]["tags"] = []
+
+    cache = make_dataset(edit=edit)
+    with pytest.raises(RequestError) as error:
+        probe(cache, "toy", "rep")
+    assert "R² of emotion is undefined" in str(error.value)
+    assert "ROC-AUC of tags is undefined" in str(error.value)
+    assert [run.task.name for run in find_runs(cache, "toy", "rep")] == ["genre", "key"]
+    assert {row["task"] for row in results.read([cache.probe("toy", "rep") / "results.csv"])} == {"genre", "key"}
+
+
+def test_items_that_failed_are_not_in_the_trivial_baseline_either(make_dataset):
+    cache = make_dataset()
+    (first,) = probe(cache, "toy", "trivial", tasks=["genre"])
+    cache = make_dataset(edit=lambda _, description: description.update(failed={"test/000-0": "holds no audio"}))
+    (second,) = probe(cache, "toy", "trivial", tasks=["genre"])
+    assert (first.record["scored"]["test"], second.record["scored"]["test"]) == (40, 39)
+
+
+def test_a_test_item_whose_numbers_overflow_is_named(make_dataset):
+    cache = make_dataset()
+    for path in cache.representation("toy", "rep").rglob("*.npy"):
+        np.save(path, 1e-3 * np.load(path))
+    np.save(cache.representation("toy", "rep") / "test/002-0.npy", np.float32([3e38, -3e38] * 6))
+    with pytest.raises(RequestError, match="test/002-0"):
+        probe(cache, "toy", "rep", tasks=["genre"])
