@@ -65,7 +65,7 @@ def _measure(folder: Path) -> dict[str, Any]:
     import resource
 
     from jukemir_like.core import parallel
-    from jukemir_like.stemjepa.training.composing import compose_settings
+    from jukemir_like.stemjepa.training.compose import compose_settings
 
     data = folder / "processed" / "synthband_stems"
     whole = compose_settings(["recipe=reproduce"]).trainer.max_steps
@@ -88,8 +88,8 @@ def _steps(settings: Any, folder: Path) -> dict[str, float]:
     import torch
 
     from jukemir_like.stemjepa.training import run
-    from jukemir_like.stemjepa.training.module import Module
-    from jukemir_like.stemjepa.training.watching import Watching
+    from jukemir_like.stemjepa.training.callbacks import StepCallback
+    from jukemir_like.stemjepa.training.module import TrainingModule
 
     spent: dict[str, list[float]] = {name: [] for name in (*PARTS, "whole")}
     last = [0.0]
@@ -104,17 +104,17 @@ def _steps(settings: Any, folder: Path) -> dict[str, float]:
 
         return call
 
-    def ended(self: Watching, *arguments: Any) -> None:
+    def ended(self: StepCallback, *arguments: Any) -> None:
         on_end(self, *arguments)
         now = time.perf_counter()
         spent["whole"].append(now - last[0])
         last[0] = now
 
-    on_end = Watching.on_train_batch_end
-    Watching.on_train_batch_end = ended  # type: ignore[method-assign]
-    Module.forward = timed("forward", Module.forward)  # type: ignore[method-assign]
+    on_end = StepCallback.on_train_batch_end
+    StepCallback.on_train_batch_end = ended  # type: ignore[method-assign]
+    TrainingModule.forward = timed("forward", TrainingModule.forward)  # type: ignore[method-assign]
     torch.Tensor.backward = timed("backward", torch.Tensor.backward)  # type: ignore[method-assign]
-    Module.configure_gradient_clipping = timed("clip", Module.configure_gradient_clipping)  # type: ignore[method-assign]
+    TrainingModule.configure_gradient_clipping = timed("clip", TrainingModule.configure_gradient_clipping)  # type: ignore[method-assign]
     adam = import_module("torch.optim.adam")  # AdamW's step is Adam's, with another decay
     adam.adam = timed("adamw", adam.adam)  # type: ignore[attr-defined]
     spent["clip"], spent["adamw"] = [], []
@@ -128,9 +128,9 @@ def _loader(settings: Any) -> float:
     """Examples a second from two workers."""
     from jukemir_like.stemjepa.data.examples import Examples
     from jukemir_like.stemjepa.data.loading import loader
-    from jukemir_like.stemjepa.training import feeding
+    from jukemir_like.stemjepa.training.batches import find_tracks
 
-    tracks = feeding.material(settings).train
+    tracks = find_tracks(settings).train
     examples = Examples(tracks, settings.data, settings.model, 0)
     size, batches = settings.data.dataloader.batch_size, 24
     started, count = 0.0, 0

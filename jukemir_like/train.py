@@ -1,4 +1,4 @@
-"""The training of a Stem-JEPA, where Dora looks for it: ``dora run data=my_data``. See :mod:`jukemir_like.stemjepa.training`."""
+"""Entry point for Dora, which looks for ``PACKAGE.train``: ``dora run data=my_data``. See :mod:`jukemir_like.stemjepa.training`."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from jukemir_like.stemjepa.training.experiment import Experiment
 
 @Experiment
 def main(settings: Training) -> None:
-    """One run."""
+    """One run; :class:`Experiment` trains in its place."""

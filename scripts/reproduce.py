@@ -205,7 +205,7 @@ def _training(recipe: str, steps: int | None) -> dict[str, str]:
 
     When the digest changes, the weights are trained again.
     """
-    from jukemir_like.stemjepa.training.composing import compose_settings
+    from jukemir_like.stemjepa.training.compose import compose_settings
 
     overrides: list[str] = []
     if steps:

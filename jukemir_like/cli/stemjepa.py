@@ -71,7 +71,7 @@ def train(
 
 
 def _settings(recipe: str | None, data: str | None, overrides: tuple[str, ...]) -> Training:
-    from jukemir_like.stemjepa.training.composing import compose_settings
+    from jukemir_like.stemjepa.training.compose import compose_settings
 
     chosen = [f"recipe={recipe}"] if recipe else []
     # Quoted, as a path may contain characters that have a meaning in overrides.

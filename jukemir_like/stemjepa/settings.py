@@ -1,12 +1,24 @@
-"""What a training run is told. Every option has one of the types below: a configuration file can name no class.
+"""The settings of a training run: every option, with its type, its default and what it means.
 
-The defaults are the paper's (ISMIR 2024, section 4), but for what the paper leaves to the length of a run, which is counted in steps here.
+Where a run's configuration stands, and which file says what:
+
+=====================================  =============================================================================
+``stemjepa/config.py``                 options of the model; they are stored in the header of its weights
+``stemjepa/settings.py`` (this file)   options of the run, and which of them decide its result (:func:`differences`)
+``stemjepa/configs/*/*.yaml``          named choices and recipes: values that differ from the defaults
+``./configs/*/*.yaml``                 the user's own choices, in the folder where the command is called
+``stemjepa/training/compose.py``       reads choices and overrides with Hydra, and builds the settings from them
+``stemjepa/training/plain_yaml.py``    what a user's file may contain: plain values only
+=====================================  =============================================================================
+
+Every option has one of the types below, so a configuration file cannot name a class. The defaults are those of the paper (ISMIR 2024,
+section 4); what the paper gives as a fraction of a run is counted in steps here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from jukemir_like.stemjepa import config
@@ -15,14 +27,31 @@ from jukemir_like.stemjepa.config import check
 CONTEXTS = ("uniform", "max", "one", "one-plus")
 LOGGERS = ("csv", "tensorboard", "wandb")
 
+NEUTRAL = frozenset(
+    {
+        "logger",
+        "data.local_dir",
+        "data.dataloader.num_workers",
+        "trainer.accelerator",
+        "trainer.devices",
+        "trainer.nodes",
+        "trainer.threads",
+        "trainer.log_every_steps",
+        "trainer.valid_every_steps",
+        "trainer.valid_tracks",
+        "trainer.checkpoint_every_steps",
+    }
+)
+"""Options that say where and how a run is executed; they do not decide its result, except for the last bits of floating point."""
+
 
 @dataclass(frozen=True)
 class Dataloader:
     """How examples are fetched.
 
     Args:
-        batch_size: examples an optimiser step, over all devices and accumulated batches.
-        num_workers: processes that read, a device; 0: the training process itself.
+        batch_size: examples per optimiser step, over all devices and accumulated batches.
+        num_workers: processes that read, per device; 0: the training process itself reads.
     """
 
     batch_size: int = 256
@@ -31,12 +60,12 @@ class Dataloader:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is changed at random in a whole track (all stems alike in time and pitch, each by itself in level and colour); 0: nothing.
+    """What is changed at random in a whole track; 0: nothing. Time and pitch change alike in all stems, level and colour in each by itself.
 
     Args:
-        level_db: each stem's gain is drawn from ± this.
-        eq_db: each stem is filtered by a smooth random curve within ± this.
-        pitch_semitones: the track is resampled by a factor drawn from ± this many semitones; all stems by the same.
+        level_db: the gain of each stem, in dB, is sampled between minus and plus this.
+        eq_db: each stem is filtered by a smooth random curve between minus and plus this many dB.
+        pitch_semitones: the track is resampled by a factor of at most this many semitones up or down; the same factor for all stems.
     """
 
     level_db: float = 0.0
@@ -46,17 +75,18 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Data:
-    """The stems.
+    """The stems to train on.
 
     Args:
-        data_path: folder, searched recursively for tracks. With a ``meta.json`` in it, as ``jukemir-like process`` writes: its train split.
+        data_path: folder, searched recursively for tracks. Of a folder with a ``meta.json``, as ``jukemir-like process`` writes it, the
+            train split is used.
         valid_path: folder of held-out tracks; None: the valid split of ``meta.json``, else ``valid_fraction`` of the tracks.
-        valid_fraction: of the tracks, drawn by the seed.
-        sources: names of the stems, in the order of the channels; None: those of ``dataset.json`` beside ``meta.json``, else bass, drums,
-            other, vocals for four of them, else stem0, stem1, ….
-        context: how the mix is drawn from the other active stems: uniform, max (all), one, one-plus.
-        silence_db: a stem is active in a chunk if its peak there is above its loudest peak in the track by this (negative) number.
-        statistics: measure mean and standard deviation of the log-mel before training, instead of the model's own.
+        valid_fraction: fraction of the tracks to hold out, selected by the seed.
+        sources: names of the stems, in the order of the channels; None: those of ``dataset.json`` next to ``meta.json``, else bass, drums,
+            other, vocals for four stems, else stem0, stem1, ….
+        context: how the mix is sampled from the other active stems: ``uniform``, ``max`` (all of them), ``one``, ``one-plus``.
+        silence_db: a stem is active in a chunk if its peak there exceeds its loudest peak in the track plus this (negative) number of dB.
+        statistics: measure mean and standard deviation of the log-mel before training; False: use the model's own.
         local_dir: copy the data to this node's disk first.
         dataloader: how examples are fetched.
         augmentation: what is changed at random.
@@ -81,15 +111,17 @@ class Data:
 
 @dataclass(frozen=True)
 class Objective:
-    """What is minimised.
+    """The loss, its two phases, and the teacher that makes the targets.
 
     Args:
-        contrastive_steps: the first steps, in which pooled predictions are to find their own pooled targets in the batch.
-        mix_weight: in these steps, of a second such term: pooled mixes are to find them themselves, both less their means over the batch.
-        temperature: of both.
-        contrastive_weight: of the contrastive term in the steps after it, beside the predictive one; 0: predictive alone, as in the paper.
-        tau_half_life_steps: the teacher's; None: τ goes linearly from ``tau_first`` to ``tau_last``, as in the paper.
-        tau_first, tau_last: of the linear schedule.
+        contrastive_steps: length of the first phase, in steps: pooled predictions have to find their own pooled targets in the batch.
+        mix_weight: in the first phase, weight of a second such term: pooled mixes have to find the targets, both centred on the batch.
+        temperature: of both contrastive terms.
+        contrastive_weight: weight of the contrastive term after the first phase, added to the predictive one; 0: predictive alone, as in
+            the paper.
+        tau_half_life_steps: half-life of the teacher's moving average, in steps; None: τ rises linearly from ``tau_first`` to
+            ``tau_last``, as in the paper.
+        tau_first, tau_last: ends of the linear schedule.
     """
 
     contrastive_steps: int = 0
@@ -103,14 +135,14 @@ class Objective:
 
 @dataclass(frozen=True)
 class Optimiser:
-    """AdamW; the learning rate warms up linearly and goes to 0 by a half cosine.
+    """AdamW; the learning rate warms up linearly and falls to 0 along half a cosine.
 
     Args:
-        lr: the highest learning rate, for a batch of ``reference_batch_size``; it scales with the batch.
+        lr: highest learning rate, for a batch of ``reference_batch_size`` examples; it scales with the batch.
         reference_batch_size: see ``lr``.
-        beta1, beta2, weight_decay: AdamW's.
-        clip: highest norm of the gradient.
-        warmup_steps: of ``trainer.max_steps``.
+        beta1, beta2, weight_decay: of AdamW.
+        clip: highest norm of the gradient; 0: no clipping.
+        warmup_steps: steps of the warm-up, of ``trainer.max_steps``.
     """
 
     lr: float = 3e-4
@@ -124,20 +156,20 @@ class Optimiser:
 
 @dataclass(frozen=True)
 class Trainer:
-    """Where and how long.
+    """On which devices, how long, and how often something is logged, validated or saved.
 
     Args:
         accelerator: ``cpu``, ``gpu`` or ``auto``.
-        devices: processes a node; 0: all that are there.
+        devices: processes per node; 0: one per GPU, or one on a CPU.
         nodes: machines.
         max_steps: optimiser steps.
-        accumulate: batches an optimiser step.
+        accumulate: batches per optimiser step.
         precision: ``32`` or ``bf16``.
         compile: ``torch.compile`` the networks.
-        log_every_steps: a line in the log.
-        valid_every_steps: validation, and a line in the log of it.
-        valid_tracks: held-out tracks that it looks at, at most.
-        checkpoint_every_steps: full state, to go on from.
+        log_every_steps: steps between two rows of the log.
+        valid_every_steps: steps between two validations, besides one before the first step and one after the last; 0: no others.
+        valid_tracks: held-out tracks used in a validation, at most.
+        checkpoint_every_steps: steps between two saved states, from which an interrupted run resumes; 0: at the end only.
         threads: of the numerical libraries, on a CPU; 0: all processors.
     """
 
@@ -163,7 +195,11 @@ class Trainer:
 
 @dataclass(frozen=True)
 class Training:
-    """A whole run."""
+    """All settings of a run.
+
+    >>> Training().trainer.max_steps
+    300000
+    """
 
     seed: int = 0
     model: config.Model = field(default_factory=config.Model)
@@ -194,23 +230,55 @@ class Training:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Training:
-        """The run that plain ``values`` describe; what they leave out has its default.
+        """Settings from plain ``values``; options that are missing have their defaults.
 
         Raises:
             RequestError: an unknown option, or one of a wrong type or range.
+
+        >>> Training.from_dict({"seed": 1, "trainer": {"max_steps": 900}}).trainer.max_steps
+        900
         """
-        sections = {"seed", "model", "data", "objective", "optimiser", "trainer", "logger"}
-        unknown = sorted(map(str, set(values) - sections))
-        check(not unknown, f"unknown option {', '.join(unknown)} of a training run", f"known are {', '.join(sorted(sections))}")
+        known = sorted(option.name for option in fields(cls))
+        unknown = sorted(map(str, set(values) - set(known)))
+        check(not unknown, f"unknown option {', '.join(unknown)} of a training run", f"known are {', '.join(known)}")
         data = dict(values.get("data", {}))
         data["dataloader"] = config.build(Dataloader, data.get("dataloader", {}), "data.dataloader")
         data["augmentation"] = config.build(Augmentation, data.get("augmentation", {}), "data.augmentation")
+        plain = {name: values[name] for name in ("seed", "logger") if name in values}
+        if "logger" in plain:
+            plain["logger"] = tuple(plain["logger"])
         return cls(
-            seed=values.get("seed", 0),
             model=config.Model.from_dict(values.get("model", {})),
             data=config.build(Data, data, "data"),
             objective=config.build(Objective, values.get("objective", {}), "objective"),
             optimiser=config.build(Optimiser, values.get("optimiser", {}), "optimiser"),
             trainer=config.build(Trainer, values.get("trainer", {}), "trainer"),
-            logger=tuple(values.get("logger", ("csv", "tensorboard"))),
+            **plain,
         )
+
+
+def differences(settings: Training) -> list[tuple[str, Any]]:
+    """Options that decide the result (those not in :data:`NEUTRAL`) and differ from their defaults, as (dotted name, value), sorted.
+
+    Two runs with the same differences are the same run, whatever files and overrides they were configured by.
+
+    >>> differences(Training.from_dict({"seed": 1, "trainer": {"threads": 4}}))
+    [('seed', 1)]
+    """
+    changed = changed_options(settings.to_dict(), Training().to_dict())
+    return [(option, value) for option, value, _ in changed if option not in NEUTRAL]
+
+
+def changed_options(settings: Mapping[str, Any], others: Mapping[str, Any], section: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Options in which two plain configurations differ, as (dotted name, value in ``settings``, value in ``others``), sorted by name.
+
+    >>> list(changed_options({"data": {"context": "max"}}, {"data": {"context": "one"}}))
+    [('data.context', 'max', 'one')]
+    """
+    for name in sorted({*settings, *others}):
+        value, other, path = settings.get(name), others.get(name), f"{section}{name}"
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            yield from changed_options(value, other, f"{path}.")
+        elif value != other:
+            # 1 and 1.0 are the same value of an option of type float.
+            yield path, float(value) if isinstance(other, float) and isinstance(value, int) else value, other

@@ -166,14 +166,14 @@ def test_a_name_that_no_engine_takes_is_one_line(here):
     ],
 )
 def test_the_folders_of_overrides_are_seen(here, override, told):
-    from jukemir_like.stemjepa.training import composing
+    from jukemir_like.stemjepa.training import compose
 
     for name in ("stems", "my stems", "it's"):
         (here / name).mkdir()
     container = plan("train", override)
     assert container.arguments == ("--", told)
     if "_path" in override:
-        outside, inside = (composing.compose_settings([one]).data for one in (override, container.arguments[1]))
+        outside, inside = (compose.compose_settings([one]).data for one in (override, container.arguments[1]))
         assert inside == outside
         assert str(here / (outside.data_path or str(outside.valid_path))) in mounted(container)
 

@@ -1,7 +1,7 @@
-"""Losses, optimiser and teacher of a run, for Lightning.
+"""Losses, optimiser and teacher of a run, as a Lightning module.
 
-What a step costs beside forward, backward and optimiser is kept small: the teacher moves in one fused operation, and the figures for the
-log are summed on the device and read only when a line is written, for reading makes the processor wait for the device.
+The cost of a step other than forward, backward and optimiser is kept small: the teacher is updated in one fused operation, and losses for
+the log are summed on the device and read only when a row is written, because reading makes the processor wait for the device.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ class Losses(NamedTuple):
     contrastive: Tensor | None
 
 
-class Module(lightning.LightningModule):
-    """A network in training.
+class TrainingModule(lightning.LightningModule):
+    """A Stem-JEPA in training.
 
     Attributes:
-        network: what trains.
+        network: the networks.
         step: optimiser steps done.
-        seconds: spent on them.
-        optimiser_state: to begin with, where the run goes on.
-        tally: sums for the log.
-        latest: the last value of every figure so far.
-        gradient_norm: of the last step, before clipping; on the device.
-        views: what the networks made of the last batch, without gradients, where ``watched`` of its step asks to keep it.
+        seconds: time spent on them.
+        optimiser_state: state to start the optimiser from, where the run is resumed.
+        loss_sums: sums of losses for the log.
+        latest: the last value of every metric so far.
+        gradient_norm: norm of the gradient of the last step, before clipping; on the device.
+        views: outputs of the networks for the last batch, without gradients, if its step is logged; else None.
     """
 
     def __init__(self, settings: Training) -> None:
@@ -49,11 +49,10 @@ class Module(lightning.LightningModule):
         self.network = Network(settings.model)
         self.step = 0
         self.seconds = 0.0
-        self.tally = Tally(settings.model.predictor.num_sources)
+        self.loss_sums = LossSums(settings.model.predictor.num_sources)
         self.latest: dict[str, float] = {}
         self.gradient_norm: Tensor | None = None
         self.views: Views | None = None
-        self.watched: Callable[[int], bool] = lambda _: False
         self.optimiser_state: dict[str, Any] | None = None
 
     def forward(self, batch: Batch) -> Tensor:
@@ -62,19 +61,26 @@ class Module(lightning.LightningModule):
         views = self.network(batch["context"], batch["target"], batch["source"], by_teacher=not contrasting)
         losses = self.losses(views, batch["track"], contrasting=contrasting)
         total = self.total(losses)
-        self.tally.add(batch["source"], loss=total, predictive=losses.predictive, contrastive=losses.contrastive)
-        self.views = Views(*(part.detach() for part in views)) if self.watched(self.step) else None
+        self.loss_sums.add(batch["source"], loss=total, predictive=losses.predictive, contrastive=losses.contrastive)
+        is_logged = schedule.is_due(self.settings, self.step + 1, self.settings.trainer.log_every_steps)
+        self.views = Views(*(part.detach() for part in views)) if is_logged else None
         return total.mean()
 
     def losses(self, views: Views, track: Tensor, *, contrasting: bool) -> Losses:
-        """The terms of the phase for every example of this rank.
+        """The loss terms of the phase, for every example of this rank.
 
-        In the contrastive phase the mix itself looks for the stem too, as in arXiv 2411.19806. At first all pooled vectors are nearly
-        alike, and what they have in common hides what tells them apart: so this term is of deviations from the batch's mean, and learns
-        at once. The prediction, which is compared as it is, follows.
+        In the contrastive phase the mix itself has to find the stem too, as in arXiv 2411.19806. At first all pooled vectors are nearly
+        equal, and what they have in common hides their differences: so this term compares deviations from the batch's mean, and learns
+        at once. The prediction, which is compared without centring, follows.
 
-        The contrastive term of an example is against the batches of all ranks. Its mean over the ranks has the gradient that one process
-        with the whole batch would have, for gathering hands gradients back to where features came from, and ranks average them.
+        The contrastive term of an example has its negatives in the batches of all ranks. Its mean over the ranks has the gradient that one
+        process with the whole batch would compute, because gathering returns gradients to the rank where features came from, and ranks
+        average them.
+
+        Args:
+            views: outputs of the networks.
+            track: ``(batch,)``, number of the track of each example; chunks of the same track are not each other's negatives.
+            contrasting: whether this is the contrastive phase.
         """
         options = self.settings.objective
         predictive = None if contrasting else model.predictive_loss(views.prediction, views.target)
@@ -83,18 +89,18 @@ class Module(lightning.LightningModule):
             mix_weight = options.mix_weight if contrasting else 0.0
             parts = [views.prediction, views.target, *([views.context] if mix_weight else [])]
             pooled = torch.cat([self.network.pooled(part).float() for part in parts], dim=1)
-            query, key, *mix = everywhere(pooled).chunk(len(parts), dim=1)
-            tracks = everywhere(track)
+            query, key, *mix = gather_rows(pooled).chunk(len(parts), dim=1)
+            tracks = gather_rows(track)
             forbidden = tracks[:, None] == tracks[None]
             rows = model.contrastive_loss(query, key, options.temperature, forbidden)
             if mix:
                 centred = (mix[0] - mix[0].mean(0), key - key.mean(0))
                 rows = rows + mix_weight * model.contrastive_loss(*centred, options.temperature, forbidden)
-            contrastive = rows[len(track) * rank() :][: len(track)]
+            contrastive = rows[len(track) * _rank() :][: len(track)]
         return Losses(predictive, contrastive)
 
     def total(self, losses: Losses) -> Tensor:
-        """What is minimised of every example: the contrastive term in the first phase, then the predictive and its share of the other."""
+        """The loss of every example: the contrastive term in the first phase, then the predictive one plus the weighted contrastive one."""
         if losses.predictive is None:
             assert losses.contrastive is not None  # noqa: S101
             return losses.contrastive
@@ -107,7 +113,7 @@ class Module(lightning.LightningModule):
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW, fused; no decay of biases, norms and embeddings (they would only shrink)."""
+        """AdamW, fused; biases, norms and embeddings do not decay (they would only shrink)."""
         options = self.settings.optimiser
         decayed, others = parameter_groups(self.network)
         groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -124,7 +130,7 @@ class Module(lightning.LightningModule):
         self.gradient_norm = nn.utils.clip_grad_norm_(parameters, limit, foreach=True)
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None) -> None:
-        """One update of the networks, then one of the teacher. Lightning calls it when all micro-batches of a step are in."""
+        """One update of the networks, then one of the teacher. Lightning calls it after the last micro-batch of a step."""
         for group in optimizer.param_groups:
             group["lr"] = schedule.learning_rate(self.settings, self.step)
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
@@ -137,13 +143,13 @@ class Module(lightning.LightningModule):
             "step": self.step,
             "seconds": self.seconds,
             "tau": schedule.tau(self.settings, max(self.step - 1, 0)),
-            "tally": self.tally.state(),
+            "tally": self.loss_sums.state(),
             "latest": dict(self.latest),
         }
 
 
-class Tally:
-    """Sums of losses by stem since the last reading."""
+class LossSums:
+    """Sums of losses per stem since they were last read."""
 
     ROWS = ("loss", "predictive", "contrastive")
 
@@ -152,7 +158,12 @@ class Tally:
         self._sums: Tensor | None = None
 
     def add(self, source: Tensor, **losses: Tensor | None) -> None:
-        """Adds losses of examples, ``(batch,)`` each, named as in :attr:`ROWS`; nothing waits for the device."""
+        """Adds losses of examples, ``(batch,)`` each, named as in :attr:`ROWS`, without waiting for the device.
+
+        Args:
+            source: ``(batch,)``, number of each example's stem.
+            losses: None: the phase has no such term.
+        """
         if self._sums is None:
             self._sums = torch.zeros(2, len(self.ROWS), self.stems)
         self._sums = self._sums.to(source.device)
@@ -163,7 +174,7 @@ class Tally:
                 self._sums[1, row].index_add_(0, source, torch.ones_like(source, dtype=torch.float32))
 
     def state(self) -> Tensor | None:
-        """The sums over all ranks, to go on from. All ranks call it."""
+        """The sums over all ranks, for a saved state; None before the first batch. All ranks call it."""
         if self._sums is None:
             return None
         sums = self._sums.clone()
@@ -172,11 +183,11 @@ class Tally:
         return sums.cpu()
 
     def restore(self, sums: Tensor | None) -> None:
-        """Goes on from what :meth:`state` gave; one rank is to."""
+        """Continues from what :meth:`state` returned. Only one rank calls it, for the sums of all ranks are added up."""
         self._sums = sums
 
     def read(self) -> dict[str, list[tuple[float, float]]]:
-        """For each row, (sum, count) of every stem over all ranks; empties it. All ranks call it."""
+        """For each row of :attr:`ROWS`, (sum, count) of every stem over all ranks; starts again from 0. All ranks call it."""
         if self._sums is None:
             return {}
         sums, self._sums = self._sums, None
@@ -187,29 +198,26 @@ class Tally:
 
 
 def parameter_groups(network: Network) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Parameters that train: the matrices of linear layers, which decay, and all others."""
+    """Parameters that are trained: those that decay (matrices of linear layers), and all others."""
     embeddings = {id(layer.weight) for layer in network.modules() if isinstance(layer, nn.Embedding)}
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    decays = [parameter.ndim >= 2 and id(parameter) not in embeddings for parameter in trained]
-    chosen = list(zip(trained, decays, strict=True))
-    return [parameter for parameter, decay in chosen if decay], [parameter for parameter, decay in chosen if not decay]
+    decayed: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            (decayed if parameter.ndim >= 2 and id(parameter) not in embeddings else others).append(parameter)
+    return decayed, others
 
 
-def rank() -> int:
-    """Number of this process among those that train together."""
-    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
-
-
-def everywhere(rows: Tensor) -> Tensor:
-    """The rows of all ranks, ``(batch, …)`` → ``(ranks · batch, …)``, in the order of the ranks; gradients find their way back."""
+def gather_rows(rows: Tensor) -> Tensor:
+    """The rows of all ranks, ``(batch, …)`` → ``(ranks · batch, …)``, in the order of the ranks; gradients are returned to their rank."""
     if not torch.distributed.is_initialized() or torch.distributed.get_world_size() == 1:
         return rows
-    gathered: Tensor = _Everywhere.apply(rows)  # type: ignore[no-untyped-call]
+    gathered: Tensor = _GatherRows.apply(rows)  # type: ignore[no-untyped-call]
     return gathered
 
 
-class _Everywhere(torch.autograd.Function):
-    """Gathers; backward, each rank gets the sum of what all ranks ask of its rows."""
+class _GatherRows(torch.autograd.Function):
+    """Gathers. Backward, each rank gets the sum of the gradients that all ranks have for its rows."""
 
     @staticmethod
     def forward(context: Any, rows: Tensor) -> Tensor:  # noqa: ARG004
@@ -221,4 +229,9 @@ class _Everywhere(torch.autograd.Function):
     def backward(context: Any, *gradients: Tensor) -> Tensor:  # noqa: ARG004
         summed = gradients[0].clone(memory_format=torch.contiguous_format)
         torch.distributed.all_reduce(summed)
-        return summed.chunk(torch.distributed.get_world_size())[rank()]
+        return summed.chunk(torch.distributed.get_world_size())[_rank()]
+
+
+def _rank() -> int:
+    """Number of this process among those that train together."""
+    return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0

@@ -1,6 +1,6 @@
-"""Learning rate, phase and τ at every step, in closed form: a run that goes on needs to know nothing but its step.
+"""Learning rate, phase, τ and what is due, at every step in closed form: a run that is resumed needs to know its step only.
 
-Steps are optimiser steps, counted from 0.
+Steps are optimiser steps, counted from 0: update ``step`` is the one that leads from ``step`` to ``step + 1`` updates done.
 """
 
 from __future__ import annotations
@@ -12,8 +12,12 @@ from jukemir_like.stemjepa import model
 from jukemir_like.stemjepa.settings import Training
 
 
-def check(settings: Training) -> None:
-    """Raises :class:`RequestError` where phases do not fit into the run."""
+def check_phases(settings: Training) -> None:
+    """Checks that warm-up and contrastive phase fit into the run.
+
+    Raises:
+        RequestError: one of them is negative or longer than the run.
+    """
     steps = settings.trainer.max_steps
     for option, value in (
         ("optimiser.warmup_steps", settings.optimiser.warmup_steps),
@@ -24,25 +28,41 @@ def check(settings: Training) -> None:
 
 
 def learning_rate(settings: Training, step: int) -> float:
-    """The rate of update ``step``: a linear rise over the warm-up, then half a cosine that reaches 0 at ``max_steps``.
+    """Learning rate of update ``step``: a linear rise over the warm-up, then half a cosine that reaches 0 at ``max_steps``.
 
-    It scales with the batch: ``lr`` × ``batch_size`` / ``reference_batch_size`` at its highest.
+    Its highest value scales with the batch: ``lr`` × ``batch_size`` / ``reference_batch_size``.
+
+    >>> settings = Training.from_dict({"optimiser": {"lr": 1e-3, "warmup_steps": 10}, "trainer": {"max_steps": 100}})
+    >>> [round(learning_rate(settings, step), 6) for step in (0, 9, 55, 100)]
+    [0.0001, 0.001, 0.0005, 0.0]
     """
     optimiser = settings.optimiser
     highest = optimiser.lr * settings.data.dataloader.batch_size / optimiser.reference_batch_size
     if step < optimiser.warmup_steps:
         return highest * (step + 1) / optimiser.warmup_steps
-    done = (step - optimiser.warmup_steps) / max(settings.trainer.max_steps - optimiser.warmup_steps, 1)
-    return highest * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+    fraction = (step - optimiser.warmup_steps) / max(settings.trainer.max_steps - optimiser.warmup_steps, 1)
+    return highest * 0.5 * (1 + math.cos(math.pi * min(fraction, 1.0)))
 
 
 def is_contrastive(settings: Training, step: int) -> bool:
-    """Whether step ``step`` is of the contrastive first phase."""
+    """Whether step ``step`` is in the contrastive first phase.
+
+    >>> settings = Training.from_dict({"objective": {"contrastive_steps": 700}})
+    >>> is_contrastive(settings, 699), is_contrastive(settings, 700)
+    (True, False)
+    """
     return step < settings.objective.contrastive_steps
 
 
 def tau(settings: Training, step: int) -> float:
-    """τ of the teacher's update after step ``step``; 0, a copy, in the contrastive phase, whose encoder is its own teacher."""
+    """τ of the teacher's update after step ``step``.
+
+    It is 0 in the contrastive phase: there the encoder is its own teacher, and the teacher a copy of it.
+
+    >>> settings = Training.from_dict({"objective": {"contrastive_steps": 700, "tau_half_life_steps": 50.0}})
+    >>> tau(settings, 699), round(tau(settings, 700) ** 50, 6)
+    (0.0, 0.5)
+    """
     objective = settings.objective
     if is_contrastive(settings, step):
         return 0.0
@@ -50,3 +70,15 @@ def tau(settings: Training, step: int) -> float:
         return model.tau_by_half_life(objective.tau_half_life_steps)
     first = objective.contrastive_steps
     return model.tau_linear(step - first, settings.trainer.max_steps - first, objective.tau_first, objective.tau_last)
+
+
+def is_due(settings: Training, done: int, every: int) -> bool:
+    """Whether something that is done every ``every`` steps is due when ``done`` steps are done.
+
+    After the last step everything is due; with ``every`` of 0 or less, then only.
+
+    >>> settings = Training.from_dict({"trainer": {"max_steps": 5}})
+    >>> [done for done in range(1, 6) if is_due(settings, done, 2)], [done for done in range(1, 6) if is_due(settings, done, 0)]
+    ([2, 4, 5], [5])
+    """
+    return done == settings.trainer.max_steps or (every > 0 and done % every == 0)

@@ -105,7 +105,7 @@ def test_wandb_offline_with_six_stems(dora, arguments, tmp_path):
         ("data=nope", "Could not find 'data/nope'"),
         ("data.data_path=/nowhere", "no folder /nowhere"),
         ("dora.dir=x", "dora.* is set in ./configs/dora/local.yaml"),
-        ("nonsense", "'nonsense' is no override"),
+        ("nonsense", "'nonsense' is not an override"),
     ],
 )
 def test_wrong_requests_under_dora_are_one_line(dora, override, message):
@@ -116,12 +116,12 @@ def test_wrong_requests_under_dora_are_one_line(dora, override, message):
 @pytest.mark.parametrize(
     ("file", "text", "word"),
     [
-        ("dora/local.yaml", "dir: ${oc.env:HOME}", "dir holds ${…}"),
+        ("dora/local.yaml", "dir: ${oc.env:HOME}", "dir contains ${…}"),
         ("dora/local.yaml", "folder: here", "does not have an attribute folder: leave it out"),
-        ("dora/local.yaml", "dir: [", "is no YAML"),
-        ("slurm/local.yaml", "partition: ${oc.env:HOME}", "partition holds ${…}"),
-        ("data/mine.yaml", "data_path: ${oc.env:HOME}", "data_path holds ${…}"),
-        ("data/mine.yaml", "a: &a [x]\nb: *a", "holds an anchor or alias"),
+        ("dora/local.yaml", "dir: [", "is not YAML"),
+        ("slurm/local.yaml", "partition: ${oc.env:HOME}", "partition contains ${…}"),
+        ("data/mine.yaml", "data_path: ${oc.env:HOME}", "data_path contains ${…}"),
+        ("data/mine.yaml", "a: &a [x]\nb: *a", "contains an anchor or alias"),
         ("data/mine.yaml", "a: " + "[" * 5000, "is nested more than"),
     ],
 )

@@ -8,19 +8,19 @@ from torch import nn
 from jukemir_like.stemjepa.checkpoint import load
 from jukemir_like.stemjepa.data.examples import Examples
 from jukemir_like.stemjepa.data.loading import loader
-from jukemir_like.stemjepa.training import feeding, schedule
-from jukemir_like.stemjepa.training.module import Module, parameter_groups
-from jukemir_like.stemjepa.training.places import Place
+from jukemir_like.stemjepa.training import batches, schedule
+from jukemir_like.stemjepa.training.devices import Placement
+from jukemir_like.stemjepa.training.module import TrainingModule, parameter_groups
 from jukemir_like.stemjepa.training.run import train
 
 
 def module_of(settings):
     torch.manual_seed(0)
-    return Module(settings)
+    return TrainingModule(settings)
 
 
 def batch_of(settings, size=4):
-    made = feeding.material(settings)
+    made = batches.find_tracks(settings)
     return next(iter(loader(Examples(made.train, settings.data, settings.model, 0), batch_size=size, batches=1, workers=0)))
 
 
@@ -40,10 +40,10 @@ def test_a_run_is_what_a_plain_loop_does(settings, tmp_path):
         [{"params": biases_and_others[0], "weight_decay": 0.3}, {"params": biases_and_others[1], "weight_decay": 0.0}],
         lr=1.0, betas=(0.9, 0.95),
     )  # fmt: skip
-    batches = iter(feeding.train_loader(run, feeding.material(run).train, Place("cpu", 1), 0))
+    loaded = iter(batches.train_loader(run, batches.find_tracks(run).train, Placement("cpu", 1), 0))
     for step in range(5):
         optimiser.zero_grad()
-        for batch in itertools.islice(batches, 2):
+        for batch in itertools.islice(loaded, 2):
             contrasting = step < 2
             mels = network.frontend(batch["context"]), network.frontend(batch["target"])
             if contrasting:

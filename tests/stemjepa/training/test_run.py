@@ -16,10 +16,12 @@ import torch
 
 from jukemir_like.core.errors import RequestError, StorageError
 from jukemir_like.stemjepa import checkpoint
-from jukemir_like.stemjepa.training import feeding, run, state, table
+from jukemir_like.stemjepa.training import metrics_log, state
 from jukemir_like.stemjepa.training.run import train
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+GENEROUS_SECONDS = 300
 
 
 def weights(path):
@@ -41,7 +43,7 @@ def newest(folder):
 
 def interrupt(folder, keep):
     """What a run leaves that was killed after the step ``keep``."""
-    (folder / run.WEIGHTS).unlink()
+    (folder / state.WEIGHTS).unlink()
     for path in (folder / "states").iterdir():
         if int(path.stem) > keep:
             path.unlink()
@@ -57,11 +59,11 @@ def whole(settings, tmp_path):
 def test_a_run_that_goes_on_ends_with_the_same_bits(settings, tmp_path, whole, capsys):
     folder, expected = whole
     interrupt(folder, 4)
-    rows = table.read(folder)
+    rows = metrics_log.read(folder)
     assert_same_bits(weights(train(settings(), folder)), expected)
     assert "going on from step 4 of 5" in capsys.readouterr().err
-    assert [row["step"] for row in table.read(folder)] == [0, 1, 2, 3, 4, 5]
-    for before, after in zip(rows, table.read(folder), strict=True):
+    assert [row["step"] for row in metrics_log.read(folder)] == [0, 1, 2, 3, 4, 5]
+    for before, after in zip(rows, metrics_log.read(folder), strict=True):
         assert before.get("loss") == after.get("loss")
         assert before.get("loss/drums") == after.get("loss/drums")
 
@@ -78,13 +80,16 @@ def test_interrupted_after_any_step_the_file_of_weights_is_the_same(settings, tm
         interrupt(folder, keep)
         assert train(settings(cadence), folder).read_bytes() == expected, keep
     assert train(settings(cadence), folder).read_bytes() == expected  # and where it had been finished already
-    plain = [{name: value for name, value in row.items() if name.rpartition("/")[2] not in table.TIMINGS} for row in table.read(folder)]
+    plain = [
+        {name: value for name, value in row.items() if name.rpartition("/")[2] not in metrics_log.TIMINGS}
+        for row in metrics_log.read(folder)
+    ]
     assert [row["step"] for row in plain] == [0, 3, 4, 5]
 
 
 def test_a_damaged_state_costs_only_the_steps_since_the_one_before(settings, whole, capsys):
     folder, expected = whole
-    (folder / run.WEIGHTS).unlink()
+    (folder / state.WEIGHTS).unlink()
     assert states(folder) == ["000000004.ckpt", "000000005.ckpt"]
     last = folder / "states" / "000000005.ckpt"
     for damaged in (last.read_bytes()[:-1000], flipped(last.read_bytes()), b""):
@@ -110,7 +115,7 @@ def test_a_finished_run_is_not_trained_again(settings, whole):
 def test_the_same_run_elsewhere_is_the_same_file_and_names_no_place(settings, whole, tmp_path):
     folder, _ = whole
     elsewhere = train(settings(), tmp_path / "elsewhere")
-    assert elsewhere.read_bytes() == (folder / run.WEIGHTS).read_bytes()
+    assert elsewhere.read_bytes() == (folder / state.WEIGHTS).read_bytes()
     assert str(tmp_path).encode() not in elsewhere.read_bytes()
 
 
@@ -118,7 +123,7 @@ def test_another_run_is_not_mixed_into_a_folder(settings, whole):
     folder, expected = whole
     with pytest.raises(RequestError, match=r"another optimiser\.lr \(0\.1 there, 0\.2 here\)"):
         train(settings({"optimiser.lr": 0.2}), folder)
-    assert_same_bits(weights(folder / run.WEIGHTS), expected)
+    assert_same_bits(weights(folder / state.WEIGHTS), expected)
     anew = weights(train(settings({"optimiser.lr": 0.2}), folder, resume=False))
     assert not torch.equal(anew["predictor.layers.0.weight"], expected["predictor.layers.0.weight"])
 
@@ -132,10 +137,10 @@ def test_a_run_does_not_go_on_with_other_tracks(settings, whole):
     try:
         with pytest.raises(RequestError, match="another tracks"):
             train(settings(), folder)
-        assert_same_bits(weights(folder / run.WEIGHTS), expected)
-        before = json.loads((folder / run.SETTINGS).read_text())[run.TRACKS]
+        assert_same_bits(weights(folder / state.WEIGHTS), expected)
+        before = json.loads((folder / state.SETTINGS).read_text())[state.TRACKS]
         train(settings(), folder, on_change="restart")
-        assert json.loads((folder / run.SETTINGS).read_text())[run.TRACKS] != before
+        assert json.loads((folder / state.SETTINGS).read_text())[state.TRACKS] != before
     finally:
         extra.unlink()
 
@@ -148,7 +153,7 @@ def test_where_and_how_a_run_is_done_does_not_matter(settings, whole):
 
 
 def test_weights_say_where_they_come_from(settings, whole):
-    loaded = checkpoint.load(whole[0] / run.WEIGHTS)
+    loaded = checkpoint.load(whole[0] / state.WEIGHTS)
     assert loaded.sources == ("bass", "drums", "other", "vocals")
     told = loaded.provenance
     assert (told["steps"], told["tracks"]) == (5, 6)
@@ -161,14 +166,14 @@ def test_weights_say_where_they_come_from(settings, whole):
 
 
 def test_weights_say_nothing_of_the_machine(settings, whole):
-    content = (whole[0] / run.WEIGHTS).read_bytes()
+    content = (whole[0] / state.WEIGHTS).read_bytes()
     header = content[8 : 8 + int.from_bytes(content[:8], "little")].decode()
     known = {socket.gethostname(), str(Path.home()), str(whole[0]), str(Path(settings().data.data_path)), *os.environ.values()}
     assert [text for text in known if len(text) > 8 and text in header] == []
 
 
 def test_the_table_holds_what_is_watched(whole):
-    rows = table.read(whole[0])
+    rows = metrics_log.read(whole[0])
     first, second, last = rows[0], rows[1], rows[-1]
     assert first["valid/same-instrument/R@1 by chance"] == 0.5
     assert {"valid/all/R@5", "valid/all-but-context/R@10", "valid/segments/recall_auc", "valid/loss_predictive"} <= first.keys()
@@ -190,7 +195,7 @@ def test_the_page_is_a_picture(whole):
 def test_without_held_out_tracks_training_goes_on(settings, tmp_path, capsys):
     train(settings({"data.valid_fraction": 0.0}), tmp_path)
     assert "no tracks are held out" in capsys.readouterr().err
-    assert not [column for row in table.read(tmp_path) for column in row if column.startswith("valid/")]
+    assert not [column for row in metrics_log.read(tmp_path) for column in row if column.startswith("valid/")]
 
 
 def test_held_out_tracks_without_a_mix_end_no_training(settings, tmp_path, capsys):
@@ -200,7 +205,7 @@ def test_held_out_tracks_without_a_mix_end_no_training(settings, tmp_path, capsy
         soundfile.write(tmp_path / f"{track}.wav", alone, 16000)
     train(settings({"data.valid_path": str(tmp_path)}), tmp_path / "run")
     assert capsys.readouterr().err.count("nothing is validated: ") == 1
-    assert [row["step"] for row in table.read(tmp_path / "run")] == [1, 2, 3, 4, 5]
+    assert [row["step"] for row in metrics_log.read(tmp_path / "run")] == [1, 2, 3, 4, 5]
 
 
 def test_held_out_tracks_that_are_nowhere_are_said_before_training(settings, tmp_path):
@@ -227,7 +232,7 @@ def test_a_track_with_samples_that_no_music_has_is_set_aside_by_name(settings, s
     told = capsys.readouterr().err
     assert "left out: absurd: holds samples of 1e+30 times full scale" in told
     assert "left out: broken: holds samples that are NaN or infinite" in told
-    assert "set aside in training: 2 of 10 tracks" in told
+    assert "left out during training: 2 of 10 tracks" in told
     front = checkpoint.load(made).model.frontend
     assert np.isfinite([front.mean, front.std]).all()
 
@@ -240,54 +245,6 @@ def test_what_was_understood_of_the_data_is_said_and_kept(settings, stems_folder
     assert kept == {
         "tracks": {"train": 6, "valid": 2}, "sources": ["bass", "drums", "other", "vocals"], "notes": [line], "left_out": {},
     }  # fmt: skip
-
-
-@pytest.fixture
-def divided(stems_folder, tmp_path):
-    """Tracks in ``train/`` (four), ``test/`` (three) and ``valid/`` (one)."""
-    for number in range(8):
-        part = "train" if number < 4 else "test" if number < 7 else "valid"
-        (tmp_path / "divided" / part).mkdir(parents=True, exist_ok=True)
-        shutil.copy(stems_folder / f"track{number}.wav", tmp_path / "divided" / part)
-    return tmp_path / "divided"
-
-
-def test_folders_called_train_and_test_are_splits(settings, divided):
-    material = feeding.material(settings({"data.data_path": str(divided)}))
-    assert [track.name for track in material.train] == [f"train/track{number}" for number in range(4)]
-    assert [track.name for track in material.valid] == ["valid/track7"]
-    assert material.notes[1:] == ["splits by the names of folders: 4 train, 1 valid, 3 test", "in neither part: 3 test"]
-    (divided / "valid" / "track7.wav").unlink()
-    material = feeding.material(settings({"data.data_path": str(divided)}))
-    assert {track.split for track in material.train + material.valid} == {"train"}
-    assert (len(material.train), len(material.valid)) == (3, 1)
-
-
-def test_held_out_tracks_are_not_trained_on_wherever_they_lie(settings, divided, stems_folder):
-    material = feeding.material(settings({"data.data_path": str(divided), "data.valid_path": str(divided / "test")}))
-    assert [track.name for track in material.train] == [f"train/track{number}" for number in range(4)]
-    assert [track.name for track in material.valid] == ["track4", "track5", "track6"]
-    (divided / "train").rename(divided / "songs")
-    material = feeding.material(settings({"data.data_path": str(divided), "data.valid_path": f"{divided}/songs/../test"}))
-    assert [track.name for track in material.train] == [f"songs/track{number}" for number in range(4)]
-    assert material.notes[-1] == "in neither part: 3 test, 1 valid"
-    with pytest.raises(RequestError, match="no track is left to train on"):
-        feeding.material(settings({"data.valid_path": str(stems_folder)}))
-
-
-def test_a_stem_has_one_number_in_both_folders(settings, stems_folder, tmp_path):
-    (tmp_path / "dataset.json").write_text('{"stems": ["vocals", "drums", "bass", "other"]}')
-    shutil.copy(stems_folder / "track0.wav", tmp_path)
-    with pytest.raises(RequestError, match="not in the one given"):
-        feeding.material(settings({"data.valid_path": str(tmp_path)}))
-
-
-def test_what_cannot_be_copied_to_the_local_disk_is_left_out_by_name(settings, divided, tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    os.mkfifo(divided / "train" / "pipe.wav")
-    material = feeding.material(settings({"data.data_path": str(divided), "data.local_dir": True}))
-    assert material.failed == {"train/pipe.wav": "is a named pipe, not a file"}
-    assert len(material.train) == 4
 
 
 def test_statistics_of_the_data_become_the_models_and_stay_when_a_run_goes_on(settings, tmp_path):
@@ -322,7 +279,7 @@ def test_a_full_disk_leaves_the_last_whole_state(settings, tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert os.listdir(tmp_path / "run" / "states") == []
-    assert not (tmp_path / "run" / run.WEIGHTS).exists()
+    assert not (tmp_path / "run" / state.WEIGHTS).exists()
 
 
 def test_a_loss_that_is_not_finite_is_said_and_not_saved(settings, tmp_path):
@@ -367,92 +324,6 @@ def test_a_missing_wandb_is_said_in_one_line(settings, tmp_path, monkeypatch):
         train(settings(logger=["wandb"]), tmp_path)
 
 
-def process(settings, folder):
-    """A run in a process of its own."""
-    request = folder.parent / f"{folder.name}.json"
-    request.write_text(json.dumps(settings.to_dict()))
-    return subprocess.Popen(
-        [sys.executable, "-m", "jukemir_like.stemjepa.training.processes", str(request), str(folder)],
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_killed_anywhere_and_run_again_it_ends_with_the_same_bits(settings, tmp_path, number):
-    long = settings(
-        {"trainer.max_steps": 200, "trainer.checkpoint_every_steps": 7, "data.dataloader.num_workers": 1, "trainer.valid_every_steps": 0}
-    )
-    expected = weights(train(long, tmp_path / "whole"))
-    folder = tmp_path / "killed"
-    for delay in (0.05, 0.31) if number == signal.SIGKILL else (0.1,):
-        before = newest(folder)
-        running = process(long, folder)
-        deadline = time.monotonic() + 120
-        while newest(folder) == before:
-            assert running.poll() is None, running.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        time.sleep(delay)
-        running.send_signal(number)
-        assert running.wait(60) == (-signal.SIGKILL if number == signal.SIGKILL else 130)
-        assert not (folder / run.WEIGHTS).exists()
-    running = process(long, folder)
-    told = finished(running)
-    assert "going on from step " in told
-    assert_same_bits(weights(folder / run.WEIGHTS), expected)
-    assert [name for name in states(folder) if name[0] == "."] == []
-
-
-def finished(running):
-    """What it said, when it is done."""
-    told = running.stderr.read()
-    assert running.wait(60) == 0, told
-    return told
-
-
-def alive(process):
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-@pytest.mark.slow
-def test_processes_end_with_the_one_that_started_them(settings, tmp_path):
-    long = settings({"trainer.max_steps": 100_000, "trainer.devices": 2, "trainer.valid_every_steps": 0})
-    running = process(long, tmp_path / "run")
-    deadline = time.monotonic() + 120
-    while newest(tmp_path / "run") is None:
-        assert time.monotonic() < deadline
-        assert running.poll() is None, running.stderr.read()
-        time.sleep(0.05)
-    children = [int(number) for number in Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()]
-    assert len(children) == 2
-    running.kill()
-    running.wait()
-    deadline = time.monotonic() + 20
-    while any(alive(child) for child in children):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-@pytest.mark.slow
-def test_two_processes_do_what_one_does_with_the_same_batch(settings, tmp_path):
-    """Losses, gradients and monitors: negatives come from both, and gradients go back to both."""
-    changes = {"data.dataloader.batch_size": 8, "optimiser.lr": 0.01}
-    train(settings(changes), tmp_path / "one")
-    running = process(settings({**changes, "trainer.devices": 2}), tmp_path / "two")
-    finished(running)
-    one, two = table.read(tmp_path / "one"), table.read(tmp_path / "two")
-    assert [row["step"] for row in one] == [row["step"] for row in two] == list(range(6))
-    for expected, found in zip(one, two, strict=True):
-        assert expected.keys() == found.keys()
-        for column in ("loss", "loss/bass", "gradient_norm", "effective_rank", "valid/loss_contrastive"):
-            if column in expected:
-                assert found[column] == pytest.approx(expected[column], rel=2e-3), (column, expected["step"])
-
-
 @pytest.mark.parametrize("workers", [0, 1])
 def test_data_without_a_mix_is_one_line(settings, tmp_path, workers):
     for track in range(3):
@@ -465,20 +336,173 @@ def test_data_without_a_mix_is_one_line(settings, tmp_path, workers):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.slow
-def test_two_interrupted_processes_go_on_to_the_same_bits(settings, tmp_path):
-    long = settings({"trainer.max_steps": 150, "trainer.checkpoint_every_steps": 0, "trainer.valid_every_steps": 0, "trainer.devices": 2})
-    finished(process(long, tmp_path / "whole"))
-    running = process(long, tmp_path / "stopped")
-    deadline = time.monotonic() + 120
-    while len(table.read(tmp_path / "stopped")) < 20:
-        assert running.poll() is None, running.stderr.read()
+def process(settings, folder):
+    """A run in a process of its own; it starts others, where the settings ask for several devices."""
+    settings_file = folder.parent / f"{folder.name}.json"
+    settings_file.write_text(json.dumps(settings.to_dict()))
+    return subprocess.Popen(
+        [sys.executable, "-m", "jukemir_like.stemjepa.training.run", str(settings_file), str(folder)],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+FORK_SERVER = """
+import os, sys
+from jukemir_like.stemjepa.training import fit, run
+for line in sys.stdin:
+    settings_file, folder, log = line.rstrip("\\n").split("\\t")
+    process = os.fork()
+    if process == 0:
+        os.dup2(os.pipe()[0], 0)  # stays open, as the standard input of a process that was started for a device
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+        sys.exit(run.main(settings_file, folder))
+    print(process, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def fork():
+    """A function like ``process``, for many runs: each is forked from one process, for Lightning takes seconds to import."""
+    server = subprocess.Popen([sys.executable, "-c", FORK_SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def start(settings, folder):
+        settings_file, log = folder.parent / f"{folder.name}.json", folder.parent / f"{folder.name}.err"
+        settings_file.write_text(json.dumps(settings.to_dict()))
+        print(settings_file, folder, log, sep="\t", file=server.stdin, flush=True)
+        return Forked(server, int(server.stdout.readline()), log)
+
+    yield start
+    server.stdin.close()
+    assert server.wait(GENEROUS_SECONDS) == 0
+    server.stdout.close()
+
+
+class Forked:
+    """A process that the server forked; like :class:`subprocess.Popen`."""
+
+    def __init__(self, server, process, log):
+        self.server, self.process, self.log = server, process, log
+        self.stderr = self
+
+    def read(self):
+        self.wait()
+        return self.log.read_text()
+
+    def send_signal(self, number):
+        os.kill(self.process, number)
+
+    def poll(self):
+        return None if alive(self.process) else self.wait()
+
+    def wait(self, _=None):
+        if self.server is not None:
+            self.code, self.server = int(self.server.stdout.readline()), None
+        return self.code
+
+
+def wait_until(condition, running=None):
+    """A deadline that only a process that hangs misses."""
+    deadline = time.monotonic() + GENEROUS_SECONDS
+    while not condition():
+        assert running is None or running.poll() is None, running.stderr.read()
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(0.01)
+
+
+def logged(folder):
+    """Rows in the log of a run that may be writing them."""
+    path = folder / metrics_log.FILE_NAME
+    return path.read_bytes().count(b"\n") - 1 if path.exists() else 0
+
+
+def finished(running):
+    """What it said, when it is done."""
+    told = running.stderr.read()
+    assert running.wait(GENEROUS_SECONDS) == 0, told
+    return told
+
+
+def alive(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_killed_anywhere_and_run_again_it_ends_with_the_same_bits(settings, tmp_path, fork, number):
+    long = settings(
+        {"trainer.max_steps": 100, "trainer.checkpoint_every_steps": 7, "data.dataloader.num_workers": 1, "trainer.valid_every_steps": 0}
+    )
+    expected = weights(train(long, tmp_path / "whole"))
+    folder = tmp_path / "killed"
+    for rows in (2, 17) if number == signal.SIGKILL else (5,):  # after the first new state; the step under way is at any point then
+        before = newest(folder)
+        running = fork(long, folder)
+        wait_until(lambda before=before: newest(folder) != before, running)
+        enough = logged(folder) + rows
+        wait_until(lambda enough=enough: logged(folder) >= enough, running)
+        running.send_signal(number)
+        assert running.wait() == (-signal.SIGKILL if number == signal.SIGKILL else 130)
+        assert not (folder / state.WEIGHTS).exists()
+    assert "going on from step " in finished(fork(long, folder))
+    assert_same_bits(weights(folder / state.WEIGHTS), expected)
+    assert [name for name in states(folder) if name[0] == "."] == []
+
+
+@pytest.mark.slow
+def test_processes_end_with_the_one_that_started_them(settings, tmp_path):
+    long = settings({"trainer.max_steps": 100_000, "trainer.devices": 2, "trainer.valid_every_steps": 0})
+    running = process(long, tmp_path / "run")
+    wait_until(lambda: newest(tmp_path / "run") is not None, running)
+    children = [int(number) for number in Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()]
+    assert len(children) == 2
+    running.kill()
+    running.wait()
+    wait_until(lambda: not any(alive(child) for child in children))
+
+
+LONG = {"data.dataloader.batch_size": 8, "optimiser.lr": 0.01, "trainer.max_steps": 80, "trainer.checkpoint_every_steps": 0}
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    """A function: the folder of an uninterrupted run of two processes with the settings ``LONG``; the first call trains."""
+    folder = tmp_path_factory.mktemp("two") / "whole"
+
+    def run(settings):
+        if not folder.exists():
+            finished(process(settings({**LONG, "trainer.devices": 2}), folder))
+        return folder
+
+    return run
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_does_with_the_same_batch(settings, tmp_path, two_processes):
+    """Losses, gradients and monitors: negatives come from both, and gradients go back to both."""
+    train(settings(LONG), tmp_path / "one")
+    one, two = metrics_log.read(tmp_path / "one"), metrics_log.read(two_processes(settings))
+    assert [row["step"] for row in one] == [row["step"] for row in two] == list(range(81))
+    for expected, found in zip(one[:6], two[:6], strict=True):  # later, differences in the last bits have grown
+        assert expected.keys() == found.keys()
+        for column in ("loss", "loss/bass", "gradient_norm", "effective_rank", "valid/loss_contrastive"):
+            if column in expected:
+                assert found[column] == pytest.approx(expected[column], rel=2e-3), (column, expected["step"])
+
+
+@pytest.mark.slow
+def test_two_interrupted_processes_go_on_to_the_same_bits(settings, tmp_path, two_processes):
+    folder, long = tmp_path / "stopped", settings({**LONG, "trainer.devices": 2, "trainer.valid_every_steps": 0})
+    running = process(long, folder)
+    wait_until(lambda: logged(folder) >= 20, running)
     running.send_signal(signal.SIGTERM)
-    assert running.wait(60) == 130
-    assert "going on from step " in finished(process(long, tmp_path / "stopped"))
-    assert_same_bits(weights(tmp_path / "stopped" / run.WEIGHTS), weights(tmp_path / "whole" / run.WEIGHTS))
+    assert running.wait(GENEROUS_SECONDS) == 130
+    assert "going on from step " in finished(process(long, folder))
+    assert_same_bits(weights(folder / state.WEIGHTS), weights(two_processes(settings) / state.WEIGHTS))
 
 
 @pytest.mark.slow
@@ -487,5 +511,5 @@ def test_compiled_networks_train_alike_and_their_weights_have_the_same_names(set
     plain = checkpoint.load(train(settings({"optimiser.lr": 0.001}), tmp_path / "plain"))
     compiled = checkpoint.load(train(settings({"optimiser.lr": 0.001, "trainer.compile": True}), tmp_path / "compiled"))
     assert list(compiled.network.state_dict()) == list(plain.network.state_dict())
-    losses = [[row["loss"] for row in table.read(tmp_path / name) if "loss" in row] for name in ("plain", "compiled")]
+    losses = [[row["loss"] for row in metrics_log.read(tmp_path / name) if "loss" in row] for name in ("plain", "compiled")]
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)

@@ -43,4 +43,4 @@ def test_linear_tau_counts_from_the_end_of_the_contrastive_phase(settings):
 @pytest.mark.parametrize("value", [-1, 6])
 def test_a_phase_that_does_not_fit_into_the_run_is_refused(settings, option, value):
     with pytest.raises(RequestError, match=f"^{option} {value}: "):
-        schedule.check(settings({option: value}))
+        schedule.check_phases(settings({option: value}))

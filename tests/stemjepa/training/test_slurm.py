@@ -9,7 +9,7 @@ import time
 import pytest
 
 from jukemir_like.stemjepa import checkpoint
-from jukemir_like.stemjepa.training import table
+from jukemir_like.stemjepa.training import metrics_log
 
 pytestmark = [
     pytest.mark.slurm,
@@ -97,7 +97,7 @@ def test_a_job_whose_time_ends_saves_its_state_and_goes_on(dora, work, partition
     steps = {"trainer.max_steps": 400, "trainer.checkpoint_every_steps": 0, "trainer.valid_every_steps": 0}
     dora("launch", "-p", partition, "--no_tail", "data=my_data", *chosen(steps))
     (run,) = runs(work)
-    wait(lambda: len(table.read(run)) > 10)
+    wait(lambda: len(metrics_log.read(run)) > 10)
     (job,) = (path.name for path in (work / "outputs" / "by_id").iterdir())
     subprocess.run(["scancel", "--signal=USR2", job], check=True)
     wait((run / "weights.safetensors").is_file, 300)

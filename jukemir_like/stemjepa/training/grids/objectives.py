@@ -1,4 +1,4 @@
-"""Which objective learns: the paper's alone, a contrastive first phase, both all along. ``dora grid objectives`` trains them.
+"""Compares objectives: the paper's alone, a contrastive first phase, both all the time. ``dora grid objectives`` trains them.
 
 The stems are those of ``configs/data/my_data.yaml``, the recipe is ``reproduce``.
 """
@@ -33,7 +33,7 @@ class Retrieval(Explorer):  # type: ignore[misc]
 
 @Retrieval
 def explorer(launcher: Launcher) -> None:
-    """Three runs."""
+    """The three runs."""
     launcher.bind_(data="my_data", recipe="reproduce")  # type: ignore[no-untyped-call]
     launcher({"objective.contrastive_steps": 0, "objective.contrastive_weight": 0.0})
     launcher()

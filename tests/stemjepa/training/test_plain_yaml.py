@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa.training import plain
-from jukemir_like.stemjepa.training.composing import CONFIGS, compose_settings
+from jukemir_like.stemjepa.training import plain_yaml
+from jukemir_like.stemjepa.training.compose import CONFIG_FOLDER, compose_settings
 
 SECRET = "s3cret-of-the-environment"
 
@@ -39,32 +39,32 @@ def bomb():
         ("data_path: " + "[" * 5000 + "]" * 5000, 1, "is nested more than 20 deep"),
         ("[" * 5000, 1, "is nested more than 20 deep"),
         ("\n".join(" " * level + "a:" for level in range(100)), 21, "is nested more than 20 deep"),
-        ("data_path: ${oc.env:SECRET}", 1, r"data_path holds \$\{…\}"),
-        ("dataloader:\n  batch_size: ${oc.decode:${oc.env:SECRET}}", 2, r"dataloader\.batch_size holds \$\{…\}"),
-        ('data_path: "a\\x24{oc.env:SECRET}"', 1, r"data_path holds \$\{…\}"),
-        ("sources: [bass, '${oc.env:SECRET}']", 1, r"sources holds \$\{…\}"),
-        ("valid_path: ${data.data_path}", 1, r"valid_path holds \$\{…\}"),
-        ("'${oc.env:SECRET}': 5", 1, r"an option holds \$\{…\}"),
-        ("defaults:\n- ${oc.env:SECRET}", 2, r"defaults holds \$\{…\}"),
+        ("data_path: ${oc.env:SECRET}", 1, r"data_path contains \${…\}"),
+        ("dataloader:\n  batch_size: ${oc.decode:${oc.env:SECRET}}", 2, r"dataloader\.batch_size contains \${…\}"),
+        ('data_path: "a\\x24{oc.env:SECRET}"', 1, r"data_path contains \${…\}"),
+        ("sources: [bass, '${oc.env:SECRET}']", 1, r"sources contains \${…\}"),
+        ("valid_path: ${data.data_path}", 1, r"valid_path contains \${…\}"),
+        ("'${oc.env:SECRET}': 5", 1, r"an option contains \${…\}"),
+        ("defaults:\n- ${oc.env:SECRET}", 2, r"defaults contains \${…\}"),
         ("defaults:\n- ../recipe/paper", 2, "lead out of the folders"),
         ("defaults:\n- /model: ../../x", 2, "lead out of the folders"),
         ("defaults:\n- override hydra/launcher: x", 2, "lead out of the folders"),
         ("# @package hydra.job\nenv_copy: [SECRET]", None, r"is for the package hydra\.job"),
         ("# @package _global_\nhydra: {job: {env_copy: [SECRET]}}", 2, "has a section for Hydra itself"),
         ("# @package a b\n", None, "Too many components"),
-        ("data_path: !!python/object/apply:os.mkdir [made]", 1, "holds a tag"),
-        ("data_path: !!python/object/apply:pathlib.Path [made]", 1, "holds a tag"),
-        ("data_path: ! stems", 1, "holds a tag"),
-        ("<<: {data_path: /stems}", 1, "an option that is no name"),
-        ("5: 6", 1, "an option that is no name"),
-        ("null: 6", 1, "an option that is no name"),
-        ("? [a, b]\n: 6", 1, "an option that is no name"),
-        ("data_path: a\nvalid_path: c\ndata_path: b\n", 3, "says data_path a second time"),
-        ("- data_path", None, "holds no options"),
-        ("stems", None, "holds no options"),
-        ("a: b\n---\nc: d", 2, "is no YAML"),
-        ("data_path: ]", 1, "is no YAML"),
-        ("data_path: \x01", None, "is no YAML"),
+        ("data_path: !!python/object/apply:os.mkdir [made]", 1, "contains a tag"),
+        ("data_path: !!python/object/apply:pathlib.Path [made]", 1, "contains a tag"),
+        ("data_path: ! stems", 1, "contains a tag"),
+        ("<<: {data_path: /stems}", 1, "an option whose name is not a string"),
+        ("5: 6", 1, "an option whose name is not a string"),
+        ("null: 6", 1, "an option whose name is not a string"),
+        ("? [a, b]\n: 6", 1, "an option whose name is not a string"),
+        ("data_path: a\nvalid_path: c\ndata_path: b\n", 3, "sets data_path a second time"),
+        ("- data_path", None, "contains no options"),
+        ("stems", None, "contains no options"),
+        ("a: b\n---\nc: d", 2, "is not YAML"),
+        ("data_path: ]", 1, "is not YAML"),
+        ("data_path: \x01", None, "is not YAML"),
         ("#" * 20_001, None, "is larger than 20,000 bytes"),
         ("data_path: é".encode("latin-1"), None, "is not text in UTF-8"),
     ],
@@ -84,7 +84,7 @@ def test_more_than_plain_values_is_refused_with_the_place(file, text, line, word
 
 @pytest.mark.parametrize("override", ["data.data_path=${oc.env:SECRET}", "data.data_path='x${oc.env:SECRET}'", "data=${oc.env:SECRET}"])
 def test_overrides_are_not_filled_in(override):
-    with pytest.raises(RequestError, match="nothing is filled in") as caught:
+    with pytest.raises(RequestError, match="values are not filled in") as caught:
         compose_settings([override])
     assert SECRET not in str(caught.value)
 
@@ -123,12 +123,12 @@ def test_what_is_no_file_is_no_choice(file, kind):
     with pytest.raises(RequestError, match="Could not find 'data/mine'"):
         compose_settings(["data=mine"])
     with pytest.raises(RequestError, match=r"is a .*, not a file"):
-        plain.read(file)
+        plain_yaml.read(file)
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*/*.yaml")), ids=lambda path: f"{path.parent.name}/{path.name}")
+@pytest.mark.parametrize("path", sorted(CONFIG_FOLDER.glob("*/*.yaml")), ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_the_packages_own_choices_are_plain_and_can_be_copied(path):
-    assert plain.read(path) == path.read_text()
+    assert plain_yaml.read(path) == path.read_text()
 
 
 PLAIN = st.recursive(
@@ -145,7 +145,7 @@ def test_every_file_of_plain_values_is_let_through(file, values, flow, wide):
     file.write_text(text, encoding="utf-8", newline="")
     more = "${" in text or "hydra" in values or "defaults" in values or "*id" in text
     if not more:
-        assert plain.read(file) == text
+        assert plain_yaml.read(file) == text
 
 
 @pytest.mark.parametrize("section", ["trainer", "data", "objective", "optimiser", "model", "model.encoder", "model.frontend"])
@@ -181,7 +181,7 @@ def outcome(overrides):
 
 
 def check_changed(file, data):
-    text = (CONFIGS / "data" / "example.yaml").read_text() + "sources: [a, b, c, d]\naugmentation: {level_db: 3.0}\n"
+    text = (CONFIG_FOLDER / "data" / "example.yaml").read_text() + "sources: [a, b, c, d]\naugmentation: {level_db: 3.0}\n"
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(0, len(text)))
         piece = data.draw(

@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa.settings import Training
-from jukemir_like.stemjepa.training import composing, schedule
-from jukemir_like.stemjepa.training.composing import compose_settings
-from jukemir_like.stemjepa.training.identity import differences
+from jukemir_like.stemjepa.settings import Training, differences
+from jukemir_like.stemjepa.training import compose, schedule
+from jukemir_like.stemjepa.training.compose import compose_settings
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +30,9 @@ def test_without_overrides_it_is_the_papers_run():
     assert differences(compose_settings([])) == []
 
 
-@pytest.mark.parametrize("recipe", sorted(path.stem for path in (composing.CONFIGS / "recipe").glob("*.yaml")))
+@pytest.mark.parametrize("recipe", sorted(path.stem for path in (compose.CONFIG_FOLDER / "recipe").glob("*.yaml")))
 def test_every_recipe_makes_a_run(recipe):
-    schedule.check(compose_settings([f"recipe={recipe}"]))
+    schedule.check_phases(compose_settings([f"recipe={recipe}"]))
     assert compose_settings([f"+recipe={recipe}"]) == compose_settings([f"recipe={recipe}"])
 
 
@@ -42,7 +41,7 @@ def test_every_recipe_makes_a_run(recipe):
     [
         f"{path.parent.name}={path.stem}"
         for group in ("data", "model", "trainer", "logger")
-        for path in sorted((composing.CONFIGS / group).glob("*.yaml"))
+        for path in sorted((compose.CONFIG_FOLDER / group).glob("*.yaml"))
     ],
 )
 def test_every_choice_makes_a_run(override):
@@ -60,6 +59,12 @@ def test_the_commands_that_users_know(own):
 
 def test_what_is_on_the_command_line_comes_after_the_recipe():
     assert compose_settings(["trainer.max_steps=7000", "recipe=reproduce"]).trainer.max_steps == 7000
+
+
+def test_the_example_to_copy_shows_the_defaults():
+    """But for the path."""
+    example = compose_settings(["data=example"])
+    assert differences(example) == [("data.data_path", "/path/to/stems")]
 
 
 def test_two_loggers():
@@ -109,7 +114,7 @@ def test_hydras_own_section_is_refused_and_starts_nothing(own):
         ("seed=-1", "^seed is -1"),
         ("seed=true", "^seed is True"),
         ("data.sources=[bass,drums]", "data.sources are 2, model.predictor.num_sources is 4"),
-        ("my_data", "^'my_data' is no override"),
+        ("my_data", "^'my_data' is not an override"),
         ("a=b=c", "mismatched input"),
         ("logger=null", "Config group override"),
     ],
@@ -141,5 +146,5 @@ def test_the_same_run_has_the_same_signature_however_it_is_spelt(own):
 
 def test_composing_needs_no_lightning():
     code = "import sys; from jukemir_like.cli import stemjepa; "
-    code += "from jukemir_like.stemjepa.training import composing, table; sys.exit('lightning' in sys.modules)"
+    code += "from jukemir_like.stemjepa.training import compose, metrics_log, run; sys.exit('lightning' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0

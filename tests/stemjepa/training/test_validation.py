@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from jukemir_like.stemjepa.training import monitors
+from jukemir_like.stemjepa.training import validation
 
 
 def draw(*shape, seed=0):
@@ -12,8 +12,8 @@ def draw(*shape, seed=0):
 
 
 def test_spread_is_one_for_random_directions_and_zero_for_equal_ones():
-    assert monitors.spread(draw(2000, 64)).item() == pytest.approx(1, abs=0.02)
-    assert monitors.spread(draw(1, 64).expand(10, 64) * torch.arange(1, 11)[:, None]).item() == pytest.approx(0, abs=1e-6)
+    assert validation.spread(draw(2000, 64)).item() == pytest.approx(1, abs=0.02)
+    assert validation.spread(draw(1, 64).expand(10, 64) * torch.arange(1, 11)[:, None]).item() == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(12, 40), (40, 12)])
@@ -21,20 +21,20 @@ def test_effective_rank_is_the_exponential_entropy_of_numpys_singular_values(sha
     vectors = draw(*shape)
     singular = np.linalg.svd(vectors.double().numpy(), compute_uv=False)
     shares = singular / singular.sum()
-    assert monitors.effective_rank(vectors).item() == pytest.approx(math.exp(-(shares * np.log(shares)).sum()), rel=1e-6)
+    assert validation.effective_rank(vectors).item() == pytest.approx(math.exp(-(shares * np.log(shares)).sum()), rel=1e-6)
 
 
 @pytest.mark.parametrize("rank", [1, 3, 8])
 def test_effective_rank_counts_equal_orthogonal_directions(rank):
     basis = torch.linalg.qr(draw(16, 16))[0][:rank]
-    assert monitors.effective_rank(basis.repeat(5, 1)).item() == pytest.approx(rank, rel=1e-4)
+    assert validation.effective_rank(basis.repeat(5, 1)).item() == pytest.approx(rank, rel=1e-4)
 
 
 def test_effective_rank_of_nothing_is_finite():
-    assert math.isfinite(monitors.effective_rank(torch.zeros(4, 8)).item())
+    assert math.isfinite(validation.effective_rank(torch.zeros(4, 8)).item())
 
 
 def test_likeness_is_the_mean_cosine():
     one = torch.tensor([[[1.0, 0.0], [0.0, 2.0]]])
     other = torch.tensor([[[3.0, 0.0], [5.0, 0.0]]])
-    assert monitors.likeness(one, other).item() == pytest.approx(0.5)
+    assert validation.mean_cosine(one, other).item() == pytest.approx(0.5)

@@ -1,0 +1,180 @@
+"""The tracks of a run, and the batches that are made from them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from jukemir_like.core.errors import RequestError
+from jukemir_like.core.files import printable
+from jukemir_like.stemjepa import checkpoint, config
+from jukemir_like.stemjepa import data as stems
+from jukemir_like.stemjepa.data.examples import Examples
+from jukemir_like.stemjepa.data.loading import loader
+from jukemir_like.stemjepa.data.local_copy import local_copy
+from jukemir_like.stemjepa.data.loudness import Loudness
+from jukemir_like.stemjepa.data.normalisation import log_mel_statistics
+from jukemir_like.stemjepa.settings import Data, Training
+from jukemir_like.stemjepa.training.devices import Placement
+
+_VALID_SEED = 1
+_MAX_LINES = 5  # of tracks that are left out
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The tracks of a run.
+
+    Args:
+        train: tracks to train on.
+        valid: held-out tracks; may be empty.
+        sources: names of the stems.
+        failed: name of each track that cannot be used → the reason.
+        notes: lines that say how the folder was understood.
+    """
+
+    train: list[stems.Track]
+    valid: list[stems.Track]
+    sources: tuple[str, ...]
+    failed: dict[str, str]
+    notes: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """How the data were understood, as JSON values."""
+        counts = {"train": len(self.train), "valid": len(self.valid)}
+        return {"tracks": counts, "sources": list(self.sources), "notes": self.notes, "left_out": self.failed}
+
+    def digest(self) -> str:
+        """SHA-256 over names, lengths and formats of the tracks: another selection of tracks has another digest."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.valid):
+            for track in part:
+                digest.update(f"{track.name}\0{track.sample_rate}\0{track.frames}\0{track.channels}\n".encode(errors="surrogateescape"))
+            digest.update(b"\n")
+        return digest.hexdigest()
+
+
+def find_tracks(settings: Training, *, workers: int = 1) -> TrainingData:
+    """Finds the tracks in the folders that the settings name, and divides them into training and held-out ones.
+
+    Args:
+        settings: of the run.
+        workers: processes that read headers of files.
+
+    Raises:
+        RequestError: no folder is named, or none of its tracks can be trained on.
+    """
+    data, count = settings.data, settings.model.predictor.num_sources
+    if not data.data_path:
+        raise RequestError("no data: give data.data_path=FOLDER, or data=NAME for a configuration configs/data/NAME.yaml")
+    found = _find(data, data.data_path, count, data.sources, workers)
+    sources = data.sources or found.sources or checkpoint.default_sources(settings.model)
+    config.check_sources(sources, count)
+    failed, notes = dict(found.failures), list(found.notes)
+    if data.valid_path is not None:
+        # By the same names in the same order: a stem has the same number in both folders.
+        held_out = _find(data, data.valid_path, count, tuple(sources) if data.sources or found.sources or count == 4 else None, workers)
+        train, valid = stems.split(_without(found, data.data_path, data.valid_path), 0, settings.seed)[0], list(held_out.tracks)
+        failed |= {f"{data.valid_path}/{name}": reason for name, reason in held_out.failures.items()}
+        notes += [f"held out: {note}" for note in held_out.notes]
+    else:
+        train, valid = (list(part) for part in stems.split(found, data.valid_fraction, settings.seed))
+    used = {track.name for track in train} | ({track.name for track in valid} if data.valid_path is None else set())
+    if unused := Counter(track.split or "held out" for track in found.tracks if track.name not in used):
+        notes.append(f"in neither part: {', '.join(f'{number:,} {split}' for split, number in sorted(unused.items()))}")
+    return TrainingData(train, valid, tuple(sources), failed, notes)
+
+
+def left_out_lines(failed: Mapping[str, str]) -> list[str]:
+    """One line for each of the first tracks that cannot be used, and one for the rest.
+
+    >>> left_out_lines({"song.wav": "has one channel"})
+    ['left out: song.wav: has one channel']
+    """
+    lines = [f"left out: {printable(name)}: {reason}" for name, reason in sorted(failed.items())[:_MAX_LINES]]
+    if len(failed) > _MAX_LINES:
+        lines.append(f"left out: {len(failed) - _MAX_LINES:,} more tracks")
+    return lines
+
+
+def refused_lines(tracks: Sequence[stems.Track]) -> list[str]:
+    """Lines about tracks whose samples turned out to be unusable when they were read in training, and how many they are."""
+    refused = Loudness().refused(tracks)
+    lines = left_out_lines(refused)
+    if refused:
+        lines.append(f"left out during training: {len(refused):,} of {len(tracks):,} tracks")
+    return lines
+
+
+def with_statistics(settings: Training, train: Sequence[stems.Track]) -> Training:
+    """The same settings; where ``data.statistics`` asks for it, with mean and standard deviation of the training data's log-mel."""
+    if not settings.data.statistics:
+        return settings
+    workers = settings.data.dataloader.num_workers
+    mean, std = log_mel_statistics(train, settings.data, settings.model, settings.seed, workers=workers)
+    return replace(settings, model=settings.model.with_statistics(mean, std))
+
+
+def micro_batch_size(settings: Training, placement: Placement) -> int:
+    """Examples per device and accumulated batch.
+
+    Raises:
+        RequestError: the batch cannot be divided evenly.
+
+    >>> micro_batch_size(Training(), Placement("cuda", devices=4))
+    64
+    """
+    parts = placement.world_size * settings.trainer.accumulate
+    size, rest = divmod(settings.data.dataloader.batch_size, parts)
+    if rest or not size:
+        raise RequestError(
+            f"data.dataloader.batch_size {settings.data.dataloader.batch_size} cannot be divided over {placement.world_size} devices "
+            f"and {settings.trainer.accumulate} accumulated batches: make it a multiple of {parts}"
+        )
+    return size
+
+
+def train_loader(settings: Training, tracks: Sequence[stems.Track], placement: Placement, step: int) -> Any:
+    """Batches of this process from step ``step`` to the end of the run; the same, whether or not the run was interrupted."""
+    accumulate = settings.trainer.accumulate
+    return loader(
+        Examples(tracks, settings.data, settings.model, settings.seed),
+        batch_size=micro_batch_size(settings, placement),
+        first_batch=step * accumulate,
+        batches=(settings.trainer.max_steps - step) * accumulate,
+        rank=placement.rank,
+        world_size=placement.world_size,
+        workers=settings.data.dataloader.num_workers,
+    )
+
+
+def valid_loader(settings: Training, tracks: Sequence[stems.Track], batch_size: int) -> Any:
+    """The same batches at each validation: at least one example per held-out track, without augmentation."""
+    size = min(batch_size, max(4 * len(tracks), 2))
+    plain = replace(settings.data, augmentation=type(settings.data.augmentation)())
+    examples = Examples(tracks, plain, settings.model, _VALID_SEED)
+    return loader(examples, batch_size=size, batches=max(1, len(tracks) // size), workers=0)
+
+
+def _find(data: Data, folder: str, count: int, sources: tuple[str, ...] | None, workers: int) -> stems.StemFolder:
+    """Tracks of a folder, or of its copy on this node's disk."""
+    path = Path(folder).expanduser()
+    failures: dict[str, str] = {}
+    if data.local_dir:
+        path = local_copy(path, on_error=failures.__setitem__)
+    found = stems.find(path, count, workers=workers, sources=sources)
+    return replace(found, failures=failures | found.failures)
+
+
+def _without(found: stems.StemFolder, folder: str, held_out: str) -> stems.StemFolder:
+    """The tracks of ``folder`` that are not in ``held_out``, which may be a part of it."""
+    whole, part = (Path(path).expanduser().resolve() for path in (folder, held_out))
+    if not part.is_relative_to(whole):
+        return found
+    inside = part.relative_to(whole).as_posix()
+    tracks = [] if inside == "." else [track for track in found.tracks if not f"{track.name}/".startswith(f"{inside}/")]
+    return replace(found, tracks=tracks)

@@ -1,0 +1,228 @@
+"""A training run in one process: from its settings and tracks, or a saved state, to weights.
+
+With several devices each process executes this, Lightning averages the gradients, and the first process writes files and messages.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.fabric.plugins import ClusterEnvironment, TorchCheckpointIO
+
+from jukemir_like import __version__
+from jukemir_like.core import signals
+from jukemir_like.core.errors import JukemirLikeError
+from jukemir_like.stemjepa import checkpoint
+from jukemir_like.stemjepa.settings import Training
+from jukemir_like.stemjepa.training import batches, metrics_log, state
+from jukemir_like.stemjepa.training.batches import TrainingData
+from jukemir_like.stemjepa.training.callbacks import Interruption, StepCallback
+from jukemir_like.stemjepa.training.devices import GRACE_SECONDS, Placement
+from jukemir_like.stemjepa.training.metrics_log import MetricsLog
+from jukemir_like.stemjepa.training.module import TrainingModule
+from jukemir_like.stemjepa.training.validation import Validation
+
+
+def fit(settings: Training, data: TrainingData, folder: Path, placement: Placement) -> Path:
+    """Trains from the beginning or from the latest state in ``folder``; returns the file of weights, which the first process writes.
+
+    Args:
+        settings: of the run.
+        data: its tracks.
+        folder: of the run, prepared by :func:`.state.claim`.
+        placement: of this process.
+
+    Raises:
+        RequestError: the tracks cannot be trained on, the loss is not finite, or a logger's package is missing.
+        StorageError: the folder cannot be written.
+        KeyboardInterrupt: a signal stopped the run; its state is saved.
+    """
+    _silence_lightning()
+    say = placement.say
+    say(f"training on {len(data.train):,} tracks, {len(data.valid):,} held out, in {folder}")
+    for line in (*batches.left_out_lines(data.failed), *data.notes):
+        say(line)
+    saved = state.latest(folder / state.STATES, say)
+    settings = _with_statistics(settings, data, saved)
+    torch.manual_seed(settings.seed)
+    module = TrainingModule(settings)
+    if saved is not None:
+        _restore(module, saved, placement)
+        say(f"going on from step {module.step:,} of {settings.trainer.max_steps:,}")
+    del saved  # half of the memory
+    first_step = module.step
+    with Interruption() as interruption, signals.grace_period(GRACE_SECONDS):
+        validation = Validation(settings, data.valid, data.sources, say) if data.valid else None
+        if validation is None:
+            say("no tracks are held out: nothing is validated (data.valid_path or data.valid_fraction would)")
+        log = MetricsLog(folder, first_step) if placement.rank == 0 else None
+        callback = StepCallback(module, data.sources, folder / state.STATES, log, validation, interruption, say)
+        trainer = _trainer(settings, folder, placement, callback, first_step)
+        if first_step < settings.trainer.max_steps:
+            if settings.trainer.compile:
+                for part in (module.network.encoder, module.network.teacher, module.network.predictor):
+                    part.compile()
+            with _one_line_errors():
+                trainer.fit(module, batches.train_loader(settings, data.train, placement, first_step))
+    if placement.rank == 0:
+        for line in batches.refused_lines(data.train):
+            say(line)
+    interruption.deliver()
+    if trainer.is_global_zero:
+        _write_results(module, data, folder)
+    return folder / state.WEIGHTS
+
+
+def _with_statistics(settings: Training, data: TrainingData, saved: state.State | None) -> Training:
+    """With mean and standard deviation of the data's log-mel; where the run is resumed, those of its state."""
+    if saved is None:
+        return batches.with_statistics(settings, data.train)
+    frontend = saved["run"]["settings"]["model"]["frontend"]
+    return replace(settings, model=settings.model.with_statistics(frontend["mean"], frontend["std"]))
+
+
+def _restore(module: TrainingModule, saved: state.State, placement: Placement) -> None:
+    run = saved["run"]
+    module.load_state_dict(saved["state_dict"])
+    module.step, module.seconds = run["step"], run["seconds"]
+    module.optimiser_state = saved["optimizer_states"][0]
+    if placement.rank == 0:  # so that log and weights say the same as those of an uninterrupted run; the saved sums are those of all ranks
+        module.latest.update(run.get("latest", {}))
+        module.loss_sums.restore(run.get("tally"))
+
+
+def _trainer(settings: Training, folder: Path, placement: Placement, callback: StepCallback, first_step: int) -> lightning.Trainer:
+    options = settings.trainer
+    strategy: Any = "auto"
+    if placement.world_size > 1:
+        strategy = lightning.pytorch.strategies.DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
+    if placement.accelerator == "cuda":
+        torch.set_float32_matmul_precision("high")
+    return lightning.Trainer(
+        accelerator=placement.accelerator,
+        devices=placement.devices,
+        num_nodes=placement.nodes,
+        strategy=strategy,
+        plugins=[PlacementEnvironment(placement), DirectCheckpointIO()],
+        precision="bf16-mixed" if options.precision == "bf16" else "32-true",
+        accumulate_grad_batches=options.accumulate,
+        max_epochs=-1,
+        max_steps=options.max_steps - first_step,
+        logger=metrics_log.external_loggers(settings, folder, first_step) if placement.rank == 0 else False,
+        callbacks=[callback],
+        enable_progress_bar=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+    )
+
+
+def _write_results(module: TrainingModule, data: TrainingData, folder: Path) -> None:
+    """Writes weights and picture, and prints the summary."""
+    latest = module.latest or (metrics_log.read(folder) or [{}])[-1]
+    provenance = {  # nothing about when and how fast: the same run again writes the same file
+        "settings": _without_paths(module.settings.to_dict()),
+        "steps": module.step,
+        "tracks": len(data.train),
+        "data": data.digest(),
+        "versions": _versions(),
+        "metrics": {name: value for name, value in latest.items() if name.rpartition("/")[2] not in metrics_log.TIMINGS},
+    }
+    checkpoint.save(folder / state.WEIGHTS, module.network, provenance=provenance, sources=data.sources)
+    metrics_log.write_picture(folder, data.sources)
+    print(metrics_log.summary(folder, data.sources))  # noqa: T201
+
+
+def _without_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """With the names of the data's folders instead of their paths on this machine."""
+    names = {option: Path(path).name for option in ("data_path", "valid_path") if (path := settings["data"][option])}
+    return {**settings, "data": settings["data"] | names}
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the software that decides the weights."""
+    return {
+        "jukemir-like": __version__,
+        "torch": torch.__version__,
+        "lightning": lightning.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _silence_lightning() -> None:
+    """Lightning's hints are for those who write code with it, not for those who run this command."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"lightning\.")
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """An error of a loader's worker process has the worker's traceback as its text; only the last line of it is the message."""
+    try:
+        yield
+    except JukemirLikeError as error:
+        lines = str(error).strip().splitlines()
+        if len(lines) > 1:
+            raise type(error)(lines[-1].partition(": ")[2]) from None
+        raise
+
+
+class PlacementEnvironment(ClusterEnvironment):
+    """Gives Lightning the :class:`.Placement` of this process, so that it starts no processes and looks for no scheduler itself."""
+
+    def __init__(self, placement: Placement) -> None:
+        self.placement = placement
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return True
+
+    @property
+    def main_address(self) -> str:
+        return self.placement.address
+
+    @property
+    def main_port(self) -> int:
+        return self.placement.port
+
+    @staticmethod
+    def detect() -> bool:
+        return False
+
+    def world_size(self) -> int:
+        return self.placement.world_size
+
+    def set_world_size(self, size: int) -> None:
+        pass
+
+    def global_rank(self) -> int:
+        return self.placement.rank
+
+    def set_global_rank(self, rank: int) -> None:
+        pass
+
+    def local_rank(self) -> int:
+        return self.placement.local_rank
+
+    def node_rank(self) -> int:
+        return self.placement.node_rank
+
+
+class DirectCheckpointIO(TorchCheckpointIO):
+    """Writes a state straight to its file; Lightning's own class writes it to memory and to the temporary folder first."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ARG002
+        with open(path, "wb") as file:
+            torch.save(checkpoint, file)
