@@ -31,6 +31,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from jukemir_like.core.version import __version__
+
 if TYPE_CHECKING:
     from jukemir_like.core.cache import Cache
     from jukemir_like.core.errors import InputError, JukemirLikeError, RequestError
@@ -43,8 +45,6 @@ if TYPE_CHECKING:
     from jukemir_like.representations.transformer import Extractor
     from jukemir_like.stemjepa import StemJEPA
 
-__version__ = "0.1.0"
-
 __all__ = [
     "Cache",
     "Extractor",
@@ -54,6 +54,7 @@ __all__ = [
     "Representation",
     "RequestError",
     "StemJEPA",
+    "__version__",
     "compare",
     "list_datasets",
     "list_representations",

@@ -50,7 +50,7 @@ def _stages(targets: list[str], groups: dict[str, dict[str, list[str]]]) -> set[
 
 def _variables(options: argparse.Namespace) -> dict[str, str]:
     """What the bake file asks for, all of it derived from the working tree and the base image."""
-    version = re.search(r'__version__ = "(.+)"', (ROOT / "jukemir_like" / "__init__.py").read_text())
+    version = re.search(r'__version__ = "(.+)"', (ROOT / "jukemir_like" / "core" / "version.py").read_text())
     weights = sorted((ROOT / "jukemir_like" / "stemjepa" / "weights").glob("*.safetensors"))
     base, digest = _base(options.base)
     changed = _git(

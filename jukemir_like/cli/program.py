@@ -7,10 +7,10 @@ import sys
 
 import click
 
-from jukemir_like import __version__
 from jukemir_like.cli import containers, data, extraction, results, stemjepa
 from jukemir_like.core import signals, stdio
 from jukemir_like.core.errors import DONE, WRONG_REQUEST, JukemirLikeError
+from jukemir_like.core.version import __version__
 
 
 def main() -> None:

@@ -14,9 +14,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from jukemir_like import __version__
 from jukemir_like.core import files, jsonfiles
 from jukemir_like.core.atomic import write_json
+from jukemir_like.core.version import __version__
 from jukemir_like.datasets.dataset import KEYS, PRIMARY_METRICS, SPLITS, Dataset, Item, Task
 
 META, DESCRIPTION = "meta.json", "dataset.json"

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jukemir_like import __version__
 from jukemir_like.core.errors import RequestError
+from jukemir_like.core.version import __version__
 
 ENVIRONMENT_VARIABLE = "JUKEMIR_LIKE_IMAGES"
 PREFIX = "stemjepa"

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from jukemir_like import __version__
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.core.version import __version__
 from jukemir_like.datasets import Task
 from jukemir_like.datasets.meta import DESCRIPTION, META
 from jukemir_like.datasets.processed import ProcessedDataset

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from jukemir_like import __version__
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.files import printable
 from jukemir_like.core.resampling import CONFIDENCE, RESAMPLES, Interval
+from jukemir_like.core.version import __version__
 from jukemir_like.probes.baselines import TRIVIAL
 from jukemir_like.probes.runs import Run
 from jukemir_like.report import datasets, plots, published, stages

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jukemir_like import __version__
 from jukemir_like.core import files
 from jukemir_like.core.atomic import atomic_write
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
+from jukemir_like.core.version import __version__
 from jukemir_like.stemjepa import config, safetensors_file
 from jukemir_like.stemjepa.config import excerpt, is_name
 from jukemir_like.stemjepa.safetensors_file import REMEDY

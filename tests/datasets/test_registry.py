@@ -6,11 +6,11 @@ from collections import Counter
 
 import pytest
 
-from jukemir_like import datasets, downloads
+from jukemir_like import datasets
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets.processed import read_processed
-from jukemir_like.downloads.declarations import read_declaration
+from jukemir_like.downloads.declarations import declaration_folder, read_declaration
 from jukemir_like.process import process
 
 REAL = ["gtzan", "giantsteps", "magnatagatune", "emomusic", "musdb18", "musdb18hq"]
@@ -90,7 +90,7 @@ def test_what_is_declared_of_a_dataset_is_whole(name):
     for asset in declaration.assets:
         assert asset.urls
         assert asset.digest, asset.tag
-    card = (downloads.declarations(name) / "card.md").read_text()
+    card = (declaration_folder(name) / "card.md").read_text()
     assert "\n| licence" in card
     for uid in declaration.faulty:
         assert uid in card or declaration.faulty[uid].partition(".wav")[0] in card
@@ -99,7 +99,7 @@ def test_what_is_declared_of_a_dataset_is_whole(name):
 @pytest.mark.parametrize("name", ["gtzan_ff", "giantsteps_clips", "giantsteps"])
 def test_declared_counts_are_those_of_the_published_labels(tmp_path, request, name):
     folder = request.getfixturevalue(datasets.assets(name))
-    description = json.loads((downloads.declarations(folder.name) / "dataset.json").read_text())
+    description = json.loads((declaration_folder(folder.name) / "dataset.json").read_text())
     made = datasets.from_assets(name, Cache(tmp_path))
     assert Counter(item.split for item in made.items) == description["items"][name]
     assert {task: value["labels"] for task, value in description["tasks"].items()} == {

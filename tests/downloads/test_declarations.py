@@ -4,9 +4,15 @@ import json
 
 import pytest
 
-from jukemir_like import datasets
 from jukemir_like.core.errors import RequestError
-from jukemir_like.downloads.declarations import Asset, ContentsDigest, declared_names, read_declaration, select_assets
+from jukemir_like.downloads.declarations import (
+    Asset,
+    ContentsDigest,
+    declaration_folder,
+    declared_names,
+    read_declaration,
+    select_assets,
+)
 
 GOOD = {"tag": "TEST_ONE", "path": "a/one.zip", "kind": "audio", "urls": ["https://h/one.zip"]}
 
@@ -67,8 +73,8 @@ def test_a_site_s_declarations_come_before_the_package_s(declare, tmp_path):
     assert read_declaration("synthband").title != "mine"
     declare(name="synthband", title="mine")
     assert read_declaration("synthband").title == "mine"
-    assert datasets.declaration_folder("synthband") == tmp_path / "declarations" / "synthband"
-    assert datasets.declaration_folder("nosuch").name == "nosuch"
+    assert declaration_folder("synthband") == tmp_path / "declarations" / "synthband"
+    assert declaration_folder("nosuch").name == "nosuch"
 
 
 @pytest.fixture

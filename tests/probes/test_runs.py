@@ -30,7 +30,7 @@ def test_any_task_name_has_a_folder_of_its_own(tmp_path, task):
 def test_a_killed_writer_leaves_no_record_with_other_predictions(runs, monkeypatch):
     """Killed between the two files, the folder must not look whole: predictions of one request, record of another."""
     run = runs[0]
-    monkeypatch.setattr(run_module.storage, "write_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(run_module.atomic, "write_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         save_run(run.folder, run.record, {split: run.predictions(split) for split in ("valid", "test")})
     assert load_run(run.folder) is None

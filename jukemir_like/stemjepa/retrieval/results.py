@@ -31,9 +31,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jukemir_like import __version__
 from jukemir_like.core.atomic import atomic_write, write_bytes
 from jukemir_like.core.cache import Cache
+from jukemir_like.core.version import __version__
 from jukemir_like.stemjepa.retrieval import metrics
 from jukemir_like.stemjepa.retrieval.evaluation import ALL, Evaluation, Score
 

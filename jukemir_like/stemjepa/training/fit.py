@@ -18,9 +18,9 @@ import lightning
 import torch
 from lightning.fabric.plugins import ClusterEnvironment, TorchCheckpointIO
 
-from jukemir_like import __version__
 from jukemir_like.core import signals
 from jukemir_like.core.errors import JukemirLikeError
+from jukemir_like.core.version import __version__
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import batches, metrics_log, state

@@ -199,7 +199,7 @@ def test_an_item_without_one_label_is_probed_on_the_others(make, tmp_path):
     processed = read_processed(Cache(tmp_path).processed("mine"))
     sizes = {}
     for name, task in processed.tasks.items():
-        data = tasks.prepare(processed, task, tasks.no_vectors(processed, list(processed.items)))
+        data = tasks.prepare(processed, task, tasks.without_vectors(processed, list(processed.items)))
         sizes[name] = {split: len(of_split.uid) for split, of_split in data.splits.items()} | {"no_label": data.left_out["no_label"]}
     assert sizes == {
         "genre": {"train": 2, "valid": 2, "test": 3, "no_label": 1},

@@ -1,0 +1,3 @@
+"""The version of the package, which stands in every result, header and image."""
+
+__version__ = "0.1.0"
