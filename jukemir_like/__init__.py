@@ -8,6 +8,9 @@ The names below are the library; the command line ``jukemir-like`` is made of th
 (120,)
 >>> jl.Extractor("chroma").fit_transform(["music/0.wav", "music/1.wav"]).shape
 (2, 72)
+>>> data = jl.load_dataset("gtzan_ff")  # doctest: +SKIP
+>>> scores = jl.probe(vectors, data.labels("genre"), split=data.splits, groups=data.groups)  # doctest: +SKIP
+>>> jl.compare(scores, others)  # doctest: +SKIP
 
 =========================  =====================================================================================================
 ``load_representation``    a representation by name: a function from files or arrays to vectors
@@ -31,7 +34,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from jukemir_like.core.version import __version__
+from jukemir_like.core.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from jukemir_like.core.cache import Cache
@@ -54,7 +57,6 @@ __all__ = [
     "Representation",
     "RequestError",
     "StemJEPA",
-    "__version__",
     "compare",
     "list_datasets",
     "list_representations",

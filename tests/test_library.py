@@ -4,7 +4,6 @@ import ast
 import subprocess
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -24,9 +23,9 @@ def test_importing_the_package_imports_nothing_heavy():
     assert HEAVY & set(loaded) == set()
 
 
-def test_importing_the_package_imports_no_other_module_of_it():
+def test_importing_the_package_imports_nothing_of_it_but_the_version():
     loaded = python("import sys, jukemir_like\nprint(*(name for name in sys.modules if name.startswith('jukemir_like')))")
-    assert loaded == "jukemir_like"
+    assert set(loaded.split()) == {"jukemir_like", "jukemir_like.core", "jukemir_like.core.version"}
 
 
 @pytest.mark.parametrize("name", ["Cache", "InputError", "JukemirLikeError", "Representation", "RequestError", "list_representations"])
@@ -37,8 +36,6 @@ def test_names_that_need_no_numbers_import_no_numpy(name):
 @pytest.mark.parametrize("name", jl.__all__)
 def test_each_name_is_what_its_module_defines(name):
     module, _, attribute = jl._DEFINED_IN[name].partition(":")
-    if find_spec(module) is None or (name == "load_dataset" and not hasattr(import_module(module), attribute)):
-        pytest.skip(f"{module} does not define {attribute} yet")
     value = getattr(jl, name)
     assert value is getattr(import_module(module), attribute)
     assert value.__doc__
