@@ -37,7 +37,7 @@ class MetricsLog:
 
     Args:
         folder: of the run.
-        step: rows after this step are removed; 0: the log begins anew.
+        step: rows after this step are removed; 0: the log starts empty.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
@@ -84,7 +84,7 @@ def read(folder: Path) -> list[Row]:
     [{'step': 1.0, 'loss': 0.5}]
     """
     try:
-        rows = csvfiles.read(folder / FILE_NAME, {"step": _step}, "move it away; the log begins anew", others=_metric, growing=True)
+        rows = csvfiles.read(folder / FILE_NAME, {"step": _step}, "move it away; a new log is started", others=_metric, growing=True)
     except FileNotFoundError:
         return []
     return [{column: value for column, value in row.items() if value is not None} for row in rows]

@@ -1,6 +1,6 @@
 """A whole training run: settings and a folder in, weights out.
 
-The folder holds ``settings.json``, ``data.json``, ``metrics.csv``, ``training.png``, ``states/`` to resume from and, at the end,
+The folder contains ``settings.json``, ``data.json``, ``metrics.csv``, ``training.png``, ``states/`` to resume from and, at the end,
 ``weights.safetensors``. With several devices the run is one process per device (:mod:`~.devices`), each of which is this program::
 
     python -m jukemir_like.stemjepa.training.run SETTINGS.json FOLDER

@@ -54,7 +54,7 @@ def claim(identity: dict[str, Any], folder: Path, *, resume: bool, on_change: st
     make_folder(folder)
     change = _first_change(identity, folder) if resume else None
     if change and on_change == REFUSE:
-        raise RequestError(f"{folder} holds a run with another {change}: choose another name, or start it anew")
+        raise RequestError(f"{folder} holds a run with another {change}: choose another name, or restart it")
     if change or not resume:
         for path in _steps(folder / STATES):
             with storage_errors(path):
@@ -71,7 +71,7 @@ def claim(identity: dict[str, Any], folder: Path, *, resume: bool, on_change: st
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Holds ``folder`` against other processes of this machine, as far as its file system can.
+    """Locks ``folder`` against other processes of this machine, as far as its file system can.
 
     Raises:
         RequestError: another process trains in it.
