@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 from jukemir_like.core import parallel
-from jukemir_like.launch import images
+from jukemir_like.launch import confinement, images
+from jukemir_like.launch.images import Container, Mount
 from jukemir_like.synthband import generation
 
 SONGS, STARTS, RUNS = 120, 7, 5
@@ -66,8 +67,10 @@ def _size(image: str) -> int:
 
 
 def _docker(image: str, songs: Path, output: Path) -> list[str]:
-    confined = ["--network", "none", "--read-only", "--tmpfs", "/tmp", "--user", f"{os.getuid()}:{os.getgid()}"]
-    return ["docker", "run", "--rm", *confined, "-v", f"{songs}:/input:ro", "-v", f"{output}:/output", images.reference(image)]
+    mounts = (Mount(songs, "/input"), Mount(output, "/output", writable=True))
+    container = Container(images.reference(image), mounts=mounts)
+    confined = [*confinement.docker_options(container), "--user", f"{os.getuid()}:{os.getgid()}", *confinement.docker_mounts(container)]
+    return ["docker", "run", "--rm", *confined, container.image]
 
 
 def _first_vector(image: str, songs: Path, folder: Path) -> float:
@@ -118,7 +121,7 @@ def _rebuild() -> float:
         command = [sys.executable, "scripts/images.py", "--base", base, "--prefix", "bench", "--osv", "", "--output", str(copy / "out")]
         try:
             subprocess.run(command, cwd=copy, check=True, capture_output=True)
-            with open(copy / "jukemir_like" / "errors.py", "a") as file:
+            with open(copy / "jukemir_like" / "core" / "errors.py", "a") as file:
                 file.write(f"# {time.time()}\n")
             started = time.perf_counter()
             subprocess.run(command, cwd=copy, check=True, capture_output=True)

@@ -16,6 +16,14 @@ from typing import Any, Literal
 TaskType = Literal["multiclass", "multilabel", "regression", "key"]
 PRIMARY_METRICS: dict[str, str] = {"multiclass": "accuracy", "multilabel": "roc_auc", "regression": "r2", "key": "weighted_score"}
 SPLITS = ("train", "valid", "test")
+SPLIT_OF_WORD = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("valid", "val", "validation", "dev", "development"), "valid"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+}
+"""The usual words for a split, in lower case → the split."""
+SPLIT_SHARES = {"train": 0.7, "valid": 0.15, "test": 0.15}
+"""Shares of the items in splits that are assigned at random."""
 LARGEST_VALUE = 1e100
 """Values of a regression task must be smaller in magnitude: the squares of larger ones overflow."""
 

@@ -15,18 +15,9 @@ from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import SPLITS, TaskType
+from jukemir_like.datasets.dataset import SPLIT_OF_WORD, SPLIT_SHARES
 from jukemir_like.probes.labels import is_missing, per_item, read_labels, to_plain
 from jukemir_like.probes.tasks import LabelledItems, ProbeData, assemble
-
-SHARES = {"train": 0.7, "valid": 0.15, "test": 0.15}
-"""Shares of the items in a split that is drawn."""
-
-_SPLIT_WORDS = {
-    "train": ("train", "training"),
-    "valid": ("valid", "val", "validation", "dev", "development"),
-    "test": ("test", "testing", "eval", "evaluation"),
-}
-_SPLIT_OF = {word: split for split, words in _SPLIT_WORDS.items() for word in words}
 
 
 @dataclass(frozen=True)
@@ -76,10 +67,10 @@ def read_inputs(
     notes = list(labels.notes)
     if split is None:
         strata = labels.encoded if labels.task.type in ("multiclass", "key") else None
-        splits = draw_splits(group_names, known, strata, seed)
+        splits = assign_splits(group_names, known, strata, seed)
         how = "by group" if groups is not None else "by item"
-        shares = ", ".join(f"{share:.0%} {name}" for name, share in SHARES.items())
-        notes.append(f"the split was drawn {how} with seed {seed}{', stratified by class' if strata else ''} ({shares})")
+        shares = ", ".join(f"{share:.0%} {name}" for name, share in SPLIT_SHARES.items())
+        notes.append(f"the splits were assigned {how} with seed {seed}{', stratified by class' if strata else ''} ({shares})")
     else:
         splits = _given_splits(split, n)
         notes += _check_groups(group_names, splits, shared_groups)
@@ -105,7 +96,7 @@ def read_inputs(
     return Inputs(data, labels.classes, positions, (*notes, *data.notes))
 
 
-def draw_splits(groups: Sequence[str], known: Sequence[bool], strata: Sequence[Any] | None, seed: int) -> list[str | None]:
+def assign_splits(groups: Sequence[str], known: Sequence[bool], strata: Sequence[Any] | None, seed: int) -> list[str | None]:
     """A split for every item with a label; no group is divided.
 
     Groups are put in order of their most frequent class, in random order within a class, and then each goes to the split that lacks most
@@ -117,7 +108,7 @@ def draw_splits(groups: Sequence[str], known: Sequence[bool], strata: Sequence[A
         strata: class of every item; None: classes do not matter.
         seed: of the random order.
 
-    >>> splits = draw_splits(list("abcdefghijklmnopqrst"), [True] * 20, None, seed=0)
+    >>> splits = assign_splits(list("abcdefghijklmnopqrst"), [True] * 20, None, seed=0)
     >>> splits.count("train"), splits.count("valid"), splits.count("test")
     (14, 3, 3)
     """
@@ -132,7 +123,7 @@ def draw_splits(groups: Sequence[str], known: Sequence[bool], strata: Sequence[A
     counts: Counter[str] = Counter()
     splits: list[str | None] = [None] * len(groups)
     for group in order:
-        split = min(SPLITS, key=lambda name: (counts[name] + 1) / SHARES[name])
+        split = min(SPLITS, key=lambda name: (counts[name] + 1) / SPLIT_SHARES[name])
         counts[split] += len(members[group])
         for i in members[group]:
             splits[i] = split
@@ -161,8 +152,8 @@ def _given_splits(split: Any, n: int) -> list[str | None]:
     for i, word in enumerate(per_item(split, n, "split")):
         if is_missing(word):
             splits.append(None)
-        elif isinstance(word, str) and word.casefold() in _SPLIT_OF:
-            splits.append(_SPLIT_OF[word.casefold()])
+        elif isinstance(word, str) and word.casefold() in SPLIT_OF_WORD:
+            splits.append(SPLIT_OF_WORD[word.casefold()])
         else:
             raise RequestError(f"split {word!r} of item {i} is not one of train, valid, test (or another usual word for these)")
     return splits

@@ -16,11 +16,12 @@ from sklearn.preprocessing import StandardScaler
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS, Task
+from jukemir_like.datasets.dataset import SPLIT_SHARES
 from jukemir_like.datasets.processed import read_processed as read_processed
 from jukemir_like.probes import results
 from jukemir_like.probes.arrays import compare, probe
 from jukemir_like.probes.baselines import TRIVIAL
-from jukemir_like.probes.inputs import SHARES, draw_splits
+from jukemir_like.probes.inputs import assign_splits
 from jukemir_like.probes.metrics import mirex_table
 from jukemir_like.probes.protocols import Grid, RegularisationPath
 from jukemir_like.probes.runs import find_runs
@@ -342,9 +343,9 @@ def test_a_drawn_split_divides_no_group_and_has_every_class_in_every_split():
     y = np.where(np.arange(400) // 5 % 8 == 0, "rare", "usual")
     groups = np.array([f"artist {i // 5}" for i in range(400)])
     result = probe(X, y, groups=groups)
-    assert result.notes[1].startswith("the split was drawn by group with seed 0, stratified by class")
+    assert result.notes[1].startswith("the splits were assigned by group with seed 0, stratified by class")
     assert sum(result.n.values()) == 400
-    for name, share in SHARES.items():
+    for name, share in SPLIT_SHARES.items():
         assert result.n[name] == pytest.approx(400 * share, abs=10)
     assert 0 < (result.y_true == "rare").sum() < 20
     again, other = probe(X, y, groups=groups), probe(X, y, groups=groups, seed=1)
@@ -360,13 +361,13 @@ def test_draws_keep_groups_together_and_the_shares_of_classes(seed):
     classes = {group: int(random.choice(3, p=[0.6, 0.3, 0.1])) for group in groups}
     known = (random.random(300) < 0.9).tolist()
     strata = [classes[group] if is_known else None for group, is_known in zip(groups, known, strict=True)]
-    splits = draw_splits(groups, known, strata, seed)
+    splits = assign_splits(groups, known, strata, seed)
     assert [split is not None for split in splits] == known
     assert all(len({s for g, s in zip(groups, splits, strict=True) if g == group and s}) <= 1 for group in groups)
-    for name, share in SHARES.items():
+    for name, share in SPLIT_SHARES.items():
         assert splits.count(name) == pytest.approx(share * sum(known), abs=12)
     counts = {c: [s for s, stratum in zip(splits, strata, strict=True) if stratum == c] for c in range(3)}
-    assert all(set(counts[c]) == set(SHARES) for c in (0, 1))
+    assert all(set(counts[c]) == set(SPLIT_SHARES) for c in (0, 1))
 
 
 # Results and comparisons

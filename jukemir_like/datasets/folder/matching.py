@@ -18,16 +18,8 @@ import numpy as np
 from jukemir_like import audio
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
-from jukemir_like.datasets.dataset import SPLITS, uid_fault
+from jukemir_like.datasets.dataset import SPLIT_OF_WORD, SPLIT_SHARES, SPLITS, uid_fault
 from jukemir_like.datasets.folder.table import LabelTable, is_missing
-
-_WORDS = {
-    "train": ("train", "training"),
-    "valid": ("valid", "val", "validation", "dev", "development"),
-    "test": ("test", "testing", "eval", "evaluation"),
-}
-_SPLIT_OF = {word: split for split, words in _WORDS.items() for word in words}
-_SHARES = {"train": 0.7, "valid": 0.15, "test": 0.15}
 
 
 @dataclass
@@ -113,12 +105,12 @@ def read_splits(table: LabelTable) -> list[str | None]:
     splits = []
     for row in table.rows:
         word = row.cells[column]
-        if word.casefold() not in _SPLIT_OF and not is_missing(word):
+        if word.casefold() not in SPLIT_OF_WORD and not is_missing(word):
             raise table.error(
                 row.line,
                 f"split {word!r} is not one of train, valid, test (or another usual word for these; or empty, to have it assigned)",
             )
-        splits.append(_SPLIT_OF.get(word.casefold()))
+        splits.append(SPLIT_OF_WORD.get(word.casefold()))
     return splits
 
 
@@ -147,7 +139,7 @@ def assign_splits(splits: Sequence[str | None], groups: Sequence[str], seed: int
 
 
 def _neediest(counts: Mapping[str, int]) -> str:
-    return min(SPLITS, key=lambda split: (counts.get(split, 0) + 1) / _SHARES[split])
+    return min(SPLITS, key=lambda split: (counts.get(split, 0) + 1) / SPLIT_SHARES[split])
 
 
 def _without_extension(path: str) -> str:
