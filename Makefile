@@ -54,7 +54,7 @@ test-docker: $(SETUP)  ## Run the tests that need a Docker engine: images, their
 	@test "$$REQUIRE_DOCKER" != 1 || .ci/engine > /dev/null  # an engine, an image to build on, busybox
 	$(BIN)/pytest -n auto --dist loadfile -m docker $(PYTEST_ARGS)
 
-lint: $(SETUP)  ## Check style, types and the order of the rooms
+lint: $(SETUP)  ## Check style, types and the order of packages
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -10,6 +10,7 @@ and records.
 
 from __future__ import annotations
 
+import os
 import time
 from functools import cache, partial
 from pathlib import Path, PurePosixPath
@@ -25,7 +26,11 @@ from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.core.records import Record, Summary
 from jukemir_like.core.stage import Chunk, Job, Stage, clean_up, unchanged
-from jukemir_like.representations.clips import encode
+from jukemir_like.datasets.meta import WAV_FOLDER
+from jukemir_like.representations.base import encode
+
+BATCH_VARIABLES = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")
+"""Environment variables of schedulers that hold the index of a batch; the first that is set counts."""
 
 
 def extract(
@@ -81,8 +86,23 @@ def folders(representation: str, input: str | None, output: str | None, dataset:
     if (dataset is None) == (input is None or output is None):
         raise RequestError("give INPUT and OUTPUT, or --dataset")
     if dataset is not None:
-        return cache.processed(dataset) / "wav", cache.representation(dataset, representation)
+        return cache.processed(dataset) / WAV_FOLDER, cache.representation(dataset, representation)
     return Path(str(input)), Path(str(output))
+
+
+def batch_idx_of_environment() -> int | None:
+    """The index in the first of :data:`BATCH_VARIABLES` that is set and not empty; None if there is none.
+
+    Raises:
+        RequestError: it is no index.
+    """
+    for variable in BATCH_VARIABLES:
+        value = os.environ.get(variable)
+        if value:
+            if not value.isdigit():
+                raise RequestError(f"${variable} is {value!r}, not a batch index")
+            return int(value)
+    return None
 
 
 def find_inputs(folder: Path, unreadable: dict[str, str] | None = None) -> list[str]:

@@ -26,7 +26,7 @@ from jukemir_like.core.stage import Chunk, Stage, clean_up, unchanged
 from jukemir_like.datasets import registry
 from jukemir_like.datasets.dataset import Clip, Dataset, Item, uid_collision, uid_fault
 from jukemir_like.datasets.folder.labels import description_lines
-from jukemir_like.datasets.meta import write_meta
+from jukemir_like.datasets.meta import WAV_FOLDER, wav_path, write_meta
 
 _RECIPE = 2  # raised when the same source would give other samples
 
@@ -76,15 +76,15 @@ def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: 
 
 
 def _write_audio(dataset: Dataset, output: Path, workers: int, summary: Summary) -> None:
-    make_folder(output / "wav")
+    make_folder(output / WAV_FOLDER)
     stage = Stage(summary, output, "process")
     uids = [item.uid for item in dataset.items]
-    clean_up(_wav_path(output, uid) for uid in [*uids, "any"])
-    stage.remove_others(uids, partial(_wav_path, output))
+    clean_up(wav_path(output, uid) for uid in [*uids, "any"])
+    stage.remove_others(uids, partial(wav_path, output))
     with_audio = [item for item in dataset.items if item.source is not None]
     # One chunk per source: a worker decodes it once for all of its clips.
     chunks = (
-        Chunk(tuple(stage.job(item.uid, _wav_path(output, item.uid), _signature(item, dataset.stems)) for item in items), items)
+        Chunk(tuple(stage.job(item.uid, wav_path(output, item.uid), _signature(item, dataset.stems)) for item in items), items)
         for items in (list(group) for _, group in groupby(with_audio, key=lambda item: item.source))
     )
     for _ in stage.run(partial(_process_source, dataset.stems), chunks, len(with_audio), workers):
@@ -133,10 +133,6 @@ def _signature(item: Item, stems: tuple[str, ...] | None) -> str:
     """Digest of everything but the bytes of the source that determines the samples of a WAV."""
     clip = None if item.clip is None else [item.clip.clip_offset, item.clip.clip_duration]
     return hashlib.sha256(json.dumps([_RECIPE, clip, stems]).encode()).hexdigest()[:16]
-
-
-def _wav_path(output: Path, uid: str) -> Path:
-    return output / "wav" / f"{uid}.wav"
 
 
 def _check_uids(dataset: Dataset) -> None:

@@ -21,7 +21,7 @@ from jukemir_like.core.atomic import write_json
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.records import Record, Summary
 from jukemir_like.datasets import PRIMARY_METRICS, SPLITS
-from jukemir_like.datasets.meta import META
+from jukemir_like.datasets.meta import META, WAV_FOLDER, wav_path
 from jukemir_like.datasets.processed import ProcessedDataset, read_processed
 
 FORMAT = 1
@@ -98,7 +98,7 @@ def audit(cache: Cache, dataset: str, *, workers: int = 1) -> Audit:
     folder = cache.processed(dataset)
     processed = read_processed(folder)
     label_counts = splits.label_counts(processed)  # first, because it refuses damaged labels
-    with_audio = [uid for uid in processed.items if os.path.lexists(measurements.wav_path(folder, uid))]
+    with_audio = [uid for uid in processed.items if os.path.lexists(wav_path(folder, uid))]
     measured, summary = measurements.measure(folder, with_audio, workers=workers) if with_audio else ({}, Summary("audit"))
     summary.stage = f"audit {dataset}"
     items = Counter(record.get("split") or "none" for record in processed.items.values())
@@ -154,7 +154,7 @@ def _audio(folder: Path, processed: ProcessedDataset, measured: Mapping[str, Rec
         "unreadable": unreadable,
         "constant": [uid for uid, record in measured.items() if record["constant"]],
         "near_silent": {uid: level for uid, level in levels.items() if level is None or level < NEAR_SILENT_DB},
-        "not_in_meta": [path for path in audio.find(folder / "wav", on_error=summary.failed.__setitem__) if path not in expected],
+        "not_in_meta": [path for path in audio.find(folder / WAV_FOLDER, on_error=summary.failed.__setitem__) if path not in expected],
     }
 
 

@@ -35,6 +35,7 @@ from jukemir_like.core.atomic import make_folder, write_array
 from jukemir_like.core.errors import InputError
 from jukemir_like.core.records import Record, Summary
 from jukemir_like.core.stage import Chunk, Stage, clean_up, unchanged
+from jukemir_like.datasets.meta import wav_path
 
 MEASURED = {
     "frames": int,
@@ -56,11 +57,6 @@ _SIGNATURE = hashlib.sha256(json.dumps(["audit", _RECIPE]).encode()).hexdigest()
 def folder(processed: Path) -> Path:
     """The folder of the measurements of the dataset in ``processed``."""
     return processed / records.FOLDER / "audit"
-
-
-def wav_path(processed: Path, uid: str) -> Path:
-    """The WAV of an item."""
-    return processed / "wav" / f"{uid}.wav"
 
 
 def measure(processed: Path, uids: Collection[str], *, workers: int = 1) -> tuple[dict[str, Record], Summary]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import click
@@ -28,24 +27,12 @@ def extract(
     """
     workers = options.prepare_workers(workers)
     from jukemir_like import extract as extraction
-    from jukemir_like.launch import planning
 
     folders = options.open_cache(cache)
     source, target = extraction.folders(representation, input, output, dataset, folders)
     if batch_size is not None and batch_idx is None:
-        batch_idx = _batch_idx_of_environment(planning.BATCH_VARIABLES)
+        batch_idx = extraction.batch_idx_of_environment()
     batch = {"batch_size": batch_size, "batch_idx": batch_idx}
     return options.finish(
         extraction.extract(representation, source, target, **batch, workers=workers, cache=folders, **representation_options)
     )
-
-
-def _batch_idx_of_environment(variables: tuple[str, ...]) -> int | None:
-    """The value of the first of the ``variables`` that is set and not empty."""
-    for variable in variables:
-        value = os.environ.get(variable)
-        if value:
-            if not value.isdigit():
-                raise click.UsageError(f"${variable} is {value!r}, not a batch index")
-            return int(value)
-    return None

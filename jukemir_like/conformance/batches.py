@@ -13,7 +13,7 @@ from jukemir_like.conformance.rules import Rules
 from jukemir_like.conformance.snapshots import is_unicode, output_of, outputs
 from jukemir_like.core.errors import DONE
 from jukemir_like.core.files import printable
-from jukemir_like.launch.planning import BATCH_VARIABLES
+from jukemir_like.extract import BATCH_VARIABLES
 
 RULES = Rules()
 SIZE = 3

@@ -11,7 +11,7 @@ from jukemir_like.conformance.inputs import wav
 from jukemir_like.conformance.rules import Rules
 from jukemir_like.conformance.snapshots import output_of
 from jukemir_like.core.errors import SOME_FAILED, WRONG_REQUEST
-from jukemir_like.launch.planning import BATCH_VARIABLES
+from jukemir_like.extract import BATCH_VARIABLES
 
 RULES = Rules()
 UNREADABLE = "locked.wav"

@@ -1,4 +1,4 @@
-"""What every stage shares. Files: reading (``files``, ``jsonfiles``, ``csvfiles``, ``arrays``), writing (``atomic``), places (``cache``).
+"""What every stage shares. Files: reading (``files``, ``jsonfiles``, ``csvfiles``, ``arrays``), writing (``atomic``), folders (``cache``).
 
 Work: one function over many inputs (``parallel``, ``progress``), what was done with each (``records``), what is kept (``stage``).
 A command's beginning and end: ``errors`` and exit codes, ``signals``, standard streams (``stdio``), ``processes``.

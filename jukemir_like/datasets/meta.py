@@ -1,7 +1,8 @@
 """``meta.json`` and ``dataset.json`` of a processed dataset, written and read.
 
-``process`` writes them and every later stage reads them here; no other module does either. Both are read from disk, and ``meta.json`` may
-come from other programs: a file that is not as described here is refused in one line.
+``process`` writes them, and every later stage reads them here (:mod:`jukemir_like.audio.stems.finding` reads the names of the stems that
+a user put beside a folder of stems). ``meta.json`` may come from other programs: a file that is not as described here is refused in one
+line.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from jukemir_like.core.atomic import write_json
 from jukemir_like.core.version import __version__
 from jukemir_like.datasets.dataset import KEYS, PRIMARY_METRICS, SPLITS, Dataset, Item, Task
 
-META, DESCRIPTION = "meta.json", "dataset.json"
+META, DESCRIPTION, WAV_FOLDER = "meta.json", "dataset.json", "wav"
 TASK_SHAPE: dict[str, Any] = {"type": set(PRIMARY_METRICS), "labels": [str]}
 """The shape of a task in ``dataset.json``, as :mod:`jukemir_like.core.jsonfiles` describes shapes."""
 
@@ -57,6 +58,15 @@ class Description:
     sources: dict[str, Any]
     versions: dict[str, str]
     made_from: str | None = None
+
+
+def wav_path(folder: Path, uid: str) -> Path:
+    """The WAV of an item of the processed dataset in ``folder``.
+
+    >>> wav_path(Path("processed/mine"), "a/b").as_posix()
+    'processed/mine/wav/a/b.wav'
+    """
+    return folder / WAV_FOLDER / f"{uid}.wav"
 
 
 def write_meta(folder: Path, dataset: Dataset, *, failed: Mapping[str, str], skipped: Mapping[str, str], metadata_only: bool) -> None:

@@ -207,7 +207,7 @@ class ProcessedDataset:
         """
         if uid not in self.items:
             raise RequestError(f"{self.name} has no item {uid!r}: its {len(self):,} uids begin with {', '.join(self.uids[:3]) or 'none'}")
-        return self.folder / "wav" / f"{uid}.wav"
+        return meta.wav_path(self.folder, uid)
 
     def audio(self, uid: str) -> tuple[NDArray[np.float32], int]:
         """The samples of an item and their rate.

@@ -25,7 +25,7 @@ _OURS_WITHOUT_TORCH = {"chroma", "mfcc"}
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageImage:
     """Where a command runs.
 
     Args:
@@ -40,15 +40,15 @@ class Stage:
 
 
 STAGES = {
-    "download": Stage("download"),
-    "process": Stage("process"),
-    "audit": Stage("process"),
-    "train": Stage("train", gpu=True, shared_memory=1 << 30),
-    "extract": Stage(REPRESENTATIONS, gpu=True),
-    "retrieve": Stage(REPRESENTATIONS, gpu=True),
-    "evaluate-retrieval": Stage(REPRESENTATIONS, gpu=True),
-    "probe": Stage("probe", gpu=True),
-    "report": Stage("probe"),
+    "download": StageImage("download"),
+    "process": StageImage("process"),
+    "audit": StageImage("process"),
+    "train": StageImage("train", gpu=True, shared_memory=1 << 30),
+    "extract": StageImage(REPRESENTATIONS, gpu=True),
+    "retrieve": StageImage(REPRESENTATIONS, gpu=True),
+    "evaluate-retrieval": StageImage(REPRESENTATIONS, gpu=True),
+    "probe": StageImage("probe", gpu=True),
+    "report": StageImage("probe"),
 }
 """By command. The entry of ``extract`` is the image of Stem-JEPA; :func:`for_representation` gives that of any representation."""
 
@@ -113,7 +113,7 @@ def runs_own_extract(representation: str) -> bool:
     return is_stemjepa(representation) or representation in _OURS_WITHOUT_TORCH
 
 
-def for_representation(representation: str) -> Stage:
+def for_representation(representation: str) -> StageImage:
     """The stage in which ``representation`` is extracted.
 
     Raises:
@@ -126,7 +126,7 @@ def for_representation(representation: str) -> Stage:
         return STAGES["extract"]
     if not _IMAGE_NAME.fullmatch(representation):
         raise RequestError(f"no image can be called {REPRESENTATIONS}_{representation}: small letters, digits and single . _ - are allowed")
-    return Stage(f"{REPRESENTATIONS}_{representation}", gpu=representation not in _OURS_WITHOUT_TORCH)
+    return StageImage(f"{REPRESENTATIONS}_{representation}", gpu=representation not in _OURS_WITHOUT_TORCH)
 
 
 def reference(name: str) -> str:

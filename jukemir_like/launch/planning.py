@@ -20,7 +20,6 @@ from jukemir_like.launch.images import Container
 from jukemir_like.launch.paths import PathMapping, command_arguments, is_path_of_weights
 
 INPUT, OUTPUT, CACHE = "/input", "/output", "/cache"  # of the contract of a representation's image
-BATCH_VARIABLES = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")
 
 _OPTIONS_OF_THE_CONTRACT = {"batch_size", "batch_idx"}
 _OWN_CONFIGS = "configs"  # training's, in the folder where the command is called
@@ -79,7 +78,7 @@ def extraction(
         tuple(words),
         entrypoint,
         tuple(paths.mounts.values()),
-        environment={name: os.environ[name] for name in BATCH_VARIABLES if os.environ.get(name)},
+        environment={name: os.environ[name] for name in extract.BATCH_VARIABLES if os.environ.get(name)},
         gpu=stage.gpu,
     )
 

@@ -205,7 +205,7 @@ def _notes(question: Question) -> list[str]:
     return list(notes)
 
 
-def _stage(stage: stages.Stage) -> dict[str, Any]:
+def _stage(stage: stages.StageTiming) -> dict[str, Any]:
     speed = f"{stage.audio_seconds / stage.seconds:,.0f} ×" if stage.audio_seconds and stage.seconds else ""
     return {
         "dataset": stage.dataset,
@@ -218,7 +218,7 @@ def _stage(stage: stages.Stage) -> dict[str, Any]:
     }
 
 
-def _failures(stage: stages.Stage) -> list[dict[str, str]]:
+def _failures(stage: stages.StageTiming) -> list[dict[str, str]]:
     shown = sorted(stage.failed.items())[:_MOST_FAILED]
     entries = [{"where": f"{stage.dataset}, {stage.name}", "input": printable(name), "reason": reason} for name, reason in shown]
     if len(stage.failed) > len(shown):

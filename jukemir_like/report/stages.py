@@ -14,7 +14,7 @@ from jukemir_like.probes.runs import Run
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageTiming:
     """What one stage did with one dataset.
 
     Args:
@@ -34,7 +34,7 @@ class Stage:
     seconds: float
 
 
-def stages(cache: Cache, runs: Sequence[Run]) -> list[Stage]:
+def stages(cache: Cache, runs: Sequence[Run]) -> list[StageTiming]:
     """Stages of the datasets and representations of ``runs``, in the order of the line."""
     ran = []
     for dataset in dict.fromkeys(run.dataset for run in runs):
@@ -49,18 +49,18 @@ def stages(cache: Cache, runs: Sequence[Run]) -> list[Stage]:
             for protocol in dict.fromkeys(run.protocol for run in own):
                 seconds = sum(float(run.record["seconds"]) for run in own if run.protocol == protocol)
                 number = sum(run.protocol == protocol for run in own)
-                ran.append(Stage(f"probe {name}, {protocol}", dataset, number, {}, 0.0, seconds))
+                ran.append(StageTiming(f"probe {name}, {protocol}", dataset, number, {}, 0.0, seconds))
     return ran
 
 
-def _recorded(name: str, dataset: str, folder: Path) -> Stage | None:
+def _recorded(name: str, dataset: str, folder: Path) -> StageTiming | None:
     recorded = list(records.read(folder).values())
     if not recorded:
         return None
     done = [record for record in recorded if record["status"] == "done"]
     failed = {record["input"]: str(record.get("reason")) for record in recorded if record["status"] == "failed"}
     audio_seconds = sum(record.get("audio_seconds", 0.0) for record in done)
-    return Stage(name, dataset, len(done), failed, audio_seconds, sum(record.get("seconds", 0.0) for record in recorded))
+    return StageTiming(name, dataset, len(done), failed, audio_seconds, sum(record.get("seconds", 0.0) for record in recorded))
 
 
 def _assets(dataset: str) -> str:

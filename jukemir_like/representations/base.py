@@ -1,4 +1,4 @@
-"""What a representation is, and how one is found by its name.
+"""What a representation is, how one is found by its name, and how it is applied to clips.
 
 A representation is a function from clips of audio to vectors. Three come with this package; another package adds its own by an entry point
 in the group ``jukemir_like.representations``::
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from jukemir_like.core.errors import RequestError
+from jukemir_like.core.errors import InputError, RequestError, StorageError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -85,6 +85,36 @@ class Representation(ABC):
     def signature(self) -> str:
         """Digest of name and parameters: two vectors are comparable if and only if their signatures are equal."""
         return hashlib.sha256(json.dumps([self.name, self.dimension, self.parameters], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def encode(representation: Representation, clips: list[np.ndarray]) -> list[np.ndarray | Exception]:
+    """A vector, or the reason why there is none, for each clip; one bad clip does not affect the others.
+
+    Args:
+        representation: what to compute.
+        clips: mono float32, shape ``(samples,)``, at the representation's sample rate.
+
+    Raises:
+        RequestError, StorageError: the fault is not a clip's but the representation's, such as weights that cannot be used.
+        ValueError: the representation returned another shape than it declares.
+    """
+    import numpy as np
+
+    if not clips:
+        return []
+    try:
+        vectors = representation(clips)
+    except (RequestError, StorageError):
+        raise
+    except Exception as error:
+        if len(clips) == 1:
+            return [error]
+        return [vector for clip in clips for vector in encode(representation, [clip])]
+    expected = (len(clips), representation.dimension)
+    if vectors.shape != expected:
+        raise ValueError(f"{representation.name} gave vectors of shape {vectors.shape} where {expected} was promised")
+    unusable = InputError("gives a vector that is not finite")
+    return [vector if np.isfinite(vector).all() else unusable for vector in vectors]
 
 
 def names() -> list[str]:

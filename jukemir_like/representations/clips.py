@@ -17,9 +17,9 @@ import numpy as np
 
 from jukemir_like import audio
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.errors import InputError, RequestError, StorageError
+from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.representations import base
-from jukemir_like.representations.base import Representation
+from jukemir_like.representations.base import Representation, encode
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -183,34 +183,6 @@ def samples_of(clip: Clip, sample_rate: float | None, wanted_rate: int) -> np.nd
     if not np.isfinite(samples).all():
         raise InputError("holds samples that are NaN or infinite")
     return audio.to_mono(samples, _whole_rate(sample_rate), wanted_rate)
-
-
-def encode(representation: Representation, clips: list[np.ndarray]) -> list[np.ndarray | Exception]:
-    """A vector, or the reason why there is none, for each clip; one bad clip does not affect the others.
-
-    Args:
-        representation: what to compute.
-        clips: mono float32, shape ``(samples,)``, at the representation's sample rate.
-
-    Raises:
-        RequestError, StorageError: the fault is not a clip's but the representation's, such as weights that cannot be used.
-        ValueError: the representation returned another shape than it declares.
-    """
-    if not clips:
-        return []
-    try:
-        vectors = representation(clips)
-    except (RequestError, StorageError):
-        raise
-    except Exception as error:
-        if len(clips) == 1:
-            return [error]
-        return [vector for clip in clips for vector in encode(representation, [clip])]
-    expected = (len(clips), representation.dimension)
-    if vectors.shape != expected:
-        raise ValueError(f"{representation.name} gave vectors of shape {vectors.shape} where {expected} was promised")
-    unusable = InputError("gives a vector that is not finite")
-    return [vector if np.isfinite(vector).all() else unusable for vector in vectors]
 
 
 def several(clips: Any) -> Iterable[Clip]:
