@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from jukemir_like.representations.base import Representation
     from jukemir_like.representations.base import names as list_representations
     from jukemir_like.representations.clips import load_representation
-    from jukemir_like.representations.transformer import Extractor
+    from jukemir_like.representations.sklearn_extractor import Extractor
     from jukemir_like.stemjepa import StemJEPA
 
 __all__ = [
@@ -67,7 +67,7 @@ __all__ = [
 
 _DEFINED_IN = {
     "Cache": "jukemir_like.core.cache:Cache",
-    "Extractor": "jukemir_like.representations.transformer:Extractor",
+    "Extractor": "jukemir_like.representations.sklearn_extractor:Extractor",
     "InputError": "jukemir_like.core.errors:InputError",
     "JukemirLikeError": "jukemir_like.core.errors:JukemirLikeError",
     "ProbeResult": "jukemir_like.probes.arrays:ProbeResult",

@@ -25,7 +25,7 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.core.records import Record, Summary
-from jukemir_like.core.stage import Chunk, Job, Stage, clean_up, unchanged
+from jukemir_like.core.resumable import Chunk, Job, Stage, clean_up, unchanged
 from jukemir_like.datasets.meta import WAV_FOLDER
 from jukemir_like.representations.base import encode
 

@@ -22,7 +22,7 @@ from jukemir_like.core.atomic import make_folder
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.core.records import Record, Summary
-from jukemir_like.core.stage import Chunk, Stage, clean_up, unchanged
+from jukemir_like.core.resumable import Chunk, Stage, clean_up, unchanged
 from jukemir_like.datasets import registry
 from jukemir_like.datasets.dataset import Clip, Dataset, Item, uid_collision, uid_fault
 from jukemir_like.datasets.folder.labels import description_lines

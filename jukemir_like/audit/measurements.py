@@ -34,7 +34,7 @@ from jukemir_like.core import arrays, files, jsonfiles, records
 from jukemir_like.core.atomic import make_folder, write_array
 from jukemir_like.core.errors import InputError
 from jukemir_like.core.records import Record, Summary
-from jukemir_like.core.stage import Chunk, Stage, clean_up, unchanged
+from jukemir_like.core.resumable import Chunk, Stage, clean_up, unchanged
 from jukemir_like.datasets.meta import wav_path
 
 MEASURED = {

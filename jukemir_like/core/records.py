@@ -1,7 +1,7 @@
 """What was done with every input: one JSON line per file, in the hidden folder ``.records`` of a stage's output.
 
 A stage that is interrupted loses nothing: each line is appended when its file is finished. Lines say what happened; whether an output is
-kept depends on the output itself (:mod:`jukemir_like.core.stage`), so that neither the order of the lines nor a clock can make an old one
+kept depends on the output itself (:mod:`jukemir_like.core.resumable`), so that neither the order of the lines nor a clock can make an old one
 count.
 """
 
@@ -52,7 +52,7 @@ def failure(error: Exception) -> Record:
 
 
 def read(output: Path) -> dict[str, Record]:
-    """The last record of every input, by its relative path: what to show. (Not what to keep: see :mod:`jukemir_like.core.stage`.)"""
+    """The last record of every input, by its relative path: what to show. (Not what to keep: see :mod:`jukemir_like.core.resumable`.)"""
     return {name: records[-1] for name, records in read_all(output).items()}
 
 

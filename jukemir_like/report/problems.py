@@ -11,7 +11,7 @@ from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
-from jukemir_like.core.stage import digest_or_none
+from jukemir_like.core.resumable import digest_or_none
 from jukemir_like.probes.runs import Run
 
 

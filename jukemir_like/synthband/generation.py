@@ -24,7 +24,7 @@ from jukemir_like.core import files, jsonfiles
 from jukemir_like.core.atomic import make_folder, remove_abandoned, write_bytes, write_json
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.records import Record, Summary
-from jukemir_like.core.stage import Chunk, Stage
+from jukemir_like.core.resumable import Chunk, Stage
 from jukemir_like.datasets.dataset import SPLITS, Dataset, Item
 from jukemir_like.synthband.labels import TASKS, annotation
 from jukemir_like.synthband.score import SAMPLE_RATE, SECONDS, STEMS

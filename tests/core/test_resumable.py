@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jukemir_like.core import atomic, records, stage
+from jukemir_like.core import atomic, records, resumable
 from jukemir_like.core.errors import InputError, RequestError, StorageError
 from jukemir_like.core.records import Summary
-from jukemir_like.core.stage import Chunk, Stage
+from jukemir_like.core.resumable import Chunk, Stage
 
 NAMES = ("a", "sub/b")
 
@@ -172,15 +172,15 @@ def test_what_a_stage_made_for_inputs_that_are_gone_goes(tmp_path):
 def test_a_file_that_changes_between_its_digest_and_its_samples_is_no_input(tmp_path):
     path = tmp_path / "a.wav"
     path.write_bytes(b"one")
-    with stage.unchanged(path):
+    with resumable.unchanged(path):
         pass
-    with pytest.raises(InputError, match="was changed while it was read"), stage.unchanged(path):
+    with pytest.raises(InputError, match="was changed while it was read"), resumable.unchanged(path):
         path.write_bytes(b"more")
-    with pytest.raises(InputError, match="was changed"), stage.unchanged(path):
+    with pytest.raises(InputError, match="was changed"), resumable.unchanged(path):
         path.unlink()
     (tmp_path / "song").mkdir()
     (tmp_path / "song" / "bass.wav").write_bytes(b"one")
-    with pytest.raises(InputError, match="was changed"), stage.unchanged(tmp_path / "song"):
+    with pytest.raises(InputError, match="was changed"), resumable.unchanged(tmp_path / "song"):
         (tmp_path / "song" / "bass.wav").write_bytes(b"more")
 
 
