@@ -1,8 +1,8 @@
 """What was done with every input: one JSON line per file, in the hidden folder ``.records`` of a stage's output.
 
 A stage that is interrupted loses nothing: each line is appended when its file is finished. Lines say what happened; whether an output is
-kept depends on the output itself (:mod:`jukemir_like.core.resumable`), so that neither the order of the lines nor a clock can make an old one
-count.
+kept depends on the output itself (:mod:`jukemir_like.core.resumable`), so that neither the order of the lines nor a clock can make an
+old one count.
 """
 
 from __future__ import annotations
