@@ -78,7 +78,7 @@ conform: $(SETUP)  ## Check whether IMAGE=… keeps the contract of a representa
 
 docs: $(SETUP)  ## Build the documentation as a site, site/index.html
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
-	@echo "The documentation: site/index.html"
+	@echo "The documentation: site/index.html (with its search: $(BIN)/python -m http.server --directory site)"
 
 bench: $(SETUP)  ## Measure speed and memory, and write docs/benchmarks.md
 	$(BIN)/python -m bench

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +30,7 @@ REFERENCE = """# jukemir_like.{name}
 """
 
 
+@event_priority(100)  # before the plugin that turns notebooks into pages
 def on_files(files: Files, config: Any) -> Files:
     """Adds the pages that lie outside ``docs/``, and a reference page for each package."""
     for pattern in (*OUTSIDE, *(f"{PACKAGE}/{pattern}" for pattern in INSIDE)):

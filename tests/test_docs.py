@@ -45,7 +45,10 @@ def site(tmp_path_factory):
 def test_the_site_has_every_page(site):
     assert (site / "index.html").is_file()
     assert {path.stem for path in (site / "reference").glob("*.html")} >= {"core", "audio", "probes", "stemjepa"}
-    assert "load_representation" in (site / "library.html").read_text()
+    assert {path.stem for path in (site / "examples").glob("*.html")} == {path.stem for path in (ROOT / "examples").glob("*.ipynb")}
+    library = (site / "library.html").read_text()
+    assert "load_representation" in library
+    assert ":class:" not in library  # roles have become links
 
 
 @pytest.mark.slow
