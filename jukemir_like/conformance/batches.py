@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from jukemir_like.conformance import inputs, snapshots
 from jukemir_like.conformance.containers import Observation, Outcome, Session
 from jukemir_like.conformance.input_output import FolderObservation, everything
-from jukemir_like.conformance.rules import Rules
+from jukemir_like.conformance.rules import BATCH_VARIABLES, Rules
 from jukemir_like.conformance.snapshots import is_unicode, output_of, outputs
 from jukemir_like.core.errors import DONE
 from jukemir_like.core.files import printable
-from jukemir_like.extract import BATCH_VARIABLES
 
 RULES = Rules()
 SIZE = 3

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from jukemir_like.conformance import inputs, snapshots
 from jukemir_like.conformance.containers import Observation, Session
 from jukemir_like.conformance.inputs import wav
-from jukemir_like.conformance.rules import Rules
+from jukemir_like.conformance.rules import BATCH_VARIABLES, Rules
 from jukemir_like.conformance.snapshots import output_of
 from jukemir_like.core.errors import SOME_FAILED, WRONG_REQUEST
-from jukemir_like.extract import BATCH_VARIABLES
 
 RULES = Rules()
 UNREADABLE = "locked.wav"

@@ -23,6 +23,10 @@ class NotCaughtError(Exception):
     """The image had finished before it could be interrupted, so that nothing is known about the rule."""
 
 
+BATCH_VARIABLES = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")
+"""As the contract names them (C4); not taken from this package's own extraction, which is checked like any other."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """A rule.
