@@ -46,6 +46,37 @@ def write_audio():
 
 
 @pytest.fixture
+def folder(tmp_path):
+    """An empty folder for a test's tracks."""
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def write(folder):
+    """A function that writes ``(stems, frames)`` into ``folder`` and returns it: ``write("a.wav", samples, 16000)``."""
+
+    def write_file(name, samples, sample_rate=16000, subtype="FLOAT", format=None):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "wb") as file:
+            soundfile.write(file, np.asarray(samples).T, sample_rate, subtype=subtype, format=format or path.suffix[1:].upper())
+        return samples
+
+    return write_file
+
+
+@pytest.fixture
+def noise():
+    """A function that makes stems of noise: ``noise(frames, stems=4, seed=0)``."""
+
+    def make(frames, stems=4, seed=0):
+        return np.random.default_rng(seed).uniform(-0.5, 0.5, (stems, frames)).astype(np.float32)
+
+    return make
+
+
+@pytest.fixture
 def command():
     """A function that runs ``jukemir-like`` in a process of its own and returns it, finished: ``command("extract", …)``."""
 

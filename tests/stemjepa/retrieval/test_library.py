@@ -12,7 +12,6 @@ from jukemir_like.core.errors import RequestError, StorageError
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.inference import StemJEPA
 from jukemir_like.stemjepa.retrieval import library
-from jukemir_like.stemjepa.retrieval.library import Index
 
 
 @pytest.fixture
@@ -86,7 +85,7 @@ def test_a_file_written_anew_with_its_size_and_time_kept_is_noticed(jepa, cache,
 
 def test_a_file_that_changes_within_a_clock_s_tick_of_being_read_is_read_again(jepa, cache, folder):
     library.open_library(jepa, folder, cache)
-    kept = Index.read(library.index_path(cache, folder, jepa))
+    kept = library.Index.read(library.index_path(cache, folder, jepa))
     assert all(state is None for state, _ in kept.files.values())  # written a moment ago
     assert library.open_library(jepa, folder, cache).summary.done == 0  # read, and known by their content
 
@@ -104,7 +103,7 @@ def test_the_index_follows_the_folder(jepa, cache, folder, write_audio, settled)
     assert np.array_equal(after.vectors[2], after.vectors[0])
     fresh = library.open_library(jepa, folder, Cache(cache.root / "other"))
     np.testing.assert_allclose(after.vectors, fresh.vectors, atol=1e-5)
-    assert len(Index.read(library.index_path(cache, folder, jepa)).vectors) == 5  # of the removed file nothing is left
+    assert len(library.Index.read(library.index_path(cache, folder, jepa)).vectors) == 5  # of the removed file nothing is left
 
 
 def test_other_weights_have_an_index_of_their_own(jepa, cache, folder, network, tmp_path):
@@ -251,7 +250,7 @@ def test_opening_an_unchanged_library_reads_and_embeds_no_file_and_writes_no_ind
 
     monkeypatch.setattr(library.files, "read_regular", refuse)
     monkeypatch.setattr(jepa, "embed", refuse)
-    monkeypatch.setattr(Index, "write", refuse)
+    monkeypatch.setattr(library.Index, "write", refuse)
     assert library.open_library(jepa, folder, cache).summary.kept == 5
 
 
@@ -263,7 +262,7 @@ VECTORS = {"d1": np.ones(4, np.float32), "d2": np.zeros(4, np.float32)}
 
 @pytest.fixture
 def path(tmp_path):
-    Index({"a.wav": ((1, 2, 3), "d1"), "b.wav": (None, "d2")}, VECTORS, {"d3": "is silent"}).write(tmp_path / "x.npz")
+    library.Index({"a.wav": ((1, 2, 3), "d1"), "b.wav": (None, "d2")}, VECTORS, {"d3": "is silent"}).write(tmp_path / "x.npz")
     return tmp_path / "x.npz"
 
 
@@ -276,7 +275,7 @@ def rewrite(path, table=None, **arrays):
 
 
 def test_what_is_written_is_read(path):
-    read = Index.read(path)
+    read = library.Index.read(path)
     assert read.files == {"a.wav": ((1, 2, 3), "d1"), "b.wav": (None, "d2")}
     assert read.vectors.keys() == VECTORS.keys()
     assert read.reasons == {"d3": "is silent"}
@@ -290,7 +289,7 @@ def test_a_table_of_another_shape_is_an_index_or_none(path, field, value):
     with np.load(path) as stored:
         table = json.loads(stored["table"].tobytes())
     rewrite(path, table | {field: value})
-    read = Index.read(path)
+    read = library.Index.read(path)
     assert all(isinstance(digest, str) and (state is None or len(state) == 3) for state, digest in read.files.values())
     assert all(isinstance(reason, str) for reason in read.reasons.values())
 
@@ -313,4 +312,4 @@ def test_a_table_of_another_shape_is_an_index_or_none(path, field, value):
 )
 def test_a_damaged_index_is_empty(path, damage):
     damage(path)
-    assert Index.read(path) == Index()
+    assert library.Index.read(path) == library.Index()
