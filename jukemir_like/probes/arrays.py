@@ -21,7 +21,7 @@ from jukemir_like.datasets import TaskType
 from jukemir_like.probes import intervals
 from jukemir_like.probes.fitting import FitOptions, FittedProbe, fit, fit_baseline, one_thread
 from jukemir_like.probes.inputs import read_inputs
-from jukemir_like.probes.intervals import Comparison, ResampledMetrics, resample
+from jukemir_like.probes.intervals import Comparison, ResampledMetrics, resample_predictions
 from jukemir_like.probes.protocols import Settings, check_settings
 from jukemir_like.probes.results import percent
 
@@ -266,8 +266,8 @@ def probe(
     data = inputs.data
     with one_thread():
         fitted = fit(data, options)
-        resampled = resample(data.task, dataset, [fitted.predictions["test"]])
-        baseline = resample(data.task, dataset, [fit_baseline(data).predictions["test"]])
+        resampled = resample_predictions(data.task, dataset, [fitted.predictions["test"]])
+        baseline = resample_predictions(data.task, dataset, [fit_baseline(data).predictions["test"]])
     test = fitted.predictions["test"]
     y_true, y_pred = _labels(data.task.type, inputs.classes, fitted)
     return ProbeResult(

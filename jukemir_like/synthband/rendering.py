@@ -19,10 +19,9 @@ from scipy import fft
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.synthband.artist import Sound
-from jukemir_like.synthband.performance import BEND_RANGE, Event, perform, timed_notes
-from jukemir_like.synthband.score import DRUM_BANK, SAMPLE_RATE, SECONDS, Part
+from jukemir_like.synthband.plan import DRUM_BANK, SAMPLE_RATE, SECONDS, Part
 from jukemir_like.synthband.seeding import stream
-from jukemir_like.synthband.song import Song
+from jukemir_like.synthband.song import BEND_RANGE, Event, Song, perform, timed_notes
 
 SAMPLES = int(SECONDS * SAMPLE_RATE)
 PEAK = 0.95

@@ -5,9 +5,8 @@ peaks of tracks, which silence is measured against, ``normalisation`` measures t
 data to this node's disk. ``finding`` finds the tracks of a folder; :mod:`jukemir_like.audio.stems` reads them.
 """
 
-from jukemir_like.audio.stems.finding import declared
 from jukemir_like.audio.stems.reading import read, read_whole
 from jukemir_like.audio.stems.tracks import StemFolder, Track, split
 from jukemir_like.stemjepa.data.finding import find
 
-__all__ = ["StemFolder", "Track", "declared", "find", "read", "read_whole", "split"]
+__all__ = ["StemFolder", "Track", "find", "read", "read_whole", "split"]

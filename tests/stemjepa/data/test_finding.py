@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from jukemir_like.core.errors import RequestError
@@ -78,3 +79,44 @@ def test_a_processed_dataset_in_stereo_without_names_of_stems_is_none_of_stems(f
     (folder / "meta.json").write_text('{"1": {"split": "train", "y": null}}')
     with pytest.raises(RequestError, match="stereo is not two stems"):
         stems.find(folder, 2)
+
+
+def test_dataset_json_says_that_channels_are_stems(folder, write):
+    for name, value in (("a", 0.25), ("b", 0.5), ("voice", 0.5)):
+        write(f"{name}.wav", np.tile([[value], [value + 1 / 512]], (1, 64)))
+    with pytest.raises(RequestError) as caught:
+        stems.find(folder, 2, sources=("voice", "band"))
+    line = json.loads(str(caught.value).partition("write ")[2].partition(", in their order")[0])
+    assert line == {"stems": ["voice", "band"]}
+    (folder / "dataset.json").write_text(json.dumps(line))  # what the line says to do
+    found = stems.find(folder, 2)
+    assert [stems.read(track, 0, 64)[:, 0].tolist() for track in found.tracks] == [[0.25, 0.25 + 1 / 512], [0.5, 0.5 + 1 / 512]]
+    assert found.sources == ("voice", "band")
+    assert found.notes == ["2 tracks: one channel per stem (voice, band), in the order of dataset.json"]
+    assert "is called as one stem" in found.failures["voice.wav"]
+    with pytest.raises(RequestError, match="names 2 stems, voice, band, where 4 are expected"):
+        stems.find(folder, 4)
+    with pytest.raises(RequestError, match=r"in the order of dataset.json \(voice, band\), not in the one given \(band, voice\)"):
+        stems.find(folder, 2, sources=("band", "voice"))
+    assert "called as given, not as in dataset.json: voice, band" in stems.find(folder, 2, sources=("x", "y")).notes[1]
+
+
+@pytest.mark.parametrize("processed", [False, True])
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"stems": 3}', '{"stems": ["a", ""]}', '{"stems": ["a", "a"]}', "[" * 100000, '{"stems": [1, 2]}']
+)
+def test_a_dataset_json_that_cannot_be_read_is_a_wrong_request(folder, write, noise, text, processed):
+    write("wav/a.wav", noise(100))
+    (folder / "dataset.json").write_text(text)
+    if processed:
+        (folder / "meta.json").write_text('{"a": {"split": "train", "y": null}}')
+    with pytest.raises(RequestError, match=r"dataset\.json") as caught:
+        stems.find(folder, 4)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "{}", '{"stems": null}', '{"stems": []}', '{"tasks": 3}'])
+def test_a_dataset_json_of_another_program_that_names_no_stems_says_nothing(folder, write, noise, text):
+    write("a.wav", noise(100))
+    (folder / "dataset.json").write_text(text)
+    assert [track.name for track in stems.find(folder, 4).tracks] == ["a"]
