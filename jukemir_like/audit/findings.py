@@ -62,12 +62,12 @@ def sentences(content: Content) -> list[str]:
 
 def _shared(kind: str, overlap: Content) -> list[str]:
     """The sentence about one kind (artist, album, …) that occurs in several splits."""
-    heard, number = overlap["heard"][0], f"{overlap['in_several_splits']:,}"
-    if heard["items"]:
-        amount = f"{share(heard['items'], heard['of'])} of the test items ({_of(heard['items'], heard['of'])})"
-        return [f"{amount} have {_article(kind)} {kind} heard in training."]
+    in_training, number = overlap["heard"][0], f"{overlap['in_several_splits']:,}"
+    if in_training["items"]:
+        amount = f"{share(in_training['items'], in_training['of'])} of the test items ({_of(in_training['items'], in_training['of'])})"
+        return [f"{amount} have {_article(kind)} {kind} that is in training too."]
     if overlap["known"]["test"]:
-        return [f"No test item has {_article(kind)} {kind} heard in training; {kind}s in several splits: {number}."]
+        return [f"No test item has {_article(kind)} {kind} that is in training too; {kind}s in several splits: {number}."]
     return [f"{kind.capitalize()}s in both train and valid: {number}."]
 
 
@@ -95,11 +95,11 @@ def _split_rows(content: Content) -> list[Row]:
     rows = []
     for kind, overlap in content["splits"].items():
         details = [
-            f"{_of(heard['items'], heard['of'])} {heard['split']} items ({share(heard['items'], heard['of'])}) have one of {heard['in']}"
-            for heard in overlap["heard"]
-            if heard["items"]
+            f"{_of(one['items'], one['of'])} {one['split']} items ({share(one['items'], one['of'])}) have one of {one['in']}"
+            for one in overlap["heard"]
+            if one["items"]
         ]
-        names = list(dict.fromkeys(name for heard in overlap["heard"] for name in heard["names"]))
+        names = list(dict.fromkeys(name for one in overlap["heard"] for name in one["names"]))
         detail = "; ".join([*details, *([_such_as(names)] if names else [])])
         rows.append(Row(f"{kind}s in several splits", _of(overlap["in_several_splits"], overlap["values"]), detail))
     return rows

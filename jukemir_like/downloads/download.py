@@ -47,7 +47,7 @@ def download(
         cache: where they are written.
         num_parallel: files under way at once.
         delete_wrong: remove files in the cache that are not as declared, and get them again; otherwise they are reported and stay.
-        own_copy: take the assets from this folder, whatever its layout, and nothing from the network.
+        own_copy: take the assets from this folder, in any layout, and nothing from the network.
         policy: timeouts and retries.
 
     Returns:

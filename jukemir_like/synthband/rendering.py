@@ -99,7 +99,7 @@ def check_instruments() -> None:
 def play(part: Part, events: Sequence[Event], samples: int) -> np.ndarray:
     """Renders one part: mono float32 of shape ``(samples,)``, the mean of left and right, at any level.
 
-    The same part sounds the same to the bit whatever was played before.
+    The same part sounds the same to the bit after any other part.
     """
     synth = _synth()
     drums = part.bank == DRUM_BANK
