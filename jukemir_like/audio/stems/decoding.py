@@ -18,10 +18,11 @@ from jukemir_like.audio.conversion import mix_down, to_float
 from jukemir_like.audio.decoding import streams
 from jukemir_like.audio.inputs import open_input
 from jukemir_like.audio.stems.reading import open_sound
-from jukemir_like.audio.stems.tracks import STEMS, common_sample_rate, is_native
+from jukemir_like.audio.stems.tracks import common_sample_rate, is_native
 from jukemir_like.audio.stream import UNCHANGED
 from jukemir_like.audio.wav import write_float_wav, write_wav
 from jukemir_like.core.errors import InputError
+from jukemir_like.core.stems import STEMS
 
 _NATIVE_ORDER = ("drums", "bass", "other", "vocals")  # of the four stems of a .stem.mp4
 

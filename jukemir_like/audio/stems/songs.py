@@ -21,8 +21,9 @@ from jukemir_like.audio.stems.names import (
     stem_names,
     stem_of,
 )
-from jukemir_like.audio.stems.tracks import STEMS, without_suffix
+from jukemir_like.audio.stems.tracks import without_suffix
 from jukemir_like.core.errors import InputError
+from jukemir_like.core.stems import STEMS
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa import data as stems
+from jukemir_like.stemjepa.data.finding import find
 
 
 @pytest.mark.parametrize("name", ["../secret", "../wav/a", "/etc/x", "x//y", "", "a\0b"])
@@ -14,7 +14,7 @@ def test_a_name_in_meta_json_that_leads_out_of_the_folder_is_refused_as_in_every
     write("secret.wav", noise(100))
     (folder / "meta.json").write_text(json.dumps({uid: {"split": "train", "y": None} for uid in ("a", name)}))
     with pytest.raises(RequestError, match=r"meta\.json is damaged: uid .* is no name of a file below"):
-        stems.find(folder, 4)
+        find(folder, 4)
 
 
 def test_a_processed_dataset_tells_splits_groups_and_names(folder, write, noise):
@@ -27,7 +27,7 @@ def test_a_processed_dataset_tells_splits_groups_and_names(folder, write, noise)
     (folder / "wav/5.wav").unlink()
     (folder / "meta.json").write_text(json.dumps(meta))
     (folder / "dataset.json").write_text(json.dumps({"group": "artist", "stems": ["low", "high"], "failed": {"6": "is empty"}}))
-    found = stems.find(folder, 2)
+    found = find(folder, 2)
     assert {track.name: (track.split, track.group) for track in found.tracks} == {
         "wav/1": ("train", "x"),
         "wav/2": ("valid", "y"),
@@ -44,7 +44,7 @@ def test_a_meta_json_that_cannot_be_read_is_a_wrong_request(folder, write, noise
     write("wav/1.wav", noise(100))
     (folder / "meta.json").write_bytes(text.encode("latin1"))
     with pytest.raises(RequestError, match=r"meta\.json"):
-        stems.find(folder, 4)
+        find(folder, 4)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_damaged_description_is_one_line_that_names_the_file(tmp_path, file, c
     (tmp_path / "meta.json").write_text("{}")
     (tmp_path / file).write_text(content)
     with pytest.raises(RequestError) as error:
-        stems.find(tmp_path, 4)
+        find(tmp_path, 4)
     assert str(tmp_path / file) in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -77,4 +77,4 @@ def test_a_processed_dataset_in_stereo_without_names_of_stems_is_none_of_stems(f
     write("wav/1.wav", noise(64, 2))
     (folder / "meta.json").write_text('{"1": {"split": "train", "y": null}}')
     with pytest.raises(RequestError, match="stereo is not two stems"):
-        stems.find(folder, 2)
+        find(folder, 2)
