@@ -14,7 +14,7 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.files import printable
 from jukemir_like.core.resampling import CONFIDENCE, RESAMPLES, Interval
 from jukemir_like.core.version import __version__
-from jukemir_like.probes.baselines import TRIVIAL
+from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.probes.runs import Run
 from jukemir_like.report import datasets, plots, published, stages
 from jukemir_like.report import questions as asked

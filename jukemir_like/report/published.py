@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jukemir_like.probes.baselines import TRIVIAL
+from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.report import plots
 from jukemir_like.report.questions import Average, Question, averages_over_datasets
 

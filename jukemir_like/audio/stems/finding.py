@@ -17,18 +17,11 @@ from pathlib import Path
 from jukemir_like import audio
 from jukemir_like.audio.stems.headers import FileHeader, Headers, read_headers
 from jukemir_like.audio.stems.songs import Song, channel_counts, group_into_songs, normalised, stem_names, stem_of, why_not_stems
-from jukemir_like.audio.stems.tracks import (
-    NATIVE_SUFFIX,
-    STEMS,
-    StemFolder,
-    Track,
-    common_sample_rate,
-    with_splits_of_folders,
-    without_suffix,
-)
+from jukemir_like.audio.stems.tracks import NATIVE_SUFFIX, StemFolder, Track, common_sample_rate, with_splits_of_folders, without_suffix
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.files import printable
+from jukemir_like.core.stems import STEMS
 
 _DESCRIPTION = "dataset.json"
 

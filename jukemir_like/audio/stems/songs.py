@@ -21,8 +21,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jukemir_like.audio.stems.headers import FileHeader, Headers
-from jukemir_like.audio.stems.tracks import STEMS, without_suffix
+from jukemir_like.audio.stems.tracks import without_suffix
 from jukemir_like.core.errors import InputError
+from jukemir_like.core.stems import STEMS
 
 _PARTS = (
     *("vocals", "vocal", "voice", "bass", "drums", "drum", "percussion", "other", "others", "piano", "guitar", "guitars"),

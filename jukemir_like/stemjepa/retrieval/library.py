@@ -28,7 +28,8 @@ from jukemir_like.core.errors import DamagedFileError, InputError, RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.core.progress import Progress
 from jukemir_like.datasets.meta import read_stems
-from jukemir_like.stemjepa.inference import StemJEPA, normalise
+from jukemir_like.stemjepa.inference import StemJEPA
+from jukemir_like.stemjepa.pooling import normalise
 from jukemir_like.stemjepa.retrieval.embedding import SILENT, Vectors
 
 _SAVE_SECONDS = 60.0  # between two writes of the index

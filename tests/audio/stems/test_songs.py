@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jukemir_like.audio.stems import finding, reading, songs
-from jukemir_like.audio.stems.tracks import STEMS
 from jukemir_like.core.errors import RequestError
+from jukemir_like.core.stems import STEMS
 
 
 def put(folder, name, value, channels=2, format=None):
