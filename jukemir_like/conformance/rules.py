@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from jukemir_like.conformance.containers import Session
+from jukemir_like.conformance.session import Session
 from jukemir_like.core.errors import DONE, SOME_FAILED
 
 KEPT, BROKEN, NOT_CAUGHT = "kept", "broken", "not caught"
@@ -93,7 +93,7 @@ class Finding:
 
 
 @dataclass
-class Report:
+class ConformanceReport:
     """All findings about one image.
 
     Args:
