@@ -56,7 +56,7 @@ def sentences(content: Content) -> list[str]:
     if apart:
         lines.append(f"No {_alternatives(apart)} is in more than one split.")
     if "artist" not in splits or not splits["artist"]["known"]["test"]:
-        lines.append("The artists of the test items are not known: they may be in training too.")
+        lines.append("The artists of the test items are not known here: they may be in training too.")
     return [*lines, _duplicates_in_training(content["duplicates"])]
 
 

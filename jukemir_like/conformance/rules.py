@@ -132,7 +132,7 @@ class ConformanceReport:
         kept = len(self.findings) - len(self.broken)
         lines.append(f"{self.image}: keeps {kept} of {len(self.findings)} rules of the contract ({self.seconds:.0f} s)")
         if self.left:
-            lines.append(f"left behind, for it belongs to another user: {self.left}")
+            lines.append(f"not removed, as it belongs to another user: {self.left}")
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:

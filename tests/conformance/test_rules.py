@@ -31,5 +31,5 @@ def test_one_line_per_rule_and_the_faults_under_those_that_are_broken():
         "C12.SIGTERM  NOT CAUGHT  it ends",
         "                           too fast",
         "some/image: keeps 1 of 3 rules of the contract (12 s)",
-        "left behind, for it belongs to another user: /tmp/x",
+        "not removed, as it belongs to another user: /tmp/x",
     ]
