@@ -56,15 +56,15 @@ def sentences(content: Content) -> list[str]:
     if apart:
         lines.append(f"No {_alternatives(apart)} is in more than one split.")
     if "artist" not in splits or not splits["artist"]["known"]["test"]:
-        lines.append("The artists of the test items are not known here: whether they are in training too cannot be told.")
+        lines.append("The artists of the test items are not known here: they may be in training too.")
     return [*lines, _duplicates_in_training(content["duplicates"])]
 
 
 def _shared(kind: str, overlap: Content) -> list[str]:
     """The sentence about one kind (artist, album, …) that occurs in several splits."""
-    in_training, number = overlap["heard"][0], f"{overlap['in_several_splits']:,}"
-    if in_training["items"]:
-        amount = f"{share(in_training['items'], in_training['of'])} of the test items ({_of(in_training['items'], in_training['of'])})"
+    shared, number = overlap["heard"][0], f"{overlap['in_several_splits']:,}"
+    if shared["items"]:
+        amount = f"{share(shared['items'], shared['of'])} of the test items ({_of(shared['items'], shared['of'])})"
         return [f"{amount} have {_article(kind)} {kind} that is in training too."]
     if overlap["known"]["test"]:
         return [f"No test item has {_article(kind)} {kind} that is in training too; {kind}s in several splits: {number}."]
@@ -95,11 +95,11 @@ def _split_rows(content: Content) -> list[Row]:
     rows = []
     for kind, overlap in content["splits"].items():
         details = [
-            f"{_of(one['items'], one['of'])} {one['split']} items ({share(one['items'], one['of'])}) have one of {one['in']}"
-            for one in overlap["heard"]
-            if one["items"]
+            f"{_of(pair['items'], pair['of'])} {pair['split']} items ({share(pair['items'], pair['of'])}) have one of {pair['in']}"
+            for pair in overlap["heard"]
+            if pair["items"]
         ]
-        names = list(dict.fromkeys(name for one in overlap["heard"] for name in one["names"]))
+        names = list(dict.fromkeys(name for pair in overlap["heard"] for name in pair["names"]))
         detail = "; ".join([*details, *([_such_as(names)] if names else [])])
         rows.append(Row(f"{kind}s in several splits", _of(overlap["in_several_splits"], overlap["values"]), detail))
     return rows

@@ -30,7 +30,7 @@ _NEEDED_TO_TRAIN = ("lightning", "hydra", "omegaconf")
 @click.option("--data", type=click.Path(), help="Folder of stems; the same as data.data_path=DIR.")
 @click.option("--name", help=f"Name of the run and its weights [default: that of the recipe, else {NAME}].")
 @click.option("--output", type=click.Path(file_okay=False), help="Where runs and weights are kept [default: checkpoints/ of the cache].")
-@click.option("--restart", is_flag=True, help="Start from the beginning, whatever an earlier run of this name left.")
+@click.option("--restart", is_flag=True, help="Start from the beginning, even if there is an earlier run of this name.")
 @click.option(
     "--on_change",
     type=click.Choice(["refuse", "restart"]),

@@ -12,6 +12,7 @@ from typing import Any
 from jukemir_like.core import files
 from jukemir_like.core.cache import Cache
 from jukemir_like.report import plots
+from jukemir_like.report.formatting import ends, percent
 from jukemir_like.report.problems import Problems
 from jukemir_like.stemjepa.retrieval.table import TABLE_NAME, Row, read_table
 from jukemir_like.stemjepa.training.metrics_log import PICTURE_NAME
@@ -66,8 +67,8 @@ def _section(dataset: str, tables: dict[str, list[Row]], number: int) -> dict[st
     for place, name in enumerate(ranked):
         top = _row(tables[name], "same-instrument", "all", "R@1")
         if top is not None:
-            low, high = (None if top[end] is None else 100 * top[end] for end in ("low", "high"))
-            bars.append(plots.Bar(name, 100 * (top["value"] or 0), low, high, plots.COLOURS[place % len(plots.COLOURS)]))
+            colour = plots.COLOURS[place % len(plots.COLOURS)]
+            bars.append(plots.Bar.from_fractions(name, top["value"] or 0, top["low"], top["high"], colour))
         rows.append({"name": name, "cells": [_cell(_row(tables[name], "same-instrument", one, "R@1")) for one in instruments]})
         for pool, holds in POOLS.items():
             scores = [_row(tables[name], pool, "all", metric) for metric in ("R@1", "R@5", "R@10", "median_normalised_rank")]
@@ -96,9 +97,8 @@ def _value(table: list[Row], pool: str, instrument: str, metric: str) -> float:
 def _cell(row: Row | None) -> dict[str, str]:
     if row is None or row["value"] is None:
         return {"value": "–", "ends": "", "chance": ""}
-    low, high = ("" if row[end] is None else plots.figures(100 * row[end]) for end in ("low", "high"))
     chance = "" if row["chance"] is None else f"chance {100 * row['chance']:.2g}"
-    return {"value": plots.figures(100 * row["value"]), "ends": f"{low} – {high}" if low and high else "", "chance": chance}
+    return {"value": percent(row["value"]), "ends": ends(row["low"], row["high"]), "chance": chance}
 
 
 def _number(row: Row) -> str:

@@ -24,10 +24,11 @@ from jukemir_like.audio import Audio, ffmpeg, flac
 from jukemir_like.audio.conversion import mix_down, resample, to_float
 from jukemir_like.audio.decoding import libsndfile_errors, streams
 from jukemir_like.audio.inputs import open_input
-from jukemir_like.audio.stems.tracks import STEMS, Track, common_sample_rate, is_native
+from jukemir_like.audio.stems.tracks import Track, common_sample_rate, is_native
 from jukemir_like.audio.stream import UNCHANGED
 from jukemir_like.audio.wav import WavLayout, write_float_wav, write_wav
 from jukemir_like.core.errors import InputError
+from jukemir_like.core.stems import STEMS
 
 SCALES = {np.dtype(np.int16): 2.0**-15, np.dtype(np.int32): 2.0**-31, np.dtype(np.float32): 1.0}
 """What a sample of each type is multiplied by to be in [-1, 1)."""
