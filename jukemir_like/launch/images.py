@@ -76,9 +76,10 @@ class Family:
     weights: str | None = None
 
     def includes(self, representation: str) -> bool:
-        """Whether ``representation`` is the family's own, or one of its variants."""
-        behind = representation.removeprefix(self.name)
-        return representation.startswith(self.name) and (not behind or behind[0] in self.separators)
+        """Whether ``representation`` is the family's own, or one of its variants, of any layer and pool."""
+        base = representation.partition("@")[0]
+        behind = base.removeprefix(self.name)
+        return base.startswith(self.name) and (not behind or behind[0] in self.separators)
 
 
 FAMILIES = (
@@ -134,7 +135,7 @@ class Container:
 def family_of(representation: str) -> Family:
     """The family of ``representation``: one of :data:`FAMILIES`, or one of its own.
 
-    >>> [family_of(name).name for name in ("mfcc", "stemjepa-mine-untrained", "level")]
+    >>> [family_of(name).name for name in ("mfcc", "stemjepa-mine-untrained@layer=2", "level")]
     ['mfcc', 'stemjepa', 'level']
     """
     known = next((family for family in FAMILIES if family.includes(representation)), None)

@@ -64,7 +64,7 @@ def extraction(
     from jukemir_like import extract  # imports NumPy, which --help does without
 
     folders = Cache.default(cache)
-    source, target = extract.folders(representation, input, output, dataset, folders)
+    source, target = extract.folders(representation, input, output, dataset, folders, layers=options.get("layers"))
     family, image = images.family_of(representation), images.image_of(representation)
     options = {name: value for name, value in options.items() if value is not None}
     paths = PathMapping()

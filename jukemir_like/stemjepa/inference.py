@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.stemjepa import checkpoint, config
 from jukemir_like.stemjepa.model import Network
-from jukemir_like.stemjepa.pooling import Encode, normalise, pool_clips
+from jukemir_like.stemjepa.pooling import Encode, Pool, feed_pools, normalise, pool_clips
 
 Clip = str | Path | np.ndarray
 """An audio file, or mono samples of shape ``(samples,)``."""
@@ -115,7 +116,60 @@ class StemJEPA:
             raise RequestError(f"which is {which!r}: choose context or target")
         network = self.network
         encoder = network.encoder if which == "context" else network.teacher
-        return self._vectors(_as_sequence(clips), sample_rate, lambda waveforms, _: encoder(network.frontend(waveforms)))
+        return self._vectors(_as_sequence(clips), sample_rate, lambda waveforms, _: [encoder(network.frontend(waveforms))])[:, 0]
+
+    def embed_layers(self, clips: Clip | Sequence[Clip], layers: Sequence[int], sample_rate: int | None = None) -> np.ndarray:
+        """Embeds clips by several layers of the encoder, from one pass: float32 of shape ``(clips, layers, bands · width)``.
+
+        Args:
+            clips: as in :meth:`embed`.
+            layers: numbers of :meth:`~jukemir_like.stemjepa.model.Encoder.states`: 0, the patches before the first block, to the number of
+                blocks, whose vectors are those of :meth:`embed`.
+            sample_rate: of the arrays, in Hz; None: the model's.
+
+        Raises:
+            RequestError: there is no such layer.
+            InputError: as :meth:`embed`.
+
+        >>> model = StemJEPA.from_pretrained()
+        >>> vectors = model.embed_layers("song.wav", [0, model.model.encoder.depth])
+        >>> vectors.shape, bool((vectors[:, 1] == model.embed("song.wav")).all())
+        ((1, 2, 256), True)
+        """
+        found = self._vectors(_as_sequence(clips), sample_rate, self._encode_layers(layers), len(set(layers)))
+        return found[:, [sorted(set(layers)).index(layer) for layer in layers]]
+
+    def feed(self, clips: Sequence[Clip], pools: Sequence[Mapping[int, Pool]], sample_rate: int | None = None) -> None:
+        """Adds the frames of each clip to its pools, ``pools[i][layer]``, from one pass; all clips have pools for the same layers.
+
+        A frame is a time step: the patches of all bands, side by side, ``bands · width`` numbers.
+
+        Args:
+            clips, sample_rate: as in :meth:`embed`.
+            pools: of each clip, by the layers of :meth:`embed_layers`.
+
+        Raises:
+            RequestError, InputError: as :meth:`embed_layers`.
+        """
+        layers = sorted(pools[0]) if pools else []
+        by_layer = [[of_clip[layer] for layer in layers] for of_clip in pools]
+        with torch.inference_mode(), self._autocast():
+            waveforms = self._waveforms(clips, sample_rate)
+            feed_pools(waveforms, self._encode_layers(layers), self.model, by_layer, batch_size=self._chunks_per_batch, device=self.device)
+
+    def _encode_layers(self, layers: Sequence[int]) -> Encode:
+        """From waveforms to the patches of ``layers``, in ascending order; nothing behind the last of them is computed."""
+        depth = self.model.encoder.depth
+        unknown = next((layer for layer in layers if not 0 <= layer <= depth), None)
+        if unknown is not None:
+            raise RequestError(f"there is no layer {unknown}: choose from 0 to {depth}")
+        network, last = self.network, max(layers, default=0)
+
+        def encode(waveforms: torch.Tensor, _: list[int]) -> Iterator[torch.Tensor]:
+            states = enumerate(islice(network.encoder.states(network.frontend(waveforms)), last + 1))
+            return (state for number, state in states if number in layers)
+
+        return encode
 
     def predict(self, context: Clip | Sequence[Clip], instrument: str | Sequence[str], sample_rate: int | None = None) -> np.ndarray:
         """Predicts the vectors of missing stems: float32 of shape ``(mixes, bands · width)``, to compare with ``embed(…, which="target")``.
@@ -139,8 +193,8 @@ class StemJEPA:
         numbers = torch.tensor([self.number(name) for name in instruments], device=self.device)
         network = self.network
         return self._vectors(
-            mixes, sample_rate, lambda waveforms, clips: network.predictor(network.encoder(network.frontend(waveforms)), numbers[clips])
-        )
+            mixes, sample_rate, lambda waveforms, clips: [network.predictor(network.encoder(network.frontend(waveforms)), numbers[clips])]
+        )[:, 0]
 
     def number(self, instrument: str) -> int:
         """The number of an instrument, from 0.
@@ -217,10 +271,14 @@ class StemJEPA:
         return all(bool(np.isfinite(vectors).all()) for vectors in outputs)
 
     @torch.inference_mode()
-    def _vectors(self, clips: Sequence[Clip], sample_rate: int | None, encode: Encode) -> np.ndarray:
+    def _vectors(self, clips: Sequence[Clip], sample_rate: int | None, encode: Encode, layers: int = 1) -> np.ndarray:
         with self._autocast():
-            batch_size = _CHUNKS_PER_BATCH.get(self.device.type, 8)
-            return pool_clips(self._waveforms(clips, sample_rate), encode, self.model, batch_size=batch_size, device=self.device)
+            waveforms = self._waveforms(clips, sample_rate)
+            return pool_clips(waveforms, encode, self.model, batch_size=self._chunks_per_batch, device=self.device, layers=layers)
+
+    @property
+    def _chunks_per_batch(self) -> int:
+        return _CHUNKS_PER_BATCH.get(self.device.type, 8)
 
     def _autocast(self) -> AbstractContextManager[None]:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
