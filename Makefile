@@ -10,6 +10,7 @@ SETUP := $(VENV)/.set-up
 CACHE ?= cache
 DATASETS ?= synthband
 REPRESENTATIONS ?= chroma mfcc stemjepa stemjepa-untrained stemjepa-reproduce
+LAYERS ?=
 PROTOCOL ?= linear
 SEED ?= 0
 SONGS ?= 600
@@ -24,7 +25,7 @@ IMAGE ?=
 PYTEST_ARGS ?=
 
 REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(DATASETS)" --representations "$(REPRESENTATIONS)" \
-	--protocol "$(PROTOCOL)" --seed "$(SEED)" --songs "$(SONGS)" --jobs "$(JOBS)" --batch-size "$(BATCH_SIZE)" \
+	--layers "$(LAYERS)" --protocol "$(PROTOCOL)" --seed "$(SEED)" --songs "$(SONGS)" --jobs "$(JOBS)" --batch-size "$(BATCH_SIZE)" \
 	--training-dataset "$(TRAINING_DATASET)" $(if $(STEPS),--steps "$(STEPS)") --runner "$(RUNNER)"
 
 .PHONY: help setup test test-slow test-docker lint format reproduce plan images conform docs bench clean
@@ -32,7 +33,7 @@ REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… PROTOCOL=linear|jukemir SEED=… SONGS=… STEPS=… TRAINING_DATASET=… CACHE=… JOBS=… RUNNER=local|docker"
+	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… LAYERS=… PROTOCOL=linear|jukemir SEED=… SONGS=… STEPS=… TRAINING_DATASET=… CACHE=… JOBS=… RUNNER=local|docker"
 
 setup: $(SETUP)  ## Make the virtual environment .venv and install everything
 

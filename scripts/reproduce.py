@@ -25,6 +25,7 @@ from jukemir_like.core.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, Requ
 from jukemir_like.core.locks import locked
 from jukemir_like.core.parallel import available_cpus
 from jukemir_like.launch import engine, images
+from jukemir_like.representations.names import parse
 from jukemir_like.representations.stemjepa import parse_name
 from jukemir_like.stemjepa import checkpoint
 
@@ -42,7 +43,7 @@ def main() -> int:
     try:
         config = _config(options, Cache(cache))
         if options.runner == "docker" and not options.plan:
-            _check_images(options.representations.split())
+            _check_images([*options.representations.split(), *options.layers.split()])
     except RequestError as error:
         print(f"make reproduce: {error}", file=sys.stderr)
         return WRONG_REQUEST
@@ -65,7 +66,8 @@ def main() -> int:
     if options.plan:
         for dataset in options.datasets.split():
             if not (Cache(cache).processed(dataset) / "meta.json").exists():
-                print(f"and extract {options.representations} of {dataset}, in batches that are counted once it is processed")
+                names = " ".join(filter(None, [options.representations, options.layers]))
+                print(f"and extract {names} of {dataset}, in batches that are counted once it is processed")
     else:
         print(f"\nThe results page: {cache / PAGE}")
     return DONE
@@ -153,21 +155,27 @@ def _again(cache: Path, wanted: list[str]) -> list[str]:
 
 def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
     """What the Snakefile needs to know; names are checked here, so that a wrong one is one line and not a workflow that fails."""
-    config: dict[str, list[str]] = {name: getattr(options, name).split() for name in ("datasets", "representations", "protocol")}
+    config: dict[str, list[str]] = {name: getattr(options, name).split() for name in ("datasets", "representations", "layers", "protocol")}
+    named = [*config["representations"], *config["layers"]]
     for dataset in config["datasets"]:
         if not (cache.processed(dataset) / "meta.json").exists():  # a user's own, or one that was processed before
             datasets.assets(dataset)
-    recipes = {name: recipe for name in config["representations"] if (recipe := _recipe(name))}
-    for representation in config["representations"]:
+    recipes = {name: recipe for name in named if (recipe := _recipe(name))}
+    for representation in named:
         if representation not in recipes:
-            representations.load(representation, cache=cache)
+            loaded = representations.load(representation, cache=cache)
+            if representation in config["layers"] and not loaded.layers:
+                raise RequestError(f"{representation} has no layers: leave it out of LAYERS")
+    for representation in config["layers"]:
+        if parse(representation).layer is not None:
+            raise RequestError(f"{representation} names a layer already: LAYERS are names without one")
     for protocol in config["protocol"]:
         if protocol not in ("linear", "jukemir"):
             raise RequestError(f"unknown PROTOCOL {protocol!r}: choose linear, jukemir, or both with a space between them")
     if not all(seed.isdigit() for seed in options.seed.split()):
         raise RequestError(f"SEED {options.seed!r} is not a number, or several with spaces between them")
     seeds = [int(seed) for seed in options.seed.split()]
-    if not any(images.family_of(name).name == "stemjepa" for name in config["representations"]):
+    if not any(images.family_of(name).name == "stemjepa" for name in named):
         alone = next((dataset for dataset in config["datasets"] if datasets.stems_of(dataset) == dataset), None)
         if alone:
             raise RequestError(f"{alone} has stems and no labels: only stemjepa says something of it, add it to REPRESENTATIONS")
@@ -224,6 +232,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cache", required=True)
     parser.add_argument("--datasets", required=True, help="names, with spaces between them")
     parser.add_argument("--representations", required=True, help="names, with spaces between them")
+    parser.add_argument("--layers", default="", help="representations of which all layers are extracted and probed")
     parser.add_argument("--protocol", default="linear", help="linear, jukemir, or both with a space between them")
     parser.add_argument("--seed", default="0", help="numbers, with spaces between them")
     parser.add_argument("--training-dataset", default="synthband_stems", help="stems that recipes are trained on")

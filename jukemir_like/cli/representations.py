@@ -94,15 +94,20 @@ def probe(
 @click.option("--dataset", "datasets", multiple=True, help="Only this dataset; may be repeated.")
 @click.option("--representation", "representations", multiple=True, help="Only this representation; may be repeated.")
 @click.option("--protocol", type=click.Choice(["linear", "jukemir"]), help="Only this protocol.")
+@click.option("--show", "shown", multiple=True, metavar="NAME@layer=L", help="A row for this layer, beside that of the chosen layer.")
 @options.cache
-def report(datasets: tuple[str, ...], representations: tuple[str, ...], protocol: str | None, cache: str | None) -> int:
+def report(
+    datasets: tuple[str, ...], representations: tuple[str, ...], protocol: str | None, shown: tuple[str, ...], cache: str | None
+) -> int:
     """Write report/index.html from all probes in the cache, and print the table.
+
+    Of a representation whose layers were probed together (probe --layers) the tables have one row, of the layers that validation chose.
 
     Files that are damaged are left out: the page and the last lines name them, and the exit code is 3.
     """
     options.prepare_workers()
     from jukemir_like.report.report import report as run
 
-    written = run(options.open_cache(cache), datasets or None, representations or None, protocol)
+    written = run(options.open_cache(cache), datasets or None, representations or None, protocol, shown)
     click.echo(written)
     return written.exit_code

@@ -55,15 +55,22 @@ def recorded(cache: Cache, runs: Sequence[Run], representations: Collection[str]
     return choices
 
 
-def rows(runs: Sequence[Run], choices: Sequence[LayerChoice]) -> dict[Path, str | None]:
-    """Folder of a run → name of its row, for the runs of ``choices``: one row for all chosen layers, none (None) for the others."""
-    named: dict[Path, str | None] = {}
-    for choice in choices:
-        for layer, of_layer in choice.runs.items():
-            named |= {run.folder: _chosen_row(run, choice) if layer == choice.layer else None for run in of_layer}
-    # Seeds that only some of the layers have, and so have no part in the choice, are in no row.
-    parts = {_part(run) for choice in choices for run in next(iter(choice.runs.values()))}
-    return {run.folder: None for run in runs if split(run.representation)[1] is not None and _part(run) in parts} | named
+def rows(runs: Sequence[Run], choices: Sequence[LayerChoice], shown: Collection[str] = ()) -> dict[Path, tuple[str, ...]]:
+    """Folder of a run → names of its rows, for all layers of ``choices``: one row for the chosen ones, none for the others.
+
+    Args:
+        runs: of the page.
+        choices: of :func:`recorded`.
+        shown: names of layers that have a row of their own as well.
+    """
+    chosen = {run.folder: _chosen_row(run, choice) for choice in choices for run in choice.runs[choice.layer]}
+    parts = {_part(run) for choice in choices for run in choice.runs[choice.layer]}
+    named = {}
+    for run in runs:
+        if split(run.representation)[1] is not None and _part(run) in parts:
+            own = [row_name(run)] if run.representation in shown else []
+            named[run.folder] = (*own, *([chosen[run.folder]] if run.folder in chosen else []))
+    return named
 
 
 def curves(question: Question, choices: Sequence[LayerChoice]) -> list[Curve]:

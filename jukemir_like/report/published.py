@@ -25,6 +25,9 @@ from jukemir_like.report import plots, svg
 from jukemir_like.report.formatting import percent
 from jukemir_like.report.questions import Average, Question, averages_over_datasets
 
+PROTOCOL = "jukemir"
+"""Protocol of the paper."""
+
 _WHERE = {"Castellon et al. 2021": "arXiv 2107.05677", "Zhu et al. 2025": "arXiv 2501.01108"}
 _PROBED = {
     "jukemir": "under the grid of protocol jukemir",
@@ -125,7 +128,7 @@ def rows(question: Question, metrics: Sequence[str]) -> list[dict[str, Any]]:
 def bars(question: Question) -> list[plots.Bar]:
     """Bars of the primary metric, best first, the trivial baseline last."""
     published = [
-        plots.Bar(f"{one.representation}, published", 100 * one.values[question.metric], None, None, svg.PUBLISHED, published=True)
+        plots.Bar(_label(one), 100 * one.values[question.metric], None, None, svg.PUBLISHED, published=True)
         for one in of(question.dataset)
         if _fits(question) and question.metric in one.values and one.representation != TRIVIAL
     ]
@@ -143,7 +146,7 @@ def note(question: Question) -> str:
     for source, protocol in dict.fromkeys((one.source, one.protocol) for one in of(question.dataset) if one.protocol):
         names = ", ".join(one.representation for one in of(question.dataset) if one.source == source)
         sentences.append(f"{names}: {source} ({_WHERE[source]}), {_PROBED[protocol]}.")
-    if question.protocol != "jukemir":
+    if question.protocol != PROTOCOL:
         sentences.append(f"Ours: protocol {question.protocol}.")
     if question.task.type == "regression":
         sentences.append("Published R² of both outputs is the mean of the two published ones.")
@@ -154,6 +157,11 @@ def sources(questions: Sequence[Question]) -> str:
     """The sources of the published results on the page, with where to find them; empty if there are none."""
     named = dict.fromkeys(one.source for question in questions if _fits(question) for one in of(question.dataset) if one.protocol)
     return " and ".join(f"{source} ({_WHERE[source]})" for source in named)
+
+
+def _label(one: Published) -> str:
+    """Under a bar; the paper's protocol is ours too, another one is named."""
+    return f"{one.representation}, published" + (f", {one.protocol}" if one.protocol != PROTOCOL else "")
 
 
 def _described(one: Published) -> str:

@@ -73,23 +73,24 @@ class Average:
     best: str | None
 
 
-def questions(runs: Sequence[Run], rows: Mapping[Path, str | None] | None = None) -> list[Question]:
+def questions(runs: Sequence[Run], rows: Mapping[Path, Sequence[str]] | None = None) -> list[Question]:
     """Questions in order of dataset, protocol and the tasks' names; runs with other metrics are another question.
 
     Args:
         runs: of the page.
-        rows: folder of a run → name of its row, where it is another than :func:`row_name`; None there: it is in no row.
+        rows: folder of a run → names of its rows, where they are others than :func:`row_name`; there may be none.
 
     Raises:
         RequestError: a run is damaged.
     """
     grouped: dict[tuple[Any, ...], dict[str, list[Run]]] = {}
     for run in runs:
-        row = (rows or {}).get(run.folder, row_name(run))
-        if row is None:
+        names = (rows or {}).get(run.folder, (row_name(run),))
+        if not names:
             continue
         answers = grouped.setdefault((run.dataset, run.protocol, run.task.name, run.task.type, tuple(sorted(run.metrics["test"]))), {})
-        answers.setdefault(row, []).append(run)
+        for name in names:
+            answers.setdefault(name, []).append(run)
     return [_question(answers) for _, answers in sorted(grouped.items())]
 
 

@@ -62,6 +62,7 @@ def report(
     datasets: Collection[str] | None = None,
     representations: Collection[str] | None = None,
     protocol: str | None = None,
+    layers_shown: Collection[str] = (),
 ) -> Report:
     """Writes the page and its tables from the probes in ``cache``.
 
@@ -70,6 +71,7 @@ def report(
         datasets, representations: only these; None for all. The trivial baselines stay. A representation whose layers were probed together
             is named without its layer.
         protocol: only this; None for all.
+        layers_shown: names of layers, such as ``stemjepa@layer=2``, that have rows of their own where validation has chosen one of all.
 
     Returns:
         The report; as text, the table of results. Damaged files are left out: the page and the text name them, and ``exit_code`` is 3.
@@ -96,7 +98,7 @@ def report(
     if not runs and (datasets or representations or protocol or not stem_retrieval):
         where = cache.root / "probes"
         raise RequestError(f"no finished probe that fits in {where}: {_REMEDY}{_first_damaged(problems)}")
-    by_question = questions.questions(runs, layers.rows(runs, choices))
+    by_question = questions.questions(runs, layers.rows(runs, choices, layers_shown))
     curves = {number: layers.curves(question, choices) for number, question in enumerate(by_question)}
     problems.unfinished = _unfinished(cache)
     problems.outdated = list(outdated(cache, runs))
