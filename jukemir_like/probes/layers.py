@@ -232,12 +232,17 @@ def _choice(key: tuple[str, ...], by_layer: dict[str, dict[int, Run]]) -> LayerC
     if not seeds:
         raise RequestError(f"{what} have no seed in common: probe all of them with the same seeds")
     runs = {layer: [by_layer[layer][seed] for seed in seeds] for layer in layers}
-    if len({(run.record["n"].get("train"), *run.predictions("valid").uid) for of_layer in runs.values() for run in of_layer}) > 1:
+    if len({_items(run) for of_layer in runs.values() for run in of_layer}) > 1:
         raise RequestError(f"{what} were probed on different items: extract all layers again, and probe them")
     metric = by_layer[layers[0]][seeds[0]].task.primary_metric
     valid = {layer: float(np.mean([run.metrics["valid"][metric] for run in runs[layer]])) for layer in layers}
     chosen = max(layers, key=lambda layer: valid[layer])  # the first, so the lowest, of equals
     return LayerChoice(dataset, representation, task, metric, protocol, configuration_hash, tuple(seeds), valid, chosen, runs)
+
+
+def _items(run: Run) -> tuple[Any, ...]:
+    """What a run was fitted and validated on: the number of train items, and the validated ones."""
+    return ((run.record.get("n") or {}).get("train"), *run.predictions("valid").uid)
 
 
 def _validation(choice: LayerChoice, layer: str) -> str:

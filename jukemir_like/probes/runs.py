@@ -77,6 +77,7 @@ SHAPE = {
     "selected": {str: object},
     "aggregation?": str,
     "metrics": {"valid": {str: float}, "test": {str: float}},
+    "n?": {"train?": int},
     "scored": _NUMBERS,
     "groups": _NUMBERS,
     "left_out": {"undefined?": {"test?": {str: int}}},
