@@ -49,7 +49,7 @@ class CLMR(Encoder):
         """The vector of one clip: shape ``(512,)``."""
         import torch
 
-        frames = frames_of(clip, int(self.card.settings["frame"]))
+        frames = np.ascontiguousarray(frames_of(clip, int(self.card.settings["frame"])))
         outputs = [
             self.net(torch.from_numpy(frames[start : start + _FRAMES_AT_ONCE]).to(self.device)).cpu()
             for start in range(0, len(frames), _FRAMES_AT_ONCE)

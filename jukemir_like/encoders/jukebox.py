@@ -140,7 +140,7 @@ def describe_duration(name: str, flop: int, speed: float) -> str:
         speed: operations per second, as measured.
 
     >>> describe_duration("jukebox", 40_800_000_000_000, 60e9)
-    'jukebox: a clip of 24 s or more is 40.8 TFLOP; at the 60 GFLOP/s of the first layer on this processor it takes about 12 minutes'
+    'jukebox: a clip of 24 s or more is 40.8 TFLOP; at the 60 GFLOP/s of the first layer on this processor it takes about 11 minutes'
     """
     seconds = flop / speed
     duration = f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"

@@ -133,3 +133,13 @@ def test_the_card_is_that_of_the_published_model():
     assert card.settings == {"positions": 8192, "heads": 8, "blocks": 128}
     assert [file.path for file in card.files] == ["vqvae.pth.tar", "prior_level_2.pth.tar"]
     assert card.tried == "structure"
+
+
+def test_published_files_of_an_own_copy_are_converted_and_used(tmp_path, cache, clip, make):
+    _, configuration = oracles.read("jukebox_tiny_depth6")
+    oracles.write_jukebox(tmp_path / "own", configuration)
+    card = make().card
+    summary = weights.get(card, cache, Jukebox.convert, own_copy=tmp_path / "own")
+    assert not summary.failed
+    assert any("no commercial use" in note for note in summary.notes)
+    np.testing.assert_array_equal(Jukebox(card, cache=cache, device="cpu")([clip]), make()([clip]))

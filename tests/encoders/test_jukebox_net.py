@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jukemir_like.core.errors import RequestError
@@ -62,6 +62,7 @@ def seen_by(position, length, kind):
     return [(block - 1) * length + earlier for earlier in range(length)] if block else []
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 7), st.integers(1, 3), st.integers(0, 2), st.integers(0, 10))
 def test_each_position_sees_what_its_kind_of_layer_shows_it(count, length, heads, kind, seed):
     width = heads * 4
@@ -96,19 +97,19 @@ def test_a_short_clip_has_the_positions_of_a_longer_one_that_begins_the_same(tin
         np.testing.assert_allclose(part, whole[:count], atol=1e-4, err_msg=f"layer {layer}")
 
 
-def test_states_do_not_depend_on_company_and_no_layer_behind_the_last_is_read(tiny):
+def test_states_do_not_depend_on_company_and_no_layer_behind_the_last_is_used(tiny):
     net, expected = tiny
     codes = torch.from_numpy(expected["codes"][0].astype(np.int64))
     alone = [last_states(net.prior, [codes[:count]], 4)[0] for count in (256, 30, 3)]
     with torch.device("meta"):
         partly = Prior(net.prior.shape)
-    read = {name: tensor for name, tensor in net.prior.state_dict().items() if not name.startswith(("layers.4.", "layers.5."))}
-    partly.load_state_dict(read, strict=False, assign=True)  # the others are without numbers: to read them is an error
+    state = net.prior.state_dict()
+    state |= {name: torch.full_like(tensor, torch.nan) for name, tensor in state.items() if name.startswith(("layers.4.", "layers.5."))}
+    partly.load_state_dict(state, assign=True)
     together = last_states(partly, [codes[:256], codes[:30], codes[:3]], 4)
     for one, other in zip(alone, together, strict=True):
         assert torch.equal(one, other)
-    with pytest.raises(RuntimeError, match="meta"):
-        last_states(partly, [codes], 5)
+    assert last_states(partly, [codes], 5)[0].isnan().all()
 
 
 def test_mapped_weights_give_what_copies_in_memory_give(tiny):

@@ -33,7 +33,7 @@ class VQVAEEncoder(nn.Module):
     def forward(self, waveform: Tensor) -> Tensor:
         """The codes of one waveform in [-1, 1]: ``(samples,)`` → int64 ``(samples // 128,)``, in [0, 2048)."""
         maps = waveform[None, None]
-        with torch.backends.cudnn.flags(allow_tf32=False):  # its ten bits of mantissa would choose other codes
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # whose 10 bits of mantissa would choose other codes
             for stage in self.stages:
                 maps = stage(maps)
         return torch.cat([self._nearest(vectors) for vectors in torch.split(maps[0].T, _VECTORS_AT_ONCE)])
