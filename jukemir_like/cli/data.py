@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "--from",
     "own_copy",
     type=click.Path(file_okay=False),
-    help="Take the assets from this folder, your own copy, whatever its layout; nothing is downloaded.",
+    help="Take the assets from this folder, your own copy, in any layout; nothing is downloaded.",
 )
 @click.option("--dry_run", is_flag=True, help="Print sizes, licence, access and sources, and what is in the cache; do nothing.")
 @click.option("--songs", type=click.IntRange(1, 20_000), default=600, show_default=True, help="Songs of the embedded dataset.")
