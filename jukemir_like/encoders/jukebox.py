@@ -98,21 +98,21 @@ class Jukebox(LayeredEncoder):
         began = time.perf_counter()
         for layer, states in self.net.prior.run(codes, wanted, self.device, getattr(torch, _DTYPES[self.precision])):
             if layer == 1:
-                self._say_how_long([len(of_clip) for of_clip in states], time.perf_counter() - began)
+                self._say_how_long(wanted, sum(map(len, states)), time.perf_counter() - began)
             for of_clip, frames in zip(pools, states, strict=True):
                 if (pool := of_clip.get(str(layer))) is not None:
                     for some in torch.split(frames, _POSITIONS_AT_ONCE):
                         pool.add(some)
             began = time.perf_counter()
 
-    def _say_how_long(self, positions: Sequence[int], seconds: float) -> None:
-        """Says once, on a processor, how long a clip takes."""
-        if self._said or self.device.type != "cpu":
+    def _say_how_long(self, layers: int, positions: int, seconds: float) -> None:
+        """Says once, on a processor, how long a clip takes, by the seconds that the first layer took for ``positions``."""
+        shape = _shape(self.card)
+        if self._said or self.device.type != "cpu" or positions < shape.positions // 8:  # too few: most of it would be reading
             return
         self._said = True
-        shape = _shape(self.card)
-        speed = sum(map(shape.flop, positions)) / seconds
-        total = int(self.layer) * shape.flop(shape.positions)
+        speed = shape.flop(positions) / seconds
+        total = layers * shape.flop(shape.positions)
         if total / speed >= _SAID_FROM_SECONDS:
             print(f"jukemir-like: {describe_duration(self.name, total, speed)}", file=sys.stderr, flush=True)  # noqa: T201
 
