@@ -35,8 +35,9 @@ A card of a model of the Hugging Face hub, in ten lines::
 
 from __future__ import annotations
 
+import json
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,38 @@ def read_file(path: Path) -> Card:
         raise RequestError(f"{path} is no card: {str(error).removeprefix('is damaged: ')}") from error
     values["files"] = tuple(WeightFile(**fields | {"urls": tuple(fields.get("urls", ()))}) for fields in values.get("files", ()))
     return Card(**values)
+
+
+def to_toml(card: Card) -> str:
+    """The card as the text of a file that :func:`read_file` reads.
+
+    >>> print(to_toml(Card("a", "A", "choi", "MIT", 16000, 160)), end="")
+    name = "a"
+    title = "A"
+    family = "choi"
+    licence = "MIT"
+    sample_rate = 16000
+    width = 160
+    """
+    lines = []
+    for field_ in fields(card):
+        value = getattr(card, field_.name)
+        if field_.name in ("files", "settings") or value is None or (field_.default is not MISSING and value == field_.default):
+            continue
+        lines.append(f"{field_.name} = {_toml(value)}")
+    lines += [f"settings = {_toml(card.settings)}"] if card.settings else []
+    for file in card.files:
+        given = {field_.name: getattr(file, field_.name) for field_ in fields(file) if getattr(file, field_.name) != field_.default}
+        lines += ["", "[[files]]", *(f"{name} = {_toml(value)}" for name, value in given.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(name)} = {_toml(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _check(values: dict[str, Any]) -> None:
