@@ -37,7 +37,8 @@ from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field
+from dataclasses import fields as fields_of
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -201,17 +202,18 @@ def to_toml(card: Card) -> str:
     sample_rate = 16000
     width = 160
     """
-    lines = []
-    for field_ in fields(card):
-        value = getattr(card, field_.name)
-        if field_.name in ("files", "settings") or value is None or (field_.default is not MISSING and value == field_.default):
-            continue
-        lines.append(f"{field_.name} = {_toml(value)}")
-    lines += [f"settings = {_toml(card.settings)}"] if card.settings else []
-    for file in card.files:
-        given = {field_.name: getattr(file, field_.name) for field_ in fields(file) if getattr(file, field_.name) != field_.default}
+    values = {declared.name: getattr(card, declared.name) for declared in fields_of(card) if _is_given(card, declared)}
+    files = values.pop("files", ())
+    lines = [f"{name} = {_toml(value)}" for name, value in values.items()]
+    for file in files:
+        given = {declared.name: getattr(file, declared.name) for declared in fields_of(file) if _is_given(file, declared)}
         lines += ["", "[[files]]", *(f"{name} = {_toml(value)}" for name, value in given.items())]
     return "\n".join(lines) + "\n"
+
+
+def _is_given(described: Card | WeightFile, declared: Field[Any]) -> bool:
+    value = getattr(described, declared.name)
+    return value is not None and value != {} and (declared.default is MISSING or value != declared.default)
 
 
 def _toml(value: Any) -> str:

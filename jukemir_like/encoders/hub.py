@@ -1,8 +1,8 @@
 """The Hugging Face hub: which commit and which files a repository has, for a card that names one, and for ``hf:ORG/NAME``.
 
-One request to ``{HF_ENDPOINT}/api/models/ORG/NAME/revision/REVISION?blobs=true`` tells the commit and the size of every file, and the SHA-256
-of the large ones. Small ones (configurations) are fetched at once, checked by git's digest, and read: what cannot be run is refused before
-its weights are downloaded. The card with commit, files and digests is written to ``<cache>/weights/<encoder>/card.toml``, and is what counts
+One request to ``{HF_ENDPOINT}/api/models/ORG/NAME/revision/REVISION?blobs=true`` tells the commit and the size of every file, and the
+SHA-256 of the large ones. Small ones (configurations) are fetched at once, checked by git's digest, and read: what cannot be run is refused
+before its weights are downloaded. The card with commit, files and digests is written to ``<cache>/weights/<encoder>/card.toml``, and counts
 from then on; to take a newer commit, remove that folder. What the user's own folder has, or the cache of Hugging Face's own library
 (``models--ORG--NAME/snapshots``), is taken from there, and the hub is not asked.
 """

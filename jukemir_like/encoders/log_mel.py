@@ -44,7 +44,9 @@ def whisper(samples: np.ndarray, length: int, n_mels: int = 80) -> np.ndarray:
 
 
 def clap(samples: np.ndarray, length: int, n_mels: int = 64, hop_length: int = 480, f_min: float = 50, f_max: float = 14000) -> np.ndarray:
-    """The input of CLAP without fusion: decibels of 1,024-sample frames at 48 kHz; a shorter clip is repeated as often as it fits, then padded.
+    """The input of CLAP without fusion: decibels of 1,024-sample frames at 48 kHz.
+
+    A shorter clip is repeated as often as it fits, then padded with zeros.
 
     Returns:
         float32, shape ``(1 + length // hop_length, n_mels)``.
@@ -80,7 +82,8 @@ def kaldi(samples: np.ndarray, n_mels: int, window: str) -> np.ndarray:
     emphasised = frames - 0.97 * np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
     shape = np.hanning(400) if window == "hann" else np.hanning(400) ** 0.85
     power = np.abs(np.fft.rfft(emphasised * shape, 512)) ** 2
-    return np.log(np.maximum(power @ _triangles("kaldi", 16000, 512, n_mels, 20.0).T, _KALDI_FLOOR)).astype(np.float32)
+    bands = power @ _triangles("kaldi", 16000, 512, n_mels, 20.0).T
+    return np.asarray(np.log(np.maximum(bands, _KALDI_FLOOR)), np.float32)
 
 
 def stacked(frames: np.ndarray) -> np.ndarray:
@@ -125,4 +128,4 @@ def _triangles(scale: str, sample_rate: int, n_fft: int, n_mels: int, f_min: flo
     hertz = np.arange(1 + n_fft // 2) * sample_rate / n_fft
     bins = to_mel(hertz) if scale == "kaldi" else hertz
     lower, centre, upper = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    return np.maximum(0, np.minimum((bins - lower) / (centre - lower), (upper - bins) / (upper - centre)))
+    return np.asarray(np.maximum(0, np.minimum((bins - lower) / (centre - lower), (upper - bins) / (upper - centre))))

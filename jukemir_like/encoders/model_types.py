@@ -14,7 +14,6 @@ from typing import Any
 
 from jukemir_like.core.errors import RequestError
 
-
 INSTALL = "the library transformers is not installed: pip install 'jukemir-like[encoders]'"
 
 
@@ -24,7 +23,8 @@ class ModelType:
 
     Args:
         config_class, model_class: of ``transformers``; ``""``: of this package's :mod:`~jukemir_like.encoders.nets.conformer`.
-        takes: what the net takes: ``waveform``, ``fbank`` (wav2vec 2.0 BERT), ``spectrogram`` (AST), ``whisper``, ``clap``, ``codec``, ``conformer``.
+        takes: what the net takes: ``waveform``, ``fbank`` (wav2vec 2.0 BERT), ``spectrogram`` (AST), ``whisper``, ``clap``, ``codec``,
+            ``conformer``.
         chunk_seconds: length of what it is given at once, unless a card says otherwise.
         unused: patterns of published tensors that the encoder does not need: heads, decoders, what training alone uses.
         own_code: a repository may bring code along, which is not run.
@@ -124,8 +124,8 @@ class Model:
         """In Hz, as the repository says; None: it does not."""
         if self.how.takes == "conformer":
             return 24000
-        rate = self.preprocessor.get("sampling_rate", self.config.get("sampling_rate"))
-        return rate if isinstance(rate, int) and rate > 0 else None
+        rate: Any = self.preprocessor.get("sampling_rate", self.config.get("sampling_rate"))
+        return int(rate) if isinstance(rate, int) and rate > 0 else None
 
     @property
     def width(self) -> int:
@@ -140,8 +140,8 @@ class Model:
     def _default_width(self) -> int | None:
         """What ``transformers`` takes where ``config.json`` has no width."""
         if self.type == "dac" and isinstance(self.config.get("encoder_hidden_size", 64), int):
-            halvings = len(self.config.get("downsampling_ratios", (2, 4, 8, 8)))
-            return int(self.config.get("encoder_hidden_size", 64)) * 2**halvings
+            doublings = len(self.config.get("downsampling_ratios", (2, 4, 8, 8)))
+            return int(self.config.get("encoder_hidden_size", 64) * 2**doublings)
         return {"clap": 512, "encodec": 128, "whisper": 384}.get(self.type, 768)
 
     @property

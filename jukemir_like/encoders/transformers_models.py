@@ -2,8 +2,8 @@
 
 A clip is cut into chunks of the length that the model was trained with (``chunk_seconds``), one behind the other. The last one is shorter,
 and counts by its frames; where it is too short for a frame, it belongs to the chunk before (or, where a net takes one length only, is left
-out). Each chunk is prepared as the model's own feature extractor does, so a mean and a variance are those of the chunk. Chunks share a batch
-where they are equally long, and none is padded but for nets of one length: a vector depends on its own clip alone.
+out). Each chunk is prepared as the model's own feature extractor does, so a mean and a variance are those of the chunk. Chunks share a
+batch where they are equally long, and none is padded but for nets of one length: a vector depends on its own clip alone.
 
 Layer 0 is the input of the first block, layer N the output of the last, as ``transformers`` numbers ``hidden_states``. The settings of a
 card's ``[settings]``:
@@ -37,8 +37,8 @@ import numpy as np
 from jukemir_like.core import files as core_files
 from jukemir_like.core import jsonfiles
 from jukemir_like.core.errors import InputError, RequestError
-from jukemir_like.encoders import chunks, log_mel, weights
 from jukemir_like.encoders import card as cards
+from jukemir_like.encoders import chunks, log_mel, weights
 from jukemir_like.encoders.card import Card
 from jukemir_like.encoders.encoder import LayeredEncoder
 from jukemir_like.encoders.hub import CONFIG, PREPROCESSOR, RESOLVED, WEIGHT_SUFFIXES
@@ -65,7 +65,8 @@ class TransformersEncoder(LayeredEncoder):
     """The hidden states of a published model; arguments are those of :class:`~jukemir_like.encoders.encoder.Encoder`.
 
     Raises:
-        RequestError: the library ``transformers`` is not installed; the repository has a model that cannot be run, or another than its card.
+        RequestError: the library ``transformers`` is not installed; the repository has a model that cannot be run, or another than its
+            card says.
     """
 
     recipe = 1
@@ -85,7 +86,7 @@ class TransformersEncoder(LayeredEncoder):
     @property
     def chunk_samples(self) -> int:
         """Samples of a chunk."""
-        seconds = self.card.settings.get("chunk_seconds", self.model.how.chunk_seconds)
+        seconds = float(self.card.settings.get("chunk_seconds", self.model.how.chunk_seconds))
         return max(round(seconds * self.sample_rate), self.model.least_samples)
 
     @property
@@ -116,7 +117,10 @@ class TransformersEncoder(LayeredEncoder):
 
     @cached_property
     def net(self) -> torch.nn.Module:
-        """The net with its weights, built at its first use. Not on torch's meta device, where what nets compute for themselves would be lost."""
+        """The net with its weights, built at its first use.
+
+        Not on torch's meta device: what nets compute for themselves would be lost.
+        """
         import torch
 
         from jukemir_like.encoders.nets import pretrained
@@ -141,22 +145,26 @@ class TransformersEncoder(LayeredEncoder):
                 by_length[end - begin].append((number, begin))
         for length, found in by_length.items():
             while found:
-                size = self._batch_size(length)
+                size = min(self._batch_size(length), len(found))
                 batch = found[:size]
                 try:
                     states = self._states(np.stack([self.prepare(clips[number][begin : begin + length]) for number, begin in batch]))
                 except MemoryError:
                     self._halve(size, length)
                     continue
-                weight = self._frames(length)
+                frames = self.frames(length, states[0].shape[1])
                 for row, (number, _) in enumerate(batch):
                     for layer, pool in pools[number].items():
                         of_chunk = states[int(layer)][row]
-                        pool.add(of_chunk.expand(weight, -1) if self.model.how.takes == "clap" else of_chunk[:weight])
+                        pool.add(of_chunk.repeat(frames, 1) if self.model.how.takes == "clap" else of_chunk[:frames])
                 found = found[size:]
 
     def prepare(self, chunk: np.ndarray) -> np.ndarray:
-        """What the net takes of a chunk ``(samples,)``, as the model's own feature extractor makes it: float32, without the axis of the batch."""
+        """What the net takes of a chunk ``(samples,)``, as the model's own feature extractor makes it.
+
+        Returns:
+            float32, without the axis of the batch.
+        """
         takes, settings = self.model.how.takes, self.model.preprocessor
         if takes == "waveform":
             return log_mel.normalised(chunk) if settings.get("do_normalize", True) else chunk
@@ -178,15 +186,15 @@ class TransformersEncoder(LayeredEncoder):
         statistics = self.model.config["stat"]
         return np.asarray((log_mel.torchaudio(chunk) - statistics["melspec_2048_mean"]) / statistics["melspec_2048_std"], np.float32)
 
-    def _frames(self, samples: int) -> int | None:
-        """How many states of a chunk are of sound and not of padding; None: all."""
+    def frames(self, samples: int, states: int) -> int:
+        """How many of the ``states`` of a chunk are of its ``samples``, and not of padding; how often the one embedding of CLAP counts."""
         if self.model.how.takes == "whisper":
             return math.ceil(samples / 320)
         if self.model.how.takes == "clap":
             return max(1, samples * _FRAMES_PER_SECOND // self.sample_rate)
         if self.model.how.takes == "spectrogram":
-            return math.ceil((1 + (samples - 400) // 160) / self.model.config.get("time_stride", 10))
-        return None
+            return math.ceil((1 + (samples - 400) // 160) / int(self.model.config.get("time_stride", 10)))
+        return states
 
     def _states(self, inputs: np.ndarray) -> tuple[torch.Tensor, ...]:
         import torch
@@ -238,7 +246,7 @@ def describe(card: Card, files: Mapping[str, Path]) -> Model:
     if model.how.takes == "conformer":
         statistics = config.get("stat")
         if not isinstance(statistics, dict) or not all(
-            isinstance(statistics.get(f"melspec_2048_{name}"), float) for name in ("mean", "std")
+            isinstance(statistics.get(f"melspec_2048_{name}"), int | float) for name in ("mean", "std")
         ):
             raise RequestError(f"{model.where}: mean and deviation of its spectrogram are missing (melspec_2048_mean, melspec_2048_std)")
     for what, said, found in (

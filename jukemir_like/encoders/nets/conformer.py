@@ -61,7 +61,7 @@ class MusicConformer(nn.Module):
         conformer = Wav2Vec2ConformerConfig.from_dict(values)
         conformer._attn_implementation = "eager"
         self.conv = Subsampling(config.get("conv_dim", 512), width)
-        self.conformer = Wav2Vec2ConformerEncoder(conformer)
+        self.conformer = Wav2Vec2ConformerEncoder(conformer)  # type: ignore[no-untyped-call]
 
     def forward(self, spectrogram: Tensor) -> tuple[Tensor, ...]:
         """States of every layer, 0 first: each ``(batch, time, width)``, of a normalised spectrogram ``(batch, bands, time)``."""

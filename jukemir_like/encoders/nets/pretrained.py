@@ -146,7 +146,7 @@ def states(model: Model, net: nn.Module, inputs: Tensor) -> tuple[Tensor, ...]:
     if takes == "spectrogram":  # two tokens come first; patches follow, frequency by frequency
         config = configuration(model)
         bands = 1 + (config.num_mel_bins - config.patch_size) // config.frequency_stride
-        found = tuple(layer[:, 2:].unflatten(1, (bands, -1)).mean(dim=1) for layer in found)
+        found = tuple(layer[:, 2:].view(len(layer), bands, -1, layer.shape[-1]).mean(dim=1) for layer in found)
     return found
 
 
