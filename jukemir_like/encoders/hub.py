@@ -15,7 +15,7 @@ import re
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ def resolve(name: str, cache: Cache, own_copy: Path | None = None) -> Card:
     pinned = cache.weights(_folder(parsed.base)) / RESOLVED
     if pinned.exists():
         return cards.read_file(pinned)
-    repository = _find(match["hub"], None, own_copy)
+    repository = _find(match["hub"], None, {}, own_copy)
     config, preprocessor = _json(repository, CONFIG), _json(repository, PREPROCESSOR) if PREPROCESSOR in repository.files else {}
     model = Model(str(config.get("model_type")), config, preprocessor, match["hub"])
     if model.sample_rate is None:
@@ -118,7 +118,7 @@ def resolve(name: str, cache: Cache, own_copy: Path | None = None) -> Card:
         layers=model.layers,
         layer=str(model.layers // 2),
         hub=match["hub"],
-        settings={"chunk_seconds": model.how.chunk_seconds},
+        settings={"chunk_seconds": model.chunk_seconds},
     )
     return _pin(card, repository, cache)
 
@@ -140,28 +140,27 @@ def with_files(card: Card, cache: Cache, own_copy: Path | None = None) -> Card:
         before = cards.read_file(pinned)
         if before.hub == card.hub and card.revision in (None, before.revision):
             return replace(card, revision=before.revision, files=before.files)
-    return _pin(card, _find(card.hub, card.revision, own_copy), cache)
+    return _pin(card, _find(card.hub, card.revision, card.settings, own_copy), cache)
 
 
 def _pin(card: Card, repository: Repository, cache: Cache) -> Card:
-    files = tuple(_declare(repository, name) for name in _needed(card, repository))
+    files = tuple(_declare(repository, name) for name in _needed(card.settings, repository))
     resolved = replace(card, revision=repository.revision, files=files)
     write_bytes(cache.weights(card.name) / RESOLVED, cards.to_toml(resolved).encode())
     return resolved
 
 
-def _needed(card: Card, repository: Repository) -> list[str]:
+def _needed(settings: Mapping[str, Any], repository: Repository) -> list[str]:
     """Names of the files that an encoder needs: descriptions, and weights, as safetensors where there are such."""
-    described = [] if "config" in card.settings else [CONFIG]
-    wanted = [*described, card.settings.get("statistics_file")]
+    described = [] if "config" in settings else [CONFIG]
+    wanted = [*described, settings.get("statistics_file")]
     if missing := [name for name in wanted if name is not None and name not in repository.files]:
         raise RequestError(f"{repository.hub} has no {missing[0]}: it is no model that can be run")
     optional = [PREPROCESSOR] if PREPROCESSOR in repository.files else []
-    return [*(name for name in wanted if name is not None), *optional, *_weights(card, repository)]
+    return [*(name for name in wanted if name is not None), *optional, *_weights(settings.get("weights_file"), repository)]
 
 
-def _weights(card: Card, repository: Repository) -> list[str]:
-    chosen = card.settings.get("weights_file")
+def _weights(chosen: str | None, repository: Repository) -> list[str]:
     for name in _WEIGHTS if chosen is None else (chosen,):
         if name in repository.files:
             return [name]
@@ -196,11 +195,16 @@ def _json(repository: Repository, name: str) -> dict[str, Any]:
     return value
 
 
-def _find(hub: str, revision: str | None, own_copy: Path | None) -> Repository:
-    """The repository in the user's folder, in the cache of Hugging Face's library, or on the hub."""
-    folder = snapshot(hub, revision) if own_copy is None else own_copy
-    if folder is not None and (own_copy is not None or (folder / CONFIG).exists()):
-        return _of_folder(hub, folder, revision)
+def _find(hub: str, revision: str | None, settings: Mapping[str, Any], own_copy: Path | None) -> Repository:
+    """The repository in the user's folder, in the cache of Hugging Face's library if all that is needed is there, or on the hub."""
+    if own_copy is not None:
+        return _of_folder(hub, own_copy, revision)
+    folder = snapshot(hub, revision)
+    if folder is not None:
+        repository = _of_folder(hub, folder, revision)
+        with suppress(RequestError):
+            if all(name in repository.files for name in _needed(settings, repository)):
+                return repository
     return _ask(hub, revision or "main")
 
 
@@ -228,6 +232,9 @@ def snapshot(hub: str, revision: str | None) -> Path | None:
 def _of_folder(hub: str, folder: Path, revision: str | None) -> Repository:
     if not folder.is_dir():
         raise RequestError(f"{folder} is not a folder: give the folder of your own copy with --from")
+    below = [path.parent for path in sorted(folder.rglob(CONFIG))]
+    if len(below) == 1:  # as in models--ORG--NAME/snapshots/COMMIT
+        (folder,) = below
     names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
     commit = folder.name if re.fullmatch("[0-9a-f]{40}", folder.name) else revision
 

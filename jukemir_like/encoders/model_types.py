@@ -176,6 +176,18 @@ class Model:
         return math.prod(self.config.get("downsampling_ratios", (2, 4, 8, 8)))
 
     @property
-    def is_fixed_length(self) -> bool:
-        """Whether the net takes one length only, to which chunks are padded."""
-        return self.how.takes in ("spectrogram", "whisper", "clap")
+    def fixed_samples(self) -> int | None:
+        """The one length that the net takes, to which chunks are padded; None: it takes any."""
+        if self.how.takes == "whisper":
+            return 320 * int(self.config.get("max_source_positions", 1500))
+        if self.how.takes == "spectrogram":
+            return 400 + 160 * (int(self.config.get("max_length", 1024)) - 1)
+        if self.how.takes == "clap":
+            return int(self.preprocessor.get("max_length_s", 10)) * (self.sample_rate or 48000)
+        return None
+
+    @property
+    def chunk_seconds(self) -> float:
+        """Length of a chunk, unless a card says otherwise."""
+        usual = self.how.chunk_seconds
+        return usual if self.fixed_samples is None or self.sample_rate is None else min(usual, self.fixed_samples / self.sample_rate)

@@ -9,7 +9,7 @@ Layer 0 is the input of the first block, layer N the output of the last, as ``tr
 card's ``[settings]``:
 
 ===================  ==================================================================================================================
-``chunk_seconds``    instead of that of :data:`~jukemir_like.encoders.model_types.MODEL_TYPES`
+``chunk_seconds``    instead of that of :data:`~jukemir_like.encoders.model_types.MODEL_TYPES`, no more than a net of one length takes
 ``model_type``       instead of that in ``config.json``
 ``config``           a table in the place of ``config.json``
 ``weights_file``     which file of the repository has the weights, where its name is not one of the usual
@@ -86,7 +86,7 @@ class TransformersEncoder(LayeredEncoder):
     @property
     def chunk_samples(self) -> int:
         """Samples of a chunk."""
-        seconds = float(self.card.settings.get("chunk_seconds", self.model.how.chunk_seconds))
+        seconds = float(self.card.settings.get("chunk_seconds", self.model.chunk_seconds))
         return max(round(seconds * self.sample_rate), self.model.least_samples)
 
     @property
@@ -136,7 +136,7 @@ class TransformersEncoder(LayeredEncoder):
         by_length: dict[int, list[tuple[int, int]]] = defaultdict(list)
         for number, clip in enumerate(clips):
             least = self.model.least_samples
-            places = chunks.cut(len(clip), self.chunk_samples, least, join=not self.model.is_fixed_length)
+            places = chunks.cut(len(clip), self.chunk_samples, least, join=self.model.fixed_samples is None)
             if not places:
                 raise InputError(
                     f"has {len(clip):,} samples at {self.sample_rate:,} Hz, and {self.card.name} needs {least:,} for one frame"
@@ -171,10 +171,14 @@ class TransformersEncoder(LayeredEncoder):
         if takes == "codec":
             return np.pad(chunk, (0, -len(chunk) % self.model.hop_length)) if self.model.type == "dac" else chunk
         if takes == "whisper":
-            return log_mel.whisper(chunk, self.chunk_samples, settings.get("feature_size", self.model.config.get("num_mel_bins", 80)))
+            return log_mel.whisper(
+                chunk, self.model.fixed_samples or 0, settings.get("feature_size", self.model.config.get("num_mel_bins", 80))
+            )
         if takes == "clap":
             bounds = {"f_min": settings.get("frequency_min", 0), "f_max": settings.get("frequency_max", 14000)}
-            return log_mel.clap(chunk, self.chunk_samples, settings.get("feature_size", 64), settings.get("hop_length", 480), **bounds)
+            return log_mel.clap(
+                chunk, self.model.fixed_samples or 0, settings.get("feature_size", 64), settings.get("hop_length", 480), **bounds
+            )
         if takes == "fbank":
             return log_mel.stacked(log_mel.kaldi(chunk * np.float32(2**15), settings.get("num_mel_bins", 80), "povey"))
         if takes == "spectrogram":
@@ -256,6 +260,10 @@ def describe(card: Card, files: Mapping[str, Path]) -> Model:
     ):
         if said != found:
             raise RequestError(f"the card of {card.name} says {what} = {said}, its repository {found}: correct the card")
+    fixed, chunk = model.fixed_samples, settings.get("chunk_seconds", 0) * card.sample_rate
+    if chunk < 0 or (fixed is not None and chunk > fixed):
+        longest = "" if fixed is None else f", and the model takes up to {fixed / card.sample_rate:g} s"
+        raise RequestError(f"the card of {card.name} says chunk_seconds = {settings['chunk_seconds']}{longest}: correct the card")
     return model
 
 

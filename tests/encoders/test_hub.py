@@ -223,6 +223,41 @@ def test_a_folder_of_the_users_is_taken_instead_of_the_network(host, cache):
     assert not host.requests
 
 
+OTHERS = {
+    "wav2vec2-conformer": ("Wav2Vec2Conformer", {"conv_depthwise_kernel_size": 3}),
+    "unispeech": ("UniSpeech", {}),
+    "unispeech-sat": ("UniSpeechSat", {}),
+    "sew": ("SEW", {"conv_kernel": [10, 3, 3, 3, 3, 2, 2], "conv_stride": [5, 2, 2, 2, 2, 2, 2], "squeeze_factor": 2}),
+    "wav2vec2-bert": ("Wav2Vec2Bert", {}),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_models_of_types_without_a_card(kind, tmp_path, cache):
+    """A repository of each other type: by name, from a folder, beside a bare call of the library."""
+    import torch
+    import transformers
+
+    name, extra = OTHERS[kind]
+    torch.manual_seed(0)
+    sizes = {key: value for key, value in tiny_models.SPEECH.items() if kind != "wav2vec2-bert" or not key.startswith(("conv", "num_conv"))}
+    model = getattr(transformers, f"{name}Model")(getattr(transformers, f"{name}Config")(**(sizes | extra))).eval()
+    tiny_models.randomised(model).save_pretrained(tmp_path / "repository")
+    settings = {"sampling_rate": 16000, "do_normalize": True}
+    (tmp_path / "repository" / "preprocessor_config.json").write_text(json.dumps(settings))
+    bring("hf:someone/model", cache, own_copy=tmp_path / "repository")
+    loaded = representations.load("hf:someone/model", cache=cache)
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 16240).astype(np.float32)
+    extractor = (
+        transformers.SeamlessM4TFeatureExtractor() if kind == "wav2vec2-bert" else transformers.Wav2Vec2FeatureExtractor(do_normalize=True)
+    )
+    inputs = extractor(samples, sampling_rate=16000, return_tensors="pt")
+    with torch.inference_mode():
+        states = model(next(iter(inputs.values())), output_hidden_states=True).hidden_states
+    expected = np.array([state[0].mean(dim=0).numpy() for state in states])
+    np.testing.assert_allclose(loaded.vectors_of_layers([samples], loaded.layers)[0], expected, rtol=1e-3, atol=1e-4)
+
+
 def no_weights(host):
     folder = host.repositories["facebook/hubert-base-ls960"]
     (folder / "model.safetensors").rename(folder / "tf_model.h5")

@@ -272,6 +272,11 @@ def test_what_is_not_the_model_is_refused_in_one_line(bad, change, reason):
     assert "\n" not in str(caught.value)
 
 
+def test_a_chunk_that_the_net_cannot_take_is_refused(bad):
+    with pytest.raises(RequestError, match=r"chunk_seconds = 2.0, and the model takes up to 1 s: correct the card"):
+        bad("whisper-base", lambda _: None, settings={"chunk_seconds": 2.0})
+
+
 @pytest.mark.parametrize("setting", ["feature_extractor_cqt", "deepnorm"])
 def test_a_mert_that_is_not_hubert_is_refused(bad, setting):
     with pytest.raises(RequestError, match=f"{setting}: true"):

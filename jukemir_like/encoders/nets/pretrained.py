@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -100,10 +100,8 @@ def build(model: Model) -> nn.Module:
     Raises:
         RequestError: ``transformers`` is not installed, or does not accept the configuration.
     """
-    if model.how.takes == "conformer":
-        return _music_conformer(model)
-    with _quiet():
-        return _encoder(model, _class(model)(configuration(model)))
+    with _quiet(), _without_initialisation():
+        return _encoder(model, _music_conformer(model) if model.how.takes == "conformer" else _class(model)(configuration(model)))
 
 
 def with_tensors(net: nn.Module, tensors: Mapping[str, Tensor]) -> nn.Module:
@@ -221,6 +219,15 @@ def _library() -> Any:
     except ImportError as error:
         raise RequestError(INSTALL) from error
     return transformers
+
+
+def _without_initialisation() -> AbstractContextManager[None]:
+    """Nets are made without drawing random numbers, which takes seconds; all of their tensors are loaded afterwards."""
+    _library()
+    from transformers.initialization import no_init_weights
+
+    context: AbstractContextManager[None] = no_init_weights()
+    return context
 
 
 @contextmanager
