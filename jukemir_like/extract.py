@@ -27,6 +27,7 @@ from jukemir_like.core.files import printable
 from jukemir_like.core.records import Record, Summary
 from jukemir_like.core.resumable import Chunk, Job, Stage, clean_up, unchanged
 from jukemir_like.datasets.meta import WAV_FOLDER
+from jukemir_like.packs import origin
 from jukemir_like.representations.base import encode
 
 BATCH_VARIABLES = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")
@@ -48,7 +49,8 @@ def extract(
         options: passed on to :func:`jukemir_like.representations.load`, as ``weights=`` and ``cache=``.
 
     Raises:
-        RequestError: no such folder or no audio in it, two inputs with one output, a batch past the end.
+        RequestError: no such folder or no audio in it, two inputs with one output, a batch past the end, or ``output`` holds vectors that
+            were taken over from elsewhere.
         StorageError: ``output`` cannot be written.
 
     >>> extract("mfcc", Path("music"), Path("vectors")).done
@@ -60,6 +62,7 @@ def extract(
     unreadable: dict[str, str] = {}
     inputs = select(find_inputs(folder, unreadable), batch_size, batch_idx)
     representation = representations.load(name, **options)
+    origin.refuse_extraction(output)
     make_folder(output)
     stage = Stage(Summary(f"extract {name}", failed=unreadable), output, "all" if batch_size is None else f"batch-{batch_size}-{batch_idx}")
     jobs = [stage.job(path, output / _vector_name(path), representation.signature) for path in inputs]

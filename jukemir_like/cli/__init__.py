@@ -1,7 +1,7 @@
 """The command line ``jukemir-like``: one command per stage; heavy imports happen inside the commands, so that ``--help`` is quick.
 
 ``program`` has the group of all commands, exit codes and signals, ``options`` what several commands share. The commands are in ``data``
-(download, process, audit, list), ``extraction``, ``stemjepa`` (train, retrieve, evaluate-retrieval), ``results`` (probe, report) and
+(download, pack, process, audit, list), ``extraction``, ``stemjepa`` (train, retrieve, evaluate-retrieval), ``results`` (probe, report) and
 ``containers`` (commands, conform; and what ``--docker`` does).
 """
 
