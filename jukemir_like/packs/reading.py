@@ -62,7 +62,8 @@ class Pack(Source):
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
             self.size = file.tell()
             file.seek(0)
-            self.card = self._card(next(archives.members(file, ".zip"), None))
+            members = archives.members(file, ".zip")  # kept while its first member is read: it closes the archive when it goes
+            self.card = self._card(next(members, None))
         card = self.card
         self.dataset, self.representation, self.dimension, self.count = card.dataset, card.representation, card.dimension, len(card.vectors)
         if self.count * self.dimension * 4 > self.size:

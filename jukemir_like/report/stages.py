@@ -10,6 +10,7 @@ from jukemir_like import datasets
 from jukemir_like.audit import measurements
 from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
+from jukemir_like.packs import origin
 from jukemir_like.probes.runs import Run
 
 
@@ -42,7 +43,7 @@ def stages(cache: Cache, runs: Sequence[Run]) -> list[StageTiming]:
         processed = cache.processed(dataset)
         folders = [("download", cache.dataset(_assets(dataset))), ("process", processed), ("audit", measurements.folder(processed))]
         names = list(dict.fromkeys(run.representation for run in of_dataset))
-        folders += [(f"extract {name}", cache.representation(dataset, name)) for name in names]
+        folders += [(_vectors(cache, dataset, name), cache.representation(dataset, name)) for name in names]
         ran += [stage for name, folder in folders if (stage := _recorded(name, dataset, folder))]
         for name in names:
             own = [run for run in of_dataset if run.representation == name]
@@ -51,6 +52,12 @@ def stages(cache: Cache, runs: Sequence[Run]) -> list[StageTiming]:
                 number = sum(run.protocol == protocol for run in own)
                 ran.append(StageTiming(f"probe {name}, {protocol}", dataset, number, {}, 0.0, seconds))
     return ran
+
+
+def _vectors(cache: Cache, dataset: str, name: str) -> str:
+    """How the vectors came there: the stage ``extract``, here or in another cache."""
+    folder = cache.representation(dataset, name)
+    return f"extract {name}{', elsewhere: taken over' if (folder / origin.ORIGIN_FILE).exists() else ''}"
 
 
 def _recorded(name: str, dataset: str, folder: Path) -> StageTiming | None:
