@@ -124,13 +124,13 @@ def test_of_a_representation_that_is_known_its_parameters_are_packed(tmp_path, w
     assert "mine is not processed in this cache" in str(packed)
     elsewhere = Cache(tmp_path / "elsewhere")
     obtain("mine", "mfcc", elsewhere, packed.path)
-    with pytest.raises(RequestError, match="were taken over from mine.zip"):
+    with pytest.raises(RequestError, match=r"were taken over from mine\.zip"):
         extract.extract("mfcc", tmp_path / "music", elsewhere.representation("mine", "mfcc"))
 
 
 def test_beside_vectors_of_ones_own_they_have_a_name_of_their_own(made, tmp_path):
     path = pack(made, "toy", "rep", tmp_path / "toy.zip").path
-    with pytest.raises(RequestError, match="holds vectors that were computed here: .*--representation rep-from-WORD"):
+    with pytest.raises(RequestError, match=r"holds vectors that were computed here: .*--representation rep-from-WORD"):
         obtain("toy", "rep", made, path)
     (taken,) = obtain("toy", "rep-from-ada", made, path)
     assert taken.folder == made.representation("toy", "rep-from-ada")
@@ -146,7 +146,7 @@ def test_beside_vectors_of_ones_own_they_have_a_name_of_their_own(made, tmp_path
 def test_another_pack_does_not_replace_one(made, other, tmp_path):
     obtain("toy", "rep", other, pack(made, "toy", "rep", tmp_path / "one.zip").path)
     another = pack(made, "toy", "rep", tmp_path / "two.zip", made_by="somebody else").path
-    with pytest.raises(RequestError, match="were taken over from one.zip"):
+    with pytest.raises(RequestError, match=r"were taken over from one\.zip"):
         obtain("toy", "rep", other, another)
     assert origin.read(other.representation("toy", "rep")).source == "one.zip"
 

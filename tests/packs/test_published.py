@@ -107,7 +107,7 @@ def test_uids_are_compared_with_the_processed_dataset(stand, cache):
 
 def test_vectors_of_another_dataset_are_refused(stand, cache):
     write_processed(cache, "gtzan_ff", {"0" * 64: "train"})
-    with pytest.raises(RequestError, match="no uid of gtzan_ff-mfcc.tar.gz is one of gtzan_ff as processed here"):
+    with pytest.raises(RequestError, match=r"no uid of gtzan_ff-mfcc\.tar\.gz is one of gtzan_ff as processed here"):
         obtain("gtzan_ff", "mfcc", cache)
     stand.put("gtzan_ff", "clmr", tarred(vectors("emomusic", "clmr", published_uids("emomusic")[:2])))
     with pytest.raises(RequestError, match="has no vector of gtzan_ff: is it the right archive"):

@@ -147,7 +147,7 @@ def test_what_is_no_pack_at_all_is_one_line(tmp_path):
     path.write_bytes(b"hello")
     with pytest.raises(RequestError, match="no vectors of 'rep' were published"):
         obtain("toy", "rep", cache, path)
-    with pytest.raises(RequestError, match="is neither a pack nor gtzan_ff-mfcc.tar.gz as it was published"):
+    with pytest.raises(RequestError, match=r"is neither a pack nor gtzan_ff-mfcc\.tar\.gz as it was published"):
         obtain("gtzan_ff", "mfcc", cache, path)
     with pytest.raises(RequestError, match="does not exist"):
         obtain("gtzan_ff", "mfcc", cache, tmp_path / "nothing")
@@ -169,10 +169,13 @@ def outcome(data):
     with tempfile.TemporaryDirectory() as folder:
         path, cache = Path(folder, "x.zip"), Cache(Path(folder, "cache"))
         path.write_bytes(data)
+        refused = None
         try:
             (taken,) = obtain("toy", "rep", cache, path)
         except RequestError as error:
-            assert "\n" not in str(error)
+            refused = str(error)
+        if refused is not None:
+            assert "\n" not in refused
             assert [path for path in Path(folder).rglob("*") if path.is_file()] == [path]
             return None
         return {path.relative_to(taken.folder).as_posix(): path.read_bytes() for path in taken.folder.rglob("*.npy")}
