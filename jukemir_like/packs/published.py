@@ -120,7 +120,8 @@ class PublishedArchive(Source):
     def arrivals(self) -> Iterator[Arrival]:
         """The vectors, as float32. A file that is none of them is left out and noted."""
         self.notes.clear()
-        limits = archives.ArchiveLimits(self._path.stat().st_size)
+        most_bytes = _MAX_HEADER_BYTES + 8 * self.dimension  # of a vector; float64 is accepted
+        limits = archives.ArchiveLimits(self._path.stat().st_size, unpacked_size=2 * self.count * most_bytes)
         seen: set[str] = set()
         left_out: list[str] = []
         try:
@@ -135,7 +136,7 @@ class PublishedArchive(Source):
                         continue
                     seen.add(uid)
                     with member.open() as stream:
-                        data = stream.read(_MAX_HEADER_BYTES + 8 * self.dimension + 1)
+                        data = stream.read(most_bytes + 1)
                     limits.count_bytes(len(data))
                     yield self._arrival(uid, data)
         except (InputError, OSError) as error:
