@@ -17,10 +17,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jukemir_like.core import jsonfiles
-from jukemir_like.core.cache import is_name
+from jukemir_like.core.cache import is_name, representation_folder
+from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets.dataset import uid_collision, uid_fault
 from jukemir_like.packs import origin
 from jukemir_like.packs.origin import Origin
+from jukemir_like.representations.names import parse
 
 CARD, LICENCE = "pack.json", "LICENCE.txt"
 FORMAT = "jukemir-like pack 1"
@@ -89,8 +91,8 @@ class Card:
 
     @property
     def folder(self) -> str:
-        """The folder of the vectors in the pack."""
-        return f"{self.dataset}/{self.representation}"
+        """The folder of the vectors in the pack, as the cache would call it below ``representations/``."""
+        return f"{self.dataset}/{representation_folder(self.representation)}"
 
     def members(self) -> list[str]:
         """The names of all members, in their order."""
@@ -127,9 +129,13 @@ class Card:
 
     def check(self) -> None:
         """ValueError where a name leads out of the pack's folder, or a number is impossible; the message follows the file's name."""
-        for name in (self.dataset, self.representation):
+        for name in (self.dataset, representation_folder(self.representation)):
             if not is_name(name):
                 raise ValueError(f"has the impossible name {name[:60]!a}")
+        try:
+            parse(self.representation)
+        except RequestError as error:
+            raise ValueError(f"has an impossible name: {error}") from error
         if not 0 < self.dimension <= _MAX_DIMENSION:
             raise ValueError(f"has vectors of {self.dimension:,} numbers, which cannot be")
         if not self.vectors:

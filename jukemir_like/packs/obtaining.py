@@ -10,14 +10,15 @@ from jukemir_like.core import files
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.records import Summary
-from jukemir_like.downloads.asset_folder import AssetFolder
 from jukemir_like.downloads.download import download
 from jukemir_like.downloads.summary import describe_selection
+from jukemir_like.downloads.verification import AssetFolder
 from jukemir_like.packs import published, taking_over
 from jukemir_like.packs.published import PublishedArchive
 from jukemir_like.packs.reading import Pack, is_pack
+from jukemir_like.representations.names import parse
 
-_NAME_OF_OWN = re.compile(r"-from-[\w.+]+", re.ASCII)
+_WORD = re.compile(r".*-from-([\w.+]+)", re.ASCII)
 
 
 def obtain(dataset: str, representation: str, cache: Cache, copy: Path | None = None, **options: Any) -> list[Summary]:
@@ -79,11 +80,11 @@ def _open(path: Path, dataset: str, representation: str) -> Pack:
     pack = Pack(path)
     if pack.dataset != dataset:
         raise RequestError(f"{path} is a pack of dataset {pack.dataset}, not of {dataset}: give the one that you mean")
-    added = representation.removeprefix(pack.representation)
-    if not representation.startswith(pack.representation) or (added and not _NAME_OF_OWN.fullmatch(added)):
+    word = _WORD.fullmatch(parse(representation).base)
+    if representation not in (pack.representation, taking_over.own_name(pack.representation, word[1]) if word else None):
         raise RequestError(
             f"{path} is a pack of {pack.representation}, not of {representation}: give --representation {pack.representation}, "
-            f"or {pack.representation}-from-WORD for a name of its own"
+            f"or {taking_over.own_name(pack.representation, 'WORD')} for a name of its own"
         )
     return pack
 

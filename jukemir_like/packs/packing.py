@@ -16,7 +16,7 @@ from typing import Any
 from jukemir_like import datasets, representations
 from jukemir_like.core import arrays, files, records
 from jukemir_like.core.atomic import atomic_write
-from jukemir_like.core.cache import Cache
+from jukemir_like.core.cache import Cache, representation_folder
 from jukemir_like.core.errors import DamagedFileError, RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.core.progress import Progress
@@ -119,7 +119,7 @@ def pack(
         card.check()
     except ValueError as error:
         raise RequestError(f"{folder} cannot be packed: it {error}") from error
-    path = Path(f"{dataset}-{representation}.zip") if output is None else output
+    path = Path(f"{dataset}-{representation_folder(representation)}.zip") if output is None else output
     _write(path, card, written, folder, again)
     return Packed(path, card, path.stat().st_size, files.sha256(path), notes, time.perf_counter() - started)
 

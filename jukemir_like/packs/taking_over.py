@@ -10,15 +10,14 @@ import shutil
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from jukemir_like.core import records
 from jukemir_like.core.atomic import make_folder, storage_errors
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.disk import check_free_space
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.files import printable
+from jukemir_like.core.files import check_free_space, printable
 from jukemir_like.core.locks import locked
 from jukemir_like.core.progress import Progress
 from jukemir_like.core.records import Record, Summary
@@ -26,6 +25,7 @@ from jukemir_like.core.resumable import digest_or_none
 from jukemir_like.datasets import meta
 from jukemir_like.packs import origin
 from jukemir_like.packs.origin import Origin
+from jukemir_like.representations.names import parse
 
 _JOURNAL = "taken-over"
 _NO_VECTOR = "has no vector in the archive"
@@ -113,8 +113,8 @@ def take_over(source: Source, cache: Cache, name: str) -> TakingOver:
     folder = cache.representation(source.dataset, name)
     summary = TakingOver(f"take over {name} of {source.dataset}", dimension=source.dimension, folder=folder)
     items = _Items.read(cache, source.dataset)
-    with locked(folder.parent / f".{name}.lock", required=False):
-        if _is_free(folder, source.origin):
+    with locked(folder.parent / f".{folder.name}.lock", required=False):
+        if _is_free(folder, name, source.origin):
             check_free_space(folder, source.size, f"no room in {folder} for vectors", advice="free some space, or give another --cache")
             uids, failed = _bring(source, folder, items)
             summary.done = len(uids)
@@ -153,6 +153,16 @@ class _Items:
         return cls(frozenset(items), frozenset(items) - without - failed.keys())
 
 
+def own_name(representation: str, word: str) -> str:
+    """A name for vectors of a pack where others of the representation may be.
+
+    >>> own_name("mfcc", "ada"), own_name("mert-95m@layer=7", "ada")
+    ('mfcc-from-ada', 'mert-95m-from-ada@layer=7')
+    """
+    name = parse(representation)
+    return str(replace(name, base=f"{name.base}-from-{word}"))
+
+
 def is_taken_over(folder: Path, sha256: str) -> bool:
     """Whether ``folder`` holds, to the byte, what was taken over from the archive with this digest."""
     earlier = origin.read(folder)
@@ -162,7 +172,7 @@ def is_taken_over(folder: Path, sha256: str) -> bool:
     return bool(recorded) and all(digest_or_none(folder / f"{_uid(record)}.npy") == record.get("output_digest") for record in recorded)
 
 
-def _is_free(folder: Path, wanted: Origin) -> bool:
+def _is_free(folder: Path, name: str, wanted: Origin) -> bool:
     """Whether vectors can be brought to ``folder``; False: they are there already. RequestError where others are."""
     earlier = origin.read(folder)
     if earlier is not None and earlier.sha256 == wanted.sha256:
@@ -171,7 +181,7 @@ def _is_free(folder: Path, wanted: Origin) -> bool:
         whose = "were computed here" if earlier is None else f"were taken over from {earlier}"
         raise RequestError(
             f"{folder} holds vectors that {whose}: remove it first, or give the ones of a pack a name of their own, "
-            f"--representation {folder.name}-from-WORD"
+            f"--representation {own_name(name, 'WORD')}"
         )
     return True
 

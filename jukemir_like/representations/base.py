@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from jukemir_like.core.errors import InputError, RequestError, StorageError
+from jukemir_like.representations.names import parse
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -32,6 +33,8 @@ _BUILT_IN = {
     "mfcc": "jukemir_like.representations.mfcc:MFCC",
     "stemjepa": "jukemir_like.representations.stemjepa:StemJEPARepresentation",
 }
+_ENCODERS = "jukemir_like.encoders.encoder"
+"""Where the encoders with a card are: found by name, as the entry points of other packages are, since it stands after this module."""
 _WITH_NAMED_WEIGHTS = {"stemjepa"}
 """Those whose full name, such as ``stemjepa-NAME``, says which weights to use. They are given that name, and the cache with the weights."""
 
@@ -47,6 +50,7 @@ class Representation(ABC):
         sample_rate: in Hz; clips are given at this rate.
         dimension: length of a vector.
         batch_size: how many clips are worth giving at once (1 for what runs on a processor core).
+        layers: names of the layers that ``NAME@layer=L`` may choose; empty: it has none.
 
     >>> import numpy as np
     >>> class Peak(Representation):
@@ -61,6 +65,7 @@ class Representation(ABC):
     sample_rate: int
     dimension: int
     batch_size: int = 1
+    layers: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -81,18 +86,23 @@ class Representation(ABC):
             InputError: a clip cannot be represented (too short, say); the message says why.
         """
 
+    def vectors_of_layers(self, clips: Sequence[np.ndarray], layers: Sequence[str]) -> np.ndarray:  # noqa: ARG002
+        """Vectors of several layers, where the representation has layers: float32, shape ``(len(clips), len(layers), dimension)``."""
+        raise RequestError(f"{self.name} has no layers to choose")
+
     @property
     def signature(self) -> str:
         """Digest of name and parameters: two vectors are comparable if and only if their signatures are equal."""
         return hashlib.sha256(json.dumps([self.name, self.dimension, self.parameters], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def encode(representation: Representation, clips: list[np.ndarray]) -> list[np.ndarray | Exception]:
+def encode(representation: Representation, clips: list[np.ndarray], layers: Sequence[str] = ()) -> list[np.ndarray | Exception]:
     """A vector, or the reason why there is none, for each clip; one bad clip does not affect the others.
 
     Args:
         representation: what to compute.
         clips: mono float32, shape ``(samples,)``, at the representation's sample rate.
+        layers: of a representation that has layers: those that are wanted. A clip then has not a vector, but one per layer, as rows.
 
     Raises:
         RequestError, StorageError: the fault is not a clip's but the representation's, such as weights that cannot be used.
@@ -103,14 +113,14 @@ def encode(representation: Representation, clips: list[np.ndarray]) -> list[np.n
     if not clips:
         return []
     try:
-        vectors = representation(clips)
+        vectors = representation.vectors_of_layers(clips, layers) if layers else representation(clips)
     except (RequestError, StorageError):
         raise
     except Exception as error:
         if len(clips) == 1:
             return [error]
-        return [vector for clip in clips for vector in encode(representation, [clip])]
-    expected = (len(clips), representation.dimension)
+        return [vector for clip in clips for vector in encode(representation, [clip], layers)]
+    expected = (len(clips), len(layers), representation.dimension) if layers else (len(clips), representation.dimension)
     if vectors.shape != expected:
         raise ValueError(f"{representation.name} gave vectors of shape {vectors.shape} where {expected} was promised")
     unusable = InputError("gives a vector that is not finite")
@@ -123,7 +133,7 @@ def names() -> list[str]:
     >>> {"chroma", "mfcc", "stemjepa"} <= set(names())
     True
     """
-    return sorted({*_BUILT_IN, *(point.name for point in _entry_points())})
+    return sorted({*_BUILT_IN, *_encoders().names(), *(point.name for point in _entry_points())})
 
 
 def load(name: str, *, cache: Cache | None = None, **options: Any) -> Representation:
@@ -141,8 +151,11 @@ def load(name: str, *, cache: Cache | None = None, **options: Any) -> Representa
     72
     """
     options = {option: value for option, value in options.items() if value is not None}
-    family = name.partition("-")[0]
-    if name in _BUILT_IN or family in _WITH_NAMED_WEIGHTS:
+    parsed = parse(name)
+    family = parsed.family
+    if parsed.base in _BUILT_IN or family in _WITH_NAMED_WEIGHTS:
+        if family not in _WITH_NAMED_WEIGHTS and name != parsed.base:
+            raise RequestError(f"{parsed.base} has no layers or pools to choose: leave @ and what follows it out")
         module, _, attribute = _BUILT_IN[family].partition(":")
         representation_class = getattr(import_module(module), attribute)
         arguments = {"name": name, "cache": cache} if family in _WITH_NAMED_WEIGHTS else {}
@@ -150,6 +163,9 @@ def load(name: str, *, cache: Cache | None = None, **options: Any) -> Representa
         if refused:
             raise RequestError(f"{name} takes no {', '.join(refused)}: leave it out")
         return representation_class(**arguments, **options)  # type: ignore[no-any-return]
+    if "card" in options or family == "hf" or parsed.base in _encoders().names():
+        encoder: Representation = _encoders().load(name, cache=cache, **options)
+        return encoder
     for point in _entry_points():
         if point.name == name:
             try:
@@ -160,6 +176,10 @@ def load(name: str, *, cache: Cache | None = None, **options: Any) -> Representa
                 raise RequestError(f"representation {name} ({point.value}) is not derived from jukemir_like.Representation")
             return representation
     raise RequestError(f"unknown representation {name!r}: choose one of {', '.join(names())}")
+
+
+def _encoders() -> Any:
+    return import_module(_ENCODERS)
 
 
 def _entry_points() -> EntryPoints:

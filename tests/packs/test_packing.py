@@ -143,6 +143,21 @@ def test_beside_vectors_of_ones_own_they_have_a_name_of_their_own(made, tmp_path
         obtain("gtzan_ff", "rep", made, path)
 
 
+def test_a_representation_with_a_layer_is_packed_as_it_is_called(made, tmp_path):
+    name = "hf:org/model@layer=7@pool=max"
+    shutil.copytree(made.representation("toy", "rep"), made.representation("toy", name))
+    packed = pack(made, "toy", name, tmp_path / "toy.zip")
+    assert packed.card.representation == name
+    assert packed.card.folder == "toy/hf--org--model.layer7.max"
+    own = "hf:org/model-from-ada@layer=7@pool=max"
+    for wanted in ("hf:org/model@layer=8@pool=max", "hf:org/model", "hf:org/model-from-ada", "hf:org/model@layer=7@pool=max-from-ada"):
+        with pytest.raises(RequestError, match=r"no pool|is a pack of hf:org/model@layer=7@pool=max"):
+            obtain("toy", wanted, made, packed.path)
+    (taken,) = obtain("toy", own, made, packed.path)
+    assert taken.folder == made.representation("toy", own)
+    assert tree(taken.folder) == tree(made.representation("toy", "rep"))
+
+
 def test_another_pack_does_not_replace_one(made, other, tmp_path):
     obtain("toy", "rep", other, pack(made, "toy", "rep", tmp_path / "one.zip").path)
     another = pack(made, "toy", "rep", tmp_path / "two.zip", made_by="somebody else").path
