@@ -1,4 +1,4 @@
-"""What a pack says of itself: ``pack.json``, its first member.
+"""What a pack says of itself, ``pack.json``, its first member; and what a vector in it is.
 
 A pack is a zip archive in which nothing is compressed, with members in this order and no others::
 
@@ -16,7 +16,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from jukemir_like.core import jsonfiles
+from jukemir_like.core import arrays, jsonfiles
 from jukemir_like.core.cache import is_name, representation_folder
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets.dataset import uid_collision, uid_fault
@@ -147,3 +147,19 @@ class Card:
         collision = uid_collision(self.vectors)
         if collision is not None:
             raise ValueError(f"has uids of which one needs a file where the other needs a folder: {collision[0]!a} and {collision[1]!a}")
+
+
+def check_vector(data: bytes, dimension: int | None = None) -> int:
+    """The length of the vector that the bytes of a ``.npy`` file hold.
+
+    Raises:
+        ValueError: it is not a finite vector of float32, or not of ``dimension`` numbers; the message follows the file's name.
+    """
+    array = arrays.parse(data)
+    if array.ndim != 1 or array.dtype.str != "<f4" or not array.size:
+        raise ValueError(f"is no vector of float32: it holds {array.dtype} of shape {array.shape}")
+    if dimension is not None and array.size != dimension:
+        raise ValueError(f"has {array.size:,} numbers, not {dimension:,} as others")
+    if not (abs(array) < float("inf")).all():  # so written, NaN is found as well
+        raise ValueError("holds a number that is not finite")
+    return int(array.size)

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from jukemir_like import datasets, representations
-from jukemir_like.core import arrays, files, records
+from jukemir_like.core import files, records
 from jukemir_like.core.atomic import atomic_write
 from jukemir_like.core.cache import Cache, representation_folder
 from jukemir_like.core.errors import DamagedFileError, RequestError
@@ -26,7 +26,7 @@ from jukemir_like.datasets import meta
 from jukemir_like.downloads.declarations import read_declaration
 from jukemir_like.downloads.summary import format_bytes
 from jukemir_like.packs import origin
-from jukemir_like.packs.card import CARD, LICENCE, NOT_STATED, RECORD_SHAPE, Card
+from jukemir_like.packs.card import CARD, LICENCE, NOT_STATED, RECORD_SHAPE, Card, check_vector
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # of all members: same vectors, same bytes
 
@@ -153,22 +153,6 @@ def _vector(path: Path, digest: str, dimension: int, again: str) -> bytes:
     except FileNotFoundError as error:
         raise DamagedFileError(f"{path} is missing, although its record says that it was written: {again}") from error
     return data
-
-
-def check_vector(data: bytes, dimension: int | None = None) -> int:
-    """The length of the vector that the bytes of a ``.npy`` file hold.
-
-    Raises:
-        ValueError: it is not a finite vector of float32, or not of ``dimension`` numbers; the message follows the file's name.
-    """
-    array = arrays.parse(data)
-    if array.ndim != 1 or array.dtype.str != "<f4" or not array.size:
-        raise ValueError(f"is no vector of float32: it holds {array.dtype} of shape {array.shape}")
-    if dimension is not None and array.size != dimension:
-        raise ValueError(f"has {array.size:,} numbers, not {dimension:,} as others")
-    if not (abs(array) < float("inf")).all():  # so written, NaN is found as well
-        raise ValueError("holds a number that is not finite")
-    return int(array.size)
 
 
 def _dimension(folder: Path, uid: str, again: str) -> int:

@@ -19,9 +19,8 @@ from jukemir_like.core.files import printable
 from jukemir_like.core.records import Record
 from jukemir_like.downloads import archives
 from jukemir_like.downloads.archives import Member
-from jukemir_like.packs.card import CARD, LICENCE, RECORD_SHAPE, Card
+from jukemir_like.packs.card import CARD, LICENCE, RECORD_SHAPE, Card, check_vector
 from jukemir_like.packs.origin import Origin
-from jukemir_like.packs.packing import check_vector
 from jukemir_like.packs.taking_over import Arrival, Source
 
 _MAX_TEXT_BYTES = {CARD: 64 << 20, LICENCE: 1 << 20}

@@ -194,6 +194,13 @@ def test_a_dataset_with_options_has_the_vectors_of_its_archive(stand, cache):
     assert taken.done == 3
 
 
+def test_all_archives_at_once_are_not_downloaded(command, cache):
+    done = command("download", "precomputed", "--cache", cache.root)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "PRECOMPUTED-EMOMUSIC-CHOI" in done.stderr
+    assert "--representation" in done.stderr
+
+
 @pytest.mark.parametrize("as_folder", [True, False])
 def test_an_own_copy_needs_no_network(stand, cache, tmp_path, as_folder):
     own = tmp_path / "own"
