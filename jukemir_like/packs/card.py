@@ -56,6 +56,7 @@ _SHAPE: dict[str, Any] = {
     "vectors": {str: str},
 }
 _MAX_DIMENSION = 1 << 24
+_MAX_TEXT_LENGTH = 2000
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,9 @@ class Card:
             parse(self.representation)
         except RequestError as error:
             raise ValueError(f"has an impossible name: {error}") from error
+        texts = [*self.licence.values(), self.made, self.made_by or "", self.signature, *self.versions, *self.versions.values()]
+        if max(map(len, texts)) > _MAX_TEXT_LENGTH:
+            raise ValueError(f"has a text of {max(map(len, texts)):,} characters; {_MAX_TEXT_LENGTH:,} are allowed")
         if not 0 < self.dimension <= _MAX_DIMENSION:
             raise ValueError(f"has vectors of {self.dimension:,} numbers, which cannot be")
         if not self.vectors:

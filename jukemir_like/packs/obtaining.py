@@ -9,6 +9,7 @@ from typing import Any
 from jukemir_like.core import files
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
+from jukemir_like.core.files import printable
 from jukemir_like.core.records import Summary
 from jukemir_like.downloads.download import download
 from jukemir_like.downloads.summary import describe_selection
@@ -73,7 +74,7 @@ def describe(dataset: str, representation: str, cache: Cache, copy: Path | None 
     pack = _open(copy, dataset, representation)
     folder = cache.representation(dataset, representation)
     figures = f"{pack.count:,} vectors of {pack.dimension:,} numbers"
-    return f"{pack.origin}\n  {figures}\n  licence:  {pack.origin.licence}\n  folder:   {folder}"
+    return f"{pack.origin}\n  {figures}\n  licence:  {printable(pack.origin.licence)}\n  folder:   {folder}"
 
 
 def _open(path: Path, dataset: str, representation: str) -> Pack:

@@ -12,6 +12,7 @@ from typing import Any
 from jukemir_like.core import jsonfiles
 from jukemir_like.core.atomic import write_json
 from jukemir_like.core.errors import RequestError
+from jukemir_like.core.files import printable
 
 ORIGIN_FILE = ".taken_over.json"
 SHAPE: dict[str, Any] = {"source": str, "sha256": str, "made_by?": str, "made?": str, "made_with?": str, "licence": str}
@@ -49,7 +50,7 @@ class Origin:
             self.made or "",
             f"with {self.made_with}" if self.made_with else "",
         ]
-        return ", ".join([f"{self.source} (sha256 {self.sha256[:12]}…)", *filter(None, made)])
+        return printable(", ".join([f"{self.source} (sha256 {self.sha256[:12]}…)", *filter(None, made)]))
 
     def to_json(self) -> dict[str, Any]:
         """As it is written, and as ``lineage.taken_over`` of a run has it."""

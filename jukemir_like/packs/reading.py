@@ -26,6 +26,7 @@ from jukemir_like.packs.taking_over import Arrival, Source
 _MAX_TEXT_BYTES = {CARD: 64 << 20, LICENCE: 1 << 20}
 _MAX_RECORDS_BYTES = 256 << 20
 _MAX_HEADER_BYTES = 1 << 12
+_MAX_REASON_CHARACTERS = 500
 _MAGIC = b"PK\x03\x04"
 
 
@@ -151,6 +152,7 @@ def _parse_records(data: bytes, card: Card) -> dict[str, Record]:
         except ValueError as error:
             raise ValueError(f"{where} {error}") from error
         record = {name.removesuffix("?"): record.get(name.removesuffix("?")) for name in RECORD_SHAPE}
+        record["reason"] = record["reason"] and printable(record["reason"][:_MAX_REASON_CHARACTERS])  # it is shown on terminals
         uid = str(PurePosixPath(record["input"]).with_suffix(""))
         if not files.is_inside(record["input"]) or uid in found or min(record["audio_seconds"], record["seconds"]) < 0:
             raise ValueError(f"{where} is impossible, or not the only one of its item")

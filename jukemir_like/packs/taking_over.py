@@ -122,7 +122,7 @@ def take_over(source: Source, cache: Cache, name: str) -> TakingOver:
             uids, failed = _recorded(folder)
             summary.kept = len(uids)
     summary.failed = failed
-    summary.notes = [f"from {source.origin}", f"licence: {source.origin.licence}", *source.notes]
+    summary.notes = [f"from {source.origin}", f"licence: {printable(source.origin.licence)}", *source.notes]
     if items is None:
         summary.notes += source.unprocessed_notes(uids)
     else:

@@ -19,6 +19,7 @@ from jukemir_like.packs.packing import pack
 
 from .conftest import npy
 
+LICENCES = ("vectors", "dataset", "representation")
 VECTORS = {"a": np.arange(4, dtype="<f4"), "b/c": np.ones(4, "<f4")}
 RECORD = {"digest": "0" * 64, "signature": "s", "audio_seconds": 1.0, "seconds": 0.1, "status": "done", "reason": None, "time": 0.0}
 
@@ -57,6 +58,14 @@ def test_what_is_written_by_the_documentation_is_read(tmp_path):
     assert {path.relative_to(taken.folder).as_posix(): path.read_bytes() for path in taken.folder.rglob("*.npy")} == {
         f"{uid}.npy": data for uid, data in FILES.items()
     }
+
+
+def test_what_a_pack_says_of_itself_cannot_control_the_terminal(tmp_path):
+    write(tmp_path / "x.zip", members_of(FILES, card_of(FILES, made_by="Ada\n\x1b[31m", licence=dict.fromkeys(LICENCES, "CC0\x07"))))
+    (taken,) = obtain("toy", "rep", Cache(tmp_path / "cache"), tmp_path / "x.zip")
+    assert "made by Ada\\n\\x1b[31m" in taken.text()
+    assert "licence: CC0\\x07" in taken.text()
+    assert all(line.isprintable() for line in taken.text().split("\n"))
 
 
 def replaced(**names):
@@ -98,6 +107,7 @@ BAD = {
     "no dimension": (with_card(dimension=0), "has vectors of 0 numbers"),
     "more than it holds": (with_card(dimension=1 << 23), "declares more than it holds"),
     "a dimension of text": (with_card(dimension="4"), "dimension is '4', not a whole number"),
+    "a text without end": (with_card(made_by="x" * 3000), "has a text of 3,000 characters"),
     "no vectors": (with_card(vectors={}), "has no vectors"),
     "a uid that leads out": (with_card(vectors={"../a": "0" * 64}), "that cannot be a file name"),
     "a hidden uid": (with_card(vectors={".records/x": "0" * 64}), "that cannot be a file name"),
