@@ -45,8 +45,8 @@ def section() -> str:
         [
             *lines,
             "",
-            f"Random weights at the published size. Medians of {RUNS} calls in turn with the others, in one process and thread, in seconds of "
-            "the processor. The bare loop has the library's feature extractor, the same chunks in the same batches, and the mean of one layer. "
+            f"Random weights at the published size. Medians of {RUNS} calls in turn with the others, in one process and thread, in CPU "
+            "seconds. The bare loop has the library's feature extractor, the same chunks in the same batches, and the mean of one layer. "
             "*To build the net*: made and its weights read, without the import of the library.",
         ]
     )
