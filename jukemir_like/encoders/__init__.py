@@ -1,0 +1,1 @@
+"""Neural encoders of others."""
