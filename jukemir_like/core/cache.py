@@ -3,6 +3,7 @@
 The layout is a contract that users see::
 
     datasets/<name>/…                          raw assets
+    weights/<encoder>/…                        weights of encoders: as published, and converted
     processed/<dataset>/meta.json  wav/<uid>.wav
     checkpoints/<name>.safetensors
     representations/<dataset>/<representation>/<uid>.npy
@@ -48,6 +49,10 @@ class Cache:
         """Raw assets of dataset ``name``."""
         return self.root / "datasets" / folder_name(name)
 
+    def weights(self, encoder: str) -> Path:
+        """Weights of an encoder of others."""
+        return self.root / "weights" / folder_name(encoder)
+
     def processed(self, dataset: str) -> Path:
         """Folder of ``meta.json``, ``dataset.json`` and ``wav/``."""
         return self.root / "processed" / folder_name(dataset)
@@ -57,17 +62,33 @@ class Cache:
         return self.root / "checkpoints" / f"{folder_name(name)}.safetensors"
 
     def representation(self, dataset: str, representation: str) -> Path:
-        """Folder of one ``.npy`` per clip."""
-        return self.root / "representations" / folder_name(dataset) / folder_name(representation)
+        """Folder of one ``.npy`` per clip.
+
+        >>> Cache(Path("cache")).representation("gtzan_ff", "mert-95m@layer=7@pool=max").as_posix()
+        'cache/representations/gtzan_ff/mert-95m.layer7.max'
+        """
+        return self.root / "representations" / folder_name(dataset) / folder_name(representation_folder(representation))
 
     def probe(self, dataset: str, representation: str) -> Path:
         """Folder of the probes' runs and results."""
-        return self.root / "probes" / folder_name(dataset) / folder_name(representation)
+        return self.root / "probes" / folder_name(dataset) / folder_name(representation_folder(representation))
 
     @property
     def report(self) -> Path:
         """Folder of the results page."""
         return self.root / "report"
+
+
+def representation_folder(name: str) -> str:
+    """The name of a representation as paths spell it: ``NAME.layerL.P`` for ``NAME@layer=L@pool=P``, ``hf--ORG--NAME`` for ``hf:ORG/NAME``.
+
+    >>> representation_folder("hf:facebook/hubert-base-ls960@layer=7")
+    'hf--facebook--hubert-base-ls960.layer7'
+    """
+    base, *options = name.split("@")
+    if base.startswith("hf:"):
+        base = "hf--" + base.removeprefix("hf:").replace("/", "--")
+    return ".".join([base, *(option.replace("layer=", "layer").removeprefix("pool=") for option in options)])
 
 
 def is_name(name: str) -> bool:

@@ -6,7 +6,7 @@ the name of a JSON file in the same folder that holds the list. The fields of an
 ==================  ==================================================================================================================
 ``tag``             its name on the command line, unique among all declarations
 ``path``            where it lies below ``<cache>/datasets/<name>/``
-``kind``            ``annotations`` or ``audio``; ``extra`` is downloaded only where it is named by its whole tag
+``kind``            ``annotations``, ``audio`` or ``weights``; ``extra`` is downloaded only where it is named by its whole tag
 ``urls``            sources, in the order in which they are tried; none: it must be requested from its owner
 ``sha256, md5``     digests of the file; either, both or none
 ``size``            bytes, where known
@@ -28,12 +28,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
 from jukemir_like.core import jsonfiles
+from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 
 ENVIRONMENT_VARIABLE = "JUKEMIR_LIKE_DECLARATIONS"
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".zip")
 
-AssetKind = Literal["annotations", "audio", "extra"]
+AssetKind = Literal["annotations", "audio", "extra", "weights"]
 
 _FIELDS = {"tag", "path", "kind", "urls", "sha256", "md5", "size", "contents", "unpack", "parts_of", "unpacked_size"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -95,6 +96,7 @@ class Declaration:
         access: how to get what has no public source; None: all is public.
         assets: its files.
         faulty: known faulty items → the reason.
+        of_encoder: whether it declares the weights of an encoder, which lie in another folder of the cache.
     """
 
     name: str
@@ -104,6 +106,11 @@ class Declaration:
     access: str | None = None
     assets: tuple[Asset, ...] = ()
     faulty: dict[str, str] = field(default_factory=dict)
+    of_encoder: bool = False
+
+    def folder(self, cache: Cache) -> Path:
+        """The folder of its files in ``cache``."""
+        return cache.weights(self.name) if self.of_encoder else cache.dataset(self.name)
 
 
 Selection = Sequence[tuple[Declaration, Sequence[Asset]]]

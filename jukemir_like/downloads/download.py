@@ -36,7 +36,7 @@ def download(
     *,
     num_parallel: int = 8,
     delete_wrong: bool = False,
-    own_copy: Path | None = None,
+    own_copy: Path | OwnCopy | None = None,
     policy: RetryPolicy | None = None,
 ) -> DownloadSummary:
     """Brings the assets of ``selection`` into ``cache``, verified, and unpacks the archives.
@@ -48,7 +48,7 @@ def download(
         cache: where they are written.
         num_parallel: files under way at once.
         delete_wrong: remove files in the cache that are not as declared, and get them again; otherwise they are reported and stay.
-        own_copy: take the assets from this folder, whatever its layout, and nothing from the network.
+        own_copy: take the assets from this folder, whatever its layout, and nothing from the network; or from files that are known.
         policy: timeouts and retries.
 
     Returns:
@@ -60,11 +60,11 @@ def download(
     """
     started = time.perf_counter()
     title = "download " + " ".join(declaration.name for declaration, _ in selection)
-    folders = [(AssetFolder(declaration, cache.dataset(declaration.name)), assets) for declaration, assets in selection]
+    folders = [(AssetFolder(declaration, declaration.folder(cache)), assets) for declaration, assets in selection]
     wanted = [(folder, asset) for folder, assets in folders for asset in assets]
     if not wanted:
         raise RequestError(f"{title}: nothing to download is declared")
-    if own_copy is not None and not own_copy.is_dir():
+    if isinstance(own_copy, Path) and not own_copy.is_dir():
         raise RequestError(f"{own_copy} is not a folder: give the folder of your own copy with --from")
     run = _Download(wanted, num_parallel, title)
     try:
@@ -92,7 +92,7 @@ class _Download:
         self._notes: list[str] = []
         self._cancelled = threading.Event()
 
-    def obtain_all(self, policy: RetryPolicy, delete_wrong: bool, own_copy: Path | None) -> None:
+    def obtain_all(self, policy: RetryPolicy, delete_wrong: bool, own_copy: Path | OwnCopy | None) -> None:
         """Obtains every asset that is not verified yet, in threads."""
         remaining = []
         for folder, asset in self._wanted:
@@ -103,7 +103,7 @@ class _Download:
                 self._results[asset.tag] = _kept_result(folder, asset, status)
         if not remaining:
             return
-        copy = None if own_copy is None else OwnCopy(own_copy)
+        copy = OwnCopy(own_copy) if isinstance(own_copy, Path) else own_copy
         if copy is not None:
             self._notes += [f"not looked at: {printable(name)} {reason}" for name, reason in sorted(copy.unreadable.items())]
         for parent in {path.parent for folder, asset in remaining for path in (folder.file(asset), folder.partial_file(asset))}:

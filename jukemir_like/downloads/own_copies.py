@@ -115,6 +115,28 @@ class OwnCopy:
         return has_folder or (asset.kind == "audio" and self._num_audio_files >= _MIN_UNPACKED_AUDIO_FILES)
 
 
+class KnownFiles(OwnCopy):
+    """A folder in which it is known what each file is, as an installed package has its data.
+
+    Args:
+        folder: of the files.
+        paths: tag of an asset → its file, which need not be there.
+    """
+
+    def __init__(self, folder: Path, paths: dict[str, Path]):
+        self.folder, self.unreadable, self.paths = folder, {}, paths
+        self.sizes = {path: path.stat().st_size for path in paths.values() if path.is_file()}
+
+    def find(self, assets: Sequence[Asset], num_threads: int, cancelled: threading.Event) -> dict[str, Path]:  # noqa: ARG002
+        """Which file is which of ``assets``: those that are there, and are what is declared."""
+        present = {asset.tag: self.paths[asset.tag] for asset in assets if self.paths.get(asset.tag) in self.sizes}
+        return {asset.tag: present[asset.tag] for asset in assets if asset.tag in present and any(_matching(present[asset.tag], [asset]))}
+
+    def looks_unpacked(self, asset: Asset) -> bool:  # noqa: ARG002
+        """Never: each file is known."""
+        return False
+
+
 def _matching(path: Path, assets: Sequence[Asset]) -> Iterator[Asset]:
     """Those of ``assets`` that the file ``path`` is. It is read once for all that declare the same kinds of digest."""
     digests: dict[tuple[bool, bool], FileDigest] = {}

@@ -82,7 +82,7 @@ def describe_selection(selection: Selection, cache: Cache) -> str:
     """
     sections = []
     for declaration, assets in selection:
-        folder = AssetFolder(declaration, cache.dataset(declaration.name))
+        folder = AssetFolder(declaration, declaration.folder(cache))
         lines = [f"{declaration.name}: {declaration.title}", f"  licence:  {declaration.licence}"]
         lines.append(f"  access:   {declaration.access or 'public'}")
         lines.append(f"  folder:   {folder.path}")

@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from jukemir_like.core.errors import InputError, RequestError, StorageError
+from jukemir_like.representations.names import parse
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -32,6 +33,8 @@ _BUILT_IN = {
     "mfcc": "jukemir_like.representations.mfcc:MFCC",
     "stemjepa": "jukemir_like.representations.stemjepa:StemJEPARepresentation",
 }
+_ENCODERS = "jukemir_like.encoders.encoder"
+"""Where the encoders with a card are: found by name, as the entry points of other packages are, since it stands after this module."""
 _WITH_NAMED_WEIGHTS = {"stemjepa"}
 """Those whose full name, such as ``stemjepa-NAME``, says which weights to use. They are given that name, and the cache with the weights."""
 
@@ -123,7 +126,7 @@ def names() -> list[str]:
     >>> {"chroma", "mfcc", "stemjepa"} <= set(names())
     True
     """
-    return sorted({*_BUILT_IN, *(point.name for point in _entry_points())})
+    return sorted({*_BUILT_IN, *_encoders().names(), *(point.name for point in _entry_points())})
 
 
 def load(name: str, *, cache: Cache | None = None, **options: Any) -> Representation:
@@ -141,8 +144,11 @@ def load(name: str, *, cache: Cache | None = None, **options: Any) -> Representa
     72
     """
     options = {option: value for option, value in options.items() if value is not None}
-    family = name.partition("-")[0]
-    if name in _BUILT_IN or family in _WITH_NAMED_WEIGHTS:
+    parsed = parse(name)
+    family = parsed.family
+    if parsed.base in _BUILT_IN or family in _WITH_NAMED_WEIGHTS:
+        if family not in _WITH_NAMED_WEIGHTS and name != parsed.base:
+            raise RequestError(f"{parsed.base} has no layers or pools to choose: leave @ and what follows it out")
         module, _, attribute = _BUILT_IN[family].partition(":")
         representation_class = getattr(import_module(module), attribute)
         arguments = {"name": name, "cache": cache} if family in _WITH_NAMED_WEIGHTS else {}
@@ -150,6 +156,9 @@ def load(name: str, *, cache: Cache | None = None, **options: Any) -> Representa
         if refused:
             raise RequestError(f"{name} takes no {', '.join(refused)}: leave it out")
         return representation_class(**arguments, **options)  # type: ignore[no-any-return]
+    if "card" in options or family == "hf" or parsed.base in _encoders().names():
+        encoder: Representation = _encoders().load(name, cache=cache, **options)
+        return encoder
     for point in _entry_points():
         if point.name == name:
             try:
@@ -160,6 +169,10 @@ def load(name: str, *, cache: Cache | None = None, **options: Any) -> Representa
                 raise RequestError(f"representation {name} ({point.value}) is not derived from jukemir_like.Representation")
             return representation
     raise RequestError(f"unknown representation {name!r}: choose one of {', '.join(names())}")
+
+
+def _encoders() -> Any:
+    return import_module(_ENCODERS)
 
 
 def _entry_points() -> EntryPoints:

@@ -1,1 +1,1 @@
-"""Networks, in torch."""
+"""Networks that no library has, in torch, with the conversion of their published weights."""

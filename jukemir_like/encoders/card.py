@@ -1,0 +1,209 @@
+"""Cards: the facts of one encoder as data. They are the TOML files in ``cards/``; users write their own.
+
+A card of a model of the Hugging Face hub, in ten lines::
+
+    name = "hubert-base"
+    title = "HuBERT base"
+    family = "transformers"
+    hub = "facebook/hubert-base-ls960"
+    licence = "Apache 2.0"
+    sample_rate = 16000
+    width = 768
+    layers = 12
+    layer = "7"
+
+==================  ===================================================================================================================
+``name``            as users type it: letters, digits, single hyphens, dots
+``title``           in a few words
+``family``          which code runs it: the module of that name in this package
+``summary``         a sentence: what it was trained on, what its vector is
+``licence``         of the weights; ``commercial = false`` where it forbids commercial use
+``citation``        of the publication, BibTeX
+``sample_rate``     in Hz
+``width``           numbers per frame of a layer, or of the vector where there are no layers
+``layers``          number of layers; they are called 0 (the input of the first) to this number. Left out: there are none to choose
+``layer, pool``     what is taken unless the name says otherwise
+``parameters``      how many numbers the net has
+``memory``          bytes that extraction takes, about
+``tried``           what was compared with the original program: ``real weights``, ``structure`` (random weights), or ``never``
+``weights``         name of the card whose weights it shares
+``hub, revision``   repository on the Hugging Face hub, and its commit
+``files``           files of weights, see :class:`WeightFile`
+``settings``        of the family
+==================  ===================================================================================================================
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jukemir_like.core import files, jsonfiles
+from jukemir_like.core.cache import is_name
+from jukemir_like.core.errors import RequestError
+from jukemir_like.representations.names import POOLS
+
+TRIED = {
+    "real weights": "compared with the original program, with its real weights",
+    "structure": "compared with the original program on random weights; never run here on its real ones",
+    "never": "never compared with the original program",
+}
+"""Values of ``tried``, and what they mean."""
+
+_FOLDER = Path(__file__).parent / "cards"
+_FILE_SHAPE = {
+    "path": str,
+    "urls?": [str],
+    "sha256?": str,
+    "md5?": str,
+    "size?": int,
+    "unpack?": bool,
+    "unpacked_size?": int,
+    "member?": str,
+    "package?": str,
+}
+_SHAPE = {
+    "name": str,
+    "title": str,
+    "family": str,
+    "licence": str,
+    "sample_rate": int,
+    "width": int,
+    "summary?": str,
+    "commercial?": bool,
+    "citation?": str,
+    "layers?": int,
+    "layer?": str,
+    "pool?": set(POOLS),
+    "parameters?": int,
+    "memory?": int,
+    "tried?": set(TRIED),
+    "weights?": str,
+    "hub?": str,
+    "revision?": str,
+    "files?": [_FILE_SHAPE],
+    "settings?": {str: object},
+}
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """A file of weights as its publisher has it.
+
+    Args:
+        path: its name in ``<cache>/weights/<encoder>/``.
+        urls: sources, in the order in which they are tried.
+        sha256, md5, size: to verify it by; None: not published.
+        unpack: whether it is an archive that is unpacked.
+        unpacked_size: bytes of its members.
+        member: path of the one member that is needed.
+        package: where an installed Python package has it: a path that begins with the name of the package.
+    """
+
+    path: str
+    urls: tuple[str, ...] = ()
+    sha256: str | None = None
+    md5: str | None = None
+    size: int | None = None
+    unpack: bool = False
+    unpacked_size: int | None = None
+    member: str | None = None
+    package: str | None = None
+
+
+@dataclass(frozen=True)
+class Card:
+    """An encoder's card; the fields are those of the table above."""
+
+    name: str
+    title: str
+    family: str
+    licence: str
+    sample_rate: int
+    width: int
+    summary: str = ""
+    commercial: bool = True
+    citation: str = ""
+    layers: int | None = None
+    layer: str | None = None
+    pool: str = "mean"
+    parameters: int | None = None
+    memory: int | None = None
+    tried: str = "never"
+    weights: str = ""
+    hub: str | None = None
+    revision: str | None = None
+    files: tuple[WeightFile, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def weights_name(self) -> str:
+        """The card that declares its weights: itself, unless ``weights`` names another."""
+        return self.weights or self.name
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """Names of its layers, from the input of the first to the output of the last; empty where there are none to choose."""
+        return () if self.layers is None else tuple(map(str, range(self.layers + 1)))
+
+
+def names() -> list[str]:
+    """Names of the cards of this package, sorted.
+
+    >>> names() == sorted(names())
+    True
+    """
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+@cache
+def read(name: str) -> Card:
+    """The card called ``name``.
+
+    Raises:
+        RequestError: this package has no such card.
+    """
+    if name not in names():
+        raise RequestError(f"no encoder is called {name!r}: choose one of {', '.join(names())}, or give your own card with --card")
+    return read_file(_FOLDER / f"{name}.toml")
+
+
+def read_file(path: Path) -> Card:
+    """The card in a file.
+
+    Raises:
+        RequestError: it cannot be read, or is no card; the message names the field.
+    """
+    try:
+        values = tomllib.loads(files.read_regular(path).decode())
+        jsonfiles.check(values, _SHAPE)
+        _check(values)
+    except OSError as error:
+        raise RequestError(f"{path} {files.refusal(error)}: give a card") from error
+    except ValueError as error:  # also of TOML and UTF-8
+        raise RequestError(f"{path} is no card: {str(error).removeprefix('is damaged: ')}") from error
+    values["files"] = tuple(WeightFile(**fields | {"urls": tuple(fields.get("urls", ()))}) for fields in values.get("files", ()))
+    return Card(**values)
+
+
+def _check(values: dict[str, Any]) -> None:
+    known = {name.rstrip("?") for name in _SHAPE}
+    if unknown := sorted(values.keys() - known):
+        raise ValueError(f"it has the unknown fields {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    known_of_files = {name.rstrip("?") for name in _FILE_SHAPE}
+    for fields in values.get("files", ()):
+        if unknown := sorted(fields.keys() - known_of_files):
+            raise ValueError(f"files has the unknown fields {', '.join(unknown)}; known are {', '.join(sorted(known_of_files))}")
+    if not is_name(values["name"]) or "@" in values["name"]:
+        raise ValueError(f"name is {values['name']!r}, which cannot be a file's name")
+    for name in ("sample_rate", "width"):
+        if values[name] < 1:
+            raise ValueError(f"{name} is {values[name]}, not a number above 0")
+    layers, layer = values.get("layers"), values.get("layer")
+    if (layers is None) != (layer is None):
+        raise ValueError("layers and layer belong together: give both or neither")
+    if layers is not None and str(layer) not in map(str, range(layers + 1)):
+        raise ValueError(f"layer is {layer!r}, not one of 0 … {layers}")

@@ -1,0 +1,231 @@
+"""What all encoders share: a card, weights in the cache, a net that is built with the first clip, in the worker process.
+
+Loading an encoder reads its card and the header of its weights, so that an error is raised before the first clip.
+"""
+
+from __future__ import annotations
+
+import inspect
+import multiprocessing
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import RequestError
+from jukemir_like.encoders import card as cards
+from jukemir_like.encoders import weights
+from jukemir_like.encoders.card import Card
+from jukemir_like.representations.base import Representation
+from jukemir_like.representations.layers import LayeredRepresentation
+from jukemir_like.representations.names import RepresentationName, parse
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+PRECISIONS = ("32", "bf16", "16")
+
+
+class Encoder(Representation):
+    """A neural encoder that a card describes; one with layers to choose derives from :class:`LayeredEncoder`.
+
+    A subclass sets :attr:`recipe` and writes :meth:`convert`, :meth:`build`, and :meth:`vector` or ``feed``.
+
+    Args:
+        card: the encoder's.
+        name: as users type it, with its options; None: the card's name.
+        cache: where weights are looked for; None: the default cache.
+        weights: a converted file, instead of that in the cache.
+        device: torch device; None: a GPU where there is one.
+        precision: ``32``, or of what is computed on a GPU ``bf16`` or ``16``.
+
+    Attributes:
+        recipe: version of the front-end and all else that is not in the card; raised whenever numbers change.
+
+    Raises:
+        RequestError: no such weights, layer, pool, device or precision.
+    """
+
+    recipe: ClassVar[int]
+
+    def __init__(
+        self,
+        card: Card,
+        *,
+        name: str | None = None,
+        cache: Cache | None = None,
+        weights: str | Path | None = None,
+        device: str | None = None,
+        precision: str = "32",
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise RequestError(f"unknown precision {precision!r} of {card.name}: choose one of {', '.join(PRECISIONS)}")
+        self.card, self.sample_rate = card, card.sample_rate
+        self._device, self.precision = device, precision
+        self._set_name(parse(card.name if name is None else name))
+        self.header = _read_header(card, cache, weights)
+
+    def _set_name(self, name: RepresentationName) -> None:
+        if name.layer is not None or name.pool is not None:
+            raise RequestError(f"{name.base} has no layers or pools to choose: leave @ and what follows it out")
+        self.name, self.dimension = str(name), self.card.width
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Recipe, digest of the weights, settings of the card, precision."""
+        settings = {"family": self.card.family, "sample_rate": self.sample_rate, **self.card.settings}
+        return {"recipe": self.recipe, "weights": self.header.digest, "settings": settings, "precision": self.precision}
+
+    @staticmethod
+    @abstractmethod
+    def convert(card: Card, files: Mapping[str, Path]) -> Mapping[str, Tensor | weights.LazyTensor]:
+        """From published files (``path`` of the card → file) to the tensors of :meth:`build`'s net.
+
+        Raises:
+            RequestError: a file is damaged, or holds no weights of such a net; nothing in it is run.
+        """
+
+    @abstractmethod
+    def build(self) -> torch.nn.Module:
+        """The net, with any numbers; it is made on torch's meta device, so that it takes no memory."""
+
+    def vector(self, clip: np.ndarray) -> np.ndarray:
+        """The vector of one clip: shape ``(dimension,)``."""
+        raise NotImplementedError
+
+    def __call__(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+        """Vectors of clips: float32, shape ``(len(clips), dimension)``."""
+        import torch
+
+        with torch.inference_mode():
+            vectors = [np.asarray(self.vector(clip), np.float32) for clip in clips]
+        return np.stack(vectors) if vectors else np.empty((0, self.dimension), np.float32)
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the net computes."""
+        import torch
+
+        chosen = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            device = torch.device(chosen)
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise RequestError(f"device {chosen!r} cannot be used by torch ({str(error).partition(chr(10))[0]})") from error
+        return device
+
+    @cached_property
+    def net(self) -> torch.nn.Module:
+        """The net with its weights, in evaluation mode. Built at its first use."""
+        import torch
+
+        if multiprocessing.parent_process() is not None:
+            torch.set_num_threads(1)  # in a worker; a forked one has none of the threads that its parent may have started
+        with torch.device("meta"):
+            net = self.build()
+        shapes = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
+        net.load_state_dict(weights.load(self.header, shapes), assign=True)
+        return net.to(self.device).eval().requires_grad_(False)
+
+
+class LayeredEncoder(LayeredRepresentation, Encoder):
+    """An encoder with layers to choose: a subclass writes :meth:`~jukemir_like.representations.layers.LayeredRepresentation.feed`."""
+
+    def _set_name(self, name: RepresentationName) -> None:
+        self.choose(str(name), self.card.layer_names, str(self.card.layer), self.card.width, self.card.pool)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """As of every encoder, and layer and pool."""
+        return super().parameters | self.choice
+
+    def vectors_of_layers(self, clips: Sequence[np.ndarray], layers: Sequence[str]) -> np.ndarray:
+        """Vectors of several layers from one forward pass: float32, shape ``(len(clips), len(layers), dimension)``."""
+        import torch
+
+        with torch.inference_mode():
+            return super().vectors_of_layers(clips, layers)
+
+
+def names() -> list[str]:
+    """Names of all encoders, sorted."""
+    return cards.names()
+
+
+def encoder_class(card: Card) -> type[Encoder]:
+    """The class that runs ``card``: the ``ENCODER`` of the module that is called as its family.
+
+    Raises:
+        RequestError: there is no such family.
+    """
+    families = sorted(FAMILIES)
+    if card.family not in FAMILIES:
+        raise RequestError(f"{card.name} is of the unknown family {card.family!r}: choose one of {', '.join(families)}")
+    module, _, name = FAMILIES[card.family].partition(":")
+    found: type[Encoder] = getattr(import_module(module), name)
+    return found
+
+
+FAMILIES = {
+    "choi": "jukemir_like.encoders.choi:Choi",
+    "clmr": "jukemir_like.encoders.clmr:CLMR",
+    "crepe": "jukemir_like.encoders.crepe:Crepe",
+    "jukebox": "jukemir_like.encoders.jukebox:Jukebox",
+    "musicnn": "jukemir_like.encoders.musicnn:Musicnn",
+    "transformers": "jukemir_like.encoders.transformers_models:TransformersEncoder",
+}
+"""Family of a card → the class that runs it."""
+
+
+def load(name: str, *, cache: Cache | None = None, card: str | Path | None = None, **options: Any) -> Encoder:
+    """The encoder called ``name``, which may choose a layer and a pool.
+
+    Args:
+        name: of a card of this package, or of ``card``.
+        cache: where weights are looked for; None: the default cache.
+        card: a user's own card.
+        options: of :class:`Encoder`.
+
+    Raises:
+        RequestError: no such encoder or weights, or an option that cannot be.
+    """
+    described = find_card(name, cache=cache, card=card)
+    chosen = encoder_class(described)
+    if refused := sorted(options.keys() - inspect.signature(chosen).parameters.keys()):
+        raise RequestError(f"{name} takes no {', '.join(refused)}: leave it out")
+    return chosen(described, name=name, cache=cache, **options)
+
+
+def find_card(name: str, *, cache: Cache | None = None, card: str | Path | None = None) -> Card:
+    """The card of the encoder called ``name``: of this package, a user's own, or, of ``hf:ORG/NAME``, that which the download wrote.
+
+    Args:
+        name: with or without options.
+        cache: where the download wrote it; None: the default cache.
+        card: file of the user's own card.
+
+    Raises:
+        RequestError: there is none, or the user's own is of another name.
+    """
+    parsed = parse(name)
+    if card is not None:
+        described = cards.read_file(Path(card))
+        if described.name != parsed.base:
+            raise RequestError(f"{card} is the card of {described.name}, not of {parsed.base}")
+        return described
+    if parsed.family == "hf":
+        path = (Cache.default() if cache is None else cache).weights(RepresentationName(parsed.base).folder) / "card.toml"
+        if not path.exists():
+            raise RequestError(f"{parsed.base} is not in the cache: `jukemir-like download {parsed.base}` gets it")
+        return cards.read_file(path)
+    return cards.read(parsed.base)
+
+
+def _read_header(card: Card, cache: Cache | None, path: str | Path | None) -> weights.WeightsHeader:
+    return weights.read_header(weights.locate(card, cache) if path is None else Path(path))

@@ -1,0 +1,76 @@
+"""What all encoders share: names, layers, signatures, devices, weights that are checked before the first clip."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.encoders import weights
+
+from .conftest import FRAME, Tiny
+
+
+@pytest.fixture
+def tiny(tiny_card, tiny_file, cache):
+    weights.get(tiny_card, cache, Tiny.convert, own_copy=tiny_file.parent)
+    return lambda name="tiny", **options: Tiny(tiny_card, name=name, cache=cache, **options)
+
+
+def clips(*lengths):
+    rng = np.random.default_rng(1)
+    return [rng.uniform(-1, 1, length).astype(np.float32) for length in lengths]
+
+
+def test_all_layers_from_one_pass_are_the_layers_one_by_one(tiny, monkeypatch):
+    passes = []
+    monkeypatch.setattr(Tiny, "feed", lambda self, clips, pools, feed=Tiny.feed: (passes.append(1), feed(self, clips, pools)))
+    encoder = tiny()
+    given = clips(1000, 250)
+    together = encoder.vectors_of_layers(given, encoder.layers)
+    assert (together.shape, len(passes)) == ((2, 2, 3), 1)
+    for number, layer in enumerate(encoder.layers):
+        np.testing.assert_array_equal(together[:, number], tiny(f"tiny@layer={layer}")(given))
+    np.testing.assert_array_equal(encoder(given), together[:, 1])  # the card's layer
+    for pool, dimension in (("mean", 3), ("mean+std", 6), ("max", 3)):
+        assert tiny(f"tiny@pool={pool}")(given).shape == (2, dimension)
+
+
+def test_a_layer_is_the_frames_of_a_plain_product(tiny, tiny_file):
+    numbers = np.frombuffer(tiny_file.read_bytes(), "<f4")
+    (clip,) = clips(5 * FRAME)
+    expected = (clip.reshape(5, FRAME) @ numbers[:300].reshape(3, FRAME).T + numbers[300:303]).mean(axis=0)
+    np.testing.assert_allclose(tiny("tiny@layer=0")([clip])[0], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_what_changes_the_numbers_changes_the_signature(tiny, tiny_card):
+    names = ["tiny", "tiny@layer=0", "tiny@pool=max"]
+    signatures = {tiny(name).signature for name in names} | {tiny(precision="bf16").signature}
+    assert len(signatures) == 4
+    assert tiny().signature == tiny(device="cpu").signature
+
+
+def test_the_request_is_refused_in_one_line(tiny):
+    for name, reason in [("tiny@layer=2", "tiny has no layer 2: choose one of 0 … 1"), ("tiny@pool=median", "no pool is called median")]:
+        with pytest.raises(RequestError, match=reason):
+            tiny(name)
+    with pytest.raises(RequestError, match="unknown precision '8' of tiny"):
+        tiny(precision="8")
+    with pytest.raises(RequestError, match="device 'gpu' cannot be used by torch"):
+        tiny(device="gpu").device.type.upper()
+
+
+def test_a_clip_without_a_frame_is_an_input_error(tiny):
+    with pytest.raises(InputError, match="too short"):
+        tiny()(clips(FRAME - 1))
+
+
+def test_an_encoder_can_be_sent_to_another_process_before_its_first_clip(tiny):
+    encoder = tiny()
+    assert "net" not in vars(encoder)
+    assert pickle.loads(pickle.dumps(encoder.parameters)) == encoder.parameters
+
+
+def test_weights_that_are_missing_are_found_before_the_first_clip(tiny_card, cache):
+    with pytest.raises(RequestError, match="jukemir-like download tiny"):
+        Tiny(tiny_card, cache=cache)
