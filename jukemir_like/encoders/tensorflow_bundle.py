@@ -12,7 +12,7 @@ import io
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -55,12 +55,12 @@ def read(index: Path, shards: Sequence[Path], wanted: Callable[[str], bool] = la
     >>> read(Path("model.index"), [Path("model.data-00000-of-00001")])  # doctest: +SKIP
     {'dense/bias': array([...], dtype=float32), ...}
     """
+    tensors: dict[str, np.ndarray] = {}
     with ExitStack() as stack:
-        opened = [stack.enter_context(_open(path)) for path in (index, *shards)]
-        variables = _variables(index, opened[0], len(shards))
-        tensors: dict[str, np.ndarray] = {}
+        opened = [stack.enter_context(_opened(path)) for path in (index, *shards)]
+        found = _variables(index, opened[0], len(shards))
         for shard, (path, file) in enumerate(zip(shards, opened[1:], strict=True)):
-            in_shard = {name: variable for name, variable in variables.items() if variable.shard == shard}
+            in_shard = {name: variable for name, variable in found.items() if variable.shard == shard}
             _check_extents(path, index, in_shard, os.fstat(file.fileno()).st_size)
             for name, variable in sorted(in_shard.items(), key=lambda item: item[1].offset):
                 contents = file.read(variable.size)
@@ -70,7 +70,7 @@ def read(index: Path, shards: Sequence[Path], wanted: Callable[[str], bool] = la
                     raise RequestError(f"{path} is damaged or of another checkpoint (the checksum of {_shown(name)} is wrong): {_REMEDY}")
                 if wanted(name):
                     tensors[name] = np.frombuffer(contents, variable.dtype).reshape(variable.shape)
-    return {name: tensors[name] for name in variables if name in tensors}
+    return {name: tensors[name] for name in found if name in tensors}
 
 
 def variables(index: Path, shards: int = 1) -> dict[str, Variable]:
@@ -83,7 +83,7 @@ def variables(index: Path, shards: int = 1) -> dict[str, Variable]:
     Raises:
         RequestError: as :func:`read`.
     """
-    with _open(index) as file:
+    with _opened(index) as file:
         return _variables(index, file, shards)
 
 
@@ -107,7 +107,7 @@ def _check_header(message: bytes, shards: int) -> None:
     if fields.get(2, 0) != 0:
         raise ValueError("is of a big-endian machine")
     if fields.get(1) != shards:
-        raise ValueError(f"belongs to {fields.get(1)} data files, not {shards}")
+        raise ValueError(f"belongs to {fields.get(1)!r} data files, not {shards}")
 
 
 def _variable(name: str, message: bytes, shards: int) -> Variable:
@@ -116,7 +116,7 @@ def _variable(name: str, message: bytes, shards: int) -> Variable:
     if 7 in fields:
         raise ValueError(f"holds {_shown(name)} in slices, which is not supported")
     if dtype not in _TYPES:
-        raise ValueError(f"holds {_shown(name)}, which is of another type than numbers of 16 to 64 bits (TensorFlow's type {dtype})")
+        raise ValueError(f"holds {_shown(name)}, which is of another type than numbers of 16 to 64 bits (TensorFlow's type {dtype!r})")
     lengths = tuple(_lengths(shape)) if isinstance(shape, bytes) else ()
     numbers = (shard, offset, size, checksum)
     if not all(isinstance(number, int) for number in numbers) or len(lengths) > _MOST_DIMENSIONS or int(shard) >= shards:
@@ -168,12 +168,16 @@ def _check_extents(path: Path, index: Path, in_shard: dict[str, Variable], size:
             raise RequestError(f"{index} gives {_shown(name)} a place that does not follow the one before: {_REMEDY}")
         expected_begin += variable.size
     if expected_begin != size:
-        raise RequestError(f"{path} has {size:,} bytes where {index} says {expected_begin:,}: cut short, or of another checkpoint; {_REMEDY}")
+        raise RequestError(
+            f"{path} has {size:,} bytes where {index} says {expected_begin:,}: cut short, or of another checkpoint; {_REMEDY}"
+        )
 
 
-def _open(path: Path) -> io.BufferedReader:
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
-        return io.BufferedReader(files.open_regular(path))  # type: ignore[type-var]
+        with files.open_regular(path) as raw, io.BufferedReader(raw) as file:  # type: ignore[type-var]
+            yield file
     except OSError as error:
         reason = "is missing" if isinstance(error, FileNotFoundError) else files.refusal(error)
         raise RequestError(f"{path} {reason}: check the path") from error

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 _EPSILON = 1e-3  # of all batch normalisations, TensorFlow's default
 _TIMBRAL = ((7, 38), (7, 67))  # frames, mel bands
@@ -42,7 +42,8 @@ class Normalisation(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Normalises ``(batch, channels, …)``."""
         mean, scale, beta = (
-            values.reshape(-1, *[1] * (features.ndim - 2)) for values in (self.mean, self.gamma * torch.rsqrt(self.variance + _EPSILON), self.beta)
+            values.reshape(-1, *[1] * (features.ndim - 2))
+            for values in (self.mean, self.gamma * torch.rsqrt(self.variance + _EPSILON), self.beta)
         )
         return (features - mean) * scale + beta
 
@@ -59,13 +60,13 @@ class FrontBranch(nn.Module):
 
     def forward(self, spectrogram: Tensor) -> Tensor:
         """From ``(patches, frames, bands)`` to ``(patches, maps, frames)``."""
-        padded = F.pad(spectrogram, (0, 0, self.before, self.after))
+        padded = functional.pad(spectrogram, (0, 0, self.before, self.after))
         # ReLU and normalisation are monotonic, so the maximum can be taken before them: they then have 1/30 or 1/96 of the numbers to do.
         # Where gamma is negative they fall, and the largest result is of the smallest sum: with all signs turned, again the maximum.
         sign = torch.where(self.normalisation.gamma < 0, -1.0, 1.0)
-        weight, bias = self.convolution.weight * sign[:, None, None, None], self.convolution.bias * sign
-        largest = F.conv2d(padded[:, None], weight, bias).amax(dim=3)
-        result: Tensor = self.normalisation(F.relu(largest * sign[:, None]))
+        weight, bias = self.convolution.weight * sign[:, None, None, None], sign * self.convolution.get_parameter("bias")
+        largest = functional.conv2d(padded[:, None], weight, bias).amax(dim=3)
+        result: Tensor = self.normalisation(functional.relu(largest * sign[:, None]))
         return result
 
 
@@ -79,7 +80,7 @@ class Middle(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """From ``(patches, channels, frames)`` to ``(patches, filters, frames)``."""
-        result: Tensor = self.normalisation(F.relu(self.convolution(features)))
+        result: Tensor = self.normalisation(functional.relu(self.convolution(features)))
         return result
 
 
@@ -122,7 +123,7 @@ class MusicnnNet(nn.Module):
     def tags(self, mean: Tensor, maximum: Tensor) -> Tensor:
         """Probabilities ``(patches, tags)``, from 0 to 1, by what :meth:`forward` gave."""
         pooled = torch.stack([maximum, mean], dim=2).flatten(1)  # maximum and mean of the first channel, of the second, …
-        hidden = self.normalisation(F.relu(self.dense(self.pooled(pooled))))
+        hidden = self.normalisation(functional.relu(self.dense(self.pooled(pooled))))
         return torch.sigmoid(self.output(hidden))
 
 
