@@ -25,6 +25,7 @@ from jukemir_like.core.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, Requ
 from jukemir_like.core.locks import locked
 from jukemir_like.core.parallel import available_cpus
 from jukemir_like.launch import engine, images
+from jukemir_like.representations.stemjepa import parse_name
 from jukemir_like.stemjepa import checkpoint
 
 SCRIPTS = Path(__file__).resolve().parent
@@ -166,7 +167,7 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
     if not all(seed.isdigit() for seed in options.seed.split()):
         raise RequestError(f"SEED {options.seed!r} is not a number, or several with spaces between them")
     seeds = [int(seed) for seed in options.seed.split()]
-    if not any(name.startswith("stemjepa") for name in config["representations"]):
+    if not any(images.family_of(name).name == "stemjepa" for name in config["representations"]):
         alone = next((dataset for dataset in config["datasets"] if datasets.stems_of(dataset) == dataset), None)
         if alone:
             raise RequestError(f"{alone} has stems and no labels: only stemjepa says something of it, add it to REPRESENTATIONS")
@@ -186,7 +187,7 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
 def _check_images(names: list[str]) -> None:
     """That there is an engine and an image of every stage, before the first one is started."""
     stages = {images.STAGES[stage].image for stage in ("download", "process", "probe")}
-    stages |= {images.for_representation(name).image for name in names}
+    stages |= {images.image_of(name) for name in names}
     stages |= {images.STAGES["train"].image for name in names if _recipe(name)}
     missing = engine.missing_images(engine.connect(), sorted(images.reference(name) for name in stages))
     if missing:
@@ -195,9 +196,9 @@ def _check_images(names: list[str]) -> None:
 
 def _recipe(representation: str) -> str | None:
     """The recipe of the package that a representation is trained by, where it is one of Stem-JEPA and not in the package."""
-    name = representation.removeprefix("stemjepa-").removesuffix("-untrained")
+    name = parse_name(representation)[0] if images.family_of(representation).name == "stemjepa" else None
     ours = {path.stem for path in (checkpoint.FOLDER.parent / "configs" / "recipe").glob("*.yaml")} - set(checkpoint.names())
-    return name if representation.startswith("stemjepa-") and name in ours else None
+    return name if name in ours else None
 
 
 def _training(recipe: str, steps: int | None) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 The folder is ``probes/<dataset>/<representation>/<task>/<protocol>-<seed>/``. ``predictions.npz`` is written first and ``run.json`` last,
 so a folder with a ``run.json`` is complete. (Until then protocol ``jukemir`` may have an ``unfinished.npz`` there, see
-:mod:`jukemir_like.probes.selection`.) The same request on the same vectors gives the same bytes, except for ``seconds``.
+:mod:`jukemir_like.probes.unfinished`.) The same request on the same vectors gives the same bytes, except for ``seconds``.
 
 ``predictions.npz`` (no pickles: ``numpy.load`` as it is) holds, for ``split`` in ``valid`` and ``test``:
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like.conformance import inputs
+from jukemir_like.conformance import synthetic_audio
 from jukemir_like.conformance.batches import SIZE
-from jukemir_like.conformance.inputs import encoded, wav
 from jukemir_like.conformance.snapshots import is_hidden, output_of
+from jukemir_like.conformance.synthetic_audio import encoded, wav
 
 WRONG_ORDERS = {
     "characters": lambda path: path,
@@ -40,12 +40,12 @@ def batches(paths):
 
 @pytest.mark.parametrize("order", WRONG_ORDERS)
 def test_every_wrong_order_gives_other_batches(order):
-    paths = list(inputs.ordered())
+    paths = list(synthetic_audio.ordered())
     assert batches(sorted(paths, key=WRONG_ORDERS[order])) != batches(sorted(paths, key=os_bytes))
 
 
 def test_the_opposite_order_gives_other_batches():
-    paths = sorted(inputs.ordered(), key=os_bytes)
+    paths = sorted(synthetic_audio.ordered(), key=os_bytes)
     assert batches(paths[::-1]) != batches(paths)
 
 
@@ -76,21 +76,23 @@ def test_lossy_files_last_as_long(format):
 
 
 def test_bad_inputs_cannot_be_decoded():
-    for path, content in inputs.undecodable().items():
+    for path, content in synthetic_audio.undecodable().items():
         with pytest.raises(soundfile.LibsndfileError):
             print(path, soundfile.read(io.BytesIO(content)))
 
 
 def test_inputs_and_what_is_none_are_told_apart_by_name():
-    paths = [*inputs.all_kinds(), *inputs.unusual_names(), *inputs.ordered()]
+    paths = [*synthetic_audio.all_kinds(), *synthetic_audio.unusual_names(), *synthetic_audio.ordered()]
     is_input = re.compile(r"(?is).*\.(wav|flac|ogg|mp3)").fullmatch
-    assert {*inputs.formats(), *inputs.upper_case(), *inputs.kinds(), *inputs.sub_folders()} <= set(paths)
+    assert {*synthetic_audio.formats(), *synthetic_audio.upper_case(), *synthetic_audio.kinds(), *synthetic_audio.sub_folders()} <= set(
+        paths
+    )
     assert all(is_input(path) and not is_hidden(path) for path in paths)
-    assert all(is_hidden(path) for path in inputs.hidden())
-    assert not any(is_input(path) or is_hidden(path) for path in inputs.other_endings())
+    assert all(is_hidden(path) for path in synthetic_audio.hidden())
+    assert not any(is_input(path) or is_hidden(path) for path in synthetic_audio.other_endings())
 
 
-@pytest.mark.parametrize("paths", [inputs.unusual_names(), inputs.ordered()], ids=["unusual", "ordered"])
+@pytest.mark.parametrize("paths", [synthetic_audio.unusual_names(), synthetic_audio.ordered()], ids=["unusual", "ordered"])
 def test_no_two_names_have_one_output_even_where_case_does_not_count(paths):
     assert len({output_of(path).lower() for path in paths}) == len(paths)
     assert all(len(os_bytes(part)) <= 255 for path in paths for part in path.split("/"))

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jukemir_like.conformance import inputs
+from jukemir_like.conformance import synthetic_audio
 from jukemir_like.conformance.batches import alone
-from jukemir_like.conformance.containers import Observation, Session
 from jukemir_like.conformance.input_output import FolderObservation, everything, volumes
 from jukemir_like.conformance.rules import Rules
+from jukemir_like.conformance.session import Observation, Session
 from jukemir_like.conformance.snapshots import Entry, Snapshot, outputs
 from jukemir_like.core.files import printable
 from jukemir_like.launch import confinement
@@ -36,18 +36,18 @@ class Restricted:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, session: Session) -> Observation:
-        return session.observe(inputs.few(), **self.options)
+        return session.observe(synthetic_audio.few(), **self.options)
 
 
 def unknown_user(session: Session) -> Observation:
     """As a user whom the image does not know, with volumes that all users may write."""
-    observation, _ = session.observe_in_volumes(inputs.few(), session.new_volume({}), _UNKNOWN_USER)
+    observation, _ = session.observe_in_volumes(synthetic_audio.few(), session.new_volume({}), _UNKNOWN_USER)
     return observation
 
 
 def as_root(session: Session) -> tuple[Observation, list[str]]:
     """As root, who may write anywhere; and the paths outside the mounts that were written."""
-    return session.observe_in_volumes(inputs.few(), session.new_volume({}), _ROOT)
+    return session.observe_in_volumes(synthetic_audio.few(), session.new_volume({}), _ROOT)
 
 
 def labels(session: Session) -> dict[str, str]:
@@ -92,7 +92,7 @@ def _user(observed: Observation) -> Iterator[str]:
 def _not_root(observed: Observation) -> Iterator[str]:
     written = outputs(observed.output)
     if not written:
-        yield "there is no output whose owner would tell"
+        yield "there is no output whose owner could be checked"
     yield from (f"{printable(path)} belongs to root" for path, entry in written.items() if entry.user == 0)
 
 

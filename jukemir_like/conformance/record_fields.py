@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from jukemir_like.conformance.batches import BatchesObservation, alone, in_turn
-from jukemir_like.conformance.containers import Observation
 from jukemir_like.conformance.failures import UNREADABLE, failing, is_locked, must_fail
 from jukemir_like.conformance.input_output import FolderObservation, everything, unusual_names
 from jukemir_like.conformance.rules import Rules
+from jukemir_like.conformance.session import Observation
 from jukemir_like.conformance.snapshots import invalid_lines, is_unicode, journals, records
 from jukemir_like.core.files import printable
 
@@ -139,7 +139,7 @@ def _names(observed: Observation) -> Iterator[str]:
     for path, content in observed.inputs.items():
         # The contract leaves open how JSON spells bytes that are not UTF-8, but there must be a record; its digest identifies it.
         if not is_unicode(path) and hashlib.sha256(content).hexdigest() not in digests:
-            yield f"{printable(path)} has no record, under whatever spelling"
+            yield f"{printable(path)} has no record, however its name is spelled"
 
 
 def _wav_seconds(content: bytes) -> float:

@@ -9,8 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa.training import plain_yaml
-from jukemir_like.stemjepa.training.compose import CONFIG_FOLDER, compose_settings
+from jukemir_like.stemjepa.training.compose import CONFIG_FOLDER, compose_settings, read_plain_yaml
 
 SECRET = "s3cret-of-the-environment"
 
@@ -123,12 +122,12 @@ def test_what_is_no_file_is_no_choice(file, kind):
     with pytest.raises(RequestError, match="Could not find 'data/mine'"):
         compose_settings(["data=mine"])
     with pytest.raises(RequestError, match=r"is a .*, not a file"):
-        plain_yaml.read(file)
+        read_plain_yaml(file)
 
 
 @pytest.mark.parametrize("path", sorted(CONFIG_FOLDER.glob("*/*.yaml")), ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_the_packages_own_choices_are_plain_and_can_be_copied(path):
-    assert plain_yaml.read(path) == path.read_text()
+    assert read_plain_yaml(path) == path.read_text()
 
 
 PLAIN = st.recursive(
@@ -145,7 +144,7 @@ def test_every_file_of_plain_values_is_let_through(file, values, flow, wide):
     file.write_text(text, encoding="utf-8", newline="")
     more = "${" in text or "hydra" in values or "defaults" in values or "*id" in text
     if not more:
-        assert plain_yaml.read(file) == text
+        assert read_plain_yaml(file) == text
 
 
 @pytest.mark.parametrize("section", ["trainer", "data", "objective", "optimiser", "model", "model.encoder", "model.frontend"])

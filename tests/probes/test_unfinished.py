@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from jukemir_like.datasets import Task
 from jukemir_like.datasets.processed import read_processed as read_processed
+from jukemir_like.probes.fitting import Candidate, Selection
 from jukemir_like.probes.protocols import Grid
-from jukemir_like.probes.selection import UNFINISHED, Candidate, Selection, UnfinishedRun
 from jukemir_like.probes.stage import probe_dataset
 from jukemir_like.probes.tasks import ProbeData, Split
+from jukemir_like.probes.unfinished import UNFINISHED, UnfinishedRun
 
 GRID = Grid(hidden=(0, 8), batch_size=(16,), learning_rate=(1e-3, 1e-2), dropout=(0.25,), weight_decay=(0.0, 1e-3), patience=12)
 SCRIPT = f"""
@@ -219,7 +220,7 @@ class Reader:
 
     def __call__(self, path):
         selection = Selection(self.data)
-        found = UnfinishedRun(path.parent, self.request).read(selection, GRID.points(), "cpu")
+        found = UnfinishedRun(path.parent, self.request).read(GRID.points(), "cpu", selection.restore)
         return found, selection.candidates(), selection.best
 
 
@@ -251,10 +252,10 @@ def test_any_cut_in_any_order_gives_the_same_selection(tmp_path_factory, logits,
     for candidate in made[:cut]:
         first.consider(candidate)
     folder = tmp_path_factory.mktemp("run")
-    UnfinishedRun(folder, {"seed": 0}).write(first, 1.5)
+    UnfinishedRun(folder, {"seed": 0}).write(first.candidates(), first.best.scores if first.best else {}, 1.5)
     resumed = UnfinishedRun(folder, {"seed": 0})
     # What was written under "" as the device is not taken for one.
-    assert resumed.read(second, POINTS, "") == {candidate.order for candidate in made[:cut]}
+    assert resumed.read(POINTS, "", second.restore) == {candidate.order for candidate in made[:cut]}
     assert resumed.seconds == 1.5
     for candidate in made[cut:]:
         second.consider(candidate)

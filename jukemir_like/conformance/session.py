@@ -218,7 +218,7 @@ class Session:
         name = f"jukemir-like-conform-{self._identifier}-{next(self._numbers)}"
         self.client.volumes.create(name, labels=self._labels)
         if files is not None:
-            # A container that is never started: the engine itself unpacks the archive into the volume, whatever the image lacks.
+            # A container that is never started: the engine unpacks the archive into the volume, the image needs no program for it.
             mount = Mount(target, name, type="volume")
             helper = self.client.containers.create(self.image, mounts=[mount], labels=self._labels, **confinement.NO_NETWORK)
             helper.put_archive("/", snapshots.pack(target.strip("/"), files))
