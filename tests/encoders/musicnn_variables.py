@@ -8,7 +8,10 @@ from jukemir_like.encoders.nets import musicnn
 
 
 def random_variables(net, seed: int = 0) -> dict[str, np.ndarray]:
-    """Numbers for all variables of the original's names and shapes; about half of the gammas are negative."""
+    """Numbers for all variables of the original's names and shapes; about half of the gammas are negative.
+
+    The fixture ``musicnn_big_random.npz`` was computed with those of the large network and seed 0: keep the order in which they are made.
+    """
     random = np.random.default_rng(seed)
     variables = {}
     for name, variable in musicnn._variables(net):

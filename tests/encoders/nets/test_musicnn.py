@@ -1,14 +1,18 @@
 """The network against a slow and obvious version of it in NumPy, and its size against that of the published checkpoints."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from jukemir_like.encoders.musicnn import patches_of, spectrogram
 from jukemir_like.encoders.nets import musicnn
 from jukemir_like.encoders.nets.musicnn import MusicnnNet
 
 from ..musicnn_variables import random_variables
 
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "encoders"
 FRAMES = 20
 
 
@@ -59,6 +63,20 @@ def test_the_network_is_its_slow_version():
         expected = slowly(variables, patch)
         for own, slow in zip((features[i].T, mean[i], maximum[i], tags[i]), expected, strict=True):
             np.testing.assert_allclose(own.numpy(), slow, rtol=1e-4, atol=1e-5 * max(1, np.abs(slow).max()))
+
+
+def test_the_large_network_of_the_original_with_random_numbers():
+    """Its graph, by TensorFlow 2.21, restored from a checkpoint of these variables, of the patches of the small ones' oracle."""
+    net = MusicnnNet(filters=512, hidden=500).eval()
+    net.load_state_dict(musicnn.tensors(net, random_variables(net)))
+    with np.load(FIXTURES / "musicnn_vibe_ace.npz", allow_pickle=False) as arrays:
+        patches = patches_of(spectrogram(arrays["audio"].astype(np.float32) / 32768))
+    with torch.inference_mode():
+        mean, maximum = net(torch.from_numpy(patches))
+        own = {"mean_pool": mean, "max_pool": maximum, "tags": net.tags(mean, maximum)}
+    with np.load(FIXTURES / "musicnn_big_random.npz", allow_pickle=False) as expected:
+        for name, values in own.items():
+            assert np.abs(values.numpy() - expected[name]).max() < 1e-5 * max(1, np.abs(expected[name]).max())
 
 
 @pytest.mark.parametrize(("filters", "hidden", "parameters", "size"), [(64, 200, 792_079, 9_465_596), (512, 500, 7_993_819, 95_817_164)])
