@@ -105,7 +105,7 @@ def section() -> str:
     lines += [
         "",
         f"{FILES} files of {SECONDS} s at 44.1 kHz, whole processes: imports, decoding, resampling and saving included. Medians of "
-        f"{RUNS} runs in turn; an original has its default threads, and here there is one worker per core. MB: peak of the largest process. "
+        f"{RUNS} runs in turn; an original has its default threads, and here there is one worker per core. MB: peak of one process. "
         "*Network*: of one clip, without reading it and without the first call; of the original without the spectrogram, too.",
         *(f"\n{line}" for line in absent),
     ]
