@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass
 from functools import cache, partial
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -27,14 +29,23 @@ from jukemir_like.core.files import printable
 from jukemir_like.core.records import Record, Summary
 from jukemir_like.core.resumable import Chunk, Job, Stage, clean_up, unchanged
 from jukemir_like.datasets.meta import WAV_FOLDER
-from jukemir_like.representations.base import encode
+from jukemir_like.representations.base import Representation, encode
+from jukemir_like.representations.names import parse
 
 BATCH_VARIABLES = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")
 """Environment variables of schedulers that hold the index of a batch; the first that is set counts."""
 
 
 def extract(
-    name: str, folder: Path, output: Path, *, batch_size: int | None = None, batch_idx: int | None = None, workers: int = 1, **options: Any
+    name: str,
+    folder: Path,
+    output: Path,
+    *,
+    batch_size: int | None = None,
+    batch_idx: int | None = None,
+    workers: int = 1,
+    layers: str | None = None,
+    **options: Any,
 ) -> Summary:
     """Extracts representation ``name`` of the audio files of ``folder`` into ``output``.
 
@@ -45,10 +56,12 @@ def extract(
         batch_size: files per batch; None: all files.
         batch_idx: which batch, from 0; needed with ``batch_size``.
         workers: processes.
+        layers: ``all``, or names of layers with commas between: the vectors of each, from one forward pass, go to
+            ``output/NAME.layerL/``.
         options: passed on to :func:`jukemir_like.representations.load`, as ``weights=`` and ``cache=``.
 
     Raises:
-        RequestError: no such folder or no audio in it, two inputs with one output, a batch past the end.
+        RequestError: no such folder or no audio in it, two inputs with one output, a batch past the end, no such layer.
         StorageError: ``output`` cannot be written.
 
     >>> extract("mfcc", Path("music"), Path("vectors")).done
@@ -60,21 +73,68 @@ def extract(
     unreadable: dict[str, str] = {}
     inputs = select(find_inputs(folder, unreadable), batch_size, batch_idx)
     representation = representations.load(name, **options)
-    make_folder(output)
-    stage = Stage(Summary(f"extract {name}", failed=unreadable), output, "all" if batch_size is None else f"batch-{batch_size}-{batch_idx}")
-    jobs = [stage.job(path, output / _vector_name(path), representation.signature) for path in inputs]
+    summary = Summary(f"extract {name}", failed=unreadable)
+    journal = "all" if batch_size is None else f"batch-{batch_size}-{batch_idx}"
+    targets = _targets(name, representation, output, layers, options)
+    stages = [Stage(summary, make_folder(target.folder), journal) for target in targets]
+    # The jobs of one input, one per layer, follow one another, so that a chunk has all of them.
+    jobs = [
+        stage.job(path, target.folder / _vector_name(path), target.signature)
+        for path in inputs
+        for stage, target in zip(stages, targets, strict=True)
+    ]
     clean_up(job.output for job in jobs)
-    chunk_size = max(1, representation.batch_size)
+    chunk_size = max(1, representation.batch_size) * len(targets)
     chunks = (Chunk(tuple(jobs[start : start + chunk_size])) for start in range(0, len(jobs), chunk_size))
-    work = partial(_extract_chunk, name, representation.signature, tuple(options.items()), folder)
-    for _ in stage.run(work, chunks, len(jobs), workers):
+    layer_of = {target.signature: target.layer for target in targets}
+    work = partial(_extract_chunk, name, representation.signature, layer_of, tuple(options.items()), folder)
+    for _ in stages[0].run(work, chunks, len(jobs), workers):
         pass
-    stage.summary.seconds = time.perf_counter() - started
-    return stage.summary
+    if len(targets) > 1:
+        summary.audio_seconds /= len(targets)
+        first, last = targets[0].folder.name, targets[-1].folder.name
+        summary.notes.append(f"{len(targets)} layers, one vector each, in {output}: {first} … {last}")
+    summary.seconds = time.perf_counter() - started
+    return summary
 
 
-def folders(representation: str, input: str | None, output: str | None, dataset: str | None, cache: Cache) -> tuple[Path, Path]:  # noqa: A002
+@dataclass(frozen=True)
+class _Target:
+    """A folder of vectors, and what decides them: of one layer, or of the representation itself (None)."""
+
+    folder: Path
+    signature: str
+    layer: str | None = None
+
+
+def _targets(name: str, representation: Representation, output: Path, layers: str | None, options: dict[str, Any]) -> list[_Target]:
+    if layers is None:
+        return [_Target(output, representation.signature)]
+    parsed = parse(name)
+    if not representation.layers:
+        raise RequestError(f"{parsed.base} has no layers to choose: leave --layers out")
+    if parsed.layer is not None:
+        raise RequestError(f"{name} names a layer already: leave it out of the name, or leave --layers out")
+    wanted = list(representation.layers) if layers == "all" else list(dict.fromkeys(layer.strip() for layer in layers.split(",")))
+    targets = []
+    for layer in wanted:
+        of_layer = parsed.with_layer(layer)
+        targets.append(_Target(output / of_layer.folder, representations.load(str(of_layer), **options).signature, layer))
+    return targets
+
+
+def folders(
+    representation: str,
+    input: str | None,  # noqa: A002
+    output: str | None,
+    dataset: str | None,
+    cache: Cache,
+    *,
+    layers: str | None = None,
+) -> tuple[Path, Path]:
     """Where the command ``extract`` reads audio and writes vectors: the two folders that it is given, or those of a dataset in the cache.
+
+    With ``layers`` the second is the folder of the layers' folders.
 
     Raises:
         RequestError: both ways of saying so, or neither.
@@ -86,7 +146,8 @@ def folders(representation: str, input: str | None, output: str | None, dataset:
     if (dataset is None) == (input is None or output is None):
         raise RequestError("give INPUT and OUTPUT, or --dataset")
     if dataset is not None:
-        return cache.processed(dataset) / WAV_FOLDER, cache.representation(dataset, representation)
+        vectors = cache.representation(dataset, representation)
+        return cache.processed(dataset) / WAV_FOLDER, vectors if layers is None else vectors.parent
     return Path(str(input)), Path(str(output))
 
 
@@ -166,39 +227,65 @@ def _vector_name(path: str) -> str:
     return str(PurePosixPath(path).with_suffix(".npy"))
 
 
-def _extract_chunk(name: str, signature: str, options: tuple[tuple[str, Any], ...], folder: Path, chunk: Chunk) -> list[Record]:
-    """Writes the vectors of a few files; returns their records. Runs in a worker."""
+def _extract_chunk(
+    name: str, signature: str, layer_of: dict[str, str | None], options: tuple[tuple[str, Any], ...], folder: Path, chunk: Chunk
+) -> list[Record]:
+    """Writes the vectors of a few files, one per job; returns their records, in the order of the jobs. Runs in a worker.
+
+    Args:
+        name, signature, options: of the representation.
+        layer_of: signature of a job → its layer; None: the representation itself.
+        folder: of the inputs.
+        chunk: jobs; those of one input follow one another.
+    """
     representation = _load(name, signature, options)
     finished: list[Record] = []
-    clips: list[tuple[Job, Record, np.ndarray]] = []
-    for job in chunk.jobs:
+    clips: list[_Clip] = []
+    for path, group in groupby(chunk.jobs, key=lambda job: job.input):
+        jobs = list(group)
         started = time.perf_counter()
-        record = job.record()
-        source = folder / job.input
+        new_records = [job.record() for job in jobs]
+        source = folder / path
         try:
             with unchanged(source):
-                record["digest"] = audio.digest(source)
-                earlier = job.kept_record(record["digest"])
-                if earlier is not None:
-                    record = earlier | {"status": "kept"}
-                else:
-                    clip = audio.load(source, representation.sample_rate)
-                    record["audio_seconds"] = round(len(clip) / representation.sample_rate, 3)
-                    clips.append((job, record, clip))
+                digest = audio.digest(source)
+                kept = [job.kept_record(digest) for job in jobs]
+                new_records = [
+                    record | {"digest": digest} if earlier is None else earlier | {"status": "kept"}
+                    for record, earlier in zip(new_records, kept, strict=True)
+                ]
+                missing = [(job, record) for job, record, earlier in zip(jobs, new_records, kept, strict=True) if earlier is None]
+                samples = audio.load(source, representation.sample_rate) if missing else None
+            if samples is not None:
+                clips.append(_Clip(samples, missing))
+                for _, record in missing:
+                    record["audio_seconds"] = round(len(samples) / representation.sample_rate, 3)
         except InputError as error:
-            record |= records.failure(error)
-        record["seconds"] = time.perf_counter() - started
-        finished.append(record)
+            new_records = [record | records.failure(error) for record in new_records]
+        for record in new_records:
+            record["seconds"] = (time.perf_counter() - started) / len(jobs)
+        finished += new_records
     started = time.perf_counter()
-    for (job, record, _), vector in zip(clips, encode(representation, [clip for _, _, clip in clips]), strict=True):
-        if isinstance(vector, Exception):
-            record |= records.failure(vector)
-        else:
-            record["output_digest"] = write_array(job.output, np.ascontiguousarray(vector, dtype="<f4"))
-    seconds_per_clip = (time.perf_counter() - started) / max(1, len(clips))
+    layers = list(dict.fromkeys(layer for clip in clips for job, _ in clip.missing if (layer := layer_of[job.signature]) is not None))
+    for clip, vectors in zip(clips, encode(representation, [clip.samples for clip in clips], layers), strict=True):
+        for job, record in clip.missing:
+            if isinstance(vectors, Exception):
+                record |= records.failure(vectors)
+            else:
+                vector = vectors[layers.index(str(layer_of[job.signature]))] if layers else vectors
+                record["output_digest"] = write_array(job.output, np.ascontiguousarray(vector, dtype="<f4"))
+    seconds_per_vector = (time.perf_counter() - started) / max(1, sum(len(clip.missing) for clip in clips))
     for record in finished:
-        record["seconds"] = round(record["seconds"] + (seconds_per_clip if record["status"] == "done" else 0.0), 4)
+        record["seconds"] = round(record["seconds"] + (seconds_per_vector if record["status"] == "done" else 0.0), 4)
     return finished
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """Samples of one input, and the jobs whose vectors are missing, with their records."""
+
+    samples: np.ndarray
+    missing: list[tuple[Job, Record]]
 
 
 @cache

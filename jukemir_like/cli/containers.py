@@ -51,7 +51,7 @@ def commands() -> None:
 @click.option("--runner", type=click.Choice(["docker", "apptainer", "plain"]), default="docker", show_default=True, help="What runs it.")
 @options.gpus
 @click.option("--image", help="Instead of the image of this version: another one, or a .sif file for apptainer.")
-@options.stemjepa_options
+@options.representation_options
 @options.workers
 @options.cache
 def extract(

@@ -11,6 +11,7 @@ from jukemir_like.cli import options
 from jukemir_like.core.errors import DONE
 
 if TYPE_CHECKING:
+    from jukemir_like.core.cache import Cache
     from jukemir_like.datasets import Dataset
 
 
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
 @click.option("--dry_run", is_flag=True, help="Print sizes, licence, access and sources, and what is in the cache; do nothing.")
 @click.option("--songs", type=click.IntRange(1, 20_000), default=600, show_default=True, help="Songs of the embedded dataset.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the embedded dataset.")
+@click.option("--card", type=click.Path(dir_okay=False), help="Card of an encoder of your own.")
 @options.workers
 @options.cache
 def download(
     dataset: str,
+    card: str | None,
     songs: int,
     seed: int,
     workers: int | None,
@@ -41,10 +44,16 @@ def download(
 ) -> int:
     """Get the raw assets of DATASET, or those whose tags begin with DATASET (such as GIANTSTEPS_MTG), verified and unpacked.
 
-    The embedded dataset, synthband, is composed and rendered here: no network is needed.
+    The embedded dataset, synthband, is composed and rendered here: no network is needed. Of an encoder (musicnn-msd, hf:ORG/NAME; see
+    `jukemir-like list`) the weights are brought, and converted once.
     """
     workers = options.prepare_workers(workers)
     from jukemir_like import datasets
+    from jukemir_like.encoders import encoder
+
+    if encoder.is_encoder(dataset, card):
+        copy = None if own_copy is None else Path(own_copy)
+        return _download_weights(dataset, card, options.open_cache(cache), dry_run=dry_run, own_copy=copy, **download_options)
     from jukemir_like.downloads.declarations import select_assets
     from jukemir_like.downloads.summary import describe_selection
 
@@ -64,6 +73,20 @@ def download(
     from jukemir_like.synthband.generation import generate
 
     return options.finish(generate(folders.dataset(name), songs=songs, seed=seed, workers=workers))
+
+
+def _download_weights(name: str, card: str | None, cache: Cache, *, dry_run: bool, own_copy: Path | None, **download_options: Any) -> int:
+    from jukemir_like.downloads.summary import describe_selection
+    from jukemir_like.encoders import encoder, weights
+
+    described = encoder.card_to_download(name, cache, card)
+    if described.weights_name != described.name:
+        described = encoder.card_to_download(described.weights_name, cache)
+    if dry_run:
+        click.echo(describe_selection(weights.selection(described), cache))
+        return DONE
+    convert = encoder.encoder_class(described).convert
+    return options.finish(weights.get(described, cache, convert, own_copy=own_copy, **download_options))
 
 
 @click.command()
@@ -145,12 +168,18 @@ def audit(dataset: str, workers: int | None, cache: str | None) -> int:
 
 
 @click.command(name="list")
-def list_() -> int:
-    """List the datasets, representations and weights that are there."""
+@options.cache
+def list_(cache: str | None) -> int:
+    """List the datasets, representations, encoders and weights: which are there, and what would have to be fetched."""
     from jukemir_like import datasets, representations
+    from jukemir_like.encoders import catalogue
     from jukemir_like.stemjepa import checkpoint
 
+    folders = options.open_cache(cache)
+    encoders = catalogue.encoders(folders)
+    named = {row.name for row in encoders}
     click.echo("datasets:         " + " ".join([*datasets.names(), "folder"]))
-    click.echo("representations:  " + " ".join(representations.names()))
-    click.echo("weights:          " + " ".join(checkpoint.names_with_remarks(options.open_cache(None))))
+    click.echo("representations:  " + " ".join(name for name in representations.names() if name not in named))
+    click.echo("weights:          " + " ".join(checkpoint.names_with_remarks(folders)))
+    click.echo("encoders of others, whose weights `jukemir-like download NAME` brings:\n" + catalogue.table(encoders))
     return DONE

@@ -13,7 +13,7 @@ from __future__ import annotations
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,14 @@ class Job:
         output: the file to write.
         signature: digest of what, beside the input's bytes, decides the output.
         earlier: records of outputs of this signature; each names its ``digest`` and its ``output_digest``.
+        folder: whose ``.records`` describe the output; None: the stage's.
     """
 
     input: str
     output: Path
     signature: str
     earlier: tuple[Record, ...] = ()
+    folder: Path | None = None
 
     def kept_record(self, digest: str | None) -> Record | None:
         """The record which says that input bytes of this digest gave the output as it now is; None where it must be computed."""
@@ -88,7 +90,7 @@ class Stage:
     def job(self, name: str, output: Path, signature: str) -> Job:
         """The job of computing ``output`` of input ``name``."""
         earlier = (record for record in self.known.get(name, ()) if _describes_output(record, signature))
-        return Job(name, output, signature, tuple(earlier))
+        return Job(name, output, signature, tuple(earlier), self._output)
 
     def run(self, work: Callable[[Chunk], list[Record]], chunks: Iterable[Chunk], total: int, workers: int) -> Iterator[Record]:
         """Does ``chunks`` and yields a record for each job as they finish; the run is over when the iteration is.
@@ -103,17 +105,25 @@ class Stage:
         Raises:
             RequestError, StorageError: of ``work``, where the fault is not one input's. Outputs that were not finished are untouched.
         """
-        with records.Journal(self._output, self._journal) as journal, Progress(total, self.summary.stage, self._unit) as bar:
+        with ExitStack() as opened, Progress(total, self.summary.stage, self._unit) as bar:
+            journals: dict[Path, records.Journal] = {}
+            self._open_journal(journals, self._output, opened)
             for chunk, result in _results(work, chunks, max(1, min(workers, total))):
                 for job, record in zip(chunk.jobs, result, strict=True):
                     self.summary.count(record)
                     if record["status"] == "failed":
                         job.output.unlink(missing_ok=True)
                     if record["status"] != "kept":
+                        journal = self._open_journal(journals, job.folder or self._output, opened)
                         journal.append({name: value for name, value in record.items() if name != "result"})
                     yield record
                 bar.update(len(chunk.jobs))
         self.summary.seconds = time.perf_counter() - self._started
+
+    def _open_journal(self, journals: dict[Path, records.Journal], folder: Path, opened: ExitStack) -> records.Journal:
+        if folder not in journals:
+            journals[folder] = opened.enter_context(records.Journal(folder, self._journal))
+        return journals[folder]
 
     def remove_others(self, wanted: Iterable[str], output_of: Callable[[str], Path]) -> None:
         """Removes the outputs of inputs that are none any more, where they are, to the byte, what a record says that a run has written."""

@@ -227,5 +227,21 @@ def find_card(name: str, *, cache: Cache | None = None, card: str | Path | None 
     return cards.read(parsed.base)
 
 
+def is_encoder(name: str, card: str | Path | None = None) -> bool:
+    """Whether ``name`` is an encoder's: of a card of this package or of a user's, or a model of the Hugging Face hub."""
+    return card is not None or name.startswith("hf:") or name in cards.names()
+
+
+def card_to_download(name: str, cache: Cache, card: str | Path | None = None) -> Card:
+    """The card with the files of weights that are to be downloaded; of a model of the hub, its repository is asked for them.
+
+    Raises:
+        RequestError: no such encoder, or the hub has no such model.
+    """
+    from jukemir_like.encoders import hub
+
+    return hub.resolve(name, cache) if card is None and name.startswith("hf:") else hub.with_files(find_card(name, cache=cache, card=card))
+
+
 def _read_header(card: Card, cache: Cache | None, path: str | Path | None) -> weights.WeightsHeader:
     return weights.read_header(weights.locate(card, cache) if path is None else Path(path))

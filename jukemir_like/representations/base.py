@@ -50,6 +50,7 @@ class Representation(ABC):
         sample_rate: in Hz; clips are given at this rate.
         dimension: length of a vector.
         batch_size: how many clips are worth giving at once (1 for what runs on a processor core).
+        layers: names of the layers that ``NAME@layer=L`` may choose; empty: it has none.
 
     >>> import numpy as np
     >>> class Peak(Representation):
@@ -64,6 +65,7 @@ class Representation(ABC):
     sample_rate: int
     dimension: int
     batch_size: int = 1
+    layers: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -84,18 +86,23 @@ class Representation(ABC):
             InputError: a clip cannot be represented (too short, say); the message says why.
         """
 
+    def vectors_of_layers(self, clips: Sequence[np.ndarray], layers: Sequence[str]) -> np.ndarray:  # noqa: ARG002
+        """Vectors of several layers, where the representation has layers: float32, shape ``(len(clips), len(layers), dimension)``."""
+        raise RequestError(f"{self.name} has no layers to choose")
+
     @property
     def signature(self) -> str:
         """Digest of name and parameters: two vectors are comparable if and only if their signatures are equal."""
         return hashlib.sha256(json.dumps([self.name, self.dimension, self.parameters], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def encode(representation: Representation, clips: list[np.ndarray]) -> list[np.ndarray | Exception]:
+def encode(representation: Representation, clips: list[np.ndarray], layers: Sequence[str] = ()) -> list[np.ndarray | Exception]:
     """A vector, or the reason why there is none, for each clip; one bad clip does not affect the others.
 
     Args:
         representation: what to compute.
         clips: mono float32, shape ``(samples,)``, at the representation's sample rate.
+        layers: of a representation that has layers: those that are wanted. A clip then has not a vector, but one per layer, as rows.
 
     Raises:
         RequestError, StorageError: the fault is not a clip's but the representation's, such as weights that cannot be used.
@@ -106,14 +113,14 @@ def encode(representation: Representation, clips: list[np.ndarray]) -> list[np.n
     if not clips:
         return []
     try:
-        vectors = representation(clips)
+        vectors = representation.vectors_of_layers(clips, layers) if layers else representation(clips)
     except (RequestError, StorageError):
         raise
     except Exception as error:
         if len(clips) == 1:
             return [error]
-        return [vector for clip in clips for vector in encode(representation, [clip])]
-    expected = (len(clips), representation.dimension)
+        return [vector for clip in clips for vector in encode(representation, [clip], layers)]
+    expected = (len(clips), len(layers), representation.dimension) if layers else (len(clips), representation.dimension)
     if vectors.shape != expected:
         raise ValueError(f"{representation.name} gave vectors of shape {vectors.shape} where {expected} was promised")
     unusable = InputError("gives a vector that is not finite")

@@ -1,0 +1,123 @@
+"""Extraction of an encoder: all layers from one pass, by a user's own card, resumed, with bad inputs, and without a socket."""
+
+import json
+import socket
+
+import numpy as np
+import pytest
+import soundfile
+
+from jukemir_like.core import records
+from jukemir_like.core.errors import RequestError
+from jukemir_like.encoders import encoder, weights
+from jukemir_like.extract import extract
+
+from .conftest import FRAME, Tiny
+
+CARD = """
+name = "tiny"
+title = "Tiny"
+family = "tiny"
+licence = "MIT"
+sample_rate = 8000
+width = 3
+layers = 1
+layer = "1"
+"""
+
+
+@pytest.fixture
+def ready(tiny_card, tiny_file, cache, tmp_path):
+    """Options of an extraction whose weights are in the cache, and a folder of three clips, one of them too short."""
+    weights.get(tiny_card, cache, Tiny.convert, own_copy=tiny_file.parent)
+    card = tmp_path / "tiny.toml"
+    card.write_text(CARD)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    rng = np.random.default_rng(2)
+    for name, length in (("a", 1000), ("b", 333), ("short", FRAME - 1)):
+        soundfile.write(folder / f"{name}.wav", rng.uniform(-0.5, 0.5, length), 8000)
+    return folder, {"card": card, "cache": cache}
+
+
+def test_all_layers_from_one_pass_are_what_each_layer_gives(ready, tmp_path, monkeypatch):
+    folder, options = ready
+    clips = []
+    monkeypatch.setattr(Tiny, "feed", lambda self, given, pools, feed=Tiny.feed: (clips.extend(given), feed(self, given, pools)))
+    summary = extract("tiny", folder, tmp_path / "all", layers="all", **options)
+    assert (summary.done, summary.exit_code, list(summary.failed)) == (4, 3, ["short.wav"])
+    assert summary.audio_seconds == pytest.approx((1000 + 333) / 8000, abs=2e-3)
+    assert len(clips) == 3
+    for layer in ("0", "1"):
+        extract(f"tiny@layer={layer}", folder, tmp_path / layer, **options)
+        for name in ("a", "b"):
+            path = tmp_path / "all" / f"tiny.layer{layer}" / f"{name}.npy"
+            assert path.read_bytes() == (tmp_path / layer / f"{name}.npy").read_bytes()
+        of_layer = records.read(tmp_path / "all" / f"tiny.layer{layer}")
+        assert {name: record["status"] for name, record in of_layer.items()} == {"a.wav": "done", "b.wav": "done", "short.wav": "failed"}
+        assert of_layer["a.wav"]["signature"] == records.read(tmp_path / layer)["a.wav"]["signature"]
+
+
+def test_only_the_layers_that_are_missing_are_written_again(ready, tmp_path):
+    folder, options = ready
+    (folder / "short.wav").unlink()
+    extract("tiny@pool=max", folder, tmp_path / "out", layers="all", **options)
+    first = tmp_path / "out" / "tiny.layer0.max" / "a.npy"
+    kept = tmp_path / "out" / "tiny.layer1.max" / "a.npy"
+    before, time = first.read_bytes(), kept.stat().st_mtime_ns
+    first.unlink()
+    summary = extract("tiny@pool=max", folder, tmp_path / "out", layers="all", **options)
+    assert (summary.done, summary.kept) == (1, 3)
+    assert first.read_bytes() == before
+    assert kept.stat().st_mtime_ns == time
+    assert extract("tiny@pool=max", folder, tmp_path / "out", layers="1", **options).kept == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "reason"),
+    [
+        ("tiny", "0,7", "tiny has no layer 7: choose one of 0 … 1"),
+        ("tiny@layer=0", "all", "tiny@layer=0 names a layer already"),
+        ("mfcc", "all", "mfcc has no layers to choose: leave --layers out"),
+    ],
+)
+def test_layers_that_cannot_be_are_one_line(ready, tmp_path, name, layers, reason):
+    folder, options = ready
+    with pytest.raises(RequestError, match=reason):
+        extract(name, folder, tmp_path / "out", layers=layers, **(options if name != "mfcc" else {}))
+    assert not list((tmp_path / "out").rglob("*.npy"))
+
+
+def test_a_vector_that_is_not_finite_fails_its_clip_alone(ready, tmp_path, monkeypatch):
+    folder, options = ready
+
+    def feed(self, clips, pools, feed=Tiny.feed):
+        feed(self, clips, pools)
+        for clip, of_clip in zip(clips, pools, strict=True):
+            if len(clip) == 333:
+                of_clip["1"].add(np.full((1, 3), np.nan, np.float32))
+
+    monkeypatch.setattr(Tiny, "feed", feed)
+    summary = extract("tiny", folder, tmp_path / "out", layers="all", **options)
+    assert summary.failed == {"b.wav": "gives a vector that is not finite", "short.wav": "is too short for one frame"}
+
+
+def test_extraction_opens_no_socket(ready, tmp_path, monkeypatch):
+    folder, options = ready
+
+    def refuse(*arguments, **more):
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    assert extract("tiny", folder, tmp_path / "out", **options).done == 2
+
+
+def test_a_card_of_another_name_and_an_option_that_is_none_are_one_line(ready):
+    _, options = ready
+    with pytest.raises(RequestError, match="is the card of tiny, not of mine"):
+        encoder.load("mine", **options)
+    with pytest.raises(RequestError, match="tiny takes no colour: leave it out"):
+        encoder.load("tiny", **options, colour="red")
+    assert json.dumps(encoder.load("tiny", **options).parameters)
