@@ -1,21 +1,22 @@
-"""What choi is measured against, from a folder of songs; and choi's vectors as the paper has them, each dependent on its company.
+r"""What choi is measured against, from a folder of songs; and choi's vectors as the paper has them, each dependent on its company.
 
     python scripts/choi_statistics.py FOLDER OUTPUT.json [--songs LIST.json] [--title TITLE]
 
-takes the middle 29 s of every audio file of FOLDER as one batch, and writes the loudest mel band in it and the mean and variance of choi's five
-convolutions over it. With ``--songs`` the batch is what the ``excerpts`` of LIST.json are: ``path`` below FOLDER, ``start_seconds``,
-``sha256`` of the file, which is checked, and whatever else is to stand in OUTPUT. A file that this script wrote is such a list: that of the
-package is made by::
+takes the middle 29 s of every audio file of FOLDER as one batch, and writes the loudest mel band in it and the mean and variance of
+choi's five convolutions over it. With ``--songs`` the batch is what the ``excerpts`` of LIST.json are: ``path`` below FOLDER,
+``start_seconds``, ``sha256`` of the file, which is checked, and whatever else is to stand in OUTPUT. A file that this script wrote is such
+a list; that of the package is made by::
 
-    python scripts/choi_statistics.py SONGS jukemir_like/encoders/cards/choi_statistics.json \\
+    python scripts/choi_statistics.py SONGS jukemir_like/encoders/cards/choi_statistics.json \
         --songs jukemir_like/encoders/cards/choi_statistics.json
 
 Your own statistics are used by a card whose ``statistics`` is the path of their file.
 
     python scripts/choi_statistics.py FOLDER VECTORS --batched [--batch_size 256] [--seed 0]
 
-writes a vector for every audio file of FOLDER into the folder VECTORS, in the way of the published programs: sorted files are shuffled as by
-Python 2's ``random.seed(0); random.shuffle``, and each batch is measured against itself. These are not the vectors of `jukemir-like extract`.
+writes a vector for every audio file of FOLDER into the folder VECTORS, in the way of the published programs: the sorted files are shuffled
+as by Python 2's ``random.seed(0); random.shuffle``, and each batch is measured against itself. These are not the vectors of
+`jukemir-like extract`.
 
 Both need choi's weights in the cache (``jukemir-like download choi``; ``--cache`` says which).
 """
@@ -103,8 +104,9 @@ def batched_vectors(net: ChoiNet, spectrograms: Sequence[np.ndarray]) -> np.ndar
     """Vectors by the statistics of this very batch: ``(songs, 160)``."""
     reference, mean, variance = measure(net, spectrograms)
     means, variances = torch.from_numpy(mean).float(), torch.from_numpy(variance).float()
+    relative = (torch.from_numpy(choi.relative_decibels(spectrogram, reference)) for spectrogram in spectrograms)
     with torch.inference_mode():
-        rows = [net(torch.from_numpy(choi.relative_decibels(spectrogram, reference))[None], means, variances) for spectrogram in spectrograms]
+        rows = [net(decibels[None], means, variances) for decibels in relative]
     return torch.cat(rows).numpy()
 
 

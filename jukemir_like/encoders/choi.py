@@ -72,7 +72,9 @@ class Choi(Encoder):
     @property
     def parameters(self) -> dict[str, Any]:
         """As of every encoder, and digests of the set of songs and of its statistics."""
-        return super().parameters | {"statistics": self.statistics.parameters}
+        parameters = super().parameters
+        settings = {name: value for name, value in parameters["settings"].items() if name != "statistics"}  # which may be a path
+        return parameters | {"settings": settings, "statistics": self.statistics.parameters}
 
     @staticmethod
     def convert(card: Card, files: Mapping[str, Path]) -> Mapping[str, Tensor]:
@@ -116,7 +118,7 @@ def fit_length(clip: np.ndarray, shorter: str = "repeated") -> np.ndarray:
     """
     if len(clip) >= SAMPLES:
         return clip[:SAMPLES]
-    return np.resize(clip, SAMPLES) if shorter == "repeated" else np.pad(clip, (0, SAMPLES - len(clip)))
+    return np.tile(clip, -(-SAMPLES // len(clip)))[:SAMPLES] if shorter == "repeated" else np.pad(clip, (0, SAMPLES - len(clip)))
 
 
 def mel_decibels(clip: np.ndarray) -> np.ndarray:

@@ -1,9 +1,9 @@
 """What choi is measured against: a loudness, and the mean and variance of its five convolutions, over a declared set of real songs.
 
 The published program takes all three from the batch of songs that it happens to be given (256 of a shuffled list in jukemir), so that a
-song's vector depends on its company. Here they are those of one batch for good: the excerpts that ``cards/choi_statistics.json`` lists, with
-their sources, licences and digests, beside the 321 numbers. ``scripts/choi_statistics.py`` computes such a file from any folder of audio, and
-vectors in the published way as well.
+song's vector depends on its company. Here they are those of one batch for good: the excerpts that ``cards/choi_statistics.json`` lists,
+with their sources, licences and digests, beside the 321 numbers. ``scripts/choi_statistics.py`` computes such a file from any folder of
+audio, and vectors in the published way as well.
 """
 
 from __future__ import annotations

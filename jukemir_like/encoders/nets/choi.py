@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -88,7 +89,7 @@ def batch_statistics(net: ChoiNet, batch: Callable[[], Iterable[Tensor]]) -> tup
         two float64 arrays of shape ``(5, 32)``: means and population variances over clips, bands and frames.
     """
     mean, variance = np.zeros((2, len(POOLS), MAPS))
-    for index, block in enumerate(net.blocks):
+    for index, block in enumerate(cast("Iterable[Block]", net.blocks)):
         mean[index] = _moment(net, batch, index, block, mean, variance, lambda maps, _: maps)
         variance[index] = _moment(net, batch, index, block, mean, variance, lambda maps, centre: (maps - centre) ** 2)
     return mean, variance
@@ -98,7 +99,7 @@ def _moment(
     net: ChoiNet,
     batch: Callable[[], Iterable[Tensor]],
     index: int,
-    block: nn.Module,
+    block: Block,
     mean: np.ndarray,
     variance: np.ndarray,
     term: Callable[[Tensor, Tensor], Tensor],
