@@ -1,15 +1,12 @@
-"""crepe: which pitches a monophonic pitch tracker hears in a clip, and how often. A cheap baseline for key.
+"""crepe: what a monophonic pitch tracker hears in a clip. A cheap baseline for key.
 
 Kim, Salamon, Li and Bello, *CREPE: a convolutional representation for pitch estimation* (ICASSP 2018, arXiv 1802.06182): from each frame of
 1,024 samples at 16 kHz, with mean 0 and standard deviation 1, how likely each of 360 pitches is its pitch; they are 20 cents apart, from
-31.7 to 2,005.9 Hz. The network was trained on single voices and instruments, and has never heard a mix.
+31.7 to 2,005.5 Hz. The network was trained on single voices and instruments, and has never heard a mix.
 
-A clip's vector has 744 numbers::
-
-    0 …  11     mean over frames of the activation of the pitch classes, C to B
-    12 …  23    its population standard deviation
-    24 … 383    mean over frames of the activation of the 360 pitches
-    384 … 743   its population standard deviation
+A clip's vector is the mean over frames, then the population's standard deviation, of 12 pitch classes, C to B, and of the embedding: what
+the network's last layer sees, 2,048 numbers (``crepe``) or 256 (``crepe-tiny``). So there are 4,120 or 536 numbers. This choice is ours; a
+pitch tracker has no vector of a clip.
 
 A pitch class is the sum of the pitches that are nearest to it (A is 440 Hz). Frames are centred on every ``hop_samples``-th sample, what
 lies outside the clip is zero, and there are ``1 + samples // hop_samples`` of them: as in torchcrepe with ``pad=True``.
@@ -17,7 +14,7 @@ lies outside the clip is zero, and there are ``1 + samples // hop_samples`` of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +25,7 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders.card import Card
 from jukemir_like.encoders.encoder import Encoder
 from jukemir_like.representations import spectra
+from jukemir_like.representations.pooling import make_pool
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +51,7 @@ class Crepe(Encoder):
     Settings of the card: ``capacity``, ``full`` or ``tiny``; ``hop_samples``, from one frame to the next.
 
     >>> Crepe(cards.read("crepe-tiny"))([np.zeros(16_000, np.float32)]).shape  # doctest: +SKIP
-    (1, 744)
+    (1, 536)
     """
 
     recipe = 1
@@ -82,48 +80,41 @@ class Crepe(Encoder):
         return CrepeNet(self.width)
 
     def vector(self, clip: np.ndarray) -> np.ndarray:
-        """The vector of one clip: float32, shape ``(744,)``."""
-        return summary(np.concatenate(list(self.activations(clip))))
+        """The vector of one clip: float32, shape ``(dimension,)``."""
+        pool = make_pool("mean+std")
+        for embeddings, activations in self.frames(clip):
+            pool.add(np.concatenate([activations @ pitch_classes(), embeddings], axis=1))
+        return pool.vector()
 
-    def activations(self, clip: np.ndarray) -> list[np.ndarray]:
-        """Activations of the pitches in the frames of a clip, a few frames at a time: float32, each of shape ``(frames, 360)``."""
+    def frames(self, clip: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Embeddings and activations of the frames of a clip, a few frames at a time.
+
+        Yields:
+            float32 arrays of shape ``(frames, 2048)`` (``tiny``: 256) and ``(frames, 360)``.
+        """
         import torch
 
         from jukemir_like.encoders.nets.crepe import normalised
 
-        chunks = []
-        with torch.inference_mode():
-            for first, last in spectra.chunks_of(spectra.frame_count(len(clip), self.hop_samples), _FRAMES_AT_ONCE):
-                samples = spectra.segment(clip, first, last, FRAME_LENGTH, self.hop_samples)
-                frames = torch.from_numpy(samples).unfold(0, FRAME_LENGTH, self.hop_samples).to(self.device)
-                chunks.append(self.net(normalised(frames)).cpu().numpy())
-        return chunks
-
-
-def summary(activations: np.ndarray) -> np.ndarray:
-    """Mean and population standard deviation over frames of pitch classes, then of pitches.
-
-    Args:
-        activations: shape ``(frames, 360)``.
-
-    Returns:
-        float32, shape ``(744,)``. Sums are taken in double precision.
-    """
-    pitches = activations.astype(np.float64)
-    columns = [moment for values in (pitches @ pitch_classes(), pitches) for moment in (values.mean(axis=0), values.std(axis=0))]
-    return np.concatenate(columns).astype(np.float32)
+        for first, last in spectra.chunks_of(spectra.frame_count(len(clip), self.hop_samples), _FRAMES_AT_ONCE):
+            samples = spectra.segment(clip, first, last, FRAME_LENGTH, self.hop_samples)
+            frames = torch.from_numpy(samples).unfold(0, FRAME_LENGTH, self.hop_samples).to(self.device)
+            with torch.inference_mode():
+                embeddings, activations = self.net(normalised(frames))
+            yield embeddings.cpu().numpy(), activations.cpu().numpy()
 
 
 @cache
 def pitch_classes() -> np.ndarray:
-    """Which pitch class each of the 360 pitches is nearest to: zeros and ones, shape ``(360, 12)``; C is column 0.
+    """Which pitch class each of the 360 pitches is nearest to: zeros and ones, float32, shape ``(360, 12)``; C is column 0.
 
     >>> pitch_classes().sum(axis=0)
-    array([30., 30., 30., 30., 30., 30., 30., 30., 30., 30., 30., 30.])
+    array([30., 30., 30., 30., 30., 30., 30., 30., 30., 30., 30., 30.],
+          dtype=float32)
     """
     cents_above_c = _LOWEST_CENTS + _CENTS_APART * np.arange(PITCHES) - _C4_CENTS
     nearest: np.ndarray = np.round(cents_above_c / 100).astype(int) % PITCH_CLASSES
-    return np.asarray(np.eye(PITCH_CLASSES)[nearest])
+    return np.asarray(np.eye(PITCH_CLASSES, dtype=np.float32)[nearest])
 
 
 def frequencies() -> np.ndarray:

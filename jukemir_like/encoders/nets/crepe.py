@@ -76,8 +76,8 @@ class CrepeNet(nn.Module):
     Args:
         width: 32 for ``full``, 4 for ``tiny``: the stages have 32, 4, 4, 4, 8 and 16 times as many maps.
 
-    >>> CrepeNet(4)(torch.zeros(3, 1024)).shape
-    torch.Size([3, 360])
+    >>> [tuple(output.shape) for output in CrepeNet(4)(torch.zeros(3, 1024))]
+    [(3, 256), (3, 360)]
     """
 
     def __init__(self, width: int) -> None:
@@ -87,19 +87,21 @@ class CrepeNet(nn.Module):
         self.stages = nn.ModuleList(Stage(*sizes) for sizes in zip(maps, maps[1:], _KERNELS, _STRIDES, lengths, strict=False))
         self.pitches = nn.Linear(_POOLED_SAMPLES * maps[-1], PITCHES)
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Activations of pitches.
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings of frames, and activations of pitches.
 
         Args:
             frames: shape ``(frames, 1024)``, at 16 kHz, each of mean 0 and standard deviation 1.
 
         Returns:
-            shape ``(frames, 360)``, from 0 to 1.
+            the output of the last stage, shape ``(frames, 64 · width)``: the maps at the first of four times, at the second, …; and what
+            the last layer makes of it, shape ``(frames, 360)``, from 0 to 1.
         """
         samples = frames[:, None]
         for stage in self.stages:
             samples = stage(samples)
-        return torch.sigmoid(self.pitches(samples.transpose(1, 2).flatten(1)))
+        embeddings = samples.transpose(1, 2).flatten(1)
+        return embeddings, torch.sigmoid(self.pitches(embeddings))
 
 
 def normalised(frames: Tensor) -> Tensor:
