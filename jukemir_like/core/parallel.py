@@ -97,7 +97,7 @@ def use_one_thread_per_process() -> None:
     """Asks numerical libraries for one thread per process. Call it before NumPy is imported; workers inherit it.
 
     Parallelism here is over files: threads inside a file cost 30–55 % more processor time for almost no gain, and a fixed number of
-    threads keeps results the same to the bit whatever the number of workers.
+    threads keeps results the same to the bit with any number of workers.
     """
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = "1"

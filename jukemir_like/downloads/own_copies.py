@@ -1,4 +1,4 @@
-"""Users' own copies: assets are found by size and digest in a folder of any layout, whatever the files are called, and copied.
+"""Users' own copies: assets are found by size and digest in a folder of any layout, under any file names, and copied.
 
 They are copied, and their digest is computed once more meanwhile: a hard link would change with the user's file.
 """

@@ -1,7 +1,7 @@
 """Runs a container as if its program ran here: streams, terminal, exit code and signals are those of the program.
 
-A container is a process of the engine, not of this one: whatever happens here (a signal, a reader of the output that goes away), it must
-be ended and removed before this process ends.
+A container is a process of the engine, not of this one: in every case (a signal, a reader of the output that goes away), it must be
+ended and removed before this process ends.
 """
 
 from __future__ import annotations
