@@ -11,7 +11,7 @@ from jukemir_like.encoders import card as cards
 from jukemir_like.encoders import weights
 from jukemir_like.encoders.card import Card
 
-_COMPARED = {"real weights": "real weights", "structure": "random weights", "never": "nothing"}
+_COMPARED = {"real weights": "real weights", "structure": "random weights", "formulas": "nothing; run on real weights", "never": "nothing"}
 
 
 @dataclass(frozen=True)
