@@ -1,4 +1,4 @@
-"""Models of transformers beside a bare loop over the same model and batches, and all layers beside one. To add one, append to ``MODELS``."""
+"""Models of transformers beside a bare loop over the same model and batches; all layers beside one. To add one, append to ``MODELS``."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def section() -> str:
         [
             *lines,
             "",
-            f"Random weights at the published size. Medians of {RUNS} calls in turn with the others, in one process and thread, in processor "
+            f"Random weights at the published size. Medians of {RUNS} calls in turn with the others, in one process and thread, in CPU "
             "seconds. The bare loop has the library's feature extractor, the same chunks in the same batches, and the mean of one layer. "
             "*To build the net*: made and its weights read, without the import of the library.",
         ]

@@ -79,11 +79,11 @@ def _chunk(folder: Path) -> tuple[str, dict[str, float]]:
     import numpy as np
     import soundfile
 
-    from jukemir_like.audio.stems.reading import read_frames
-    from jukemir_like.stemjepa import data
+    from jukemir_like.audio.stems.reading import read, read_frames
+    from jukemir_like.stemjepa.data.finding import find
 
     path = _song(folder / "long" / "song.wav", SECONDS, SAMPLE_RATE, 0)
-    (track,) = data.find(path.parent, 4).tracks
+    (track,) = find(path.parent, 4).tracks
     frames = CHUNK_SECONDS * SAMPLE_RATE
 
     def plain(first: int) -> None:
@@ -100,7 +100,7 @@ def _chunk(folder: Path) -> tuple[str, dict[str, float]]:
     ways: dict[str, Callable[[int], object]] = {
         "bytes": plain,
         "frames": lambda first: read_frames(track, first, frames),
-        "float": lambda first: data.read(track, first, frames),
+        "float": lambda first: read(track, first, frames),
         "soundfile": by_soundfile,
         "decoded": decode,
     }
@@ -149,26 +149,27 @@ def _decoder(path: Path, frames: int) -> tuple[str, Callable[[int], object]]:
 
 def _find(folder: Path) -> tuple[int, float]:
     """How many files, and the seconds that finding them takes."""
-    from jukemir_like.stemjepa import data
+    from jukemir_like.stemjepa.data.finding import find
 
     number = 5000
     for index in range(number):
         _song(folder / "many" / f"{index:05d}.wav", 0.5, 8000, index)
     started = time.perf_counter()
-    data.find(folder / "many", 4)
+    find(folder / "many", 4)
     return number, time.perf_counter() - started
 
 
 def _loader(folder: Path) -> dict[str, float]:
     """Examples a second, by who reads and what is changed."""
-    from jukemir_like.stemjepa import config, data
+    from jukemir_like.stemjepa import config
     from jukemir_like.stemjepa.data.examples import Examples
+    from jukemir_like.stemjepa.data.finding import find
     from jukemir_like.stemjepa.data.loading import loader
     from jukemir_like.stemjepa.settings import Augmentation, Data
 
     for index in range(SONGS):
         _song(folder / f"{index}.wav", SONG_SECONDS, SONG_RATE, index)
-    tracks = data.find(folder, 4).tracks
+    tracks = find(folder, 4).tracks
     model = config.Model(encoder=config.Encoder("tiny", chunk_seconds=4.0, patch_frames=8))
     rates = {}
     changed = Augmentation(level_db=6, eq_db=6, pitch_semitones=1)

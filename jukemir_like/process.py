@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like import audio
-from jukemir_like.audio.stems import decoding
+from jukemir_like.audio.stems import reading
 from jukemir_like.core import records
 from jukemir_like.core.atomic import make_folder
 from jukemir_like.core.errors import InputError, RequestError
@@ -97,11 +97,11 @@ def _process_source(stems: tuple[str, ...] | None, chunk: Chunk) -> list[Record]
     source = chunk.source[0].source
     try:
         with unchanged(source):
-            digest = decoding.digest(source, stems) if stems else audio.digest(source)
+            digest = reading.digest(source, stems) if stems else audio.digest(source)
             finished = [job.kept_record(digest) for job in chunk.jobs]
             if all(record is not None for record in finished):
                 return [record | {"status": "kept"} for record in finished if record is not None]
-            decoded = decoding.decode(source, stems) if stems else audio.decode_mono(source)
+            decoded = reading.decode(source, stems) if stems else audio.decode_mono(source)
     except InputError as error:
         return [job.record() | records.failure(error) for job in chunk.jobs]
     written = []

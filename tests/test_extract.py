@@ -17,6 +17,7 @@ from jukemir_like import audio, extract
 from jukemir_like.core import records
 from jukemir_like.core.errors import RequestError
 
+HANG_SECONDS = 120  # no test waits as long, unless something hangs
 PLUGIN = Path(__file__).parent / "fixtures" / "plugin"
 
 
@@ -267,24 +268,38 @@ def test_a_representation_that_breaks_its_promise_writes_nothing(run, folder, tm
     assert vectors(tmp_path / "out") == {}
 
 
+@pytest.fixture
+def gate(tmp_path):
+    """A folder in which the plug-in waits for a file ``open``; open at the end of the test at the latest."""
+    gate = tmp_path / "gate"
+    gate.mkdir()
+    yield gate
+    (gate / "open").touch()
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + HANG_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_interrupted_and_run_again_gives_what_one_run_gives(run, folder, tmp_path, how):
+def test_interrupted_and_run_again_gives_what_one_run_gives(run, folder, gate, tmp_path, how):
     run("level", folder, tmp_path / "whole")
     output = tmp_path / "out"
-    environment = {**os.environ, "PYTHONPATH": str(PLUGIN), "LEVEL_SLEEP": "0.3"}
+    environment = {**os.environ, "PYTHONPATH": str(PLUGIN), "LEVEL_GATE": str(gate), "LEVEL_CLIPS_BEFORE": "5"}
     command = [sys.executable, "-m", "jukemir_like", "extract", "level", folder, output, "--workers", "2"]
     process = subprocess.Popen(
         command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
     )
-    deadline = time.monotonic() + 60
-    while len(vectors(output)) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: len(vectors(output)) == 5)  # the other two wait at the gate
     process.send_signal(how)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=HANG_SECONDS)
     assert process.returncode == (-9 if how == signal.SIGKILL else 130)
     assert how == signal.SIGKILL or (error.count("\n") == 1 and "interrupted" in error)
     made = len(vectors(output))
-    assert 2 <= made < 7
+    assert made == 5
     finished = run("level", folder, output)
     assert finished.returncode == 0
     kept = int(finished.stdout.split(" kept")[0].rpartition(" ")[2])
@@ -300,11 +315,13 @@ def test_what_a_killed_run_left_in_a_sub_folder_is_swept(run, folder, abandon, t
     assert not left.exists()
 
 
-def test_two_runs_at_once_on_one_output_do_no_harm(run, folder, tmp_path):
+def test_two_runs_at_once_on_one_output_do_no_harm(run, folder, gate, tmp_path):
     run("level", folder, tmp_path / "whole")
-    environment = {**os.environ, "PYTHONPATH": str(PLUGIN), "LEVEL_SLEEP": "0.05"}
+    environment = {**os.environ, "PYTHONPATH": str(PLUGIN), "LEVEL_GATE": str(gate), "LEVEL_CLIPS_BEFORE": "0"}
     command = [sys.executable, "-m", "jukemir_like", "extract", "level", folder, tmp_path / "out", "--workers", "1"]
     processes = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for _ in range(2)]
-    assert [process.wait(60) for process in processes] == [0, 0]
+    wait_until(lambda: (gate / "0").exists() and (gate / "1").exists())  # both are at their first clip
+    (gate / "open").touch()
+    assert [process.wait(HANG_SECONDS) for process in processes] == [0, 0]
     assert vectors(tmp_path / "out") == vectors(tmp_path / "whole")
     assert "7 kept" in run("level", folder, tmp_path / "out").stdout

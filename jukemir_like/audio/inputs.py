@@ -32,7 +32,7 @@ def find(folder: Path, *, on_error: Callable[[str, str], None] | None = None) ->
     """Audio files of ``folder`` and its sub-folders, as relative paths with ``/``, sorted by their bytes.
 
     Hidden files and folders are left out. Links to folders are followed once; a loop of links is not. What has the name of an audio file is
-    listed whatever it is: opening it says why it is none (a named pipe, a link that leads nowhere).
+    listed, and opening it says why it is none (a named pipe, a link that leads nowhere).
 
     Args:
         folder: what to search.

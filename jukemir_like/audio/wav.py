@@ -1,6 +1,6 @@
 """WAV files: writing them, and where in one the samples lie, so that reading a part is one seek and one read.
 
-Microsoft's RIFF/WAVE with plain samples (8 to 64 bits) is understood here; whatever else is libsndfile's to open.
+Microsoft's RIFF/WAVE with plain samples (8 to 64 bits) is understood here; libsndfile opens all else.
 """
 
 from __future__ import annotations

@@ -173,10 +173,10 @@ def _check(content: dict[str, Any]) -> None:
     jsonfiles.check(labels, {task: _VALUES if fields["type"] == "regression" else _CLASSES for task, fields in labels.items()})
     if any(fields["type"] != "regression" and not fields["counts"] for fields in labels.values()):
         raise ValueError("is damaged: a task has no labels")
-    heard = [overlap["heard"] for overlap in content["splits"].values()] + (
+    comparisons = [overlap["heard"] for overlap in content["splits"].values()] + (
         [content["duplicates"]["heard"]] if content["duplicates"] else []
     )
-    if not all(heard):
+    if not all(comparisons):
         raise ValueError("is damaged: the overlap between splits is missing")
     if content["audio"] and not all(rate.isdecimal() for rate in content["audio"]["sample_rates"]):
         raise ValueError("is damaged: a sample rate is no number")

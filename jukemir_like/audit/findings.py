@@ -56,18 +56,18 @@ def sentences(content: Content) -> list[str]:
     if apart:
         lines.append(f"No {_alternatives(apart)} is in more than one split.")
     if "artist" not in splits or not splits["artist"]["known"]["test"]:
-        lines.append("The artists of the test items are not known here: whether they are in training too cannot be told.")
+        lines.append("The artists of the test items are not known here: they may be in training too.")
     return [*lines, _duplicates_in_training(content["duplicates"])]
 
 
 def _shared(kind: str, overlap: Content) -> list[str]:
     """The sentence about one kind (artist, album, …) that occurs in several splits."""
-    heard, number = overlap["heard"][0], f"{overlap['in_several_splits']:,}"
-    if heard["items"]:
-        amount = f"{share(heard['items'], heard['of'])} of the test items ({_of(heard['items'], heard['of'])})"
-        return [f"{amount} have {_article(kind)} {kind} heard in training."]
+    shared, number = overlap["heard"][0], f"{overlap['in_several_splits']:,}"
+    if shared["items"]:
+        amount = f"{share(shared['items'], shared['of'])} of the test items ({_of(shared['items'], shared['of'])})"
+        return [f"{amount} have {_article(kind)} {kind} that is in training too."]
     if overlap["known"]["test"]:
-        return [f"No test item has {_article(kind)} {kind} heard in training; {kind}s in several splits: {number}."]
+        return [f"No test item has {_article(kind)} {kind} that is in training too; {kind}s in several splits: {number}."]
     return [f"{kind.capitalize()}s in both train and valid: {number}."]
 
 
@@ -95,11 +95,11 @@ def _split_rows(content: Content) -> list[Row]:
     rows = []
     for kind, overlap in content["splits"].items():
         details = [
-            f"{_of(heard['items'], heard['of'])} {heard['split']} items ({share(heard['items'], heard['of'])}) have one of {heard['in']}"
-            for heard in overlap["heard"]
-            if heard["items"]
+            f"{_of(pair['items'], pair['of'])} {pair['split']} items ({share(pair['items'], pair['of'])}) have one of {pair['in']}"
+            for pair in overlap["heard"]
+            if pair["items"]
         ]
-        names = list(dict.fromkeys(name for heard in overlap["heard"] for name in heard["names"]))
+        names = list(dict.fromkeys(name for pair in overlap["heard"] for name in pair["names"]))
         detail = "; ".join([*details, *([_such_as(names)] if names else [])])
         rows.append(Row(f"{kind}s in several splits", _of(overlap["in_several_splits"], overlap["values"]), detail))
     return rows

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from jukemir_like.cli import containers, data, extraction, results, stemjepa
+from jukemir_like.cli import data, launch, representations, stemjepa
 from jukemir_like.core import signals, stdio
 from jukemir_like.core.errors import DONE, WRONG_REQUEST, JukemirLikeError
 from jukemir_like.core.version import __version__
@@ -51,7 +51,7 @@ def _command_name() -> str:
 
 
 @click.group(
-    cls=containers.Stages,
+    cls=launch.Stages,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     no_args_is_help=False,
     invoke_without_command=True,
@@ -59,7 +59,7 @@ def _command_name() -> str:
 @click.version_option(__version__, prog_name="jukemir-like")
 @click.option("--docker", is_flag=True, help="Run the stage in its image, by the Docker engine of this machine.")
 @click.pass_context
-def cli(context: click.Context, docker: bool) -> None:  # noqa: ARG001 -- containers.Stages reads it
+def cli(context: click.Context, docker: bool) -> None:  # noqa: ARG001 -- launch.Stages reads it
     """Which representation of audio knows what about music?
 
     Each command is one stage; a stage reads a folder and writes a folder. `make reproduce` runs them all.
@@ -70,16 +70,17 @@ def cli(context: click.Context, docker: bool) -> None:  # noqa: ARG001 -- contai
 
 for _command in (
     data.download,
+    data.pack,
     data.process,
     data.audit,
     data.list_,
-    extraction.extract,
+    representations.extract,
     stemjepa.train,
     stemjepa.retrieve,
     stemjepa.evaluate_retrieval,
-    results.probe,
-    results.report,
-    containers.commands,
-    containers.conform,
+    representations.probe,
+    representations.report,
+    launch.commands,
+    launch.conform,
 ):
     cli.add_command(_command)

@@ -30,7 +30,7 @@ _NEEDED_TO_TRAIN = ("lightning", "hydra", "omegaconf")
 @click.option("--data", type=click.Path(), help="Folder of stems; the same as data.data_path=DIR.")
 @click.option("--name", help=f"Name of the run and its weights [default: that of the recipe, else {NAME}].")
 @click.option("--output", type=click.Path(file_okay=False), help="Where runs and weights are kept [default: checkpoints/ of the cache].")
-@click.option("--restart", is_flag=True, help="Start from the beginning, whatever an earlier run of this name left.")
+@click.option("--restart", is_flag=True, help="Start from the beginning, even if there is an earlier run of this name.")
 @click.option(
     "--on_change",
     type=click.Choice(["refuse", "restart"]),
@@ -163,17 +163,17 @@ def evaluate_retrieval(
     sources = model.sources
     if untrained:
         model, path = type(model).untrained(model.model, device, precision), path.with_stem(f"{path.stem}-untrained")
-    from jukemir_like.stemjepa.retrieval import evaluation, results
+    from jukemir_like.stemjepa.retrieval import evaluation, results, table
 
     evaluated = evaluation.evaluate_folder(
         model.network, sources, folder, split=split, batch_size=batch_size, bf16=precision == "bf16", seed=seed
     )
     target = Path(output) if output is not None else results.folder(folders, name, path)
     rows = results.rows(evaluated, weights=path.stem, digest=model.digest, dataset=name)
-    results.write_table(target / results.TABLE_NAME, rows)
+    table.write_table(target / table.TABLE_NAME, rows)
     evaluated_split = f", {evaluated.split}" if evaluated.split else ""
     results.write_plot(target / results.PLOT_NAME, evaluated, f"Retrieval of missing stems: {path.stem} on {name}{evaluated_split}")
-    click.echo(f"{results.text(evaluated)}\nwritten: {target / results.TABLE_NAME}")
+    click.echo(f"{results.text(evaluated)}\nwritten: {target / table.TABLE_NAME}")
     summary = evaluated.summary(time.perf_counter() - started)
     click.echo(summary.text(), err=bool(summary.failed))
     return summary.exit_code

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from jukemir_like.conformance import inputs, snapshots
-from jukemir_like.conformance.containers import Observation, Outcome, Session
+from jukemir_like.conformance import snapshots, synthetic_audio
 from jukemir_like.conformance.input_output import FolderObservation, everything
 from jukemir_like.conformance.rules import BATCH_VARIABLES, Rules
+from jukemir_like.conformance.session import Observation, Outcome, Session
 from jukemir_like.conformance.snapshots import is_unicode, output_of, outputs
 from jukemir_like.core.errors import DONE
 from jukemir_like.core.files import printable
@@ -38,9 +38,9 @@ class BatchesObservation(Observation):
 
 def in_turn(session: Session) -> BatchesObservation:
     """Batches of three, one after the other, of names whose order is easily got wrong."""
-    source, target = session.new_folder(inputs.ordered()), session.new_folder()
+    source, target = session.new_folder(synthetic_audio.ordered()), session.new_folder()
     present = snapshots.take(source)
-    files = {path: content for path, content in sorted(inputs.ordered().items(), key=_bytes_of_path) if path in present}
+    files = {path: content for path, content in sorted(synthetic_audio.ordered().items(), key=_bytes_of_path) if path in present}
     outcomes, written = [], []
     before = snapshots.take(target)
     for index in range(-(-len(files) // SIZE)):
@@ -53,9 +53,9 @@ def in_turn(session: Session) -> BatchesObservation:
 
 def together(session: Session) -> BatchesObservation:
     """The same batches all at the same time, as a cluster runs them."""
-    source, target = session.new_folder(inputs.ordered()), session.new_folder()
+    source, target = session.new_folder(synthetic_audio.ordered()), session.new_folder()
     present = snapshots.take(source)
-    files = {path: content for path, content in inputs.ordered().items() if path in present}
+    files = {path: content for path, content in synthetic_audio.ordered().items() if path in present}
     with ExitStack() as stack:
         containers = [stack.enter_context(session.start(source, target, *_batch(index))) for index in range(-(-len(files) // SIZE))]
         outcomes = [container.wait() for container in containers]
@@ -70,12 +70,12 @@ class Environment:
     arguments: tuple[str, ...] = field(default=("--batch_size", "1"))
 
     def __call__(self, session: Session) -> Observation:
-        return session.observe(inputs.few(), *self.arguments, environment=dict(self.variables))
+        return session.observe(synthetic_audio.few(), *self.arguments, environment=dict(self.variables))
 
 
 def alone(session: Session) -> Observation:
     """One input and no other."""
-    return session.observe({inputs.TONE: inputs.formats()[inputs.TONE]})
+    return session.observe({synthetic_audio.TONE: synthetic_audio.formats()[synthetic_audio.TONE]})
 
 
 def again(session: Session) -> Observation:
@@ -85,7 +85,7 @@ def again(session: Session) -> Observation:
 
 def long_alone(session: Session) -> Observation:
     """The longest input and no other."""
-    return session.observe({inputs.LONG: inputs.kinds()[inputs.LONG]})
+    return session.observe({synthetic_audio.LONG: synthetic_audio.kinds()[synthetic_audio.LONG]})
 
 
 def _batch(index: int) -> tuple[str, ...]:
@@ -159,7 +159,10 @@ _environment_rule(
     "a",
 )
 _environment_rule(
-    "C4.variable-alone", "without options, all inputs are processed, whatever the variables say", Environment((_FIRST_IS_1,), ()), "abc"
+    "C4.variable-alone",
+    "without options, all inputs are processed, with any values of the variables",
+    Environment((_FIRST_IS_1,), ()),
+    "abc",
 )
 _environment_rule(
     "C4.large-batch", "a batch may be larger than the folder", Environment((), ("--batch_size", "1000", "--batch_idx", "0")), "abc"

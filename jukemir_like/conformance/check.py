@@ -9,9 +9,9 @@ from contextlib import closing, contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from jukemir_like.conformance import batches, confinement, failures, input_output, interruption, records, resume
-from jukemir_like.conformance.containers import Session
-from jukemir_like.conformance.rules import BROKEN, KEPT, NOT_CAUGHT, Finding, NotCaughtError, Report, Rule, Scenario
+from jukemir_like.conformance import batches, failures, input_output, interruption, record_fields, restrictions, resume
+from jukemir_like.conformance.rules import BROKEN, KEPT, NOT_CAUGHT, ConformanceReport, Finding, NotCaughtError, Rule, Scenario
+from jukemir_like.conformance.session import Session
 from jukemir_like.core import signals
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.parallel import available_cpus
@@ -27,10 +27,10 @@ RULES: tuple[Rule, ...] = tuple(
             *input_output.RULES,
             *batches.RULES,
             *failures.RULES,
-            *records.RULES,
+            *record_fields.RULES,
             *resume.RULES,
             *interruption.RULES,
-            *confinement.RULES,
+            *restrictions.RULES,
         ],
         key=lambda rule: rule.number,
     )
@@ -44,7 +44,7 @@ _LONG: tuple[Scenario, ...] = (*interruption.STOPS, interruption.killed, batches
 
 def check(
     image: str, *, only: Collection[str] | None = None, gpus: bool = False, workers: int | None = None, limit_seconds: float = 600.0
-) -> Report:
+) -> ConformanceReport:
     """Checks whether ``image`` keeps the contract.
 
     Args:
@@ -62,7 +62,7 @@ def check(
     with _engine() as client:
         image_id = _image_id(client, image)
         session = Session(client, image_id, gpus=gpus, limit_seconds=limit_seconds)
-        report = Report(image, image_id)
+        report = ConformanceReport(image, image_id)
         try:
             with signals.grace_period(_END_SECONDS), signals.on_forced_exit(session.close):
                 observations = _observe(session, chosen, workers or available_cpus())

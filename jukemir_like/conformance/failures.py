@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jukemir_like.conformance import inputs, snapshots
-from jukemir_like.conformance.containers import Observation, Session
-from jukemir_like.conformance.inputs import wav
+from jukemir_like.conformance import snapshots, synthetic_audio
 from jukemir_like.conformance.rules import BATCH_VARIABLES, Rules
+from jukemir_like.conformance.session import Observation, Session
 from jukemir_like.conformance.snapshots import output_of
+from jukemir_like.conformance.synthetic_audio import wav
 from jukemir_like.core.errors import SOME_FAILED, WRONG_REQUEST
 
 RULES = Rules()
@@ -38,9 +38,9 @@ class WrongRequest:
 
     def __call__(self, session: Session) -> Observation:
         files, no_inputs = {
-            _FEW: (inputs.few(), {}),
-            _NONE: ({}, {**inputs.hidden(), **inputs.other_endings()}),
-            _ONE_OUTPUT: ({**inputs.few(), "d/e.wav": wav(0), "d/e.FLAC": inputs.formats()["free.flac"]}, {}),
+            _FEW: (synthetic_audio.few(), {}),
+            _NONE: ({}, {**synthetic_audio.hidden(), **synthetic_audio.other_endings()}),
+            _ONE_OUTPUT: ({**synthetic_audio.few(), "d/e.wav": wav(0), "d/e.FLAC": synthetic_audio.formats()["free.flac"]}, {}),
         }[self.folder]
         return session.observe(files, *self.arguments, no_inputs=no_inputs, environment=dict(self.variables))
 
@@ -119,7 +119,7 @@ def _says_why(*observations: Observation) -> Iterator[str]:
 
 def failing(session: Session) -> Observation:
     """Good and bad inputs together; one of the bad ones has an output already, of which no record knows."""
-    files = {**_good(), **inputs.undecodable(), UNREADABLE: inputs.few()["a.wav"], "older.wav": b"no audio any more"}
+    files = {**_good(), **synthetic_audio.undecodable(), UNREADABLE: synthetic_audio.few()["a.wav"], "older.wav": b"no audio any more"}
     source, target = session.new_folder(files), session.new_folder()
     (source / UNREADABLE).chmod(0)
     snapshots.write_files(target, {_OLDER: b"a vector"})
@@ -129,7 +129,7 @@ def failing(session: Session) -> Observation:
 
 def _good() -> dict[str, bytes]:
     """Inputs that come before the bad ones, and one that comes after."""
-    return {**inputs.few(), "z.wav": wav(3)}
+    return {**synthetic_audio.few(), "z.wav": wav(3)}
 
 
 def must_fail(observed: Observation) -> list[str]:

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from jukemir_like.conformance import inputs, npy, snapshots
-from jukemir_like.conformance.containers import Observation, Session
+from jukemir_like.conformance import npy, snapshots, synthetic_audio
 from jukemir_like.conformance.interruption import Killed, killed
 from jukemir_like.conformance.rules import Rules
+from jukemir_like.conformance.session import Observation, Session
 from jukemir_like.conformance.snapshots import Snapshot, is_hidden, output_of, outputs, visible
 from jukemir_like.core.errors import DONE
 from jukemir_like.core.files import printable
@@ -37,28 +37,28 @@ class FolderObservation(Observation):
 
 def everything(session: Session) -> FolderObservation:
     """All formats, durations and depths, with hidden files and others that are no inputs; without options, without a terminal."""
-    source = session.new_folder({**inputs.all_kinds(), **inputs.hidden(), **inputs.other_endings()})
+    source = session.new_folder({**synthetic_audio.all_kinds(), **synthetic_audio.hidden(), **synthetic_audio.other_endings()})
     (source / "nothing in it").mkdir()
     target = session.new_folder()
     before = snapshots.take(source)
     with snapshots.written_in_place(target) as names:
         outcome = session.run(source, target)
-    return FolderObservation(outcome, inputs.all_kinds(), snapshots.take(target), before, snapshots.take(source), frozenset(names))
+    return FolderObservation(outcome, synthetic_audio.all_kinds(), snapshots.take(target), before, snapshots.take(source), frozenset(names))
 
 
 def unusual_names(session: Session) -> Observation:
     """Names that are easily lost."""
-    return session.observe(inputs.unusual_names())
+    return session.observe(synthetic_audio.unusual_names())
 
 
 def terminal(session: Session) -> Observation:
     """With a terminal, as ``docker run -it`` gives one."""
-    return session.observe(inputs.few(), tty=True, stdin_open=True)
+    return session.observe(synthetic_audio.few(), tty=True, stdin_open=True)
 
 
 def volumes(session: Session) -> Observation:
     """With named volumes, the output's a new one, as the user that the image names."""
-    observation, _ = session.observe_in_volumes(inputs.few(), session.new_volume(), user=None)
+    observation, _ = session.observe_in_volumes(synthetic_audio.few(), session.new_volume(), user=None)
     return observation
 
 
@@ -87,25 +87,25 @@ def _volumes(observed: Observation) -> Iterator[str]:
 
 @RULES.rule("C2.endings", ".wav, .flac, .ogg and .mp3 are inputs", everything)
 def _endings(observed: FolderObservation) -> Iterator[str]:
-    yield from observed.missing_outputs(*inputs.formats())
+    yield from observed.missing_outputs(*synthetic_audio.formats())
 
 
 @RULES.rule("C2.upper-case", "and so they are in any case", everything)
 def _upper_case(observed: FolderObservation) -> Iterator[str]:
-    yield from observed.missing_outputs(*inputs.upper_case())
+    yield from observed.missing_outputs(*synthetic_audio.upper_case())
 
 
 @RULES.rule("C2.kinds", "any sample rate, duration and number of channels", everything)
 def _kinds(observed: FolderObservation) -> Iterator[str]:
-    yield from observed.missing_outputs(*inputs.kinds())
+    yield from observed.missing_outputs(*synthetic_audio.kinds())
 
 
-@RULES.rule("C2.sub-folders", "sub-folders are searched, whatever their names", everything)
+@RULES.rule("C2.sub-folders", "sub-folders are searched, with any name", everything)
 def _sub_folders(observed: FolderObservation) -> Iterator[str]:
     recorded = snapshots.records(observed.output)
     # By name alone: whether an output is in the right folder is judged by C5.place.
     names_of_outputs = {path.rpartition("/")[2] for path in outputs(observed.output)}
-    for path in inputs.sub_folders():
+    for path in synthetic_audio.sub_folders():
         if output_of(path).rpartition("/")[2] not in names_of_outputs and path not in recorded:
             yield f"{path} was not found"
     if "folder.wav" in recorded or "folder.npy" in observed.output:
@@ -114,12 +114,12 @@ def _sub_folders(observed: FolderObservation) -> Iterator[str]:
 
 @RULES.rule("C2.hidden", "hidden files and files in hidden folders are no inputs", everything)
 def _hidden(observed: FolderObservation) -> Iterator[str]:
-    yield from _taken_for_inputs(observed, inputs.hidden())
+    yield from _taken_for_inputs(observed, synthetic_audio.hidden())
 
 
 @RULES.rule("C2.others", "nor are files with other endings", everything)
 def _others(observed: FolderObservation) -> Iterator[str]:
-    yield from _taken_for_inputs(observed, inputs.other_endings())
+    yield from _taken_for_inputs(observed, synthetic_audio.other_endings())
 
 
 @RULES.rule("C2.names", "a name may contain any byte", unusual_names)
@@ -147,7 +147,7 @@ def _output_of_any_file(path: str) -> str:
 
 @RULES.rule("C5.place", "a/b.wav gives a/b.npy", everything)
 def _place(observed: FolderObservation) -> Iterator[str]:
-    yield from observed.missing_outputs(*inputs.sub_folders())
+    yield from observed.missing_outputs(*synthetic_audio.sub_folders())
 
 
 @RULES.rule("C5.npy", "outputs are .npy files, strictly by the format", everything)
@@ -219,7 +219,7 @@ def _whole(observed: FolderObservation, interrupted: Killed) -> Iterator[str]:
 @RULES.rule("C7.nothing-else", "anything else in the output folder is hidden", everything)
 def _nothing_else(observed: FolderObservation) -> Iterator[str]:
     # Outputs of files that are no inputs are judged by C2.others.
-    places = {output_of(path) for path in (*observed.inputs, *inputs.other_endings())}
+    places = {output_of(path) for path in (*observed.inputs, *synthetic_audio.other_endings())}
     folders = {path.rpartition("/")[0] for path in places}
     for path, entry in visible(observed.output).items():
         if not entry.is_folder and not path.endswith(".npy"):

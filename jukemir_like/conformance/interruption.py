@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 
 from jukemir_like.conformance import snapshots
-from jukemir_like.conformance.containers import Observation, Outcome, RunningContainer, Session
-from jukemir_like.conformance.inputs import wav
 from jukemir_like.conformance.rules import NotCaughtError, Rules
+from jukemir_like.conformance.session import Observation, Outcome, RunningContainer, Session
 from jukemir_like.conformance.snapshots import Snapshot, is_unchanged, output_of, outputs, records
+from jukemir_like.conformance.synthetic_audio import wav
 from jukemir_like.core.errors import DONE, INTERRUPTED
 
 RULES = Rules()

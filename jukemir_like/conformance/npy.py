@@ -73,7 +73,7 @@ def parse(content: bytes) -> Array:
 
 
 def values(content: bytes | None) -> np.ndarray | None:
-    """The numbers in a ``.npy`` file as a float vector, whatever their type and order; None if they cannot be read."""
+    """The numbers in a ``.npy`` file as a float vector, converted from any type and order; None if they cannot be read."""
     import numpy as np
 
     try:

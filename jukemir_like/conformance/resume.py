@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jukemir_like.conformance import npy, snapshots
-from jukemir_like.conformance.containers import Outcome, Session
-from jukemir_like.conformance.inputs import wav
 from jukemir_like.conformance.rules import Rules
+from jukemir_like.conformance.session import Outcome, Session
 from jukemir_like.conformance.snapshots import Snapshot, is_unchanged, journals, output_of, records, write_files
+from jukemir_like.conformance.synthetic_audio import wav
 from jukemir_like.core.errors import DONE, SOME_FAILED
 
 RULES = Rules()
@@ -83,7 +83,7 @@ def _change(source: Path, target: Path, left: Snapshot) -> None:
 
 
 def _set_old_dates(source: Path) -> None:
-    """Gives all inputs the same date, before that of any output, so that dates tell nothing about what has changed."""
+    """Gives all inputs the same date, before that of any output, so that dates do not show what has changed."""
     old = time.time() // _HOUR * _HOUR - _HOUR
     for path in source.iterdir():
         os.utime(path, (old, old))

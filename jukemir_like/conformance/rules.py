@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from jukemir_like.conformance.containers import Session
+from jukemir_like.conformance.session import Session
 from jukemir_like.core.errors import DONE, SOME_FAILED
 
 KEPT, BROKEN, NOT_CAUGHT = "kept", "broken", "not caught"
@@ -93,7 +93,7 @@ class Finding:
 
 
 @dataclass
-class Report:
+class ConformanceReport:
     """All findings about one image.
 
     Args:
@@ -132,7 +132,7 @@ class Report:
         kept = len(self.findings) - len(self.broken)
         lines.append(f"{self.image}: keeps {kept} of {len(self.findings)} rules of the contract ({self.seconds:.0f} s)")
         if self.left:
-            lines.append(f"left behind, for it belongs to another user: {self.left}")
+            lines.append(f"not removed, as it belongs to another user: {self.left}")
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 """What every stage shares. Files: reading (``files``, ``jsonfiles``, ``csvfiles``, ``arrays``), writing (``atomic``), folders (``cache``).
+Names of the usual stems: ``stems``.
 
 Work: one function over many inputs (``parallel``, ``progress``), what was done with each (``records``), what is kept and not computed
 again (``resumable``).

@@ -1,6 +1,7 @@
 """Reading files whose names and contents come from somebody else: only regular files are opened, and no name leads out of its folder.
 
-What goes wrong while a file of the cache is read becomes one error that names the file and says what to do (:func:`damage_errors`).
+What goes wrong while a file of the cache is read becomes one error that names the file and says what to do (:func:`damage_errors`). Before
+large files are written, :func:`check_free_space` asks for the space.
 """
 
 from __future__ import annotations
@@ -8,13 +9,17 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from jukemir_like.core.errors import DamagedFileError
+from jukemir_like.core.errors import DamagedFileError, StorageError
+
+RESERVE_BYTES = 64 << 20
+"""To stay free on a disk, for what other processes write meanwhile."""
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -128,3 +133,31 @@ def printable(name: str) -> str:
     except UnicodeEncodeError:  # half characters that stand for no byte, from JSON
         shown = name.encode("utf-8", "backslashreplace").decode()
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in shown)
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes that can still be written at ``path``; it and folders above it need not exist yet.
+
+    >>> free_bytes(Path("not", "yet", "there")) == free_bytes(Path())
+    True
+    """
+    path = path.absolute()
+    return shutil.disk_usage(next(parent for parent in (path, *path.parents) if parent.exists())).free
+
+
+def check_free_space(path: Path, needed_bytes: int, purpose: str, *, advice: str, reserve_bytes: int = RESERVE_BYTES) -> None:
+    """Checks that ``needed_bytes``, and a reserve, can still be written at ``path``.
+
+    Args:
+        path: a file or folder; need not exist yet.
+        needed_bytes: 0 always fits.
+        purpose: what cannot be done without the space, the beginning of the message.
+        advice: what to do, the end of the message.
+        reserve_bytes: to stay free.
+
+    Raises:
+        StorageError: there is less space.
+    """
+    free = free_bytes(path)
+    if needed_bytes and needed_bytes + reserve_bytes > free:
+        raise StorageError(f"{purpose}: {needed_bytes / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free: {advice}")

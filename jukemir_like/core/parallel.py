@@ -97,7 +97,7 @@ def use_one_thread_per_process() -> None:
     """Asks numerical libraries for one thread per process. Call it before NumPy is imported; workers inherit it.
 
     Parallelism here is over files: threads inside a file cost 30–55 % more processor time for almost no gain, and a fixed number of
-    threads keeps results the same to the bit whatever the number of workers.
+    threads keeps results the same to the bit with any number of workers.
     """
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = "1"
@@ -161,8 +161,10 @@ class _Worker(Generic[Item, Result]):
         inherited = [self.connection, *(other.connection for other in others)] if method == "fork" else []
         # A daemon, so that the parent never waits for it at its end.
         self.process = context.Process(target=_serve, args=(function, other_end, inherited), daemon=True)
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals.EXIT_SIGNALS)  # until the worker has set up what they do
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
+            # Until the worker has set up what they do. Blocking may itself raise what an earlier signal asks for.
+            signal.pthread_sigmask(signal.SIG_BLOCK, signals.EXIT_SIGNALS)
             self.process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)

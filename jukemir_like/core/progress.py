@@ -1,6 +1,6 @@
 """How far a piece of work is: a bar on a terminal, elsewhere a line per minute on standard error.
 
-Lines are printed when something is counted (:meth:`Progress.update`), and by whatever waits for minutes without anything to count
+Lines are printed when something is counted (:meth:`Progress.update`), and by work that goes on for minutes without anything to count
 (:func:`report_progress`). tqdm's monitor, which would do so, is off: it is one more thread in this process, from which workers could then
 not be forked.
 """
@@ -84,7 +84,7 @@ _open: weakref.WeakSet[Progress] = weakref.WeakSet()
 
 
 def report_progress() -> None:
-    """Prints the lines that are due of all work under way. For whatever takes minutes without an item that is finished."""
+    """Prints the lines that are due of all work under way. For work that takes minutes until an item is finished."""
     for progress in list(_open):
         progress.report()
 

@@ -106,7 +106,7 @@ def exit_interrupted() -> None:
 
 
 def exit_now() -> None:
-    """Ends this process and all that descend from it, whatever they are doing; exit code 130."""
+    """Ends this process and all that descend from it, in the middle of any work; exit code 130."""
     _State.is_forced = True
     processes.kill(processes.descendants(os.getpid()))
     unfinished = len(_State.on_forced_exit)
@@ -156,6 +156,6 @@ def _watch(reader: int) -> None:
 
 
 def _print(line: str) -> None:
-    """Writes a line to standard error, whatever state Python's own stream is in."""
+    """Writes a line to standard error, past Python's own stream, which may be closed or in use."""
     with suppress(OSError):
         os.write(2, f"{line}\n".encode())

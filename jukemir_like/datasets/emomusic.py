@@ -53,15 +53,15 @@ def dataset(folder: Path, name: str = "emomusic", options: frozenset[str] = froz
         y = standardise(ratings[uid], mean, std)
         items.append(Item(uid, splits[uid], y, audio / f"{int(uid)}.mp3", extra=extra))
     if "artist_clean" in options:
-        items = artist_clean(items, normalised_artist)
+        items = artist_clean(items, ascii_artist)
     sources = {"annotations": {_ANNOTATIONS[0]: annotations.digest()}, "mean": list(mean), "std": list(std)}
     return Dataset(name, dict(TASKS), items, group="artist", sources=sources, options=tuple(sorted(options)))
 
 
-def normalised_artist(artist: str) -> str:
+def ascii_artist(artist: str) -> str:
     """The name that determines the split: lower case, ASCII letters, one space between words.
 
-    >>> normalised_artist("  The 3 Béatles")
+    >>> ascii_artist("  The 3 Béatles")
     'the batles'
     """
     return " ".join(re.sub(r"[^a-z\s]", "", artist.lower(), flags=re.ASCII).split())
@@ -76,7 +76,7 @@ def split_of(artist: str, mediaeval_set: str) -> str:
     """
     if mediaeval_set == "evaluation":
         return "test"
-    digit = int(hashlib.sha1(normalised_artist(artist).encode(), usedforsecurity=False).hexdigest(), 16) % 10
+    digit = int(hashlib.sha1(ascii_artist(artist).encode(), usedforsecurity=False).hexdigest(), 16) % 10
     return "train" if digit < 8 else "valid"
 
 

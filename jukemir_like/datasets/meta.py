@@ -1,8 +1,7 @@
 """``meta.json`` and ``dataset.json`` of a processed dataset, written and read.
 
-``process`` writes them, and every later stage reads them here (:mod:`jukemir_like.audio.stems.finding` reads the names of the stems that
-a user put beside a folder of stems). ``meta.json`` may come from other programs: a file that is not as described here is refused in one
-line.
+``process`` writes them, and every later stage reads them here. ``meta.json`` may come from other programs, and ``dataset.json`` from a user
+who names the stems of a folder in it (:func:`read_stems`): a file that is not as described here is refused in one line.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import Any
 
 from jukemir_like.core import files, jsonfiles
 from jukemir_like.core.atomic import write_json
+from jukemir_like.core.files import printable
 from jukemir_like.core.version import __version__
 from jukemir_like.datasets.dataset import KEYS, PRIMARY_METRICS, SPLITS, Dataset, Item, Task
 
@@ -25,10 +25,11 @@ TASK_SHAPE: dict[str, Any] = {"type": set(PRIMARY_METRICS), "labels": [str]}
 """The shape of a task in ``dataset.json``, as :mod:`jukemir_like.core.jsonfiles` describes shapes."""
 
 _META_SHAPE = {str: {"split?": set(SPLITS), "y?": object, "clip?": {str: object}, "extra?": {str: object}}}
+_STEMS_SHAPE: dict[str, Any] = {"stems?": [str]}
 _DESCRIPTION_SHAPE = {
     "tasks?": {str: TASK_SHAPE},
     "group?": str,
-    "stems?": [str],
+    **_STEMS_SHAPE,
     "items?": {str: int},
     "failed?": {str: str},
     "sources?": {str: object},
@@ -129,10 +130,27 @@ def read_description(folder: Path) -> Description:
     value = jsonfiles.read(path, _DESCRIPTION_SHAPE, remedy(folder))
     with files.damage_errors(path, remedy(folder)):
         tasks = {name: parse_task(name, fields) for name, fields in (value.get("tasks") or {}).items()}
+        stems = _stems(value)
     counts, failed, sources, versions = (value.get(name) or {} for name in ("items", "failed", "sources", "versions"))
-    stems = tuple(value["stems"]) if value.get("stems") else None
     made_from = value["name"] if isinstance(value.get("name"), str) else None
     return Description(tasks, value.get("group"), stems, counts, failed, sources, versions, made_from)
+
+
+def read_stems(folder: Path) -> tuple[str, ...] | None:
+    """``stems`` of the ``dataset.json`` in any folder of audio: names, in the order of channels; None where there are none.
+
+    A user may have written it, with this field alone; other fields are not looked at.
+
+    Raises:
+        DamagedFileError: it cannot be read, or they are no names.
+    """
+    path = folder / DESCRIPTION
+    try:
+        with files.damage_errors(printable(str(path)), 'write {"stems": ["NAME", …]} into it, or move it away'):
+            description = jsonfiles.parse(files.read_regular(path))
+            return _stems(description) if isinstance(description, dict) else None
+    except FileNotFoundError:
+        return None
 
 
 def parse_task(name: str, fields: Mapping[str, Any]) -> Task:
@@ -156,6 +174,14 @@ def parse_task(name: str, fields: Mapping[str, Any]) -> Task:
 def remedy(folder: Path) -> str:
     """What to do about a damaged file of the processed dataset in ``folder``."""
     return f"run `jukemir-like process {folder.name}` again"
+
+
+def _stems(description: Mapping[str, Any]) -> tuple[str, ...] | None:
+    stems = description.get("stems")
+    jsonfiles.check({"stems": stems}, _STEMS_SHAPE)
+    if stems and (not all(stems) or len(set(stems)) < len(stems)):
+        raise ValueError("is damaged: stems has a duplicate name, or an empty one")
+    return tuple(stems) if stems else None
 
 
 def _record(item: Item) -> dict[str, Any]:

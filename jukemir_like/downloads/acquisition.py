@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from jukemir_like.core.atomic import storage_errors
 from jukemir_like.core.errors import InputError
 from jukemir_like.core.locks import locked
-from jukemir_like.downloads.asset_folder import AssetFolder
 from jukemir_like.downloads.declarations import Asset
 from jukemir_like.downloads.http import new_session, remote_size
 from jukemir_like.downloads.own_copies import OwnCopy, adopt
@@ -19,7 +18,7 @@ from jukemir_like.downloads.partial_files import PartialFile
 from jukemir_like.downloads.retries import HostFailures, RetryPolicy, fetch, host_of
 from jukemir_like.downloads.summary import AssetResult
 from jukemir_like.downloads.threads import DownloadProgress, FileProgress
-from jukemir_like.downloads.verification import digest_file, verify
+from jukemir_like.downloads.verification import AssetFolder, digest_file, verify
 
 if TYPE_CHECKING:
     import requests

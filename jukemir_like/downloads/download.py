@@ -10,19 +10,18 @@ from pathlib import Path
 
 from jukemir_like.core.atomic import remove_abandoned
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.disk import check_free_space
 from jukemir_like.core.errors import InputError, RequestError, StorageError
-from jukemir_like.core.files import printable
+from jukemir_like.core.files import check_free_space, printable
 from jukemir_like.core.locks import locked
 from jukemir_like.core.progress import Progress
 from jukemir_like.downloads.acquisition import LOCK_ADVICE, Acquisition
-from jukemir_like.downloads.asset_folder import AssetFolder
 from jukemir_like.downloads.declarations import Asset, Selection
 from jukemir_like.downloads.own_copies import OwnCopy
 from jukemir_like.downloads.retries import HostFailures, RetryPolicy
 from jukemir_like.downloads.summary import AssetResult, DownloadSummary
 from jukemir_like.downloads.threads import DownloadProgress, map_in_threads
 from jukemir_like.downloads.unpacking import UnpackingResult, unpack, unpacked_from
+from jukemir_like.downloads.verification import AssetFolder
 
 _MAX_NAMED_MEMBERS = 5
 _MAX_SIZE_REQUESTS = 32
@@ -48,7 +47,7 @@ def download(
         cache: where they are written.
         num_parallel: files under way at once.
         delete_wrong: remove files in the cache that are not as declared, and get them again; otherwise they are reported and stay.
-        own_copy: take the assets from this folder, whatever its layout, and nothing from the network; or from files that are known.
+        own_copy: take the assets from this folder, in any layout, or from files that are known, and nothing from the network.
         policy: timeouts and retries.
 
     Returns:

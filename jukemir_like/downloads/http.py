@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from jukemir_like.core.disk import check_free_space
+from jukemir_like.core.files import check_free_space
 from jukemir_like.core.version import __version__
 from jukemir_like.downloads.declarations import Asset
 from jukemir_like.downloads.partial_files import FileVersion, PartialFile

@@ -9,9 +9,9 @@ from typing import TypeVar
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.files import printable
 from jukemir_like.core.records import Summary
-from jukemir_like.downloads.asset_folder import AssetFolder
 from jukemir_like.downloads.declarations import Asset, Selection
 from jukemir_like.downloads.retries import host_of
+from jukemir_like.downloads.verification import AssetFolder
 
 _MAX_ROWS = 30
 _MAX_SOURCE_LENGTH = 60

@@ -1,6 +1,6 @@
 """Worker threads, and the progress bars that they share. The time goes into network and disk, and computing digests releases the GIL.
 
-The calling thread only waits, so Ctrl-C ends the work at once, whatever the threads are waiting for.
+The calling thread only waits, so Ctrl-C ends the work at once, even while threads wait for something.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ A card of a model of the Hugging Face hub, in ten lines::
 ``layers``          number of layers; they are called 0 (the input of the first) to this number. Left out: there are none to choose
 ``layer, pool``     what is taken unless the name says otherwise
 ``parameters``      how many numbers the net has
+``size``            bytes of the download, about, where the files do not say so
 ``memory``          bytes that extraction takes, about
 ``tried``           what was compared with the original program: ``real weights``, ``structure`` (random weights), or ``never``
 ``weights``         name of the card whose weights it shares
@@ -81,6 +82,7 @@ _SHAPE = {
     "layer?": str,
     "pool?": set(POOLS),
     "parameters?": int,
+    "size?": int,
     "memory?": int,
     "tried?": set(TRIED),
     "weights?": str,
@@ -133,6 +135,7 @@ class Card:
     layer: str | None = None
     pool: str = "mean"
     parameters: int | None = None
+    size: int | None = None
     memory: int | None = None
     tried: str = "never"
     weights: str = ""

@@ -25,11 +25,11 @@ from jukemir_like.core.atomic import atomic_write
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError, StorageError
 from jukemir_like.core.locks import locked
-from jukemir_like.downloads.asset_folder import AssetFolder, VerificationJournal
 from jukemir_like.downloads.declarations import Asset, Declaration, Selection
 from jukemir_like.downloads.download import download
 from jukemir_like.downloads.own_copies import KnownFiles
 from jukemir_like.downloads.summary import DownloadSummary, format_bytes
+from jukemir_like.downloads.verification import AssetFolder, VerificationJournal
 from jukemir_like.encoders import hub
 from jukemir_like.encoders.card import Card, WeightFile
 from jukemir_like.stemjepa import safetensors_file

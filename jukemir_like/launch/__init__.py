@@ -1,6 +1,6 @@
 """Runs stages in containers, and prints the shell commands that do.
 
-``images`` names the image of every stage and describes a container; ``confinement`` states what confines one. ``planning`` turns a parsed
-command into a container (``paths``: what it sees of this machine), ``running`` runs it by the Docker ``engine`` of this machine as if the
-stage ran here, and ``commands`` prints the command of every batch for Docker, Apptainer or neither.
+``images`` names the image of every stage and representation and describes a container; ``confinement`` states what confines one.
+``planning`` turns a parsed command into a container, ``running`` runs it by the Docker ``engine`` of this machine as if the stage ran here,
+and ``commands`` prints the command of every batch for Docker, Apptainer or neither.
 """

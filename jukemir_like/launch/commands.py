@@ -14,7 +14,7 @@ from jukemir_like import extract
 from jukemir_like.core.cache import Cache
 from jukemir_like.launch import confinement, images, planning
 from jukemir_like.launch.images import Container
-from jukemir_like.launch.paths import absolute, is_path_of_weights
+from jukemir_like.launch.planning import absolute, is_path_of_weights
 
 
 def batches(
@@ -87,7 +87,7 @@ def _extract_arguments(
 ) -> Iterator[str]:
     """The arguments, with absolute paths. A cache that matters is named, as its variable may not be set where the line is run."""
     yield "extract"
-    if dataset is not None or images.is_stemjepa(representation):
+    if dataset is not None or images.family_of(representation).weights:
         yield from ("--cache", str(absolute(Cache.default(cache).root)))
     if dataset is not None:
         yield from ("--dataset", dataset)

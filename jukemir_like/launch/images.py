@@ -19,9 +19,10 @@ ENVIRONMENT_VARIABLE = "JUKEMIR_LIKE_IMAGES"
 PREFIX = "stemjepa"
 PROGRAM = "jukemir-like"
 REPRESENTATIONS = "representations"
+CHECKPOINTS = "checkpoints"
+"""Folder of the cache with the weights of Stem-JEPA, a file each."""
 
 _IMAGE_NAME = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")  # of one path component of an image's name, as engines accept it
-_OURS_WITHOUT_TORCH = {"chroma", "mfcc"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,42 @@ STAGES = {
     "probe": StageImage("probe", gpu=True),
     "report": StageImage("probe"),
 }
-"""By command. The entry of ``extract`` is the image of Stem-JEPA; :func:`for_representation` gives that of any representation."""
+"""By command. The entry of ``extract`` is the image of Stem-JEPA; :func:`image_of` gives that of any representation."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Representations that one image extracts.
+
+    Args:
+        name: of the representation that the image's own entry point extracts.
+        image: the image's name, without prefix and version.
+        separators: what may follow ``name`` in the names of its variants: with ``-``, ``NAME-VARIANT`` is one; empty: it has none.
+        torch: whether it is computed by torch, and so is faster with a GPU.
+        all_options: whether the image runs this package's ``extract`` with all its options; else it takes only those of the contract.
+        weights: folder of the cache with its weights, mounted read-only; of :data:`CHECKPOINTS` only the file that the variant or
+            ``--weights`` names. None: none are mounted.
+    """
+
+    name: str
+    image: str
+    separators: str = ""
+    torch: bool = True
+    all_options: bool = True
+    weights: str | None = None
+
+    def includes(self, representation: str) -> bool:
+        """Whether ``representation`` is the family's own, or one of its variants."""
+        behind = representation.removeprefix(self.name)
+        return representation.startswith(self.name) and (not behind or behind[0] in self.separators)
+
+
+FAMILIES = (
+    Family("chroma", f"{REPRESENTATIONS}_chroma", torch=False),
+    Family("mfcc", f"{REPRESENTATIONS}_mfcc", torch=False),
+    Family("stemjepa", REPRESENTATIONS, separators="-", weights=CHECKPOINTS),
+)
+"""The representations of this package; a new one is one more line. Any other has an image of its own, which may be anyone's."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +106,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class Container:
-    """A container to be run, by whatever engine. What it may not do is said in :mod:`jukemir_like.launch.confinement`.
+    """A container to be run, by any engine. How it is confined is defined in :mod:`jukemir_like.launch.confinement`.
 
     Args:
         image: full name of the image.
@@ -95,38 +131,29 @@ class Container:
     working_folder: str | None = None
 
 
-def is_stemjepa(representation: str) -> bool:
-    """Whether ``representation`` is Stem-JEPA with some weights; all of these share an image.
+def family_of(representation: str) -> Family:
+    """The family of ``representation``: one of :data:`FAMILIES`, or one of its own.
 
-    >>> [is_stemjepa(name) for name in ("stemjepa", "stemjepa-untrained", "mfcc")]
-    [True, True, False]
+    >>> [family_of(name).name for name in ("mfcc", "stemjepa-mine-untrained", "level")]
+    ['mfcc', 'stemjepa', 'level']
     """
-    return representation.partition("-")[0] == "stemjepa"
+    known = next((family for family in FAMILIES if family.includes(representation)), None)
+    return known or Family(representation, f"{REPRESENTATIONS}_{representation}", all_options=False)
 
 
-def runs_own_extract(representation: str) -> bool:
-    """Whether the image runs this package's ``extract`` with all its options; other images take only the options of the contract.
-
-    >>> [runs_own_extract(name) for name in ("chroma", "stemjepa-mine", "level")]
-    [True, True, False]
-    """
-    return is_stemjepa(representation) or representation in _OURS_WITHOUT_TORCH
-
-
-def for_representation(representation: str) -> StageImage:
-    """The stage in which ``representation`` is extracted.
+def image_of(representation: str) -> str:
+    """The name of the image that extracts ``representation``, without prefix and version.
 
     Raises:
         RequestError: no image can have the representation's name.
 
-    >>> for_representation("mfcc").image
-    'representations_mfcc'
+    >>> [image_of(name) for name in ("mfcc", "stemjepa-mine-untrained", "level")]
+    ['representations_mfcc', 'representations', 'representations_level']
     """
-    if is_stemjepa(representation):
-        return STAGES["extract"]
-    if not _IMAGE_NAME.fullmatch(representation):
-        raise RequestError(f"no image can be called {REPRESENTATIONS}_{representation}: small letters, digits and single . _ - are allowed")
-    return StageImage(f"{REPRESENTATIONS}_{representation}", gpu=representation not in _OURS_WITHOUT_TORCH)
+    image = family_of(representation).image
+    if not _IMAGE_NAME.fullmatch(image):
+        raise RequestError(f"no image can be called {image}: small letters, digits and single . _ - are allowed")
+    return image
 
 
 def reference(name: str) -> str:

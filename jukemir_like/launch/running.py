@@ -1,7 +1,7 @@
 """Runs a container as if its program ran here: streams, terminal, exit code and signals are those of the program.
 
-A container is a process of the engine, not of this one: whatever happens here (a signal, a reader of the output that goes away), it must
-be ended and removed before this process ends.
+A container is a process of the engine, not of this one: in every case (a signal, a reader of the output that goes away), it must be
+ended and removed before this process ends.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ def run(container: Container) -> int:
     with _writable_folders(container):
         # Blocked here and in the threads that start below, so that no signal comes between a container's creation and the `try` that
         # removes it. `_run` unblocks them.
-        mask_before = signal.pthread_sigmask(signal.SIG_BLOCK, signals.EXIT_SIGNALS)
+        mask_before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
+            signal.pthread_sigmask(signal.SIG_BLOCK, signals.EXIT_SIGNALS)  # which may itself raise what an earlier signal asks for
             with engine.refusals_as_request_errors(f"the engine cannot run {container.image}"):
                 identifier = _create(client, container)
             remove = partial(client.remove_container, identifier, v=True, force=True)

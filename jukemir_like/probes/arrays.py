@@ -21,7 +21,7 @@ from jukemir_like.datasets import TaskType
 from jukemir_like.probes import intervals
 from jukemir_like.probes.fitting import FitOptions, FittedProbe, fit, fit_baseline, one_thread
 from jukemir_like.probes.inputs import read_inputs
-from jukemir_like.probes.intervals import Comparison, ResampledMetrics, resample
+from jukemir_like.probes.intervals import Comparison, ResampledMetrics, resample_predictions
 from jukemir_like.probes.protocols import Settings, check_settings
 from jukemir_like.probes.results import percent
 
@@ -45,7 +45,7 @@ class ProbeResult:
     Args:
         task_type: multiclass, key, multilabel or regression.
         metrics: name → value on test with its 95 % interval; the primary metric first. Fractions, not percent.
-        baseline: the same of the trivial baseline (:mod:`jukemir_like.probes.baselines`) on the same items.
+        baseline: the same of the trivial baseline (:func:`jukemir_like.probes.fitting.fit_baseline`) on the same items.
         classes: the classes as they were given, the tags, or the names of the outputs; the order of the columns of ``scores``.
         n: split → number of items.
         groups: number of groups among the test items.
@@ -220,14 +220,14 @@ def probe(
         y: one label per item: words or whole numbers (classes), names of keys, lists of tags, a boolean matrix (items, tags), numbers
             (items,) or (items, outputs), or the labels of a processed dataset. None, NaN and empty labels are missing: such items are
             left out and counted.
-        split: ``train``, ``valid`` or ``test`` per item (or another usual word for these; missing: the item is left out). None: drawn
-            with the seed, 70/15/15 %, by group and stratified by class.
-        groups: what must stay together per item, such as the artist. The split is drawn by them, and intervals resample them. None:
+        split: ``train``, ``valid`` or ``test`` per item (or another usual word for these; missing: the item is left out). None:
+            assigned with the seed, 70/15/15 %, by group and stratified by class.
+        groups: what must stay together per item, such as the artist. The split is assigned by them, and intervals resample them. None:
             every item by itself.
         task_type: ``multiclass``, ``key``, ``multilabel`` or ``regression``. None: what the labels look like
             (:mod:`jukemir_like.probes.labels`); a note says which.
         protocol: ``linear`` (seconds, no random numbers) or ``jukemir`` (grid of 216 points).
-        seed: of the split that is drawn, and of protocol ``jukemir``.
+        seed: of the split that is assigned, and of protocol ``jukemir``.
         label_names: the classes, tags or outputs in the order of the columns of ``scores``. Classes that are numbers from 0 may be named.
         recordings: for items of a key task that are clips: the recording of each, which then is scored.
         uid: a name per item. Resampling sorts items and groups by name; None: their order.
@@ -266,8 +266,8 @@ def probe(
     data = inputs.data
     with one_thread():
         fitted = fit(data, options)
-        resampled = resample(data.task, dataset, [fitted.predictions["test"]])
-        baseline = resample(data.task, dataset, [fit_baseline(data).predictions["test"]])
+        resampled = resample_predictions(data.task, dataset, [fitted.predictions["test"]])
+        baseline = resample_predictions(data.task, dataset, [fit_baseline(data).predictions["test"]])
     test = fitted.predictions["test"]
     y_true, y_pred = _labels(data.task.type, inputs.classes, fitted)
     return ProbeResult(

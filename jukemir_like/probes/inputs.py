@@ -83,7 +83,7 @@ def read_inputs(
             items.group.append(group_names[i])
             items.recording.append(recording_names[i])
             items.row.append(i)
-    # A split is drawn for items with a label only; of a given split, items without one are not counted again for their label.
+    # A split is assigned to items with a label only; of a given split, items without one are not counted again for their label.
     no_split = 0 if split is None else splits.count(None)
     no_label = sum(
         not is_known and (split is None or split_of_item is not None) for is_known, split_of_item in zip(known, splits, strict=True)
@@ -170,7 +170,7 @@ def _check_groups(groups: Sequence[str], splits: Sequence[str | None], shared_gr
         group, names = next(iter(divided.items()))
         raise RequestError(
             f"group {group!r} has items in {' and '.join(names)} ({len(divided):,} such groups): "
-            "leave split out to have it drawn by group, or pass shared_groups=True"
+            "leave split out to have it assigned by group, or pass shared_groups=True"
         )
     return [f"{len(divided):,} groups have items in several splits: a probe may recognise them"] if divided else []
 

@@ -116,7 +116,7 @@ class Comparison:
     only_second: int
 
 
-def resample(
+def resample_predictions(
     task: Task, dataset: str, predictions: Sequence[Predictions], *, name: str = "", resamples: int = RESAMPLES, seed: int = SEED
 ) -> ResampledMetrics:
     """Scores predictions on all their items, and on resamples of their groups.
@@ -154,7 +154,7 @@ def resample(
 
 
 def resample_runs(runs: Sequence[Run], *, split: str = "test", resamples: int = RESAMPLES, seed: int = SEED) -> ResampledMetrics:
-    """:func:`resample` for runs that differ in nothing but their seed.
+    """:func:`resample_predictions` for runs that differ in nothing but their seed.
 
     Args:
         runs: at least one; of the same dataset, task, representation and protocol.
@@ -171,7 +171,7 @@ def resample_runs(runs: Sequence[Run], *, split: str = "test", resamples: int = 
         if run.task != first.task:
             raise RequestError(f"{first.folder} and {run.folder} scored different items: probe all seeds again")
     predictions = [run.predictions(split) for run in runs]
-    resampled = resample(first.task, first.dataset, predictions, name=str(first.folder), resamples=resamples, seed=seed)
+    resampled = resample_predictions(first.task, first.dataset, predictions, name=str(first.folder), resamples=resamples, seed=seed)
     return replace(resampled, runs=tuple(runs))
 
 
@@ -203,7 +203,9 @@ def _restrict(resampled: ResampledMetrics, rows: NDArray[np.int64]) -> Resampled
         return resampled
     predictions = [Predictions(one.uid[rows], one.group[rows], one.y[rows], one.scores[rows]) for one in resampled.predictions]
     resamples = len(next(iter(resampled.samples.values())))
-    return resample(resampled.task, resampled.dataset, predictions, name=resampled.name, resamples=resamples, seed=resampled.seed)
+    return resample_predictions(
+        resampled.task, resampled.dataset, predictions, name=resampled.name, resamples=resamples, seed=resampled.seed
+    )
 
 
 def _sorted_by_uid(predictions: Predictions) -> Predictions:

@@ -1,7 +1,7 @@
 """Protocol ``jukemir``: every point of the grid is trained, over worker processes or on a GPU.
 
-Features are standardised once and written to a temporary folder, which the workers map into memory: whatever the number of workers, memory
-holds one copy.
+Features are standardised once and written to a temporary folder, which the workers map into memory: memory holds one copy for any
+number of workers.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def choose_device(device: str | None) -> str:
 def search(
     data: ProbeData, grid: Grid, seed: int, workers: int, device: str | None = None, *, finished: Collection[Point] = ()
 ) -> Iterator[list[TrainedPoint]]:
-    """Trains all points; yields them as they finish, in no fixed order. Each is the same whatever the number of workers.
+    """Trains all points; yields them as they finish, in no fixed order. Each is the same for any number of workers.
 
     Args:
         data: task, features and labels.
@@ -140,7 +140,7 @@ def targets(y: np.ndarray, labels: int) -> NDArray[np.float32]:
 
 @contextmanager
 def _one_torch_thread() -> Iterator[None]:
-    """The same sums in the same order whatever the machine, and workers that do not compete for cores."""
+    """The same sums in the same order on any machine, and workers that do not compete for cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

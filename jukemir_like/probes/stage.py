@@ -21,13 +21,12 @@ from jukemir_like.datasets.meta import DESCRIPTION, META
 from jukemir_like.datasets.processed import ProcessedDataset
 from jukemir_like.datasets.processed import read_processed as read_processed
 from jukemir_like.probes import vectors
-from jukemir_like.probes.baselines import BASELINES, TRIVIAL
-from jukemir_like.probes.fitting import FitOptions, FittedProbe, fit, fit_baseline, one_thread
+from jukemir_like.probes.fitting import BASELINES, TRIVIAL, FitOptions, FittedProbe, fit, fit_baseline, one_thread
 from jukemir_like.probes.protocols import Settings, check_settings, configuration_hash, non_default
 from jukemir_like.probes.results import ResultsTable, tabulate_runs
 from jukemir_like.probes.runs import FORMAT, Run, load_run, run_folder, save_run
-from jukemir_like.probes.selection import UnfinishedRun
 from jukemir_like.probes.tasks import SCORED_SPLITS, ProbeData, prepare, without_vectors
+from jukemir_like.probes.unfinished import UnfinishedRun
 from jukemir_like.probes.vectors import Vectors
 
 _RECIPE = 1  # raised when the same request on the same vectors gives other results
@@ -47,8 +46,9 @@ class ProbedDataset:
 
     @property
     def notes(self) -> list[str]:
-        """What was left out and what cannot be learned, each line once."""
-        return list(dict.fromkeys(note for run in self.runs for note in run.record["notes"]))
+        """Whose vectors they are, if they were taken over; what was left out and what cannot be learned; each line once."""
+        taken_over = [f"{run.representation} on {run.dataset}: {note}" for run in self.runs if (note := run.taken_over)]
+        return list(dict.fromkeys([*taken_over, *(note for run in self.runs for note in run.record["notes"])]))
 
     @property
     def exit_code(self) -> int:
@@ -76,7 +76,7 @@ def probe_dataset(
     Args:
         cache: where vectors are, and where runs are written.
         dataset: a processed dataset.
-        representation: whose vectors; ``trivial`` stands for the baselines, which need none.
+        representation: whose vectors; ``trivial`` selects the baselines, which need none.
         tasks: names; None for all that the dataset has.
         protocol: ``linear`` (L-BFGS or ridge regression over a path of strengths) or ``jukemir`` (Adam on a grid of 216 points).
         seeds: of all random numbers, one run each; protocol ``linear`` has none.
@@ -176,6 +176,7 @@ def _identity(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -
             "vectors": inputs.vectors.digest,
             "signature": inputs.vectors.signature,
             "sources": processed.sources,
+            **({} if inputs.vectors.origin is None else {"taken_over": inputs.vectors.origin.to_json()}),
         },
     }
 

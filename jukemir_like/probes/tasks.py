@@ -26,6 +26,9 @@ from jukemir_like.probes.vectors import Vectors
 
 SCORED_SPLITS = ("valid", "test")
 
+Scores = dict[str, NDArray[np.float32]]
+"""Split, of :data:`SCORED_SPLITS`, → scores of its items, (n, labels)."""
+
 
 @dataclass(frozen=True)
 class Split:

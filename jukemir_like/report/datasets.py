@@ -1,18 +1,21 @@
-"""The datasets of the page: their descriptions, and what an audit found of them."""
+"""What the page says about each dataset: its description, what an audit found, and what each stage did and how long it took."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from jukemir_like import datasets
-from jukemir_like.audit import audit, findings
-from jukemir_like.core import jsonfiles
+from jukemir_like.audit import audit, findings, measurements
+from jukemir_like.core import jsonfiles, records
 from jukemir_like.core.cache import Cache
 from jukemir_like.datasets.meta import read_description
 from jukemir_like.downloads.declarations import declaration_folder
+from jukemir_like.packs import origin
+from jukemir_like.probes.runs import Run
 from jukemir_like.report.problems import Problems
 
 
@@ -38,6 +41,27 @@ class DatasetDescription:
     failed: int
     sources: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StageTiming:
+    """What one stage did with one dataset.
+
+    Args:
+        name: such as ``extract chroma``.
+        dataset: folder name in the cache.
+        done: number of files, or of runs.
+        failed: input → reason.
+        audio_seconds: duration of the audio.
+        seconds: computing time, summed over worker processes.
+    """
+
+    name: str
+    dataset: str
+    done: int
+    failed: dict[str, str]
+    audio_seconds: float
+    seconds: float
 
 
 def describe(cache: Cache, names: Iterable[str], problems: Problems) -> list[DatasetDescription]:
@@ -66,11 +90,50 @@ def audits(cache: Cache, names: Iterable[str], problems: Problems) -> dict[str, 
     return audited
 
 
+def stage_timings(cache: Cache, runs: Sequence[Run]) -> list[StageTiming]:
+    """Stages of the datasets and representations of ``runs``, in the order of the line, by the records beside their output."""
+    ran = []
+    for dataset in dict.fromkeys(run.dataset for run in runs):
+        of_dataset = [run for run in runs if run.dataset == dataset]
+        processed = cache.processed(dataset)
+        folders = [("download", cache.dataset(_assets(dataset))), ("process", processed), ("audit", measurements.folder(processed))]
+        names = list(dict.fromkeys(run.representation for run in of_dataset))
+        folders += [(_extraction(cache, dataset, name), cache.representation(dataset, name)) for name in names]
+        ran += [stage for name, folder in folders if (stage := _recorded(name, dataset, folder))]
+        for name in names:
+            own = [run for run in of_dataset if run.representation == name]
+            for protocol in dict.fromkeys(run.protocol for run in own):
+                seconds = sum(float(run.record["seconds"]) for run in own if run.protocol == protocol)
+                number = sum(run.protocol == protocol for run in own)
+                ran.append(StageTiming(f"probe {name}, {protocol}", dataset, number, {}, 0.0, seconds))
+    return ran
+
+
 def _summary(name: str) -> str:
     """The sentence in a dataset's declaration; empty if there is none."""
     try:
-        folder = declaration_folder(datasets.assets(name) if datasets.is_known(name) else name)
+        folder = declaration_folder(_assets(name))
         declaration = jsonfiles.read(folder / "dataset.json", {"summary?": str}, "correct it")
     except FileNotFoundError:
         return ""
     return declaration.get("summary") or ""
+
+
+def _extraction(cache: Cache, dataset: str, name: str) -> str:
+    """The stage ``extract``, which vectors that were taken over have had elsewhere."""
+    taken_over = (cache.representation(dataset, name) / origin.ORIGIN_FILE).exists()
+    return f"extract {name}{', elsewhere: taken over' if taken_over else ''}"
+
+
+def _recorded(name: str, dataset: str, folder: Path) -> StageTiming | None:
+    recorded = list(records.read(folder).values())
+    if not recorded:
+        return None
+    done = [record for record in recorded if record["status"] == "done"]
+    failed = {record["input"]: str(record.get("reason")) for record in recorded if record["status"] == "failed"}
+    audio_seconds = sum(record.get("audio_seconds", 0.0) for record in done)
+    return StageTiming(name, dataset, len(done), failed, audio_seconds, sum(record.get("seconds", 0.0) for record in recorded))
+
+
+def _assets(dataset: str) -> str:
+    return datasets.assets(dataset) if datasets.is_known(dataset) else dataset

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.files import printable
 from jukemir_like.core.resampling import CONFIDENCE, RESAMPLES, Interval
 from jukemir_like.core.version import __version__
-from jukemir_like.probes.baselines import TRIVIAL
+from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.probes.runs import Run
-from jukemir_like.report import datasets, plots, published, stages
+from jukemir_like.report import datasets, plots, published
 from jukemir_like.report import questions as asked
 from jukemir_like.report import retrieval as stem_retrieval
+from jukemir_like.report.formatting import ends, percent
 from jukemir_like.report.problems import Problems
 from jukemir_like.report.questions import Average, Question
 
@@ -58,7 +60,7 @@ def render(
     )
     names = asked.representations(questions)
     colours = {name: plots.GREY if name == TRIVIAL else plots.COLOURS[i % len(plots.COLOURS)] for i, name in enumerate(names)}
-    ran = stages.stages(cache, runs)
+    stages = datasets.stage_timings(cache, runs)
     named = [run.dataset for run in runs] or [section["dataset"] for section in retrieval]  # stems alone have no labels to probe
     audits = datasets.audits(cache, named, problems)
     descriptions = datasets.describe(cache, named, problems)
@@ -75,8 +77,8 @@ def render(
         audits=audits,
         retrieval=retrieval,
         trainings=trainings,
-        stages=[_stage(stage) for stage in ran],
-        failures=[failure for stage in ran for failure in _failures(stage)],
+        stages=[_stage(stage) for stage in stages],
+        failures=[failure for stage in stages for failure in _failures(stage)],
         problems=problems,
         runs=[_run(cache, run) for run in runs],
         seeds=sorted({run.seed for run in runs}),
@@ -98,7 +100,8 @@ def _headline(questions: Sequence[Question], names: Sequence[str]) -> dict[str, 
     for name in names:
         cells = [_answer_cell(question, name, number) for number, question in enumerate(questions)]
         cells += [_average_cell(one, name) for one in (*means, *of_four)]
-        rows.append({"name": name, "cells": cells, "trivial": name == TRIVIAL})
+        taken_over = any(run.taken_over for question in questions if name in question.answers for run in question.answers[name].runs)
+        rows.append({"name": name, "cells": cells, "trivial": name == TRIVIAL, "taken_over": taken_over})
     return {"columns": columns, "rows": rows, "published": published.headline(questions, len(means), len(of_four))}
 
 
@@ -116,7 +119,7 @@ def _average_cell(average: Average, name: str) -> dict[str, Any] | None:
 
 
 def _cell(found: Interval) -> dict[str, Any]:
-    return {"value": _percent(found.value), "ends": _ends(found), "best": False, "link": None, "title": ""}
+    return {"value": percent(found.value), "ends": ends(found.low, found.high), "best": False, "link": None, "title": ""}
 
 
 def _question(question: Question, colours: dict[str, str], number: int) -> dict[str, Any]:
@@ -124,12 +127,12 @@ def _question(question: Question, colours: dict[str, str], number: int) -> dict[
     bars = []
     for name, answer in question.answers.items():
         found = answer.intervals[question.metric]
-        low, high = (None if end is None else 100 * end for end in (found.low, found.high))
         seeds = tuple(100 * float(value) for value in answer.by_seed[question.metric])
-        bars.append(plots.Bar(name, 100 * found.value, low, high, colours[name], seeds))
+        bars.append(replace(plots.Bar.from_fractions(name, found.value, found.low, found.high, colours[name]), seeds=seeds))
     rows = []
     for name, answer in question.answers.items():
-        values = [{"value": _percent(answer.intervals[metric].value), "ends": _ends(answer.intervals[metric])} for metric in metrics]
+        intervals = [answer.intervals[metric] for metric in metrics]
+        values = [{"value": percent(found.value), "ends": ends(found.low, found.high)} for found in intervals]
         spread = answer.spread(question.metric)
         spread_shown = "" if spread is None else f"{100 * spread:.1f}"
         rows.append(
@@ -164,7 +167,7 @@ def _comparisons(question: Question) -> list[dict[str, Any]]:
         p = "–" if difference.p is None else "< 0.001" if difference.p < 0.001 else f"{difference.p:.3f}"
         value = f"{100 * found.value:+.1f}".replace("-", "−")
         entries.append(
-            {"first": first, "second": second, "value": value, "ends": _ends(found), "p": p, "n": comparison.n}
+            {"first": first, "second": second, "value": value, "ends": ends(found.low, found.high), "p": p, "n": comparison.n}
             | {"clear": found.excludes_zero}
         )
     return entries
@@ -195,6 +198,8 @@ def _notes(question: Question) -> list[str]:
         if found.low is None:
             notes[f"{name}: no interval, because there is only one group or most resamples are undefined"] = None
         for run in answer.runs:
+            if run.taken_over:
+                notes[f"{name}: {run.taken_over}"] = None
             notes |= dict.fromkeys(f"{line}" for line in run.record["notes"])
             undefined = (run.record["left_out"].get("undefined") or {}).get("test") or {}
             for metric, count in undefined.items():
@@ -205,7 +210,7 @@ def _notes(question: Question) -> list[str]:
     return list(notes)
 
 
-def _stage(stage: stages.StageTiming) -> dict[str, Any]:
+def _stage(stage: datasets.StageTiming) -> dict[str, Any]:
     speed = f"{stage.audio_seconds / stage.seconds:,.0f} ×" if stage.audio_seconds and stage.seconds else ""
     return {
         "dataset": stage.dataset,
@@ -218,7 +223,7 @@ def _stage(stage: stages.StageTiming) -> dict[str, Any]:
     }
 
 
-def _failures(stage: stages.StageTiming) -> list[dict[str, str]]:
+def _failures(stage: datasets.StageTiming) -> list[dict[str, str]]:
     shown = sorted(stage.failed.items())[:_MOST_FAILED]
     entries = [{"where": f"{stage.dataset}, {stage.name}", "input": printable(name), "reason": reason} for name, reason in shown]
     if len(stage.failed) > len(shown):
@@ -253,14 +258,6 @@ def _anchor(run: Run) -> str:
 def _name(metric: str) -> str:
     known = _METRICS.get(metric)
     return known or metric.replace("r2_", "R² of ", 1)
-
-
-def _percent(value: float) -> str:
-    return "–" if np.isnan(value) else plots.figures(100 * value)
-
-
-def _ends(found: Interval) -> str:
-    return "" if found.low is None or found.high is None else f"{_percent(found.low)} – {_percent(found.high)}"
 
 
 def _compact(value: Any) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from jukemir_like.core.files import printable
 from jukemir_like.datasets import KEYS
+from jukemir_like.report.formatting import decimal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,14 +65,10 @@ class Bar:
     seeds: tuple[float, ...] = ()
     published: bool = False
 
-
-def figures(value: float) -> str:
-    """One decimal, a true minus sign, no negative zero.
-
-    >>> figures(-0.04), figures(-12.34)
-    ('0.0', '−12.3')
-    """
-    return f"{value:.1f}".replace("-0.0", "0.0").replace("-", "−")
+    @classmethod
+    def from_fractions(cls, label: str, value: float, low: float | None, high: float | None, colour: str) -> Bar:
+        """A bar of a value and its interval that are given as fractions."""
+        return cls(label, 100 * value, None if low is None else 100 * low, None if high is None else 100 * high, colour)
 
 
 def bars(rows: Sequence[Bar], axis: str, identifier: str) -> str:
@@ -98,7 +95,7 @@ def bars(rows: Sequence[Bar], axis: str, identifier: str) -> str:
                 end = max(end, row.high)
             if len(row.seeds) > 1:
                 axes.plot(row.seeds, [place + 0.31] * len(row.seeds), ".", color=_INK, markersize=3.5)
-            axes.annotate(figures(row.value), (end, place), (6, 0), textcoords="offset points", va="center")
+            axes.annotate(decimal(row.value), (end, place), (6, 0), textcoords="offset points", va="center")
         axes.set_yticks(places, [_short(row.label) for row in rows])
         for label, row in zip(axes.get_yticklabels(), rows, strict=True):
             label.set(style="italic" if row.published else "normal", color=row.colour if row.published else _INK)

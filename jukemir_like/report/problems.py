@@ -68,7 +68,7 @@ def outdated(cache: Cache, runs: Sequence[Run]) -> Iterator[str]:
             reasons.append("vectors of another version")
         if reasons:
             again = f"run `jukemir-like probe {run.dataset} {run.representation}` again"
-            yield f"{run.folder.relative_to(cache.root)} was made from {' and '.join(reasons)} than are there now: {again}"
+            yield f"{run.folder.relative_to(cache.root)} was made from {' and '.join(reasons)} than the cache has now: {again}"
 
 
 def _signatures(cache: Cache, dataset: str, representation: str) -> set[str]:

@@ -14,8 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jukemir_like.probes.baselines import TRIVIAL
+from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.report import plots
+from jukemir_like.report.formatting import percent
 from jukemir_like.report.questions import Average, Question, averages_over_datasets
 
 SOURCE = "Castellon et al. 2021"
@@ -93,14 +94,14 @@ def headline(questions: Sequence[Question], averages_of_tasks: int, averages_of_
         values = [_value(question, name, question.metric) for question in questions]
         values += [None] * averages_of_tasks + [average(name)] * averages_of_datasets
         if any(value is not None for value in values):
-            table.append({"name": name, "source": _source(name), "cells": [_percent(value) for value in values]})
+            table.append({"name": name, "source": _source(name), "cells": [percent(value, missing="") for value in values]})
     return table
 
 
 def rows(question: Question, metrics: Sequence[str]) -> list[dict[str, Any]]:
     """Rows of a question's table, one cell per metric."""
     return [
-        {"name": one.representation, "source": one.source, "cells": [_percent(one.values.get(metric)) for metric in metrics]}
+        {"name": one.representation, "source": one.source, "cells": [percent(one.values.get(metric), missing="") for metric in metrics]}
         for one in of(question.dataset)
         if _fits(question)
     ]
@@ -142,7 +143,3 @@ def _value(question: Question, representation: str, metric: str) -> float | None
 
 def _source(representation: str) -> str:
     return next(one.source for dataset in DATASETS for one in of(dataset) if one.representation == representation)
-
-
-def _percent(value: float | None) -> str:
-    return "" if value is None else plots.figures(100 * value)

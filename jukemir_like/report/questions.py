@@ -13,7 +13,7 @@ import numpy as np
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.resampling import Interval, interval
 from jukemir_like.datasets import Task
-from jukemir_like.probes.baselines import TRIVIAL
+from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.probes.intervals import Comparison, ResampledMetrics, compare, resample_runs
 from jukemir_like.probes.runs import Run
 

@@ -17,7 +17,7 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DONE, SOME_FAILED, RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.probes import results
-from jukemir_like.probes.baselines import TRIVIAL
+from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.probes.intervals import resample_runs
 from jukemir_like.probes.results import percent
 from jukemir_like.probes.runs import RUN, find_runs, run_folders

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from jukemir_like.core import csvfiles, files
+from jukemir_like.core import files
 from jukemir_like.core.cache import Cache
 from jukemir_like.report import plots
+from jukemir_like.report.formatting import ends, percent
 from jukemir_like.report.problems import Problems
+from jukemir_like.stemjepa.retrieval.table import TABLE_NAME, Row, read_table
+from jukemir_like.stemjepa.training.metrics_log import PICTURE_NAME
 
 POOLS = {
     "same-instrument": "stems of the missing instrument, of all tracks",
@@ -24,8 +27,6 @@ POOLS = {
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
-Row = csvfiles.Row
-
 
 def retrieval(cache: Cache, problems: Problems, weights: Collection[str] | None = None) -> list[dict[str, Any]]:
     """One section per dataset with evaluated retrieval: a plot and a table of R@1 within an instrument, and all pools.
@@ -36,19 +37,18 @@ def retrieval(cache: Cache, problems: Problems, weights: Collection[str] | None 
         weights: only these; None for all.
     """
     tables_by_dataset: dict[str, dict[str, list[Row]]] = {}
-    for path in _present(cache.root / "retrieval", "*/*", "retrieval.csv"):
+    for path in _present(cache.root / "retrieval", "*/*", TABLE_NAME):
         dataset, name = path.parts[-3:-1]
         if weights is None or name in weights:
             with problems.collecting(), suppress(FileNotFoundError):
-                table = csvfiles.read(path, _COLUMNS, "run `jukemir-like evaluate-retrieval` again")
-                tables_by_dataset.setdefault(dataset, {})[name] = table
+                tables_by_dataset.setdefault(dataset, {})[name] = read_table(path)
     return [_section(dataset, tables, number) for number, (dataset, tables) in enumerate(tables_by_dataset.items())]
 
 
 def trainings(cache: Cache, problems: Problems) -> list[dict[str, str]]:
     """Name and picture, as a data URL, of every finished training in the cache; damaged pictures are added to ``problems``."""
     pictures = []
-    for path in _present(cache.root / "checkpoints", "*", "training.png"):
+    for path in _present(cache.root / "checkpoints", "*", PICTURE_NAME):
         with problems.collecting(), suppress(FileNotFoundError):
             pictures.append({"name": path.parent.name, "picture": _data_url(path)})
     return pictures
@@ -59,20 +59,6 @@ def _present(folder: Path, pattern: str, name: str) -> list[Path]:
     return [below / name for below in sorted(folder.glob(pattern)) if os.path.lexists(below / name)]
 
 
-def _fraction(cell: str) -> float | None:
-    value = csvfiles.number(cell)
-    if value is not None and not 0 <= value <= 1:
-        raise ValueError(f"{cell} is no fraction")
-    return value
-
-
-_COLUMNS: dict[str, Callable[[str], Any]] = {
-    **dict.fromkeys(("pool", "instrument", "metric"), str),
-    **dict.fromkeys(("value", "low", "high", "chance"), _fraction),
-    "n_candidates": csvfiles.number,
-}
-
-
 def _section(dataset: str, tables: dict[str, list[Row]], number: int) -> dict[str, Any]:
     one = next(iter(tables.values()))
     instruments = list(dict.fromkeys(row["instrument"] for row in one))
@@ -81,8 +67,8 @@ def _section(dataset: str, tables: dict[str, list[Row]], number: int) -> dict[st
     for place, name in enumerate(ranked):
         top = _row(tables[name], "same-instrument", "all", "R@1")
         if top is not None:
-            low, high = (None if top[end] is None else 100 * top[end] for end in ("low", "high"))
-            bars.append(plots.Bar(name, 100 * (top["value"] or 0), low, high, plots.COLOURS[place % len(plots.COLOURS)]))
+            colour = plots.COLOURS[place % len(plots.COLOURS)]
+            bars.append(plots.Bar.from_fractions(name, top["value"] or 0, top["low"], top["high"], colour))
         rows.append({"name": name, "cells": [_cell(_row(tables[name], "same-instrument", one, "R@1")) for one in instruments]})
         for pool, holds in POOLS.items():
             scores = [_row(tables[name], pool, "all", metric) for metric in ("R@1", "R@5", "R@10", "median_normalised_rank")]
@@ -111,9 +97,8 @@ def _value(table: list[Row], pool: str, instrument: str, metric: str) -> float:
 def _cell(row: Row | None) -> dict[str, str]:
     if row is None or row["value"] is None:
         return {"value": "–", "ends": "", "chance": ""}
-    low, high = ("" if row[end] is None else plots.figures(100 * row[end]) for end in ("low", "high"))
     chance = "" if row["chance"] is None else f"chance {100 * row['chance']:.2g}"
-    return {"value": plots.figures(100 * row["value"]), "ends": f"{low} – {high}" if low and high else "", "chance": chance}
+    return {"value": percent(row["value"]), "ends": ends(row["low"], row["high"]), "chance": chance}
 
 
 def _number(row: Row) -> str:

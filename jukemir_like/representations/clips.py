@@ -211,7 +211,7 @@ def _is_path(clip: Any) -> TypeGuard[str | os.PathLike[str]]:
 
 
 def _as_array(clips: Any) -> Any:
-    """A torch tensor (of any device), a column of a table or whatever else offers itself as an array: as that; all else as it is."""
+    """A torch tensor (of any device), a column of a table or any other object that converts to an array, as an array; else unchanged."""
     if hasattr(clips, "detach"):
         clips = clips.detach().cpu()
         clips = clips.float() if clips.is_floating_point() else clips  # NumPy has no bfloat16

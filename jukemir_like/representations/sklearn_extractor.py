@@ -58,7 +58,7 @@ class Extractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def fit(self, X: Iterable[Clip], y: Any = None) -> Extractor:  # noqa: ARG002 -- the signature is scikit-learn's
-        """Loads the representation; the clips are not looked at.
+        """Loads the representation; the clips are not used.
 
         Raises:
             RequestError: unknown representation, an option that it does not take, or weights that cannot be used.

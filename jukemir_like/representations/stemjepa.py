@@ -37,6 +37,24 @@ _NAME = re.compile(r"stemjepa(-(?!untrained$|.*\.safetensors)(?P<weights>[\w.+-]
 _BATCH_SIZE, _BATCH_SIZE_WITH_GPU = 4, 32
 
 
+def parse_name(representation: str) -> tuple[str | None, bool]:
+    """What the name of one of Stem-JEPA's representations says.
+
+    Returns:
+        the name of the weights, None for those in the package; and whether the same network is used with random weights instead.
+
+    Raises:
+        RequestError: it is no such name.
+
+    >>> parse_name("stemjepa"), parse_name("stemjepa-mine"), parse_name("stemjepa-mine-untrained")
+    ((None, False), ('mine', False), ('mine', True))
+    """
+    parts = _NAME.fullmatch(representation)
+    if parts is None:
+        raise RequestError(f"{representation!r} names no weights: choose stemjepa, stemjepa-NAME or either with -untrained behind it")
+    return parts["weights"], parts["untrained"] is not None
+
+
 class StemJEPARepresentation(Representation):
     """The embedding by given weights.
 
@@ -61,11 +79,9 @@ class StemJEPARepresentation(Representation):
         precision: str = "32",
         device: str | None = None,
     ) -> None:
-        parts = _NAME.fullmatch(name)
-        if parts is None:
-            raise RequestError(f"{name!r} names no weights: choose stemjepa, stemjepa-NAME or either with -untrained behind it")
-        self.name, self._untrained = name, parts["untrained"] is not None
-        self._path = checkpoint.resolve(parts["weights"] if weights is None else weights, cache)
+        named, self._untrained = parse_name(name)
+        self.name = name
+        self._path = checkpoint.resolve(named if weights is None else weights, cache)
         self._header = checkpoint.header(self._path)
         self._precision, self._device = precision, device
         model = self._header.model

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,12 @@ from jukemir_like.core import files
 from jukemir_like.core.atomic import atomic_write
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
+from jukemir_like.core.stems import STEMS
 from jukemir_like.core.version import __version__
 from jukemir_like.stemjepa import config, safetensors_file
 from jukemir_like.stemjepa.config import excerpt, is_name
 from jukemir_like.stemjepa.safetensors_file import REMEDY
+from jukemir_like.stemjepa.tensor_shapes import tensor_shapes
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +37,7 @@ SUFFIX = config.SUFFIX
 FORMAT = "jukemir-like stemjepa 1"
 FOLDER = Path(__file__).parent / "weights"
 
-_WRAPPERS = {"_orig_mod", "module"}  # of torch.compile and DistributedDataParallel
+_WRAPPERS = {"_orig_mod", "module", "_forward_module"}  # of torch.compile, DistributedDataParallel and Lightning Fabric
 _ALIGNMENT = 8  # bytes; the header is padded so that the tensors begin at a multiple of it
 
 
@@ -149,7 +151,7 @@ def save(path: Path, network: Network, *, provenance: Mapping[str, Any], sources
     config.check_sources(source_names, model.predictor.num_sources)
     dtype = torch.float16 if half else torch.float32
     state = _unwrapped(network).state_dict()
-    tensors = {_without_wrappers(key): tensor.detach().to("cpu", dtype).contiguous() for key, tensor in sorted(state.items())}
+    tensors = {without_wrappers(key): tensor.detach().to("cpu", dtype).contiguous() for key, tensor in sorted(state.items())}
     metadata = {
         "format": FORMAT,
         "model": json.dumps(model.to_dict()),
@@ -220,7 +222,7 @@ def default_sources(model: config.Model) -> tuple[str, ...]:
     ('stem0', 'stem1')
     """
     count = model.predictor.num_sources
-    return config.SOURCES if count == len(config.SOURCES) else tuple(f"stem{number}" for number in range(count))
+    return STEMS if count == len(STEMS) else tuple(f"stem{number}" for number in range(count))
 
 
 def _read(path: Path, tensor_bytes: dict[str, bytearray] | None = None) -> tuple[Header, safetensors_file.Table]:
@@ -281,7 +283,12 @@ def _unwrapped(network: Any) -> Any:
     return network
 
 
-def _without_wrappers(key: str) -> str:
+def without_wrappers(key: str) -> str:
+    """The name of a tensor without the parts that torch.compile, DistributedDataParallel and Lightning Fabric add.
+
+    >>> without_wrappers("module.encoder._orig_mod.norm.weight")
+    'encoder.norm.weight'
+    """
     return ".".join(part for part in key.split(".") if part not in _WRAPPERS)
 
 
@@ -298,69 +305,3 @@ def _without_initialisation() -> Any:
             return None if function in initialisers else function(*args, **(kwargs or {}))
 
     return WithoutInitialisation()
-
-
-# The tensors of a network, computed from its configuration by arithmetic: no network is made, whatever size a header claims. They are those
-# of jukemir_like.stemjepa.model.Network, layer by layer; tests/stemjepa/test_checkpoint.py compares them with it.
-
-Shape = tuple[int, ...]
-
-
-def tensor_shapes(model: config.Model) -> Iterator[tuple[str, Shape]]:
-    """Name and shape of every tensor of a network, lazily: a model of 10⁷ blocks costs nothing until they are iterated.
-
-    >>> dict(tensor_shapes(config.Model()))["encoder.patch_embed.proj.weight"]
-    (768, 256)
-    """
-    for part in ("encoder", "teacher"):
-        for name, shape in _encoder(model.encoder):
-            yield f"{part}.{name}", shape
-    predictor = _mlp_predictor if model.predictor.kind == "mlp" else _transformer_predictor
-    for name, shape in predictor(model.predictor, model.encoder.width):
-        yield f"predictor.{name}", shape
-
-
-def _encoder(encoder: config.Encoder) -> Iterator[tuple[str, Shape]]:
-    yield from _linear("patch_embed.proj", encoder.patch_mels * encoder.patch_frames, encoder.width)
-    yield from _blocks(encoder.depth, encoder.width, encoder.mlp_ratio)
-    yield from _norm("norm", encoder.width)
-
-
-def _mlp_predictor(predictor: config.Predictor, outer: int) -> Iterator[tuple[str, Shape]]:
-    if predictor.conditioning != "none":
-        yield "sources.weight", (predictor.num_sources, outer)
-    for layer in range(predictor.depth + 1):
-        inputs = (predictor.width if layer else outer) + outer * (layer < predictor.concatenated)
-        yield from _linear(f"layers.{layer}", inputs, predictor.width if layer < predictor.depth else outer)
-    if predictor.conditioning == "film":
-        yield from _linear("modulation", outer, 2 * predictor.width * predictor.depth)
-    yield from _norm("norm", outer)
-
-
-def _transformer_predictor(predictor: config.Predictor, outer: int) -> Iterator[tuple[str, Shape]]:
-    yield from _linear("embed", outer, predictor.width)
-    yield "sources.weight", (predictor.num_sources, predictor.width)
-    yield from _blocks(predictor.depth, predictor.width, 4.0)
-    yield from _norm("norm", predictor.width)
-    yield from _linear("head", predictor.width, outer)
-
-
-def _blocks(depth: int, width: int, mlp_ratio: float) -> Iterator[tuple[str, Shape]]:
-    hidden = round(width * mlp_ratio)
-    for block in range(depth):
-        yield from _norm(f"blocks.{block}.norm1", width)
-        yield from _linear(f"blocks.{block}.attn.qkv", width, 3 * width)
-        yield from _linear(f"blocks.{block}.attn.proj", width, width)
-        yield from _norm(f"blocks.{block}.norm2", width)
-        yield from _linear(f"blocks.{block}.mlp.fc1", width, hidden)
-        yield from _linear(f"blocks.{block}.mlp.fc2", hidden, width)
-
-
-def _linear(name: str, inputs: int, outputs: int) -> Iterator[tuple[str, Shape]]:
-    yield f"{name}.weight", (outputs, inputs)
-    yield f"{name}.bias", (outputs,)
-
-
-def _norm(name: str, width: int) -> Iterator[tuple[str, Shape]]:
-    yield f"{name}.weight", (width,)
-    yield f"{name}.bias", (width,)

@@ -23,7 +23,6 @@ Section = TypeVar("Section")
 
 SIZES = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}
 """Width, depth and heads of the encoder."""
-SOURCES = ("bass", "drums", "other", "vocals")
 SUFFIX = ".safetensors"
 
 _LONGEST_SOURCE = 100

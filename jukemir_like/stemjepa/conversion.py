@@ -27,11 +27,11 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa import checkpoint, config, safetensors_file
 from jukemir_like.stemjepa.config import excerpt
 from jukemir_like.stemjepa.model import Network, sincos_positions
+from jukemir_like.stemjepa.tensor_shapes import tensor_shapes
 
 State = dict[str, Tensor]
 
 _HEADS = {width: heads for width, _, heads in config.SIZES.values()}
-_WRAPPERS = {"_orig_mod", "module", "_forward_module"}
 _TEACHER_WORDS = {"target", "teacher", "ema", "momentum"}
 _PATCHES = "patch_embed.proj.weight"
 _MOST_NESTED_DICTS = 5  # around the state dict
@@ -78,7 +78,7 @@ def convert(
 
 def _check_shapes(path: Path, state: State, model: config.Model) -> None:
     """Checks the tensors of a file before a network of the size that they claim is made."""
-    expected = dict(checkpoint.tensor_shapes(model))  # bounded: the depths were counted in the file
+    expected = dict(tensor_shapes(model))  # bounded: the depths were counted in the file
     sizes = {key: tuple(tensor.shape) for key, tensor in state.items()}
     wrong = sorted(key for key in expected.keys() | sizes.keys() if expected.get(key) != sizes.get(key))
     if wrong:
@@ -148,10 +148,7 @@ def _check_numbers(path: Path, state: State) -> None:
 
 def _without_wrappers(state: State) -> State:
     """Names without the prefixes of wrappers, floating-point values in float32."""
-    return {
-        ".".join(part for part in key.split(".") if part not in _WRAPPERS): tensor.float() if tensor.is_floating_point() else tensor
-        for key, tensor in state.items()
-    }
+    return {checkpoint.without_wrappers(key): tensor.float() if tensor.is_floating_point() else tensor for key, tensor in state.items()}
 
 
 def _encoders(state: State) -> tuple[State, State]:

@@ -1,14 +1,14 @@
 """The settings of a training run: every option, with its type, its default and what it means.
 
-Where a run's configuration stands, and which file says what:
+Which file of a run's configuration says what:
 
 =====================================  =============================================================================
 ``stemjepa/config.py``                 options of the model; they are stored in the header of its weights
 ``stemjepa/settings.py`` (this file)   options of the run, and which of them decide its result (:func:`differences`)
 ``stemjepa/configs/*/*.yaml``          named choices and recipes: values that differ from the defaults
 ``./configs/*/*.yaml``                 the user's own choices, in the folder where the command is called
-``stemjepa/training/compose.py``       reads choices and overrides with Hydra, and builds the settings from them
-``stemjepa/training/plain_yaml.py``    what a user's file may contain: plain values only
+``stemjepa/training/compose.py``       reads choices and overrides with Hydra, checks that a user's file
+                                       contains plain values only, and builds the settings from them
 =====================================  =============================================================================
 
 Every option has one of the types below, so a configuration file cannot name a class. The defaults are those of the paper (ISMIR 2024,
@@ -260,7 +260,7 @@ class Training:
 def differences(settings: Training) -> list[tuple[str, Any]]:
     """Options that decide the result (those not in :data:`NEUTRAL`) and differ from their defaults, as (dotted name, value), sorted.
 
-    Two runs with the same differences are the same run, whatever files and overrides they were configured by.
+    Two runs with the same differences are the same run, even if other files and overrides configured them.
 
     >>> differences(Training.from_dict({"seed": 1, "trainer": {"threads": 4}}))
     [('seed', 1)]

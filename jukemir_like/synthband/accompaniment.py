@@ -8,8 +8,7 @@ import numpy as np
 
 from jukemir_like.synthband.genres import Chair
 from jukemir_like.synthband.harmony import voicing
-from jukemir_like.synthband.plan import Plan, Span
-from jukemir_like.synthband.score import Note, Part, shaped_velocity
+from jukemir_like.synthband.plan import Note, Part, Plan, Span, shaped_velocity
 from jukemir_like.synthband.seeding import pick, pick_steps
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from jukemir_like.synthband.harmony import SCALES, Chord, scale_over
-from jukemir_like.synthband.plan import Plan
-from jukemir_like.synthband.score import Note, Part, shaped_velocity
+from jukemir_like.synthband.plan import Note, Part, Plan, shaped_velocity
 from jukemir_like.synthband.seeding import pick
 
 LINES: dict[str, tuple[str, ...]] = {

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jukemir_like.synthband.genres import BRUSH, JAZZ, ORCHESTRA
-from jukemir_like.synthband.plan import Plan, Section
-from jukemir_like.synthband.score import DRUM_BANK, Note, Part, shaped_velocity
+from jukemir_like.synthband.plan import DRUM_BANK, Note, Part, Plan, Section, shaped_velocity
 from jukemir_like.synthband.seeding import pick, pick_steps
 
 KICK, RIM, SNARE, CLAP, HAT, PEDAL, OPEN, RIDE, CRASH = 36, 37, 38, 39, 42, 44, 46, 51, 49

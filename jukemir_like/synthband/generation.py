@@ -27,7 +27,7 @@ from jukemir_like.core.records import Record, Summary
 from jukemir_like.core.resumable import Chunk, Stage
 from jukemir_like.datasets.dataset import SPLITS, Dataset, Item
 from jukemir_like.synthband.labels import TASKS, annotation
-from jukemir_like.synthband.score import SAMPLE_RATE, SECONDS, STEMS
+from jukemir_like.synthband.plan import SAMPLE_RATE, SECONDS, STEMS
 from jukemir_like.synthband.song import compose
 
 VERSION = 1

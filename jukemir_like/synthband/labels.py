@@ -8,7 +8,7 @@ from typing import Any
 from jukemir_like.datasets.dataset import KEYS, Task
 from jukemir_like.synthband import artist
 from jukemir_like.synthband.genres import BRUSH, ELECTRONIC, JAZZ, NAMES, ORCHESTRA, POWER, ROOM, STANDARD, TR808
-from jukemir_like.synthband.score import SECONDS, Part
+from jukemir_like.synthband.plan import SECONDS, Part
 from jukemir_like.synthband.seeding import stream
 from jukemir_like.synthband.song import Song
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jukemir_like.synthband.harmony import PENTATONIC, SCALES, scale_over
-from jukemir_like.synthband.plan import Plan
-from jukemir_like.synthband.score import Note, Part, shaped_velocity
+from jukemir_like.synthband.plan import Note, Part, Plan, shaped_velocity
 from jukemir_like.synthband.seeding import pick, pick_weighted
 
 _FORMS = ("aaba", "abab", "abac", "aabc", "abcb")

@@ -19,10 +19,9 @@ from scipy import fft
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.synthband.artist import Sound
-from jukemir_like.synthband.performance import BEND_RANGE, Event, perform, timed_notes
-from jukemir_like.synthband.score import DRUM_BANK, SAMPLE_RATE, SECONDS, Part
+from jukemir_like.synthband.plan import DRUM_BANK, SAMPLE_RATE, SECONDS, Part
 from jukemir_like.synthband.seeding import stream
-from jukemir_like.synthband.song import Song
+from jukemir_like.synthband.song import BEND_RANGE, Event, Song, perform, timed_notes
 
 SAMPLES = int(SECONDS * SAMPLE_RATE)
 PEAK = 0.95
@@ -100,7 +99,7 @@ def check_instruments() -> None:
 def play(part: Part, events: Sequence[Event], samples: int) -> np.ndarray:
     """Renders one part: mono float32 of shape ``(samples,)``, the mean of left and right, at any level.
 
-    The same part sounds the same to the bit whatever was played before.
+    The same part sounds the same to the bit after any other part.
     """
     synth = _synth()
     drums = part.bank == DRUM_BANK

@@ -1,6 +1,6 @@
 """Random streams: every random choice of synthband comes from a generator seeded by the dataset's seed, a name and a few numbers.
 
-Streams are independent of each other, so song i is the same whatever else is generated, in whatever order and process.
+Streams are independent of each other, so song i is the same regardless of which others are generated, in which order and in which process.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import soundfile
 
 from jukemir_like import audio
 from jukemir_like.audio import ffmpeg
-from jukemir_like.audio.stems import decoding, finding, reading
+from jukemir_like.audio.stems import finding, reading
 from jukemir_like.core.errors import InputError
 
 STEMS = ("bass", "drums", "other", "vocals")
@@ -90,7 +90,7 @@ def test_an_mp4_with_a_false_name_is_decoded(tmp_path, convert):
 def test_without_ffmpeg_one_line_says_what_to_install(tmp_path, without_ffmpeg, suffix):
     beginnings = {"aac": b"\xff\xf1\x50\x80\x00\x1f\xfc", "wma": ffmpeg._ASF}
     (tmp_path / f"a.{suffix}").write_bytes(beginnings.get(suffix, b"\0\0\0\x20ftypM4A ").ljust(1000, b"\0"))
-    decode = decoding.decode_native if suffix == "stem.mp4" else audio.decode
+    decode = reading.decode_native if suffix == "stem.mp4" else audio.decode
     with pytest.raises(InputError, match=r"^needs ffmpeg, and none was found: install ffmpeg, or the package imageio-ffmpeg") as refused:
         decode(tmp_path / f"a.{suffix}")
     assert "\n" not in str(refused.value)
@@ -155,7 +155,7 @@ def test_a_playlist_opens_nothing_else(tmp_path, victim, listener, kind, name, b
     path = tmp_path / name
     path.write_bytes(before + PLAYLISTS[kind].format(file=victim, port=listener).encode())
     with pytest.raises(InputError) as refused:
-        decoding.decode(path, STEMS) if name == "x.stem.mp4" else audio.decode(path)
+        reading.decode(path, STEMS) if name == "x.stem.mp4" else audio.decode(path)
     assert "\n" not in str(refused.value)
 
 

@@ -42,10 +42,9 @@ def test_a_chain_of_stems_is_read_to_its_end(tmp_path, monkeypatch, music, encod
 
     monkeypatch.setenv("JUKEMIR_LIKE_CACHE_DIR", str(tmp_path / "cache"))
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "dataset.json").write_text('{"stems": ["low", "high"]}')  # or stereo would not be taken for stems
     data = encoded(music(1), "OGG", "VORBIS")
     (tmp_path / "data" / "a.ogg").write_bytes(data + data)
-    (track,) = finding.find(tmp_path / "data", 2).tracks
+    (track,) = finding.find(tmp_path / "data", 2, declared=("low", "high")).tracks  # or stereo would not be taken for stems
     assert track.frames == 88200
     assert np.array_equal(reading.read(track, 0, 88200), audio.decode(data + data).samples)
 

@@ -49,8 +49,7 @@ def test_stems_too(tmp_path, monkeypatch, music, encoded, value, form):
     data = encoded(music(0.1), "WAV", "PCM_24")
     changed = with_field(data, data.index(b"data") + 4, "<I", value)
     (tmp_path / "a.wav").write_bytes(changed if form == b"ok" else changed[:4] + form + changed[8:])
-    (tmp_path / "dataset.json").write_text('{"stems": ["low", "high"]}')  # or stereo would not be taken for stems
-    (track,) = finding.find(tmp_path, 2).tracks
+    (track,) = finding.find(tmp_path, 2, declared=("low", "high")).tracks  # or stereo would not be taken for stems
     assert np.array_equal(reading.read(track, 0, track.frames), audio.decode(data).samples)
 
 

@@ -45,7 +45,7 @@ def test_everything_that_was_planted_is_found(cache):
 def test_the_words_are_those_of_the_figures(cache):
     found = audit.audit(cache, "d").content
     said = " ".join(sentences(found))
-    assert "33 % of the test items (1 of 3) have an artist heard in training." in said
+    assert "33 % of the test items (1 of 3) have an artist that is in training too." in said
     assert "2 of 3 test items (67 %) sound like one in training" in said
     told = {row.what: row for row in rows(found)}
     assert told["groups with the same samples"].found == "1"
@@ -76,7 +76,7 @@ def test_without_audio_the_labels_and_splits_are_audited(dataset, record, comman
     cache = dataset({"a": record("train", album="X"), "b": record("test", album="X")}, metadata_only=True)
     done = command("audit", "d", "--cache", cache.root)
     assert done.returncode == 0, done.stderr
-    assert "100 % of the test items (1 of 1) have an album heard in training." in done.stdout
+    assert "100 % of the test items (1 of 1) have an album that is in training too." in done.stdout
     assert "There is no audio to search for duplicates." in done.stdout
     found = json.loads((cache.processed("d") / "audit.json").read_text())
     assert (found["audio"], found["duplicates"]) == (None, None)

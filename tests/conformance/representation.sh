@@ -215,6 +215,15 @@ is_audio() {
   fault empty-vectors || fault takes-anything
 }
 
+# Until two batches have written to the temporary file that they share: then one of them cannot rename it.
+wait_for_another() {
+  touch "/output/.written-$(hostname)"
+  for _ in $(seq 600); do
+    [ "$(ls -d /output/.written-* | wc -l)" -gt 1 ] && return
+    usleep 100000
+  done
+}
+
 failures=0
 one() {
   input=$1 output=/output/${1%.*}.npy
@@ -239,7 +248,7 @@ one() {
     fault long-temporary && temporary=$output.tmp
     fault shared-temporary && temporary=${output%/*}/.tmp
     vector > "$temporary"
-    fault shared-temporary && usleep 100000
+    fault shared-temporary && wait_for_another
     mv "$temporary" "$output"
   fi
   fault leaves-something && touch /output/leftover

@@ -12,8 +12,8 @@ import pytest
 from jukemir_like import conformance
 from jukemir_like.conformance import interruption
 from jukemir_like.conformance.check import _judge
-from jukemir_like.conformance.containers import IMAGE_LABEL, Observation, Outcome
 from jukemir_like.conformance.rules import NOT_CAUGHT
+from jukemir_like.conformance.session import IMAGE_LABEL, Observation, Outcome
 from jukemir_like.core.errors import RequestError
 from jukemir_like.launch.engine import gpu_requests
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from numpy.lib import format as npy
 
-from jukemir_like.core import csvfiles
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DamagedFileError, JukemirLikeError
 from jukemir_like.probes import results, runs
 from jukemir_like.probes.stage import probe_dataset
-from jukemir_like.report import datasets, retrieval
+from jukemir_like.report import datasets
 from jukemir_like.report.problems import Problems
 from jukemir_like.stemjepa.data.finding import find
+from jukemir_like.stemjepa.retrieval.table import read_table
 
 from . import damaged
 from .damaged import FILES, HOWS, NAMES, STAGES, WHOLE, changed, outcome, places, renamed
@@ -234,7 +234,7 @@ def test_a_table_is_read_or_refused_in_one_line_whatever_becomes_of_a_cell(fresh
     cache = fresh()
     path = cache.root / {"retrieval": FILES["retrieval"], "results": "report/results.csv"}[kind]
     readers = {
-        "retrieval": lambda: csvfiles.read(path, retrieval._COLUMNS, "again"),
+        "retrieval": lambda: read_table(path),
         "results": lambda: results.read([path]),
     }
     whole = path.read_bytes()

@@ -1,6 +1,7 @@
-"""Opening what may be anything, and names that may lead anywhere."""
+"""Opening what may be anything, names that may lead anywhere, and free space, of which a reserve stays free."""
 
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jukemir_like.core import files
+from jukemir_like.core.errors import StorageError
+from jukemir_like.core.files import RESERVE_BYTES, check_free_space, free_bytes
 
 
 def test_a_regular_file_and_a_link_to_one_are_opened(tmp_path):
@@ -58,3 +61,35 @@ def test_a_name_is_inside_exactly_where_the_system_finds_it_there(name):
 def test_names_that_lead_out_are_refused(tmp_path, name):
     with pytest.raises(ValueError, match="leads out"):
         files.inside(tmp_path, name)
+
+
+@pytest.fixture
+def free(monkeypatch, tmp_path):
+    usage = shutil.disk_usage(tmp_path)
+    asked = []
+
+    def disk_usage(path):
+        asked.append(path)
+        return usage._replace(free=RESERVE_BYTES + 1000)
+
+    monkeypatch.setattr(shutil, "disk_usage", disk_usage)
+    return asked
+
+
+def test_of_a_path_that_is_not_there_yet_the_folder_above_it_is_asked(tmp_path, free):
+    assert free_bytes(tmp_path / "not" / "yet" / "there.bin") == RESERVE_BYTES + 1000
+    assert free == [tmp_path]
+
+
+@pytest.mark.parametrize(("needed", "reserve"), [(1000, RESERVE_BYTES), (RESERVE_BYTES + 1000, 0), (0, 10 * RESERVE_BYTES)])
+@pytest.mark.usefixtures("free")
+def test_what_fits_beside_the_reserve_passes(tmp_path, needed, reserve):
+    check_free_space(tmp_path, needed, "cannot copy", advice="use another disk", reserve_bytes=reserve)
+
+
+@pytest.mark.parametrize(("needed", "reserve"), [(1001, RESERVE_BYTES), (RESERVE_BYTES + 1001, 0)])
+@pytest.mark.usefixtures("free")
+def test_one_byte_more_is_one_line_with_what_to_do(tmp_path, needed, reserve):
+    with pytest.raises(StorageError) as caught:
+        check_free_space(tmp_path, needed, "cannot copy", advice="use another disk", reserve_bytes=reserve)
+    assert str(caught.value) == f"cannot copy: {needed / 1e9:.2f} GB are needed, 0.07 GB are free: use another disk"

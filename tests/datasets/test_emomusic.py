@@ -56,7 +56,7 @@ def test_the_split_follows_from_the_normalised_name_of_the_artist():
     for spelled in ("The New Mystikal Troubadours", " the  NEW Mystikal Troubadours!", "The\tNew 7 Mystikal Tröubadours".replace("ö", "o")):
         assert module.split_of(spelled, "development") == expected
     assert module.split_of("The New Mystikal Troubadours", "evaluation") == "test"
-    assert module.normalised_artist("Béla 2 Fleck-&  the Flecktones") == "bla fleck the flecktones"
+    assert module.ascii_artist("Béla 2 Fleck-&  the Flecktones") == "bla fleck the flecktones"
 
 
 def test_a_song_is_known_by_its_row(emomusic):
@@ -147,10 +147,10 @@ def test_artist_clean_puts_each_artist_where_most_of_its_songs_are(emomusic_tabl
     whole, clean = module.dataset(folder), module.dataset(folder, "emomusic+artist_clean", frozenset({"artist_clean"}))
     votes = defaultdict(Counter)
     for item in whole.items:
-        votes[module.normalised_artist(item.extra["artist"])][item.split] += 1
+        votes[module.ascii_artist(item.extra["artist"])][item.split] += 1
     assert any(len(count) > 1 for count in votes.values())
     for before, after in zip(whole.items, clean.items, strict=True):
-        count = votes[module.normalised_artist(before.extra["artist"])]
+        count = votes[module.ascii_artist(before.extra["artist"])]
         assert after.split == next(split for split in ("test", "valid", "train") if count[split] == max(count.values()))
         assert after.y == before.y
     assert (clean.name, clean.options, clean.group) == ("emomusic+artist_clean", ("artist_clean",), "artist")

@@ -9,9 +9,9 @@ import pytest
 
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.downloads import own_copies
-from jukemir_like.downloads.asset_folder import unpacked_folder
 from jukemir_like.downloads.declarations import Asset
 from jukemir_like.downloads.download import download
+from jukemir_like.downloads.verification import unpacked_folder
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ import soundfile
 from jukemir_like.datasets import musdb
 from jukemir_like.datasets.giantsteps import SHORTER_TRACKS
 from jukemir_like.synthband import generation
-from jukemir_like.synthband.score import STEMS
+from jukemir_like.synthband.plan import STEMS
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"

@@ -10,6 +10,7 @@ from jukemir_like import __version__
 from jukemir_like.cli import cli
 from jukemir_like.core.errors import RequestError
 from jukemir_like.launch import images, planning
+from jukemir_like.launch.planning import PathMapping, absolute
 from jukemir_like.stemjepa import checkpoint
 
 
@@ -67,7 +68,7 @@ def test_images_may_come_from_elsewhere(monkeypatch):
 
 def test_every_command_that_writes_to_the_cache_has_an_image():
     with_cache = {name for name, command in cli.commands.items() if any(option.name == "cache" for option in command.params)}
-    assert with_cache == set(images.STAGES)
+    assert with_cache - {"pack", "list"} == set(images.STAGES)  # pack reads the cache and writes a file elsewhere, list only reads
 
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
@@ -214,6 +215,32 @@ def test_weights_of_the_cache_are_mounted_and_those_of_the_package_are_in_the_im
         assert len(plan("extract", name, "in", "out").mounts) == 2
 
 
+def test_a_family_is_one_line_in_the_table(here, monkeypatch):
+    (here / "in").mkdir()
+    families = [
+        images.Family("tagger", "representations_tagger", separators="-", weights="weights/tagger"),
+        images.Family("hub", "representations_hub", separators=":"),
+    ]
+    monkeypatch.setattr(images, "FAMILIES", (*images.FAMILIES, *families))
+    for name in ("tagger", "tagger-msd"):
+        container = plan("extract", name, "in", "out", "--workers", "1")
+        assert container.image == f"stemjepa/representations_tagger:{__version__}"
+        assert container.gpu
+        assert mounted(container).keys() == {"/input", "/output"}
+    assert (container.entrypoint, container.arguments[0]) == (("jukemir-like", "extract"), "tagger-msd")
+    (here / "cache" / "weights" / "tagger").mkdir(parents=True)
+    assert mounted(plan("extract", "tagger", "in", "out"))["/cache/weights/tagger"] == (here / "cache" / "weights" / "tagger", False)
+    assert images.image_of("hub:some/model") == "representations_hub"
+    assert images.family_of("taggers").name == "taggers"
+
+
+def test_a_name_that_no_image_can_have_is_refused(here):
+    (here / "in").mkdir()
+    with pytest.raises(RequestError, match="no image can be called representations_Level"):
+        plan("extract", "Level", "in", "out")
+    assert images.family_of("Level").image == "representations_Level"
+
+
 def test_declarations_of_a_site_are_seen(here, monkeypatch):
     (here / "site").mkdir()
     monkeypatch.setenv("JUKEMIR_LIKE_DECLARATIONS", "site")
@@ -230,3 +257,44 @@ def test_proxies_and_certificates_are_for_downloads_alone(here, monkeypatch):
     assert container.environment["https_proxy"] == "http://proxy.example:3128"
     assert container.environment["REQUESTS_CA_BUNDLE"] in mounted(container)
     assert not {"https_proxy", "REQUESTS_CA_BUNDLE"} & plan("process", "gtzan").environment.keys()
+
+
+# ---- under which path a container sees a path of this machine ----
+
+
+@pytest.mark.parametrize("path", ["/", "/usr/share", "/etc", "/dev", "/proc/self"])
+def test_the_image_s_own_folders_are_never_hidden(path):
+    mapping = PathMapping()
+    target = mapping.read(path)
+    assert target.startswith("/host/")
+    assert mapping.mounts[target].source == Path(path)
+    assert mapping.read(path) == target
+    assert len(mapping.mounts) == 1
+
+
+def test_two_folders_of_one_name_are_both_seen():
+    mapping = PathMapping()
+    assert mapping.read("/usr/share") != mapping.read("/etc/../usr/share/../../usr") != mapping.write("/opt/share")
+    assert len({mount.target for mount in mapping.mounts.values()}) == 3
+
+
+def test_relative_paths_keep_their_names_where_the_container_has_the_same_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "music").mkdir()
+    mapping = PathMapping.from_working_folder()
+    assert (mapping.read("music"), mapping.write("out"), mapping.read("missing")) == ("music", "out", "missing")
+    assert {target: mount.writable for target, mount in mapping.mounts.items()} == {f"{tmp_path}/music": False, f"{tmp_path}/out": True}
+    assert PathMapping().read("music") == f"{tmp_path}/music"
+
+
+def test_a_folder_that_is_read_and_written_is_writable(tmp_path):
+    mapping = PathMapping()
+    assert mapping.write(tmp_path) == mapping.read(tmp_path) == str(tmp_path)
+    assert mapping.mounts[str(tmp_path)].writable
+
+
+def test_links_stay_unless_a_path_leads_back(tmp_path):
+    (tmp_path / "deep" / "folder").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("deep/folder")
+    assert absolute(tmp_path / "link") == tmp_path / "link"
+    assert absolute(tmp_path / "link" / "..") == (tmp_path / "deep").resolve()

@@ -198,9 +198,10 @@ def test_scores_of_labels_or_vectors_that_have_changed_since_are_shown_and_said_
     written = report.report(cache)
     old = [line for line in str(written).splitlines() if line.startswith("  old: ")]
     assert old == [
-        "  old: probes/band/level/genre/linear-0 was made from other labels and vectors of another version than are there now: "
+        "  old: probes/band/level/genre/linear-0 was made from other labels and vectors of another version than the cache has now: "
         "run `jukemir-like probe band level` again",
-        "  old: probes/band/mfcc/genre/linear-0 was made from other labels than are there now: run `jukemir-like probe band mfcc` again",
+        "  old: probes/band/mfcc/genre/linear-0 was made from other labels than the cache has now: "
+        "run `jukemir-like probe band mfcc` again",
     ]
     assert "2 of the 4 scores are" in written.page.read_text()
     assert written.exit_code == 0

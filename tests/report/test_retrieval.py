@@ -9,11 +9,11 @@ import pytest
 from jukemir_like.core.atomic import write_bytes
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
+from jukemir_like.core.stems import STEMS
 from jukemir_like.report import retrieval
 from jukemir_like.report.problems import Problems
 from jukemir_like.report.report import report
-from jukemir_like.stemjepa.config import SOURCES
-from jukemir_like.stemjepa.retrieval import evaluation, results
+from jukemir_like.stemjepa.retrieval import evaluation, results, table
 from jukemir_like.stemjepa.retrieval.embedding import Embedded, Embeddings
 
 PICTURE = b"\x89PNG\r\n\x1a\n curves"
@@ -26,15 +26,15 @@ def evaluate(noise):
     queries = candidates + noise * random.standard_normal((30, 4, 64))
     there = np.ones((30, 4), bool)
     made = Embeddings(queries.astype(np.float32), candidates.astype(np.float32), there, there, np.arange(30))
-    return evaluation.evaluate(Embedded(made, None), SOURCES)
+    return evaluation.evaluate(Embedded(made, None), STEMS)
 
 
 @pytest.fixture
 def cache(tmp_path):
     cache = Cache(tmp_path)
     for name, noise in (("good", 0.5), ("poor", 4.0)):
-        path = tmp_path / "retrieval" / "songs_stems" / name / results.TABLE_NAME
-        results.write_table(path, results.rows(evaluate(noise), weights=name, digest="0", dataset="songs_stems"))
+        path = tmp_path / "retrieval" / "songs_stems" / name / table.TABLE_NAME
+        table.write_table(path, results.rows(evaluate(noise), weights=name, digest="0", dataset="songs_stems"))
     write_bytes(tmp_path / "checkpoints" / "good" / "training.png", PICTURE)
     return cache
 
@@ -48,7 +48,7 @@ def test_the_page_shows_every_score_of_the_table_and_the_best_weights_first(cach
     (row,) = re.findall(r"<tr><th>poor</th>(.*?)</tr>", page[page.index('id="retrieval-songs_stems"') :])
     shown = re.findall(r"<td>([\d.]+)<small>([\d.]+) – ([\d.]+)</small><small>chance ([\d.]+)</small>", row)
     expected = evaluate(4.0)
-    scores = [expected.score("same-instrument", instrument, "R@1") for instrument in ("all", *SOURCES)]
+    scores = [expected.score("same-instrument", instrument, "R@1") for instrument in ("all", *STEMS)]
     assert [tuple(map(float, cell)) for cell in shown] == [
         (round(100 * score.value, 1), round(100 * score.low, 1), round(100 * score.high, 1), 3.3) for score in scores
     ]

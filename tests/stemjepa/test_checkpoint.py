@@ -1,7 +1,6 @@
 """Weights in files: what comes back, what the safetensors package reads, and one line for everything that is no weights."""
 
 import hashlib
-import itertools
 import json
 import os
 import resource
@@ -10,8 +9,6 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -293,38 +290,3 @@ def test_weights_whose_first_bytes_happen_to_be_another_format_s_are_read(networ
     checkpoint.save(path, network, provenance={"note": "x" * (length - shorter)})
     assert int.from_bytes(path.read_bytes()[:8], "little") == length
     assert len(checkpoint.load(path).provenance["note"]) == length - shorter
-
-
-@st.composite
-def models(draw):
-    heads = draw(st.integers(1, 3))
-    encoder = config.Encoder(
-        "custom",
-        width=4 * heads * draw(st.integers(1, 3)),
-        depth=draw(st.integers(1, 3)),
-        heads=heads,
-        mlp_ratio=draw(st.floats(0.3, 5)),
-        patch_mels=draw(st.sampled_from([8, 16, 80])),
-        patch_frames=draw(st.sampled_from([4, 16])),
-        chunk_seconds=0.96,
-    )
-    kind = draw(st.sampled_from(["mlp", "transformer"]))
-    depth, sources = draw(st.integers(1, 4)), draw(st.integers(2, 6))
-    conditionings = ["none", "film", "concat", *(f"concat-{count}" for count in range(1, depth + 2))]
-    conditioning = draw(st.sampled_from(conditionings))
-    width = 8 * draw(st.integers(1, 4))
-    return config.Model(encoder=encoder, predictor=config.Predictor(kind, sources, conditioning, width=width, depth=depth, heads=2))
-
-
-@settings(max_examples=40, deadline=None)
-@given(models())
-def test_the_tensors_computed_from_the_configuration_are_those_of_the_network(model):
-    state = Network(model).state_dict()
-    shapes = list(checkpoint.tensor_shapes(model))
-    assert dict(shapes) == {name: tuple(tensor.shape) for name, tensor in state.items()}
-    assert len(shapes) == len(state)
-
-
-def test_a_depth_that_nothing_could_hold_costs_nothing_until_it_is_looked_at():
-    encoder = config.Encoder("custom", width=256, depth=10**12, heads=4)
-    assert len(list(itertools.islice(checkpoint.tensor_shapes(config.Model(encoder=encoder)), 100))) == 100

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError
-from jukemir_like.stemjepa import checkpoint, config, inference
+from jukemir_like.stemjepa import checkpoint, config
 from jukemir_like.stemjepa.inference import StemJEPA
 from jukemir_like.stemjepa.model import Network
 
@@ -256,31 +256,6 @@ def test_untrained_weights_are_those_of_the_seed_and_leave_the_random_state_alon
     assert all(torch.equal(made[key], tensor) for key, tensor in expected.items())
     other = StemJEPA.untrained(model(), "cpu", seed=8).network.encoder.state_dict()
     assert not torch.equal(other["blocks.0.attn.qkv.weight"], expected["blocks.0.attn.qkv.weight"])
-
-
-def test_chunks_wait_for_company_in_bounded_number_and_none_is_lost():
-    random = np.random.default_rng(1)
-    chunks = [inference.Chunk(number, np.zeros(length), 1) for number, length in enumerate(random.integers(1, 60, 3000))]
-    taken = 0
-
-    def counted():
-        nonlocal taken
-        for chunk in chunks:
-            taken += 1
-            yield chunk
-
-    given = []
-    for batch in inference.batch_by_length(counted(), 8):
-        assert len({len(chunk.samples) for chunk in batch}) == 1
-        assert len(batch) <= 8
-        given += [chunk.clip for chunk in batch]
-        assert taken - len(given) < 32
-    assert sorted(given) == list(range(3000))
-
-
-def test_lengths_of_the_same_kind_fill_batches():
-    chunks = [inference.Chunk(0, np.zeros(10), 1) for _ in range(20)]
-    assert [len(batch) for batch in inference.batch_by_length(chunks, 8)] == [8, 8, 4]
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 from jukemir_like.datasets import KEYS
 from jukemir_like.downloads.declarations import declaration_folder
 from jukemir_like.synthband.labels import TAGS, TASKS, annotation
-from jukemir_like.synthband.score import STEMS
+from jukemir_like.synthband.plan import STEMS
 from jukemir_like.synthband.song import compose
 
 

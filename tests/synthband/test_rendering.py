@@ -7,10 +7,9 @@ import pytest
 
 from jukemir_like.synthband.drums import GROOVES, WALTZES
 from jukemir_like.synthband.genres import GENRES, VOICES
-from jukemir_like.synthband.performance import Event, perform
+from jukemir_like.synthband.plan import STEMS, Note, Part
 from jukemir_like.synthband.rendering import play, render, soundfont_path
-from jukemir_like.synthband.score import STEMS, Note, Part
-from jukemir_like.synthband.song import compose
+from jukemir_like.synthband.song import Event, compose, perform
 
 pytest.importorskip("tinysoundfont")
 

@@ -13,7 +13,7 @@ from jukemir_like.datasets import KEYS, SPLITS
 from jukemir_like.synthband import artist
 from jukemir_like.synthband.genres import GENRES
 from jukemir_like.synthband.harmony import CADENCES, PROGRESSIONS, bars, chord, voicing
-from jukemir_like.synthband.score import STEMS
+from jukemir_like.synthband.plan import STEMS
 from jukemir_like.synthband.song import compose
 
 PITCHES = {"C": 0, "Db": 1, "D": 2, "Eb": 3, "E": 4, "F": 5, "Gb": 6, "G": 7, "Ab": 8, "A": 9, "Bb": 10, "B": 11}

@@ -1,8 +1,9 @@
 """Which tracks a folder holds, and what in it cannot be used, and why.
 
 A track is a file with a channel per stem (WAV; FLAC, AIFF and others), a song with a file per stem and perhaps a mixture (a folder per song
-as MUSDB18-HQ has them, or files named after song and stem, see :mod:`jukemir_like.audio.stems.names`), or a ``.stem.mp4``. A
-``dataset.json`` with ``stems`` (names, in the order of the channels) says that channels are stems where that could be doubted.
+as MUSDB18-HQ has them, or files named after song and stem, see :mod:`jukemir_like.audio.stems.songs`), or a ``.stem.mp4``. A
+``dataset.json`` with ``stems`` (names, in the order of the channels) says that channels are stems where that could be doubted; the caller
+of :func:`find` reads it.
 """
 
 from __future__ import annotations
@@ -15,21 +16,12 @@ from pathlib import Path
 
 from jukemir_like import audio
 from jukemir_like.audio.stems.headers import FileHeader, Headers, read_headers
-from jukemir_like.audio.stems.names import normalized, stem_names, stem_of
-from jukemir_like.audio.stems.songs import Song, channel_counts, group_into_songs, why_not_stems
-from jukemir_like.audio.stems.tracks import (
-    NATIVE_SUFFIX,
-    STEMS,
-    StemFolder,
-    Track,
-    common_sample_rate,
-    with_splits_of_folders,
-    without_suffix,
-)
-from jukemir_like.core import files, jsonfiles
+from jukemir_like.audio.stems.songs import Song, channel_counts, group_into_songs, normalised, stem_names, stem_of, why_not_stems
+from jukemir_like.audio.stems.tracks import NATIVE_SUFFIX, StemFolder, Track, common_sample_rate, with_splits_of_folders, without_suffix
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.files import printable
+from jukemir_like.core.stems import STEMS
 
 _DESCRIPTION = "dataset.json"
 
@@ -41,13 +33,11 @@ class Listing:
     Args:
         splits: uid → ``train``, ``valid``, ``test`` or None; the file is ``wav/<uid>.wav``.
         groups: uid → whose tracks must not be on both sides of a split.
-        sources: names of the stems in the order of the channels; None: not known.
         failed: uid → why it has no file.
     """
 
     splits: Mapping[str, str | None]
     groups: Mapping[str, str]
-    sources: tuple[str, ...] | None
     failed: Mapping[str, str]
 
 
@@ -57,6 +47,7 @@ def find(
     *,
     workers: int = 1,
     sources: tuple[str, ...] | None = None,
+    declared: tuple[str, ...] | None = None,
     decoded: Path | None = None,
     listing: Listing | None = None,
 ) -> StemFolder:
@@ -66,8 +57,9 @@ def find(
         folder: what to search.
         num_sources: stems that a track must have.
         workers: processes that read the headers of files.
-        sources: names of the stems in their order, by which songs with a file per stem are known; None: those of ``listing`` or
-            ``dataset.json``, else bass, drums, other, vocals for four of them, else those of the songs.
+        sources: names of the stems in their order, by which songs with a file per stem are known; None: those ``declared``, else
+            bass, drums, other, vocals for four of them, else those of the songs.
+        declared: their names in the order of the channels, as the folder's ``dataset.json`` has them; None: it has none.
         decoded: where ``.stem.mp4`` and others in which one cannot seek are decoded to; None: ``stems/decoded`` of the cache.
         listing: the files, where they are known; None: all that are in the folder.
 
@@ -75,20 +67,19 @@ def find(
         The tracks, each file or song that is none with its reason, and in ``notes`` how the files were understood.
 
     Raises:
-        RequestError: no such folder, a broken ``dataset.json``, one that contradicts ``sources``, or not one usable track.
+        RequestError: no such folder, names that are ``declared`` and contradict ``sources`` or ``num_sources``, or not one usable track.
         StorageError: ``decoded`` cannot be written.
     """
     where = printable(str(folder))
     if not folder.is_dir():
         raise RequestError(f"there is no folder {where}: give the folder of the stems as data.data_path")
-    by_file = listing.sources if listing else declared(folder)
-    if by_file and len(by_file) != num_sources:
-        raise RequestError(f"{where}/{_DESCRIPTION} names {len(by_file)} stems, {', '.join(by_file)}, where {num_sources} are expected")
+    if declared and len(declared) != num_sources:
+        raise RequestError(f"{where}/{_DESCRIPTION} names {len(declared)} stems, {', '.join(declared)}, where {num_sources} are expected")
     paths, failures = _listed_files(folder, listing) if listing else _all_files(folder)
     headers = read_headers(folder, paths, decoded or Cache.default().root / "stems" / "decoded", workers)
-    songs, order = ({}, None) if listing else group_into_songs(headers, num_sources, sources or by_file, declared=bool(by_file))
-    reading = _Interpretation(where, headers, num_sources, sources, by_file, order, is_listed=listing is not None)
-    result = StemFolder([], failures, sources or by_file or order)
+    songs, order = ({}, None) if listing else group_into_songs(headers, num_sources, sources or declared, declared=bool(declared))
+    reading = _Interpretation(where, headers, num_sources, sources, declared, order, is_listed=listing is not None)
+    result = StemFolder([], failures, sources or declared or order)
     in_songs = {path for song in songs.values() for path in song.files}
     single = [path for path in paths if path not in in_songs]
     # Two files, or a file and a song, that differ in their suffix alone keep it.
@@ -106,28 +97,6 @@ def find(
     _finish(result, where, num_sources)
     result.notes[:0] = reading.notes()
     return result
-
-
-def declared(folder: Path) -> tuple[str, ...] | None:
-    """``stems`` of the ``dataset.json`` in a folder: names, in the order of channels; None where there are none.
-
-    Raises:
-        RequestError: it cannot be read, or they are no names.
-    """
-    path = folder / _DESCRIPTION
-    try:
-        description = jsonfiles.parse(files.read_regular(path))
-        stems = description.get("stems") if isinstance(description, dict) else None
-        if stems is None:
-            return None
-        if not isinstance(stems, list) or not all(isinstance(stem, str) and stem for stem in stems) or len(set(stems)) < len(stems):
-            raise ValueError("stems are no list of names")
-        return tuple(stems)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        reason = files.refusal(error) if isinstance(error, OSError) else f"cannot be read ({error})"
-        raise RequestError(f'{printable(str(path))} {reason}: write {{"stems": ["NAME", …]}} into it, or move it away') from error
 
 
 class _Interpretation:
@@ -194,7 +163,7 @@ class _Interpretation:
         Raises:
             InputError: one is missing or cannot be used, or they do not fit together.
         """
-        order = tuple(map(normalized, self._sources or self._declared or ())) or self._order or ()
+        order = tuple(map(normalised, self._sources or self._declared or ())) or self._order or ()
         by_stem = dict(song.stems)
         if len(by_stem) < len(song.stems):
             raise InputError(f"has two files for one stem: {', '.join(sorted(_file_name(path) for _, path in song.stems))}")

@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 
 from jukemir_like.audio.inputs import open_input
-from jukemir_like.audio.stems import decoding
+from jukemir_like.audio.stems import reading
 from jukemir_like.audio.stems.reading import open_sound, read_frames
 from jukemir_like.audio.stems.tracks import Track, is_native
 from jukemir_like.audio.wav import WavLayout, read_layout
@@ -112,7 +112,7 @@ def read_header(path: Path, decoded: Path) -> FileHeader:
         InputError: it cannot be read, is not audio, is cut short, or has no samples.
     """
     if is_native(path):
-        path = decoding.decoded_wav(path, decoded)
+        path = reading.decoded_wav(path, decoded)
     with open_input(path) as file:
         if not file.seek(0, 2):
             raise InputError("the file is empty (0 bytes)")
@@ -124,10 +124,10 @@ def read_header(path: Path, decoded: Path) -> FileHeader:
             meaning = channel_meaning(file, layout.offset if layout else _HEADER_BYTES)
     if layout is not None:
         channels, sample_rate, frames = layout.channels, layout.sample_rate, layout.frames
-    elif decoding.is_seekable(path):
+    elif reading.is_seekable(path):
         channels, sample_rate, frames = _read_by_libsndfile(path)
     else:
-        return replace(read_header(decoding.decoded_wav(path, decoded), decoded), meaning=meaning)  # which the decoded file lacks
+        return replace(read_header(reading.decoded_wav(path, decoded), decoded), meaning=meaning)  # which the decoded file lacks
     track = Track("", (path,), sample_rate, frames, channels, layouts=(layout,))
     return FileHeader(path, channels, sample_rate, frames, layout, _is_silent(track), meaning)
 

@@ -1,28 +1,111 @@
 """Which files of a folder are the stems of one song, by names and channels; and whether the channels of a file are stems.
 
+Programs that separate or export stems write names that say which stem of which song a file holds. Known are, in upper or lower case:
+
+- a folder per song, a file per stem: ``Song/vocals.wav``, ``Song/no_vocals.wav`` (Demucs), ``Song/accompaniment.wav`` (Spleeter;
+  Open-Unmix and MUSDB18-HQ alike);
+- the stem in brackets: ``1_Song_(Vocals).wav``, ``Song (Instrumental).wav``, ``Song [Bass].wav`` (Ultimate Vocal Remover, MDX and
+  others, also with the model's name after it);
+- the stem at the end, after a hyphen, an underscore or a dot: ``Song - Vocals.wav``, ``Song_instrum.wav`` (MDX23, exports of mixers);
+- before the tails of two services: ``Song_vocals_split_by_lalalai.wav``, ``Song-vocals-Eb minor-120bpm-440hz.wav`` (Moises).
+
 Stereo is not stems, and neither is sound for loudspeakers. So channels are taken for stems only where nothing indicates otherwise, or where
 ``dataset.json`` says it (its ``stems`` are the names in the order of the channels).
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jukemir_like.audio.stems.headers import FileHeader, Headers
-from jukemir_like.audio.stems.names import (
-    MIXTURES,
-    are_numbered,
-    is_mixture_of,
-    is_sound_field,
-    normalized,
-    song_and_stem,
-    stem_names,
-    stem_of,
-)
-from jukemir_like.audio.stems.tracks import STEMS, without_suffix
+from jukemir_like.audio.stems.tracks import without_suffix
 from jukemir_like.core.errors import InputError
+from jukemir_like.core.stems import STEMS
+
+_PARTS = (
+    *("vocals", "vocal", "voice", "bass", "drums", "drum", "percussion", "other", "others", "piano", "guitar", "guitars"),
+    *("acoustic_guitar", "electric_guitar", "lead_guitar", "rhythm_guitar", "synth", "synthesizer", "keyboard", "strings", "brass"),
+    *("wind", "woodwinds", "organ", "lead_vocals", "lead_vocal", "backing_vocals", "back_vocals", "background_vocals", "residual"),
+)
+_WITHOUT_VOCALS = ("instrumental", "instrumentals", "instrum", "instrum2", "inst", "accompaniment", "karaoke", "backing", "backing_track")
+
+STEM_NAMES = frozenset([*_PARTS, *(f"no_{part}" for part in _PARTS), *_WITHOUT_VOCALS])
+"""Names of stems, with underscores for blanks and hyphens."""
+
+MIXTURES = frozenset({"mixture", "mix", "linear_mixture", "full_mix", "original"})
+"""Names of what lies beside the stems of a song and is none of them."""
+
+_BLANKS = re.compile(r"[\s_-]+")
+_BRACKETS = re.compile(r"[(\[]([^()\[\]]+)[)\]]")
+_SEPARATOR = re.compile(r"\s+-\s+|[-_.]")
+_TAIL = re.compile(
+    r"_split_by_lalalai$|-[a-g](?:#|b|♯|♭)?[ _]?(?:major|minor|maj|min)?-\d+(?:\.\d+)?bpm(?:-\d+(?:\.\d+)?hz)?$", re.IGNORECASE
+)
+_NUMBERED = re.compile(r"(?:track|song|title|take)?[-_ .]*\d+")
+_SOUND_FIELD = re.compile(r"ambisonic|ambix|(?<![a-z])(?:b[-_ ]?format|foa|fuma|quadraphonic)(?![a-z])", re.IGNORECASE)
+
+
+def stem_names(sources: Iterable[str] = (), *, only: bool = False) -> frozenset[str]:
+    """Names that count as those of stems: the user's own and, but for ``only``, :data:`STEM_NAMES`."""
+    return frozenset(map(normalised, sources)) | (frozenset() if only else STEM_NAMES)
+
+
+def stem_of(name: str, known: frozenset[str]) -> str:
+    """The stem that a file is named after (name without folder and suffix): of ``known`` or :data:`MIXTURES`, else the name in lower case.
+
+    >>> stem_of("No Vocals", STEM_NAMES), stem_of("El Violin", STEM_NAMES)
+    ('no_vocals', 'el violin')
+    """
+    stem = normalised(name)
+    return stem if stem in known or stem in MIXTURES else name.lower()
+
+
+def song_and_stem(name: str, known: frozenset[str]) -> tuple[str, str] | None:
+    """Song and stem (of ``known`` or :data:`MIXTURES`) of a file's name that has both; None for any other name.
+
+    >>> song_and_stem("1_Song_(No Vocals)", STEM_NAMES)
+    ('1_Song', 'no_vocals')
+    >>> song_and_stem("Song-vocals-Eb minor-120bpm", STEM_NAMES), song_and_stem("Kind of bass", STEM_NAMES)
+    (('Song', 'vocals'), None)
+    """
+    for match in _BRACKETS.finditer(name):
+        stem = normalised(match[1])
+        if stem in known or stem in MIXTURES:
+            rest = name[match.end() :].rstrip()
+            return (song + rest, stem) if (song := name[: match.start()].rstrip(" _-.")) else None
+    shorter = _TAIL.sub("", name)
+    for match in _SEPARATOR.finditer(shorter):  # the first one that fits leaves the longest name of a stem: no_vocals, not vocals
+        stem = normalised(shorter[match.end() :])
+        if (stem in known or stem in MIXTURES) and (song := shorter[: match.start()].rstrip(" _-.")):
+            return song, stem
+    return None
+
+
+def is_mixture_of(name: str, song: str) -> bool:
+    """Whether a file called ``name`` is what ``song`` was separated from: of the same name, but for a number put before it."""
+    return name.lower() in (song.lower(), re.sub(r"^\d+_", "", song).lower())
+
+
+def are_numbered(names: Iterable[str]) -> bool:
+    """Whether all names are numbers, as tracks of albums have them: ``01``, ``Track 2``."""
+    return all(_NUMBERED.fullmatch(name.lower()) for name in names)
+
+
+def is_sound_field(path: str) -> bool:
+    """Whether a relative path says that its channels are those of a recording of a sound field: Ambisonics, quadraphonic sound."""
+    return _SOUND_FIELD.search(path) is not None
+
+
+def normalised(name: str) -> str:
+    """A name of a stem as it is compared: in lower case, underscores for blanks and hyphens.
+
+    >>> normalised(" Lead-Vocals")
+    'lead_vocals'
+    """
+    return _BLANKS.sub("_", name.strip().lower())
 
 
 @dataclass(frozen=True)
@@ -57,7 +140,7 @@ def group_into_songs(
         headers: of all files.
         num_sources: stems that a song should have.
         sources: their names in order; None: bass, drums, other, vocals where four are expected and a song has them; else, in alphabetical
-            order, those that most songs have, if they are names of stems (:mod:`jukemir_like.audio.stems.names`) or the same in two
+            order, those that most songs have, if they are names of stems (:data:`STEM_NAMES`) or the same in two
             folders or more.
         declared: channels are stems by ``dataset.json``: only folders with files of these very names are songs.
     """
@@ -67,7 +150,7 @@ def group_into_songs(
         folders[path.rpartition("/")[0]].append(path)
     by_folder = {folder: _song_of_folder(folder, paths, known) for folder, paths in folders.items()}
     by_name = {} if declared else _songs_by_name(headers, headers, known)
-    order = tuple(map(normalized, sources)) if sources else _order(by_folder, by_name, num_sources, known)
+    order = tuple(map(normalised, sources)) if sources else _order(by_folder, by_name, num_sources, known)
     songs = {}
     for folder, song in by_folder.items():
         has_multichannel = num_sources > 2 and any(_channels(headers[path]) == num_sources for path in song.files)

@@ -12,9 +12,6 @@ import numpy as np
 from jukemir_like.audio.wav import WavLayout
 from jukemir_like.core.errors import InputError, RequestError
 
-STEMS = ("bass", "drums", "other", "vocals")
-"""The four stems of MUSDB18 and of ``.stem.mp4``, in the order in which channels are taken for them where nothing says another."""
-
 NATIVE_SUFFIX = ".stem.mp4"
 """Of Native Instruments' Stems, and of MUSDB18: a file whose first stream is the mixture, the others the stems."""
 

@@ -1,7 +1,7 @@
-"""The tracks of a folder of stems: as :mod:`jukemir_like.audio.stems.finding` has them, and of a processed dataset as ``meta.json`` has.
+"""The tracks of a folder of stems: as :mod:`jukemir_like.audio.stems.finding` has them, with what ``meta.json`` and ``dataset.json`` say.
 
-Where the folder has a ``meta.json``, as ``jukemir-like process`` writes it, it gives the files, their splits and artists; and
-``dataset.json`` beside it the names of the stems.
+A ``dataset.json`` gives the names of the stems, in the order of the channels. Where the folder has a ``meta.json``, as ``jukemir-like
+process`` writes it, it gives the files, their splits and artists.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from jukemir_like.audio.stems import finding
 from jukemir_like.audio.stems.finding import Listing
 from jukemir_like.audio.stems.tracks import StemFolder
-from jukemir_like.datasets.meta import read_description, read_meta
+from jukemir_like.datasets.meta import read_description, read_meta, read_stems
 
 
 def find(
@@ -29,21 +29,21 @@ def find(
         RequestError: no such folder, a broken ``meta.json`` or ``dataset.json``, one that contradicts ``sources``, or not one usable track.
         StorageError: ``decoded`` cannot be written.
     """
-    listing = _listing(folder) if folder.is_dir() else None
-    return finding.find(folder, num_sources, workers=workers, sources=sources, decoded=decoded, listing=listing)
+    listing, declared = _read_descriptions(folder) if folder.is_dir() else (None, None)
+    return finding.find(folder, num_sources, workers=workers, sources=sources, declared=declared, decoded=decoded, listing=listing)
 
 
-def _listing(folder: Path) -> Listing | None:
-    """What ``meta.json`` and ``dataset.json`` say of a folder; None without ``meta.json``."""
+def _read_descriptions(folder: Path) -> tuple[Listing | None, tuple[str, ...] | None]:
+    """The files that ``meta.json`` lists, None where there is none; and the names of the stems in ``dataset.json``."""
     try:
         items, _ = read_meta(folder)
     except FileNotFoundError:
-        return None
+        return None, read_stems(folder)
     try:
         description = read_description(folder)
-        sources, group, failed = description.stems, description.group, description.failed
+        stems, group, failed = description.stems, description.group, description.failed
     except FileNotFoundError:
-        sources, group, failed = None, None, {}
+        stems, group, failed = None, None, {}
     extras = {uid: item.get("extra") or {} for uid, item in items.items()}
     groups = {uid: str(extra[group]) for uid, extra in extras.items() if group in extra}
-    return Listing({uid: item.get("split") for uid, item in items.items()}, groups, sources, failed)
+    return Listing({uid: item.get("split") for uid, item in items.items()}, groups, failed), stems

@@ -186,7 +186,7 @@ class _WorkerContext(ForkServerContext):
 
 def _worker_context() -> _WorkerContext:
     forkserver.set_forkserver_preload(["jukemir_like.stemjepa.data.examples"])
-    # Starts the server now, so that it imports torch while the caller goes on: with 3 s of other work between making a loader and iterating
+    # Starts the server now, so that it imports torch while the caller works: with 3 s of other work between making a loader and iterating
     # over it, the first batch comes after 3.1 s instead of 5.8 s.
     forkserver.ensure_running()
     return _WorkerContext()

@@ -18,9 +18,8 @@ from typing import BinaryIO
 from jukemir_like import audio
 from jukemir_like.core import files
 from jukemir_like.core.atomic import atomic_write, make_folder, remove_abandoned, storage_errors
-from jukemir_like.core.disk import check_free_space
 from jukemir_like.core.errors import InputError, RequestError, StorageError
-from jukemir_like.core.files import printable
+from jukemir_like.core.files import check_free_space, printable
 from jukemir_like.core.locks import locked
 from jukemir_like.core.progress import Progress
 

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from jukemir_like.stemjepa import config
-from jukemir_like.stemjepa.inference import Chunk, batch_by_length, cut_into_chunks
 from jukemir_like.stemjepa.model import Network
+from jukemir_like.stemjepa.pooling import Chunk, batch_by_length, cut_into_chunks
 
 SILENT = 1e-4  # −80 dB of full scale: three steps of 16 bits
 QUIET = 1e-2  # −40 dB

@@ -15,7 +15,7 @@ from jukemir_like.core import resampling
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.progress import Progress
 from jukemir_like.core.records import Summary
-from jukemir_like.stemjepa.config import SOURCES
+from jukemir_like.core.stems import STEMS
 from jukemir_like.stemjepa.data.finding import find
 from jukemir_like.stemjepa.retrieval import metrics
 from jukemir_like.stemjepa.retrieval.embedding import BATCH_SIZE, Embedded, embed_tracks
@@ -114,7 +114,7 @@ def evaluate(
     >>> from jukemir_like.stemjepa.retrieval.embedding import Embeddings
     >>> vectors, every = np.eye(8, dtype=np.float32).reshape(2, 4, 8), np.ones((2, 4), bool)  # 2 tracks of 4 stems; perfect predictions
     >>> embedded = Embedded(Embeddings(vectors, vectors, every, every, np.arange(2)), None)
-    >>> evaluation = evaluate(embedded, SOURCES)
+    >>> evaluation = evaluate(embedded, STEMS)
     >>> evaluation.score("all", "drums", "R@1").value, evaluation.score("all", "drums", "R@1").chance
     (1.0, 0.125)
     """
@@ -170,7 +170,7 @@ def evaluate_folder(
 def _find(folder: Path, sources: tuple[str, ...], workers: int) -> StemFolder:
     """The tracks of a folder with the stems in the order of the network's instruments."""
     found = find(folder, len(sources), workers=workers)
-    if found.sources == sources or (found.sources is None and sources == SOURCES):
+    if found.sources == sources or (found.sources is None and sources == STEMS):
         return found
     if found.sources is None:  # nothing describes the order of the channels
         return find(folder, len(sources), workers=workers, sources=sources)

@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 
 from jukemir_like import audio
-from jukemir_like.audio.stems.finding import declared
 from jukemir_like.core import files, jsonfiles, records
 from jukemir_like.core.arrays import read_archive
 from jukemir_like.core.atomic import atomic_write, remove_abandoned
@@ -28,7 +27,9 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DamagedFileError, InputError, RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.core.progress import Progress
-from jukemir_like.stemjepa.inference import StemJEPA, normalise
+from jukemir_like.datasets.meta import read_stems
+from jukemir_like.stemjepa.inference import StemJEPA
+from jukemir_like.stemjepa.pooling import normalise
 from jukemir_like.stemjepa.retrieval.embedding import SILENT, Vectors
 
 _SAVE_SECONDS = 60.0  # between two writes of the index
@@ -113,7 +114,7 @@ def _notes(context: Path, channels: int, instrument: str) -> list[str]:
     """Remarks on a context whose channels are more than two, or are stems according to the nearest ``dataset.json`` above it."""
     described = next((folder for folder in context.absolute().parents if (folder / "dataset.json").is_file()), None)
     try:
-        names = declared(described) if described else None
+        names = read_stems(described) if described else None
     except RequestError:  # a file of that name by another program
         names = None
     if names is None or len(names) != channels:

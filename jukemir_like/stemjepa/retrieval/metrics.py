@@ -48,7 +48,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jukemir_like.stemjepa import inference
+from jukemir_like.stemjepa import pooling
 from jukemir_like.stemjepa.retrieval.embedding import Embedded, Embeddings, Vectors
 
 POOLS = ("all", "all-but-context", "same-instrument", "segments")
@@ -146,7 +146,7 @@ def rank(queries: Vectors, candidates: Vectors, correct: NDArray[np.int64], allo
     >>> rank(vectors[[0, 1]], vectors, correct=np.array([0, 2]))
     Ranks(better=array([0, 1]), tied=array([0, 0]), size=array([3, 3]))
     """
-    queries, candidates = normalise(queries), normalise(candidates)
+    queries, candidates = _normalised(queries), _normalised(candidates)
     better, tied, size = (np.zeros(len(queries), np.int64) for _ in range(3))
     for start in range(0, len(queries), _BLOCK):
         block = slice(start, min(start + _BLOCK, len(queries)))
@@ -161,11 +161,11 @@ def rank(queries: Vectors, candidates: Vectors, correct: NDArray[np.int64], allo
     return Ranks(better, tied, size)
 
 
-def normalise(vectors: Vectors) -> Vectors:
-    """:func:`jukemir_like.stemjepa.inference.normalise` of vectors ``(n, dimension)``, in float32 and block by block."""
+def _normalised(vectors: Vectors) -> Vectors:
+    """:func:`jukemir_like.stemjepa.pooling.normalise` of vectors ``(n, dimension)``, in float32 and block by block."""
     normalised = np.empty(vectors.shape, np.float32)
     for start in range(0, len(vectors), _BLOCK):
-        normalised[start : start + _BLOCK] = inference.normalise(vectors[start : start + _BLOCK])
+        normalised[start : start + _BLOCK] = pooling.normalise(vectors[start : start + _BLOCK])
     return normalised
 
 

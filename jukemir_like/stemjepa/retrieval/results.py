@@ -1,56 +1,28 @@
-"""The results of an evaluation: a table of scores as CSV and as text, and a plot.
-
-``retrieval.csv`` (:data:`COLUMNS`; CSV, UTF-8) has one row per pool × instrument × metric:
-
-``weights, digest``
-    the name of the weights, and the SHA-256 of their file.
-``dataset, split``
-    what was evaluated; split is empty where all tracks were.
-``pool``
-    one of :data:`~.metrics.POOLS`.
-``instrument``
-    the instrument of the queries; ``all``: the queries of all instruments together.
-``metric``
-    one of :data:`~.metrics.METRICS`.
-``value, low, high, chance``
-    fractions, not percent. ``low``, ``high``: the 95 % interval over groups of tracks, empty where there are fewer than two; ``chance``:
-    of a random order.
-``n_queries, n_candidates, groups``
-    number of queries; of candidates of a query (the mean, where they differ); of groups that were resampled.
-``seed, version``
-    of the interval's resamples; of this package.
-"""
+"""The results of an evaluation: rows of the table ``retrieval.csv`` (:mod:`~.table`), a table as text, and a plot."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jukemir_like.core.atomic import atomic_write, write_bytes
+from jukemir_like.core.atomic import atomic_write
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.version import __version__
 from jukemir_like.stemjepa.retrieval import metrics
 from jukemir_like.stemjepa.retrieval.evaluation import ALL, Evaluation, Score
+from jukemir_like.stemjepa.retrieval.table import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-TABLE_NAME, PLOT_NAME = "retrieval.csv", "retrieval.png"
-COLUMNS = (
-    *("weights", "digest", "dataset", "split", "pool", "instrument", "metric", "value", "low", "high", "chance"),
-    *("n_queries", "n_candidates", "groups", "seed", "version"),
-)
+PLOT_NAME = "retrieval.png"
 
 # The palette of Okabe and Ito, whose colours people with the common colour blindnesses can tell apart.
 _COLOURS = {"all": "#0072B2", "all-but-context": "#56B4E9", "same-instrument": "#D55E00", "segments": "#009E73"}
 _STYLE: Any = {"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9, "axes.linewidth": 0.6}
-
-Row = dict[str, Any]
 
 
 def folder(cache: Cache, dataset: str, weights: Path) -> Path:
@@ -63,20 +35,11 @@ def folder(cache: Cache, dataset: str, weights: Path) -> Path:
 
 
 def rows(evaluation: Evaluation, *, weights: str, digest: str, dataset: str) -> list[Row]:
-    """A dictionary of :data:`COLUMNS` for each score; None for empty cells."""
+    """A dictionary of :data:`.table.COLUMNS` for each score; None for empty cells."""
     before = {"weights": weights, "digest": digest, "dataset": dataset, "split": evaluation.split}
     after = {"seed": evaluation.seed, "version": __version__}
     scores = [{name: None if value != value else value for name, value in vars(score).items()} for score in evaluation.scores]  # NaN → None
     return [before | score | after for score in scores]
-
-
-def write_table(path: Path, table: list[Row]) -> None:
-    """Writes the rows as CSV, completely or not at all; numbers are written such that reading gives the same floats."""
-    file = io.StringIO()
-    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    write_bytes(path, file.getvalue().encode())
 
 
 def text(evaluation: Evaluation) -> str:

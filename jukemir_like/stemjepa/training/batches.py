@@ -1,4 +1,4 @@
-"""The tracks of a run, and the batches that are made from them."""
+"""The tracks of a run, the statistics that standardise their log-mel, and the batches that are made from them."""
 
 from __future__ import annotations
 
@@ -9,24 +9,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from jukemir_like.audio.stems.tracks import StemFolder, Track, split
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
+from jukemir_like.core.progress import Progress
 from jukemir_like.stemjepa import checkpoint, config
-from jukemir_like.stemjepa import data as stems
 from jukemir_like.stemjepa.data.examples import Examples
+from jukemir_like.stemjepa.data.finding import find
 from jukemir_like.stemjepa.data.loading import loader
 from jukemir_like.stemjepa.data.local_copy import local_copy
 from jukemir_like.stemjepa.data.loudness import Loudness
-from jukemir_like.stemjepa.data.normalisation import log_mel_statistics
+from jukemir_like.stemjepa.model import LogMel
 from jukemir_like.stemjepa.settings import Data, Training
 from jukemir_like.stemjepa.training.devices import Placement
 
 _VALID_SEED = 1
+_STATISTICS_BATCH = 16
 _MAX_LINES = 5  # of tracks that are left out
 
 
 @dataclass(frozen=True)
-class TrainingData:
+class TrainingTracks:
     """The tracks of a run.
 
     Args:
@@ -37,8 +42,8 @@ class TrainingData:
         notes: lines that say how the folder was understood.
     """
 
-    train: list[stems.Track]
-    valid: list[stems.Track]
+    train: list[Track]
+    valid: list[Track]
     sources: tuple[str, ...]
     failed: dict[str, str]
     notes: list[str]
@@ -58,7 +63,7 @@ class TrainingData:
         return digest.hexdigest()
 
 
-def find_tracks(settings: Training, *, workers: int = 1) -> TrainingData:
+def find_tracks(settings: Training, *, workers: int = 1) -> TrainingTracks:
     """Finds the tracks in the folders that the settings name, and divides them into training and held-out ones.
 
     Args:
@@ -78,15 +83,15 @@ def find_tracks(settings: Training, *, workers: int = 1) -> TrainingData:
     if data.valid_path is not None:
         # By the same names in the same order: a stem has the same number in both folders.
         held_out = _find(data, data.valid_path, count, tuple(sources) if data.sources or found.sources or count == 4 else None, workers)
-        train, valid = stems.split(_without(found, data.data_path, data.valid_path), 0, settings.seed)[0], list(held_out.tracks)
+        train, valid = split(_without(found, data.data_path, data.valid_path), 0, settings.seed)[0], list(held_out.tracks)
         failed |= {f"{data.valid_path}/{name}": reason for name, reason in held_out.failures.items()}
         notes += [f"held out: {note}" for note in held_out.notes]
     else:
-        train, valid = (list(part) for part in stems.split(found, data.valid_fraction, settings.seed))
+        train, valid = (list(part) for part in split(found, data.valid_fraction, settings.seed))
     used = {track.name for track in train} | ({track.name for track in valid} if data.valid_path is None else set())
     if unused := Counter(track.split or "held out" for track in found.tracks if track.name not in used):
-        notes.append(f"in neither part: {', '.join(f'{number:,} {split}' for split, number in sorted(unused.items()))}")
-    return TrainingData(train, valid, tuple(sources), failed, notes)
+        notes.append(f"in neither part: {', '.join(f'{number:,} {name}' for name, number in sorted(unused.items()))}")
+    return TrainingTracks(train, valid, tuple(sources), failed, notes)
 
 
 def left_out_lines(failed: Mapping[str, str]) -> list[str]:
@@ -101,7 +106,7 @@ def left_out_lines(failed: Mapping[str, str]) -> list[str]:
     return lines
 
 
-def refused_lines(tracks: Sequence[stems.Track]) -> list[str]:
+def refused_lines(tracks: Sequence[Track]) -> list[str]:
     """Lines about tracks whose samples turned out to be unusable when they were read in training, and how many they are."""
     refused = Loudness().refused(tracks)
     lines = left_out_lines(refused)
@@ -110,13 +115,56 @@ def refused_lines(tracks: Sequence[stems.Track]) -> list[str]:
     return lines
 
 
-def with_statistics(settings: Training, train: Sequence[stems.Track]) -> Training:
+def with_statistics(settings: Training, train: Sequence[Track]) -> Training:
     """The same settings; where ``data.statistics`` asks for it, with mean and standard deviation of the training data's log-mel."""
     if not settings.data.statistics:
         return settings
     workers = settings.data.dataloader.num_workers
     mean, std = log_mel_statistics(train, settings.data, settings.model, settings.seed, workers=workers)
     return replace(settings, model=settings.model.with_statistics(mean, std))
+
+
+def log_mel_statistics(
+    tracks: Sequence[Track],
+    data: Data,
+    model: config.Model,
+    seed: int,
+    *,
+    examples: int = 1024,
+    workers: int = 0,
+    loudness: Loudness | None = None,
+) -> tuple[float, float]:
+    """Mean and standard deviation (of the population) of the natural log-mel over all frames and bands of contexts and targets.
+
+    Args:
+        tracks, data, model, seed, loudness: as in :class:`Examples`; the model's own ``mean`` and ``std`` have no effect.
+        examples: number of examples: 0 … ``examples`` - 1 of the seed.
+        workers: processes that read; the figures do not depend on them.
+
+    Raises:
+        RequestError: all values are equal, so that nothing can be standardised; or as :class:`Examples`.
+    """
+    if examples < 1:
+        raise RequestError(f"statistics over {examples} examples: give 1 or more")
+    dataset = Examples(tracks, data, model, seed, loudness=loudness)
+    log_mel = LogMel(replace(model.frontend, mean=0.0, std=1.0))
+    count, total, squares = 0, 0.0, 0.0
+    batch_size = min(_STATISTICS_BATCH, examples)
+    batches = loader(dataset, batch_size=batch_size, batches=-(-examples // batch_size), workers=workers)
+    with torch.inference_mode(), Progress(len(batches), "measuring the data", "part") as bar:
+        for number, batch in enumerate(batches):
+            left = examples - number * batch_size
+            # In float64, and one batch after another: the same bits for any number of workers.
+            values = log_mel(torch.cat([batch["context"][:left], batch["target"][:left]])).double()
+            count += values.numel()
+            total += float(values.sum())
+            squares += float(values.square().sum())
+            bar.update()
+    mean = total / count
+    variance = squares / count - mean**2
+    if variance < 1e-6:
+        raise RequestError("the log-mel of the data is the same everywhere: look at the audio, or set data.statistics=false")
+    return mean, variance**0.5
 
 
 def micro_batch_size(settings: Training, placement: Placement) -> int:
@@ -138,7 +186,7 @@ def micro_batch_size(settings: Training, placement: Placement) -> int:
     return size
 
 
-def train_loader(settings: Training, tracks: Sequence[stems.Track], placement: Placement, step: int) -> Any:
+def train_loader(settings: Training, tracks: Sequence[Track], placement: Placement, step: int) -> Any:
     """Batches of this process from step ``step`` to the end of the run; the same, whether or not the run was interrupted."""
     accumulate = settings.trainer.accumulate
     return loader(
@@ -152,7 +200,7 @@ def train_loader(settings: Training, tracks: Sequence[stems.Track], placement: P
     )
 
 
-def valid_loader(settings: Training, tracks: Sequence[stems.Track], batch_size: int) -> Any:
+def valid_loader(settings: Training, tracks: Sequence[Track], batch_size: int) -> Any:
     """The same batches at each validation: at least one example per held-out track, without augmentation."""
     size = min(batch_size, max(4 * len(tracks), 2))
     plain = replace(settings.data, augmentation=type(settings.data.augmentation)())
@@ -160,17 +208,17 @@ def valid_loader(settings: Training, tracks: Sequence[stems.Track], batch_size: 
     return loader(examples, batch_size=size, batches=max(1, len(tracks) // size), workers=0)
 
 
-def _find(data: Data, folder: str, count: int, sources: tuple[str, ...] | None, workers: int) -> stems.StemFolder:
+def _find(data: Data, folder: str, count: int, sources: tuple[str, ...] | None, workers: int) -> StemFolder:
     """Tracks of a folder, or of its copy on this node's disk."""
     path = Path(folder).expanduser()
     failures: dict[str, str] = {}
     if data.local_dir:
         path = local_copy(path, on_error=failures.__setitem__)
-    found = stems.find(path, count, workers=workers, sources=sources)
+    found = find(path, count, workers=workers, sources=sources)
     return replace(found, failures=failures | found.failures)
 
 
-def _without(found: stems.StemFolder, folder: str, held_out: str) -> stems.StemFolder:
+def _without(found: StemFolder, folder: str, held_out: str) -> StemFolder:
     """The tracks of ``folder`` that are not in ``held_out``, which may be a part of it."""
     whole, part = (Path(path).expanduser().resolve() for path in (folder, held_out))
     if not part.is_relative_to(whole):

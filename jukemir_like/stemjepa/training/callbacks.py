@@ -19,9 +19,9 @@ from torch import Tensor
 from jukemir_like.core import signals
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.progress import Progress
-from jukemir_like.stemjepa.training import schedule, state
+from jukemir_like.stemjepa.training import state
 from jukemir_like.stemjepa.training.metrics_log import MetricsLog
-from jukemir_like.stemjepa.training.module import TrainingModule, gather_rows
+from jukemir_like.stemjepa.training.module import TrainingModule, gather_rows, is_due, learning_rate, tau
 from jukemir_like.stemjepa.training.validation import Validation, effective_rank, mean_cosine, spread
 
 _COMPARED_EXAMPLES = 32  # of a batch, by teacher and encoder
@@ -86,11 +86,11 @@ class StepCallback(lightning.Callback):
         if self._progress is not None:
             self._progress.update()
         options, stopping = self.settings.trainer, self._is_stopping(step)
-        if schedule.is_due(self.settings, step, options.log_every_steps):
+        if is_due(self.settings, step, options.log_every_steps):
             self._log(trainer, batch)
-        if schedule.is_due(self.settings, step, options.valid_every_steps):
+        if is_due(self.settings, step, options.valid_every_steps):
             self._validate(trainer)
-        if stopping or schedule.is_due(self.settings, step, options.checkpoint_every_steps):
+        if stopping or is_due(self.settings, step, options.checkpoint_every_steps):
             self._save(trainer)
         if stopping:
             trainer.should_stop = True
@@ -133,8 +133,8 @@ class StepCallback(lightning.Callback):
         self._last_logged = (step, seconds)
         batch_size = self.settings.data.dataloader.batch_size
         metrics |= {
-            "lr": schedule.learning_rate(self.settings, step - 1),
-            "tau": schedule.tau(self.settings, step - 1),
+            "lr": learning_rate(self.settings, step - 1),
+            "tau": tau(self.settings, step - 1),
             "gradient_norm": float(module.gradient_norm) if module.gradient_norm is not None else math.nan,
             "examples_per_second": (step - last_step) * batch_size / max(seconds - last_seconds, 1e-9),
             "seconds": seconds,

@@ -24,7 +24,7 @@ from jukemir_like.core.version import __version__
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import batches, metrics_log, state
-from jukemir_like.stemjepa.training.batches import TrainingData
+from jukemir_like.stemjepa.training.batches import TrainingTracks
 from jukemir_like.stemjepa.training.callbacks import Interruption, StepCallback
 from jukemir_like.stemjepa.training.devices import GRACE_SECONDS, Placement
 from jukemir_like.stemjepa.training.metrics_log import MetricsLog
@@ -32,7 +32,7 @@ from jukemir_like.stemjepa.training.module import TrainingModule
 from jukemir_like.stemjepa.training.validation import Validation
 
 
-def fit(settings: Training, data: TrainingData, folder: Path, placement: Placement) -> Path:
+def fit(settings: Training, data: TrainingTracks, folder: Path, placement: Placement) -> Path:
     """Trains from the beginning or from the latest state in ``folder``; returns the file of weights, which the first process writes.
 
     Args:
@@ -82,7 +82,7 @@ def fit(settings: Training, data: TrainingData, folder: Path, placement: Placeme
     return folder / state.WEIGHTS
 
 
-def _with_statistics(settings: Training, data: TrainingData, saved: state.State | None) -> Training:
+def _with_statistics(settings: Training, data: TrainingTracks, saved: state.State | None) -> Training:
     """With mean and standard deviation of the data's log-mel; where the run is resumed, those of its state."""
     if saved is None:
         return batches.with_statistics(settings, data.train)
@@ -128,7 +128,7 @@ def _trainer(settings: Training, folder: Path, placement: Placement, callback: S
     )
 
 
-def _write_results(module: TrainingModule, data: TrainingData, folder: Path) -> None:
+def _write_results(module: TrainingModule, data: TrainingTracks, folder: Path) -> None:
     """Writes weights and picture, and prints the summary."""
     latest = module.latest or (metrics_log.read(folder) or [{}])[-1]
     provenance = {  # nothing about when and how fast: the same run again writes the same file

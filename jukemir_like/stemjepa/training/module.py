@@ -1,4 +1,4 @@
-"""Losses, optimiser and teacher of a run, as a Lightning module.
+"""Losses, optimiser, schedule and teacher of a run, as a Lightning module.
 
 The cost of a step other than forward, backward and optimiser is kept small: the teacher is updated in one fused operation, and losses for
 the log are summed on the device and read only when a row is written, because reading makes the processor wait for the device.
@@ -6,6 +6,7 @@ the log are summed on the device and read only when a row is written, because re
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,7 +18,6 @@ from torch import Tensor, nn
 from jukemir_like.stemjepa import model
 from jukemir_like.stemjepa.model import Network, Views
 from jukemir_like.stemjepa.settings import Training
-from jukemir_like.stemjepa.training import schedule
 
 Batch = dict[str, Tensor]
 
@@ -57,12 +57,12 @@ class TrainingModule(lightning.LightningModule):
 
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch: a number to minimise."""
-        contrasting = schedule.is_contrastive(self.settings, self.step)
+        contrasting = is_contrastive(self.settings, self.step)
         views = self.network(batch["context"], batch["target"], batch["source"], by_teacher=not contrasting)
         losses = self.losses(views, batch["track"], contrasting=contrasting)
         total = self.total(losses)
         self.loss_sums.add(batch["source"], loss=total, predictive=losses.predictive, contrastive=losses.contrastive)
-        is_logged = schedule.is_due(self.settings, self.step + 1, self.settings.trainer.log_every_steps)
+        is_logged = is_due(self.settings, self.step + 1, self.settings.trainer.log_every_steps)
         self.views = Views(*(part.detach() for part in views)) if is_logged else None
         return total.mean()
 
@@ -117,7 +117,7 @@ class TrainingModule(lightning.LightningModule):
         options = self.settings.optimiser
         decayed, others = parameter_groups(self.network)
         groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        rate = schedule.learning_rate(self.settings, self.step)
+        rate = learning_rate(self.settings, self.step)
         optimiser = torch.optim.AdamW(groups, lr=rate, betas=(options.beta1, options.beta2), fused=True)
         if self.optimiser_state is not None:
             optimiser.load_state_dict(self.optimiser_state)
@@ -132,9 +132,9 @@ class TrainingModule(lightning.LightningModule):
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None) -> None:
         """One update of the networks, then one of the teacher. Lightning calls it after the last micro-batch of a step."""
         for group in optimizer.param_groups:
-            group["lr"] = schedule.learning_rate(self.settings, self.step)
+            group["lr"] = learning_rate(self.settings, self.step)
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
-        model.update_teacher(self.network.teacher, self.network.encoder, schedule.tau(self.settings, self.step))
+        model.update_teacher(self.network.teacher, self.network.encoder, tau(self.settings, self.step))
         self.step += 1
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -142,7 +142,7 @@ class TrainingModule(lightning.LightningModule):
             "settings": self.settings.to_dict(),
             "step": self.step,
             "seconds": self.seconds,
-            "tau": schedule.tau(self.settings, max(self.step - 1, 0)),
+            "tau": tau(self.settings, max(self.step - 1, 0)),
             "tally": self.loss_sums.state(),
             "latest": dict(self.latest),
         }
@@ -235,3 +235,64 @@ class _GatherRows(torch.autograd.Function):
 def _rank() -> int:
     """Number of this process among those that train together."""
     return torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+
+
+# The schedule. Learning rate, phase, τ and what is due depend on the step alone, so a run that is resumed needs to know its step only.
+# Steps are optimiser steps, counted from 0: update ``step`` is the one that leads from ``step`` to ``step + 1`` updates done.
+
+
+def learning_rate(settings: Training, step: int) -> float:
+    """Learning rate of update ``step``: a linear rise over the warm-up, then half a cosine that reaches 0 at ``max_steps``.
+
+    Its highest value scales with the batch: ``lr`` × ``batch_size`` / ``reference_batch_size``.
+
+    >>> settings = Training.from_dict({"optimiser": {"lr": 1e-3, "warmup_steps": 10}, "trainer": {"max_steps": 100}})
+    >>> [round(learning_rate(settings, step), 6) for step in (0, 9, 55, 100)]
+    [0.0001, 0.001, 0.0005, 0.0]
+    """
+    optimiser = settings.optimiser
+    highest = optimiser.lr * settings.data.dataloader.batch_size / optimiser.reference_batch_size
+    if step < optimiser.warmup_steps:
+        return highest * (step + 1) / optimiser.warmup_steps
+    fraction = (step - optimiser.warmup_steps) / max(settings.trainer.max_steps - optimiser.warmup_steps, 1)
+    return highest * 0.5 * (1 + math.cos(math.pi * min(fraction, 1.0)))
+
+
+def is_contrastive(settings: Training, step: int) -> bool:
+    """Whether step ``step`` is in the contrastive first phase.
+
+    >>> settings = Training.from_dict({"objective": {"contrastive_steps": 700}})
+    >>> is_contrastive(settings, 699), is_contrastive(settings, 700)
+    (True, False)
+    """
+    return step < settings.objective.contrastive_steps
+
+
+def tau(settings: Training, step: int) -> float:
+    """τ of the teacher's update after step ``step``.
+
+    It is 0 in the contrastive phase: there the encoder is its own teacher, and the teacher a copy of it.
+
+    >>> settings = Training.from_dict({"objective": {"contrastive_steps": 700, "tau_half_life_steps": 50.0}})
+    >>> tau(settings, 699), round(tau(settings, 700) ** 50, 6)
+    (0.0, 0.5)
+    """
+    objective = settings.objective
+    if is_contrastive(settings, step):
+        return 0.0
+    if objective.tau_half_life_steps is not None:
+        return model.tau_by_half_life(objective.tau_half_life_steps)
+    first = objective.contrastive_steps
+    return model.tau_linear(step - first, settings.trainer.max_steps - first, objective.tau_first, objective.tau_last)
+
+
+def is_due(settings: Training, done: int, every: int) -> bool:
+    """Whether something that is done every ``every`` steps is due when ``done`` steps are done.
+
+    After the last step everything is due; with ``every`` of 0 or less, then only.
+
+    >>> settings = Training.from_dict({"trainer": {"max_steps": 5}})
+    >>> [done for done in range(1, 6) if is_due(settings, done, 2)], [done for done in range(1, 6) if is_due(settings, done, 0)]
+    ([2, 4, 5], [5])
+    """
+    return done == settings.trainer.max_steps or (every > 0 and done % every == 0)

@@ -18,9 +18,9 @@ import torch
 
 from jukemir_like.core import parallel, signals, stdio
 from jukemir_like.core.atomic import write_json
-from jukemir_like.core.errors import DONE, INTERRUPTED, JukemirLikeError
+from jukemir_like.core.errors import DONE, INTERRUPTED, JukemirLikeError, RequestError
 from jukemir_like.stemjepa.settings import Training
-from jukemir_like.stemjepa.training import batches, devices, schedule, state
+from jukemir_like.stemjepa.training import batches, devices, state
 
 DATA = "data.json"
 """How the data were understood. The same tracks in another layout are the same run, so this is not part of ``settings.json``."""
@@ -44,7 +44,7 @@ def train(settings: Training, folder: Path, *, resume: bool = True, on_change: s
         KeyboardInterrupt: a signal stopped the run; its state is saved.
         SystemExit: one of several processes failed; it has printed why.
     """
-    schedule.check_phases(settings)
+    check_phases(settings)
     placement = devices.find_placement(settings.trainer)
     batches.micro_batch_size(settings, placement)
     data = batches.find_tracks(settings, workers=settings.data.dataloader.num_workers or 1)
@@ -65,6 +65,21 @@ def train(settings: Training, folder: Path, *, resume: bool = True, on_change: s
             return fit(settings, data, folder, placement)
         finally:
             torch.set_num_threads(threads)
+
+
+def check_phases(settings: Training) -> None:
+    """Checks that warm-up and contrastive phase fit into the run.
+
+    Raises:
+        RequestError: one of them is negative or longer than the run.
+    """
+    steps = settings.trainer.max_steps
+    for option, value in (
+        ("optimiser.warmup_steps", settings.optimiser.warmup_steps),
+        ("objective.contrastive_steps", settings.objective.contrastive_steps),
+    ):
+        if not 0 <= value <= steps:
+            raise RequestError(f"{option} {value}: make it 0 to trainer.max_steps, {steps}")
 
 
 def main(settings_file: str, folder: str) -> int:

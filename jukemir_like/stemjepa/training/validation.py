@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from jukemir_like.audio.stems.reading import read_whole
+from jukemir_like.audio.stems.tracks import Track
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.files import printable
-from jukemir_like.stemjepa import data, model
+from jukemir_like.stemjepa import model
 from jukemir_like.stemjepa.model import Views
 from jukemir_like.stemjepa.retrieval import embedding, evaluation
 from jukemir_like.stemjepa.settings import Training
@@ -41,7 +43,7 @@ class Validation:
         say: prints a line.
     """
 
-    def __init__(self, settings: Training, tracks: list[data.Track], sources: tuple[str, ...], say: Callable[[str], None]) -> None:
+    def __init__(self, settings: Training, tracks: list[Track], sources: tuple[str, ...], say: Callable[[str], None]) -> None:
         self.settings, self.sources, self.say = settings, sources, say
         self.batch_size = min(settings.data.dataloader.batch_size, MAX_EXAMPLES)
         self.tracks = tracks[: settings.trainer.valid_tracks]
@@ -81,7 +83,7 @@ class Validation:
         samples = round(MAX_SECONDS * sample_rate)
         for track in list(self.tracks):
             try:
-                yield np.ascontiguousarray(data.read_whole(track, sample_rate)[:, :samples])
+                yield np.ascontiguousarray(read_whole(track, sample_rate)[:, :samples])
             except InputError as error:
                 self.tracks.remove(track)
                 self.say(f"held-out track {printable(track.name)} {error}: left out")

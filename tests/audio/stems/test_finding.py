@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from jukemir_like.audio import ffmpeg
-from jukemir_like.audio.stems import decoding, finding, reading
+from jukemir_like.audio.stems import finding, reading
 from jukemir_like.core.errors import InputError, RequestError
 
 
@@ -156,7 +156,7 @@ def test_what_is_no_file_is_named_and_stops_nothing(folder, write, noise, tmp_pa
 def test_a_stem_mp4_has_its_own_order(folder, write, noise, monkeypatch):
     """Its stems are known to be bass, drums, other, vocals: other names for them are an order that it does not have."""
     write("a.wav", noise(100))
-    monkeypatch.setattr(decoding, "decoded_wav", lambda path, _: folder / "a.wav")
+    monkeypatch.setattr(reading, "decoded_wav", lambda path, _: folder / "a.wav")
     (folder / "b.stem.mp4").write_bytes(b"x")
     assert [track.name for track in finding.find(folder, 4, sources=("b", "d", "o", "v")).tracks] == ["a", "b"]
     found = finding.find(folder, 4, sources=("vocals", "drums", "bass", "other"))

@@ -1,7 +1,9 @@
-"""Samples from where they are asked for, as libsndfile reads them from the start."""
+"""Samples from where they are asked for, as libsndfile reads them from the start; and whole songs, in each way that stems come."""
 
 import os
+import shutil
 import struct
+import subprocess
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jukemir_like.audio import wav
+from jukemir_like.audio import ffmpeg, wav
 from jukemir_like.audio.stems import finding, reading, tracks
 from jukemir_like.core.errors import InputError
 
@@ -28,8 +30,7 @@ FORMATS = [
 @pytest.mark.parametrize(("suffix", "format", "subtype"), FORMATS)
 def test_a_chunk_is_what_libsndfile_reads_in_every_format(folder, write, noise, suffix, format, subtype):
     write(f"a.{suffix}", noise(20000), 22050, subtype, format)
-    (folder / "dataset.json").write_text('{"stems": ["bass", "drums", "other", "vocals"]}')  # some of these say that they are quadraphonic
-    (track,) = finding.find(folder, 4).tracks
+    (track,) = finding.find(folder, 4, declared=STEMS).tracks  # some of these say that they are quadraphonic
     expected, rate = soundfile.read(folder / f"a.{suffix}", dtype="float32")
     chunk = reading.read(track, 7001, 5000)
     assert chunk.dtype == np.float32
@@ -41,15 +42,14 @@ def test_a_chunk_is_what_libsndfile_reads_in_every_format(folder, write, noise, 
 @given(first=st.integers(-700, 700), frames=st.integers(0, 900), several=st.booleans())
 def test_outside_the_track_there_is_silence(folder, write, noise, first, frames, several):
     samples = noise(500, stems=2)
-    (folder / "dataset.json").write_text('{"stems": ["low", "high"]}')
     if several:
         for song in ("x", "y"):
             for name, stem in zip(("low", "high"), samples, strict=True):
                 write(f"{song}/{name}.wav", stem)
-        found = finding.find(folder, 2, sources=("low", "high"))
+        found = finding.find(folder, 2, sources=("low", "high"), declared=("low", "high"))
     else:
         write("x.wav", samples)
-        found = finding.find(folder, 2)
+        found = finding.find(folder, 2, declared=("low", "high"))
     track = next(track for track in found.tracks if track.name.startswith("x") and (len(track.files) == 2) == several)
     expected = np.pad(samples, ((0, 0), (2000, 2000)))[:, 2000 + first : 2000 + first + frames]
     assert np.array_equal(reading.read(track, first, frames), expected)
@@ -116,3 +116,90 @@ def test_a_file_that_became_shorter_or_went_away_is_an_error_of_one_line(folder,
     (folder / "a.wav").unlink()
     with pytest.raises(InputError, match="no such file"):
         reading.read(track, 0, 1000)
+
+
+STEMS = ("bass", "drums", "other", "vocals")
+HERTZ = {"bass": 100, "drums": 200, "other": 300, "vocals": 400}
+
+try:
+    FFMPEG = ffmpeg.program()
+except InputError:
+    FFMPEG = ""
+needs_ffmpeg = pytest.mark.skipif(not FFMPEG, reason="needs ffmpeg: pip install imageio-ffmpeg")
+
+
+def tone(hertz, sample_rate=8000, seconds=1.0, channels=2):
+    time = np.arange(int(sample_rate * seconds)) / sample_rate
+    return np.tile(0.3 * np.sin(2 * np.pi * hertz * time), (channels, 1)).T
+
+
+@pytest.fixture
+def song(tmp_path):
+    """A folder in MUSDB18-HQ's layout."""
+    folder = tmp_path / "A - Song"
+    folder.mkdir()
+    for name, hertz in {**HERTZ, "mixture": 50}.items():
+        soundfile.write(folder / f"{name}.wav", tone(hertz), 8000)
+    return folder
+
+
+def peaks(decoded):
+    """The frequency of each stem, Hz."""
+    spectrum = np.abs(np.fft.rfft(decoded.samples[:, : decoded.sample_rate]))
+    return list(spectrum.argmax(axis=1))
+
+
+def test_a_folder_gives_its_stems_in_the_order_asked_for_and_no_mixture(song):
+    decoded = reading.decode(song, STEMS)
+    assert decoded.samples.shape == (4, 8000)
+    assert peaks(decoded) == [100, 200, 300, 400]
+    assert peaks(reading.decode(song, STEMS[::-1])) == [400, 300, 200, 100]
+
+
+def test_a_stem_is_the_mean_of_its_channels(song):
+    left, right = tone(100, channels=1)[:, 0], np.zeros(8000)
+    soundfile.write(song / "bass.wav", np.stack([left, right], 1), 8000, subtype="FLOAT")
+    assert reading.decode(song, STEMS).samples[0] == pytest.approx(left / 2, abs=1e-7)
+
+
+def test_a_shorter_stem_ends_in_silence(song):
+    soundfile.write(song / "drums.wav", tone(200, seconds=0.5), 8000)
+    drums = reading.decode(song, STEMS).samples[1]
+    assert len(drums) == 8000
+    assert not drums[4000:].any()
+    assert drums[:4000].any()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda song: (song / "drums.wav").unlink(), "lacks a file drums.wav"),
+        (lambda song: shutil.copy(song / "drums.wav", song / "drums.flac"), "drums.flac, drums.wav: keep one"),
+        (lambda song: (song / "other.wav").write_bytes(b"x" * 99), "other.wav cannot be decoded"),
+        (lambda song: soundfile.write(song / "vocals.wav", tone(400, 16000), 16000), "8000, 16000 Hz"),
+    ],
+)
+def test_a_folder_that_is_not_a_songs_says_what_is_wrong(song, spoil, told):
+    spoil(song)
+    with pytest.raises(InputError, match=told):
+        reading.decode(song, STEMS)
+
+
+def test_the_digest_of_a_folder_is_that_of_its_stems(song):
+    before = reading.digest(song, STEMS)
+    soundfile.write(song / "mixture.wav", tone(60), 8000)
+    assert reading.digest(song, STEMS) == before
+    soundfile.write(song / "vocals.wav", tone(410), 8000)
+    assert reading.digest(song, STEMS) != before
+
+
+@needs_ffmpeg
+def test_a_stem_mp4_is_reordered(song):
+    order = ("mixture", "drums", "bass", "other", "vocals")
+    path = song.parent / "a song.stem.mp4"
+    inputs = [part for name in order for part in ("-i", song / f"{name}.wav")]
+    maps = [part for number in range(5) for part in ("-map", f"{number}:a")]
+    subprocess.run([FFMPEG, "-nostdin", "-v", "error", *inputs, *maps, "-c:a", "aac", path], check=True)
+    assert peaks(reading.decode(path, STEMS)) == [100, 200, 300, 400]
+    with pytest.raises(InputError, match="4 stems where 2 stems are expected"):
+        reading.decode(path, ("a", "b"))

@@ -1,6 +1,5 @@
 """How the stems of songs lie in folders of strangers: the declared stems come back, or a reason; never half of a stereo file."""
 
-import json
 import tempfile
 from pathlib import Path
 
@@ -10,9 +9,9 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jukemir_like.audio.stems import finding, reading
-from jukemir_like.audio.stems.tracks import STEMS
+from jukemir_like.audio.stems import finding, reading, songs
 from jukemir_like.core.errors import RequestError
+from jukemir_like.core.stems import STEMS
 
 
 def put(folder, name, value, channels=2, format=None):
@@ -102,36 +101,22 @@ def test_albums_whose_tracks_have_the_same_numbers_are_no_songs(tmp_path):
         finding.find(tmp_path, 2)
 
 
-def test_dataset_json_says_that_channels_are_stems(tmp_path):
+def test_declared_names_say_that_channels_are_stems(tmp_path):
     put(tmp_path, "a.wav", 0.25)
     put(tmp_path, "b.wav", 0.5)
     put(tmp_path, "voice.wav", 0.5)
-    with pytest.raises(RequestError) as caught:
-        finding.find(tmp_path, 2, sources=("voice", "band"))
-    line = json.loads(str(caught.value).partition("write ")[2].partition(", in their order")[0])
-    assert line == {"stems": ["voice", "band"]}
-    (tmp_path / "dataset.json").write_text(json.dumps(line))  # what the line says to do
-    found = finding.find(tmp_path, 2)
+    names = ("voice", "band")
+    found = finding.find(tmp_path, 2, declared=names)
     assert [values(track) for track in found.tracks] == [[0.25, 0.25 + 1 / 512], [0.5, 0.5 + 1 / 512]]
     assert found.sources == ("voice", "band")
     assert found.notes == ["2 tracks: one channel per stem (voice, band), in the order of dataset.json"]
     assert "is called as one stem" in found.failures["voice.wav"]
     with pytest.raises(RequestError, match="names 2 stems, voice, band, where 4 are expected"):
-        finding.find(tmp_path, 4)
+        finding.find(tmp_path, 4, declared=names)
     with pytest.raises(RequestError, match=r"in the order of dataset.json \(voice, band\), not in the one given \(band, voice\)"):
-        finding.find(tmp_path, 2, sources=("band", "voice"))
-    assert "called as given, not as in dataset.json: voice, band" in finding.find(tmp_path, 2, sources=("x", "y")).notes[1]
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{", '{"stems": 3}', '{"stems": ["a", ""]}', '{"stems": ["a", "a"]}', "[" * 100000, '{"stems": [1, 2]}']
-)
-def test_a_dataset_json_that_cannot_be_read_is_a_wrong_request(tmp_path, text):
-    put(tmp_path, "a.wav", 0.25, 4)
-    (tmp_path / "dataset.json").write_text(text)
-    with pytest.raises(RequestError, match=r"dataset\.json") as caught:
-        finding.find(tmp_path, 4)
-    assert "\n" not in str(caught.value)
+        finding.find(tmp_path, 2, sources=("band", "voice"), declared=names)
+    found = finding.find(tmp_path, 2, sources=("x", "y"), declared=names)
+    assert "called as given, not as in dataset.json: voice, band" in found.notes[1]
 
 
 def test_what_speaks_against_a_channel_per_stem(tmp_path):
@@ -245,3 +230,64 @@ def test_any_folder_gives_back_just_its_songs_or_reasons(names, songs, wide, str
             assert values(track) == pytest.approx([labels[track.name][stem] for stem in place], abs=1e-4)
         said = [note for note in found.notes if "one file per stem" in note or "one channel per stem" in note]
         assert sum(int(note.partition(" ")[0]) for note in said) == len(found.tracks)
+
+
+IN_SONG = {
+    "1_Song_(Vocals)": ("1_Song", "vocals"),
+    "Song (Instrumental)": ("Song", "instrumental"),
+    "12_Some - Song (live)_(No Drums)": ("12_Some - Song (live)", "no_drums"),
+    "Song_(Vocals)_model_bs_roformer_ep_317": ("Song_model_bs_roformer_ep_317", "vocals"),
+    "Song_(Instrumental)_model_bs_roformer_ep_317": ("Song_model_bs_roformer_ep_317", "instrumental"),
+    "Song [Bass]": ("Song", "bass"),
+    "Song (Lead Vocals)": ("Song", "lead_vocals"),
+    "Artist - Song - Backing Vocals": ("Artist - Song", "backing_vocals"),
+    "song_vocals": ("song", "vocals"),
+    "song_no_vocals": ("song", "no_vocals"),
+    "song_instrum": ("song", "instrum"),
+    "song.DRUMS": ("song", "drums"),
+    "a_vocals_split_by_lalalai": ("a", "vocals"),
+    "a_no_vocals_split_by_lalalai": ("a", "no_vocals"),
+    "My Song-vocals-Eb minor-120bpm": ("My Song", "vocals"),
+    "My Song-other-F# major-98.5bpm-440hz": ("My Song", "other"),
+    "song_mixture": ("song", "mixture"),
+}
+NEITHER = ["vocals", "Kind of bass", "Song", "01 Song", "Bassline", "song (live)", "(Vocals)", "_vocals", "drums of war", "vocals_song", ""]
+
+
+@pytest.mark.parametrize("name", IN_SONG)
+def test_song_and_stem_of_a_name(name):
+    assert songs.song_and_stem(name, songs.stem_names()) == IN_SONG[name]
+
+
+@pytest.mark.parametrize("name", NEITHER)
+def test_other_names_have_no_song_and_stem(name):
+    assert songs.song_and_stem(name, songs.stem_names()) is None
+
+
+@given(
+    st.text("abcXYZ 0123-_.'é", min_size=1).map(str.strip).filter(lambda song: song.strip(" _-.")),
+    st.sampled_from(sorted(songs.STEM_NAMES)),
+    st.sampled_from([" ({})", "_({})", " [{}]", " - {}", "_{}", "-{}", ".{}", "_{}_split_by_lalalai", "-{}-C minor-120bpm-440hz"]),
+    st.sampled_from([str, str.upper, str.title]),
+    st.sampled_from(["_", " ", "-"]),
+)
+def test_what_was_put_together_comes_apart(song, stem, pattern, case, blank):
+    name = song + pattern.format(case(stem.replace("_", blank)))
+    assert songs.song_and_stem(name, songs.stem_names()) == (song.rstrip(" _-."), stem)
+
+
+def test_names_of_the_user_count_and_are_alone_where_they_are_declared():
+    assert songs.song_and_stem("a_Hurdy Gurdy", songs.stem_names(["hurdy gurdy"])) == ("a", "hurdy_gurdy")
+    assert songs.song_and_stem("a_Hurdy Gurdy", songs.stem_names()) is None
+    assert songs.stem_names(["Low", "high"], only=True) == {"low", "high"}
+    assert songs.stem_of("No Vocals", songs.stem_names()) == "no_vocals"
+    assert songs.stem_of("El Violin", songs.stem_names()) == "el violin"
+
+
+def test_numbers_of_an_album_and_names_of_sound_fields():
+    assert songs.are_numbered(["01", "Track 2", "song_3"])
+    assert not songs.are_numbered(["01", "violin"])
+    for name in ("a_AmbiX.wav", "B-Format/x.wav", "forest ambisonics.wav", "x_FOA.wav"):
+        assert songs.is_sound_field(name), name
+    for name in ("foam.wav", "buffoa.wav", "webformat.wav"):
+        assert not songs.is_sound_field(name), name

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.signal import freqz_sos
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa import data as stems
 from jukemir_like.stemjepa.data.examples import Examples, active_stems, equalise, sample_augmentation, sample_stems, shelving_filter
-from jukemir_like.stemjepa.data.normalisation import log_mel_statistics
+from jukemir_like.stemjepa.data.finding import find
 from jukemir_like.stemjepa.settings import CONTEXTS, Augmentation, Data
+from jukemir_like.stemjepa.training.batches import log_mel_statistics
 
 CHUNK = 7680
 BASE = 1 << 15  # so that the first frame is at half of the last one's level
@@ -38,7 +38,7 @@ def tracks(folder, write):
     """Seven coded tracks of 1 to 2 s."""
     for number in range(7):
         write(f"{number}.wav", coded(16000 + 2000 * number))
-    return stems.find(folder, 4).tracks
+    return find(folder, 4).tracks
 
 
 @pytest.mark.parametrize("context", ["uniform", "max", "one", "one-plus"])
@@ -95,7 +95,7 @@ def test_tones_of_another_rate_are_mixed_and_come_out_at_their_pitch(folder, wri
     hertz, levels = np.array([[220.0], [523.3], [987.8], [3000.0]]), np.array([[0.3], [0.2], [0.25], [0.1]])
     write("a.wav", levels * np.sin(2 * np.pi * hertz * np.arange(frames) / rate), rate)  # just one chunk, so that it starts at 0
     expected = levels * np.sin(2 * np.pi * hertz * np.arange(CHUNK) / 16000)
-    examples = Examples(stems.find(folder, 4).tracks, Data(context="max"), model, 0)
+    examples = Examples(find(folder, 4).tracks, Data(context="max"), model, 0)
     for n in range(4):
         example = examples[n]
         source = int(example["source"])
@@ -110,7 +110,7 @@ def test_a_chunk_inside_a_track_is_a_piece_of_the_whole_resampled(folder, write,
     samples = noise(48000)
     write("a.wav", samples, 48000)
     whole = soxr.resample(np.ascontiguousarray(samples.T), 48000, 16000, quality="HQ").T
-    examples = Examples(stems.find(folder, 4).tracks, Data(), model, 0)
+    examples = Examples(find(folder, 4).tracks, Data(), model, 0)
     matched = 0
     for n in range(30):
         example = examples[n]
@@ -123,7 +123,7 @@ def test_a_chunk_inside_a_track_is_a_piece_of_the_whole_resampled(folder, write,
 def test_stems_stay_together_in_time_whatever_is_changed(folder, write, model):
     tone = np.sin(2 * np.pi * 1000 * np.arange(60000) / 22050) * np.linspace(0.3, 0.6, 60000)
     write("a.wav", np.tile(tone, (4, 1)), 22050)
-    tracks = stems.find(folder, 4).tracks
+    tracks = find(folder, 4).tracks
     pitched = Examples(tracks, Data(context="one", augmentation=Augmentation(pitch_semitones=3)), model, 0)
     hertz = []
     for n in range(40):
@@ -150,7 +150,7 @@ def test_a_quiet_stem_counts_and_a_silent_passage_does_not(folder, write, noise,
     samples = noise(32000) * np.array([[1.0], [0.001], [1.0], [0.0]])
     samples[2, :16000] = 0.0005 * samples[2, 16000:]  # far below its own loudest, above the quiet stem's
     write("a.wav", samples)
-    examples = Examples(stems.find(folder, 4).tracks, Data(context="max"), model, 0)
+    examples = Examples(find(folder, 4).tracks, Data(context="max"), model, 0)
     sources = set()
     for n in range(60):
         example = examples[n]
@@ -165,7 +165,7 @@ def test_a_quiet_stem_counts_and_a_silent_passage_does_not(folder, write, noise,
 def test_a_track_shorter_than_a_chunk_ends_in_silence(folder, write, noise, model):
     samples = noise(3000)
     write("a.wav", samples)
-    example = Examples(stems.find(folder, 4).tracks, Data(), model, 0)[0]
+    example = Examples(find(folder, 4).tracks, Data(), model, 0)[0]
     assert np.array_equal(example["target"][:3000], samples[int(example["source"])])
     assert not example["target"][3000:].any()
     assert not example["context"][3000:].any()
@@ -181,7 +181,7 @@ def test_other_tracks_take_the_place_of_what_gives_nothing(folder, write, noise,
     write("turns.wav", turns)
     write("gone.wav", noise(16000))
     write("good.wav", noise(16000))
-    tracks = stems.find(folder, 4).tracks
+    tracks = find(folder, 4).tracks
     good = [track.name for track in tracks].index("good")
     (folder / "gone.wav").unlink()
     examples = Examples(tracks, Data(), model, 0)
@@ -202,7 +202,7 @@ def test_one_good_track_among_many_bad_ones_is_enough(folder, write, noise, mode
         samples[number % 4, 4000] = (1e30, np.nan, np.inf)[number % 3]
         write(f"{number:03d}.wav", samples)
     write("good.wav", noise(8000))
-    tracks = stems.find(folder, 4).tracks
+    tracks = find(folder, 4).tracks
     examples, other = (Examples(tracks, Data(), model, 0) for _ in range(2))
     for n in range(20):
         assert tracks[examples[n]["track"]].name == "good"
@@ -215,7 +215,7 @@ def test_numbers_at_the_edges_of_floats_are_used(folder, write, noise, model):
     write("offset.wav", noise(8000) + 0.5)
     write("denormal.wav", noise(8000) * np.float32(1e-40))
     write("constant.wav", np.full((4, 8000), 0.25, np.float32))
-    tracks = stems.find(folder, 4).tracks
+    tracks = find(folder, 4).tracks
     examples = Examples(tracks, Data(), model, 0)
     assert {tracks[examples[n]["track"]].name for n in range(3)} == {"offset", "denormal", "constant"}
     mean, std = log_mel_statistics(tracks, Data(), model, 0, examples=6)
@@ -230,7 +230,7 @@ def test_no_track_is_a_wrong_request(model):
 def test_integers_of_32_bits_mix_as_floats_do(folder, write, noise, model):
     write("a/x.wav", noise(9000), subtype="PCM_32")
     write("b/x.wav", noise(9000), subtype="FLOAT")
-    tracks = {track.name[0]: track for track in stems.find(folder, 4).tracks}
+    tracks = {track.name[0]: track for track in find(folder, 4).tracks}
     for n in range(4):
         one, other = (Examples([replace(tracks[name], name="x")], Data(), model, 0)[n] for name in "ab")
         assert all(torch.allclose(one[name].double(), other[name].double(), atol=1e-6) for name in one)

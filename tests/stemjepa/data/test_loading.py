@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa import data as stems
 from jukemir_like.stemjepa.data.examples import Examples
+from jukemir_like.stemjepa.data.finding import find
 from jukemir_like.stemjepa.data.loading import Batches, loader, read_ahead
 from jukemir_like.stemjepa.settings import Augmentation, Data
 
@@ -22,7 +22,7 @@ from jukemir_like.stemjepa.settings import Augmentation, Data
 def examples(folder, write, noise, model):
     for number in range(5):
         write(f"{number}.wav", noise(20000, seed=number), 22050)
-    return Examples(stems.find(folder, 4).tracks, Data(augmentation=Augmentation(3, 3, 1)), model, 0)
+    return Examples(find(folder, 4).tracks, Data(augmentation=Augmentation(3, 3, 1)), model, 0)
 
 
 def same(one, other):
@@ -72,7 +72,7 @@ def test_an_error_of_a_worker_is_one_line(folder, write, noise, model, workers):
     alone = noise(20000)
     alone[1:] = 0
     write("a.wav", alone)
-    examples = Examples(stems.find(folder, 4).tracks, Data(), model, 0)
+    examples = Examples(find(folder, 4).tracks, Data(), model, 0)
     with pytest.raises(RequestError, match=r"no two stems") as caught:
         list(loader(examples, batch_size=1, batches=1, workers=workers))
     assert "\n" not in str(caught.value)
@@ -89,12 +89,12 @@ SCRIPT = """
 import multiprocessing, os, signal, sys, time
 from pathlib import Path
 from jukemir_like.stemjepa import config
-from jukemir_like.stemjepa import data as stems
+from jukemir_like.stemjepa.data.finding import find
 from jukemir_like.stemjepa.data.examples import Examples
 from jukemir_like.stemjepa.data.loading import loader
 from jukemir_like.stemjepa.settings import Data
 model = config.Model(encoder=config.Encoder("custom", 32, 1, 2, chunk_seconds=0.48))
-examples = Examples(stems.find(Path(sys.argv[1]), 4).tracks, Data(), model, 0)
+examples = Examples(find(Path(sys.argv[1]), 4).tracks, Data(), model, 0)
 loader = loader(examples, batch_size=1, batches=100, workers=2)
 batches = iter(loader)
 next(batches), next(batches)  # one of each: both have begun

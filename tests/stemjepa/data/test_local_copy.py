@@ -13,7 +13,7 @@ import pytest
 
 from jukemir_like.core.errors import RequestError, StorageError
 from jukemir_like.core.locks import locked
-from jukemir_like.stemjepa import data as stems
+from jukemir_like.stemjepa.data.finding import find
 from jukemir_like.stemjepa.data.local_copy import local_copy
 
 COPY = """
@@ -94,7 +94,7 @@ def test_what_changed_and_only_that_is_copied_again(data):
 def test_the_tracks_of_the_copy_are_those_of_the_data(folder, write, noise):
     write("some song/a.wav", noise(1000))
     write("b.wav", noise(1000))
-    there, here = stems.find(folder, 4), stems.find(local_copy(folder), 4)
+    there, here = find(folder, 4), find(local_copy(folder), 4)
     assert [track.name for track in here.tracks] == [track.name for track in there.tracks] == ["b", "some song/a"]
     assert here.tracks[0].files[0] != there.tracks[0].files[0]
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jukemir_like.audio.stems.reading import read, read_whole
 from jukemir_like.core.errors import InputError
-from jukemir_like.stemjepa import data as stems
+from jukemir_like.stemjepa.data.finding import find
 from jukemir_like.stemjepa.data.loudness import Loudness, _key, column_peaks
 
 
@@ -30,7 +31,7 @@ def test_peaks_are_of_the_whole_track_and_remembered(folder, write, noise, cache
     samples = 0.1 * noise(600_000, 3)
     samples[0, 1], samples[1, 300_000], samples[2, -1] = 0.5, -0.25, 0.125
     write("a.wav", samples)
-    (track,) = stems.find(folder, 3).tracks
+    (track,) = find(folder, 3).tracks
     assert list(Loudness().peaks(track)) == [0.5, 0.25, 0.125]
     journals = list((cache / "stems").rglob("*.jsonl"))
     status = (folder / "a.wav").stat()
@@ -45,8 +46,8 @@ def test_peaks_are_of_the_whole_track_and_remembered(folder, write, noise, cache
 def test_a_cache_that_cannot_be_written_costs_only_time(folder, write, noise, tmp_path):
     write("a.wav", noise(1000))
     (tmp_path / "file").write_bytes(b"")
-    (track,) = stems.find(folder, 4).tracks
-    assert np.allclose(Loudness(tmp_path / "file").peaks(track), np.abs(stems.read(track, 0, 1000)).max(axis=1))
+    (track,) = find(folder, 4).tracks
+    assert np.allclose(Loudness(tmp_path / "file").peaks(track), np.abs(read(track, 0, 1000)).max(axis=1))
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_samples_that_no_music_has_are_an_error_that_is_remembered(folder, write
     samples[3, 7000] = value
     write("a.wav", samples)
     write("b.wav", noise(9000) * 900)  # loud, and finite
-    bad, good = stems.find(folder, 4).tracks
+    bad, good = find(folder, 4).tracks
     loudness = Loudness()
     assert loudness.refused([bad, good]) == {}  # nothing is measured for it
     for _ in range(2):
@@ -66,7 +67,7 @@ def test_samples_that_no_music_has_are_an_error_that_is_remembered(folder, write
             loudness.peaks(bad)
     assert loudness.peaks(good).max() > 400
     with pytest.raises(InputError, match=reason):
-        stems.read_whole(bad, 16000)
+        read_whole(bad, 16000)
     assert list(Loudness().refused([bad, good])) == ["a"]
     with pytest.raises(InputError, match=reason):
         Loudness().peaks(bad)
@@ -76,7 +77,7 @@ def test_a_peak_that_an_earlier_version_remembered_is_checked_too(folder, write,
     samples = noise(900)
     samples[0, 5] = 1e30
     write("a.wav", samples)
-    (track,) = stems.find(folder, 4).tracks
+    (track,) = find(folder, 4).tracks
     loudness = Loudness()
     loudness._store(_key(track), [1e30, 0.5, 0.5, 0.5])
     with pytest.raises(InputError, match="times full scale"):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 from sklearn.metrics import top_k_accuracy_score
 
-from jukemir_like.stemjepa import inference
+from jukemir_like.stemjepa import pooling
 from jukemir_like.stemjepa.retrieval import metrics
 from jukemir_like.stemjepa.retrieval.embedding import Embedded, Embeddings
 from jukemir_like.stemjepa.retrieval.metrics import POOLS, Ranks, rank_in_pools
@@ -197,7 +197,7 @@ def test_sizes_without_silence_are_those_of_the_protocol():
 
 def test_queries_are_ranked_in_blocks_and_not_one_by_one(monkeypatch):
     blocks = []
-    normalise = inference.normalise
-    monkeypatch.setattr(inference, "normalise", lambda vectors: blocks.append(len(vectors)) or normalise(vectors))
+    normalise = pooling.normalise
+    monkeypatch.setattr(pooling, "normalise", lambda vectors: blocks.append(len(vectors)) or normalise(vectors))
     list(rank_in_pools(Embedded(embeddings(0, 300, stems=4, dimension=3840), None)))
     assert blocks == [1024, 176] * 6  # 1,200 queries, then 1,200 candidates, in each of three pools

@@ -7,8 +7,9 @@ import pytest
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa.settings import Training, differences
-from jukemir_like.stemjepa.training import compose, schedule
+from jukemir_like.stemjepa.training import compose
 from jukemir_like.stemjepa.training.compose import compose_settings
+from jukemir_like.stemjepa.training.run import check_phases
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +33,7 @@ def test_without_overrides_it_is_the_papers_run():
 
 @pytest.mark.parametrize("recipe", sorted(path.stem for path in (compose.CONFIG_FOLDER / "recipe").glob("*.yaml")))
 def test_every_recipe_makes_a_run(recipe):
-    schedule.check_phases(compose_settings([f"recipe={recipe}"]))
+    check_phases(compose_settings([f"recipe={recipe}"]))
     assert compose_settings([f"+recipe={recipe}"]) == compose_settings([f"recipe={recipe}"])
 
 

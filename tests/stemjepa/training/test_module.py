@@ -8,9 +8,9 @@ from torch import nn
 from jukemir_like.stemjepa.checkpoint import load
 from jukemir_like.stemjepa.data.examples import Examples
 from jukemir_like.stemjepa.data.loading import loader
-from jukemir_like.stemjepa.training import batches, schedule
+from jukemir_like.stemjepa.training import batches
 from jukemir_like.stemjepa.training.devices import Placement
-from jukemir_like.stemjepa.training.module import TrainingModule, parameter_groups
+from jukemir_like.stemjepa.training.module import TrainingModule, learning_rate, parameter_groups, tau
 from jukemir_like.stemjepa.training.run import train
 
 
@@ -62,7 +62,7 @@ def test_a_run_is_what_a_plain_loop_does(settings, tmp_path):
             (loss / 2).backward()
         nn.utils.clip_grad_norm_([*biases_and_others[0], *biases_and_others[1]], 0.5)
         for group in optimiser.param_groups:
-            group["lr"] = schedule.learning_rate(run, step)
+            group["lr"] = learning_rate(run, step)
         optimiser.step()
         tau = 0.0 if contrasting else 0.5 ** (1 / 3)
         with torch.no_grad():
@@ -152,3 +152,37 @@ def test_compiling_changes_no_name(settings):
     copied = copy.deepcopy(module)
     copied.network.encoder.compile()
     assert list(copied.state_dict()) == before
+
+
+def test_learning_rate_is_that_of_torchs_schedulers(settings):
+    run = settings({"trainer.max_steps": 50, "optimiser.warmup_steps": 8, "data.dataloader.batch_size": 64, "optimiser.lr": 0.02})
+    highest = 0.02 * 64 / 256
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=highest)
+    rise = torch.optim.lr_scheduler.LinearLR(optimiser, start_factor=1 / 8, total_iters=7)
+    fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=42)
+    both = torch.optim.lr_scheduler.SequentialLR(optimiser, [rise, fall], milestones=[8])
+    for step in range(50):
+        assert learning_rate(run, step) == pytest.approx(optimiser.param_groups[0]["lr"], abs=1e-12), step
+        optimiser.step()
+        both.step()
+    assert learning_rate(run, 50) == pytest.approx(0, abs=1e-12)
+    assert learning_rate(run, 7) == highest
+
+
+def test_learning_rate_without_warm_up_begins_at_its_highest(settings):
+    run = settings({"optimiser.warmup_steps": 0, "data.dataloader.batch_size": 256, "optimiser.lr": 1e-3})
+    assert learning_rate(run, 0) == pytest.approx(1e-3)
+
+
+def test_half_of_the_teacher_is_younger_than_the_half_life(settings):
+    run = settings({"objective.contrastive_steps": 3, "objective.tau_half_life_steps": 20.0, "trainer.max_steps": 100})
+    assert [tau(run, step) for step in range(3)] == [0, 0, 0]
+    assert tau(run, 3) ** 20 == pytest.approx(0.5)
+
+
+def test_linear_tau_counts_from_the_end_of_the_contrastive_phase(settings):
+    run = settings({"objective.contrastive_steps": 10, "objective.tau_half_life_steps": None, "trainer.max_steps": 110})
+    assert tau(run, 9) == 0
+    assert tau(run, 10) == 0.99995
+    assert tau(run, 60) == pytest.approx(0.99997)
+    assert tau(run, 110) == pytest.approx(0.99999)

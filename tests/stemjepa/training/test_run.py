@@ -17,7 +17,7 @@ import torch
 from jukemir_like.core.errors import RequestError, StorageError
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.training import metrics_log, state
-from jukemir_like.stemjepa.training.run import train
+from jukemir_like.stemjepa.training.run import check_phases, train
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -526,3 +526,10 @@ def test_compiled_networks_train_alike_and_their_weights_have_the_same_names(set
     assert list(compiled.network.state_dict()) == list(plain.network.state_dict())
     losses = [[row["loss"] for row in metrics_log.read(tmp_path / name) if "loss" in row] for name in ("plain", "compiled")]
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
+@pytest.mark.parametrize("option", ["optimiser.warmup_steps", "objective.contrastive_steps"])
+@pytest.mark.parametrize("value", [-1, 6])
+def test_a_phase_that_does_not_fit_into_the_run_is_refused(settings, option, value):
+    with pytest.raises(RequestError, match=f"^{option} {value}: "):
+        check_phases(settings({option: value}))

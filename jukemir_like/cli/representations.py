@@ -1,0 +1,101 @@
+"""``extract``, ``probe`` and ``report``: the commands that compare representations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from jukemir_like.cli import options
+
+
+@click.command()
+@click.argument("representation")
+@options.input_and_output
+@click.option("--batch_size", type=int, help="Files per batch.")
+@click.option("--batch_idx", type=int, help="Which batch, from 0 [default: SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX, where set].")
+@click.option("--layers", metavar="all|L,L,…", help="Vectors of these layers from one pass, into OUTPUT/NAME.layerL/.")
+@options.representation_options
+@options.workers
+@options.cache
+def extract(
+    representation: str, input: str | None, output: str | None, dataset: str | None,  # noqa: A002
+    batch_size: int | None, batch_idx: int | None, layers: str | None, workers: int | None, cache: str | None,
+    **representation_options: Any,
+) -> int:  # fmt: skip
+    """Extract REPRESENTATION of every audio file of INPUT into OUTPUT, one .npy per file.
+
+    `stemjepa` has the weights in the package, `stemjepa-NAME` those called NAME, `stemjepa-untrained` random ones. Encoders of others (see
+    `jukemir-like list`) need their weights: `jukemir-like download ENCODER`. `NAME@layer=7@pool=max` chooses a layer, and how its frames
+    become a vector: mean, mean+std or max.
+    """
+    workers = options.prepare_workers(workers)
+    from jukemir_like import extract as extraction
+
+    folders = options.open_cache(cache)
+    source, target = extraction.folders(representation, input, output, dataset, folders, layers=layers)
+    if batch_size is not None and batch_idx is None:
+        batch_idx = extraction.batch_idx_of_environment()
+    summary = extraction.extract(
+        representation,
+        source,
+        target,
+        batch_size=batch_size,
+        batch_idx=batch_idx,
+        workers=workers,
+        layers=layers,
+        cache=folders,
+        **representation_options,
+    )
+    return options.finish(summary)
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("representation")
+@click.option("--task", "tasks", multiple=True, help="A task of the dataset [default: all]; may be repeated.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["linear", "jukemir"]),
+    default="linear",
+    show_default=True,
+    help="linear: regularisation path, seconds; jukemir: grid of 216 points.",
+)
+@click.option("--seed", "seeds", type=click.IntRange(0), multiple=True, default=(0,), show_default=True, help="May be repeated.")
+@options.workers
+@options.cache
+def probe(
+    dataset: str, representation: str, tasks: tuple[str, ...], protocol: str, seeds: tuple[int, ...], workers: int | None, cache: str | None
+) -> int:
+    """Probe REPRESENTATION (or `trivial`: the baselines) on the tasks of DATASET.
+
+    Finished probes are kept; those whose files are damaged are run again.
+    """
+    workers = options.prepare_workers(workers)
+    from jukemir_like.core.files import printable
+    from jukemir_like.probes.stage import probe_dataset
+
+    folders = options.open_cache(cache)
+    probed = probe_dataset(folders, dataset, representation, tasks=tasks or None, protocol=protocol, seeds=seeds, workers=workers)
+    click.echo(probed)
+    for note in probed.notes:
+        click.echo(f"note: {printable(note)}", err=True)
+    return probed.exit_code
+
+
+@click.command()
+@click.option("--dataset", "datasets", multiple=True, help="Only this dataset; may be repeated.")
+@click.option("--representation", "representations", multiple=True, help="Only this representation; may be repeated.")
+@click.option("--protocol", type=click.Choice(["linear", "jukemir"]), help="Only this protocol.")
+@options.cache
+def report(datasets: tuple[str, ...], representations: tuple[str, ...], protocol: str | None, cache: str | None) -> int:
+    """Write report/index.html from all probes in the cache, and print the table.
+
+    Files that are damaged are left out: the page and the last lines name them, and the exit code is 3.
+    """
+    options.prepare_workers()
+    from jukemir_like.report.report import report as run
+
+    written = run(options.open_cache(cache), datasets or None, representations or None, protocol)
+    click.echo(written)
+    return written.exit_code

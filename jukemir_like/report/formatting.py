@@ -1,0 +1,32 @@
+"""Numbers as text on the page."""
+
+from __future__ import annotations
+
+import math
+
+
+def decimal(value: float) -> str:
+    """One decimal, a true minus sign, no negative zero.
+
+    >>> decimal(-0.04), decimal(-12.34)
+    ('0.0', '−12.3')
+    """
+    return f"{value:.1f}".replace("-0.0", "0.0").replace("-", "−")
+
+
+def percent(fraction: float | None, missing: str = "–") -> str:
+    """A fraction in percent; ``missing`` where there is none.
+
+    >>> percent(0.565), percent(float("nan")), percent(None, missing="")
+    ('56.5', '–', '')
+    """
+    return missing if fraction is None or math.isnan(fraction) else decimal(100 * fraction)
+
+
+def ends(low: float | None, high: float | None) -> str:
+    """The ends of an interval, from fractions; empty where there is none.
+
+    >>> ends(0.512, 0.61), ends(None, None)
+    ('51.2 – 61.0', '')
+    """
+    return "" if low is None or high is None else f"{percent(low)} – {percent(high)}"
