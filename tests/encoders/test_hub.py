@@ -3,6 +3,7 @@
 import hashlib
 import json
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -294,6 +295,17 @@ def test_what_cannot_be_had_is_one_line(host, cache, name, change, reason):
     assert not cache.root.exists()
 
 
+def test_files_outside_of_a_repository_are_not_asked_for(host, cache):
+    folder = host.repositories["facebook/hubert-base-ls960"]
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../config.json"}}))
+    with pytest.raises(RequestError, match="names files that are not there"):
+        encoder.card_to_download(NAME, cache)
+    settings = {"chunk_seconds": 1.0, "weights_file": "../../weights.bin"}
+    with pytest.raises(RequestError, match="is no file of a repository: correct the card"):
+        hub.with_files(replace(tiny_models.card("hubert-base"), settings=settings), cache)
+
+
 def test_a_damaged_description_is_noticed(host, cache, monkeypatch):
     monkeypatch.setattr(hub, "_file", lambda sibling, file=hub._file: replace_digest(file(sibling)))
     with pytest.raises(RequestError, match=r"config\.json arrived damaged"):
@@ -322,6 +334,7 @@ def test_a_card_is_written_as_it_is_read(tmp_path):
         assert cards.read_file(tmp_path / "card.toml") == cards.read(name)
 
 
+@pytest.mark.slow
 def test_the_command_line_downloads_and_extracts(host, cache, tmp_path, command, write_audio):
     environment = {"JUKEMIR_LIKE_CACHE_DIR": str(cache.root), "HF_ENDPOINT": host.url}
     done = command("download", NAME, environment=environment)
