@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from jukemir_like import representations
 from jukemir_like.core.cache import Cache
@@ -145,6 +146,8 @@ def test_a_model_of_the_hub_is_downloaded_pinned_and_used_offline(host, cache):
     assert [request for request in host.requests if request.startswith("/api")] == [
         "/api/models/facebook/hubert-base-ls960/revision/main?blobs=true"
     ]
+    with safe_open(weights.locate(card, cache), "np") as file:
+        assert (file.metadata()["repository"], file.metadata()["revision"]) == ("facebook/hubert-base-ls960", COMMIT)
     host.commit = LATER  # what is pinned stays
     before = len(host.requests)
     assert bring(NAME, cache) == card
