@@ -188,6 +188,7 @@ def save(path: Path, card: Card, tensors: Mapping[str, Tensor | LazyTensor], sou
         StorageError: it cannot be written.
     """
     about = {"encoder": card.name, "version": str(_VERSION), "sources": json.dumps(dict(sources), sort_keys=True), "digest": "0" * 64}
+    about |= {} if card.revision is None else {"repository": str(card.hub), "revision": card.revision}
     entries: dict[str, Any] = {"__metadata__": about}
     end = 0
     for name, tensor in tensors.items():
