@@ -19,6 +19,8 @@ SECTIONS = {
     "stems": "Stems",
     "training": "Training",
     "embedding": "stemjepa's embedding",
+    "encoders": "Encoders",
+    "pretrained": "Models of transformers",
     "probe": "Probes",
     "containers": "Containers",
 }

@@ -25,6 +25,7 @@ from jukemir_like.core.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, Requ
 from jukemir_like.core.locks import locked
 from jukemir_like.core.parallel import available_cpus
 from jukemir_like.launch import engine, images
+from jukemir_like.packs import origin, published
 from jukemir_like.representations.names import parse
 from jukemir_like.representations.stemjepa import parse_name
 from jukemir_like.stemjepa import checkpoint
@@ -43,7 +44,7 @@ def main() -> int:
     try:
         config = _config(options, Cache(cache))
         if options.runner == "docker" and not options.plan:
-            _check_images([*options.representations.split(), *options.layers.split()])
+            _check_images([name for name in (*config["representations"], *config["layers"]) if not published.is_published(name)])
     except RequestError as error:
         print(f"make reproduce: {error}", file=sys.stderr)
         return WRONG_REQUEST
@@ -66,8 +67,9 @@ def main() -> int:
     if options.plan:
         for dataset in options.datasets.split():
             if not (Cache(cache).processed(dataset) / "meta.json").exists():
+                wanted = "take over" if options.precomputed else "extract"
                 names = " ".join(filter(None, [options.representations, options.layers]))
-                print(f"and extract {names} of {dataset}, in batches that are counted once it is processed")
+                print(f"and {wanted} {names} of {dataset}, in batches that are counted once it is processed")
     else:
         print(f"\nThe results page: {cache / PAGE}")
     return DONE
@@ -156,19 +158,24 @@ def _again(cache: Path, wanted: list[str]) -> list[str]:
 def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
     """What the Snakefile needs to know; names are checked here, so that a wrong one is one line and not a workflow that fails."""
     config: dict[str, list[str]] = {name: getattr(options, name).split() for name in ("datasets", "representations", "layers", "protocol")}
-    named = [*config["representations"], *config["layers"]]
     for dataset in config["datasets"]:
         if not (cache.processed(dataset) / "meta.json").exists():  # a user's own, or one that was processed before
             datasets.assets(dataset)
+    if options.precomputed:
+        config["representations"] = [published.full_name(name) for name in config["representations"]]
+    named = [*config["representations"], *config["layers"]]
     recipes = {name: recipe for name in named if (recipe := _recipe(name))}
-    for representation in named:
-        if representation not in recipes:
-            loaded = representations.load(representation, cache=cache)
-            if representation in config["layers"] and not loaded.layers:
-                raise RequestError(f"{representation} has no layers: leave it out of LAYERS")
+    for representation in config["representations"]:
+        if published.is_published(representation):
+            for dataset in config["datasets"]:
+                published.asset(dataset, representation)
+        elif representation not in recipes and not _is_taken_over(representation, config["datasets"], cache):
+            representations.load(representation, cache=cache)
     for representation in config["layers"]:
         if parse(representation).layer is not None:
             raise RequestError(f"{representation} names a layer already: LAYERS are names without one")
+        if representation not in recipes and not representations.load(representation, cache=cache).layers:
+            raise RequestError(f"{representation} has no layers: leave it out of LAYERS")
     for protocol in config["protocol"]:
         if protocol not in ("linear", "jukemir"):
             raise RequestError(f"unknown PROTOCOL {protocol!r}: choose linear, jukemir, or both with a space between them")
@@ -190,6 +197,11 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
         "again": str(AGAIN),
         "runner": options.runner,
     }
+
+
+def _is_taken_over(representation: str, wanted: list[str], cache: Cache) -> bool:
+    """Whether its vectors of all datasets are of packs, so that nothing has to be computed."""
+    return all(origin.read(cache.representation(dataset, representation)) is not None for dataset in wanted)
 
 
 def _check_images(names: list[str]) -> None:
@@ -233,6 +245,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--datasets", required=True, help="names, with spaces between them")
     parser.add_argument("--representations", required=True, help="names, with spaces between them")
     parser.add_argument("--layers", default="", help="representations of which all layers are extracted and probed")
+    parser.add_argument("--precomputed", action="store_true", help="the vectors that were published with jukemir, instead of own ones")
     parser.add_argument("--protocol", default="linear", help="linear, jukemir, or both with a space between them")
     parser.add_argument("--seed", default="0", help="numbers, with spaces between them")
     parser.add_argument("--training-dataset", default="synthband_stems", help="stems that recipes are trained on")

@@ -24,8 +24,9 @@ A card of a model of the Hugging Face hub, in ten lines::
 ``layers``          number of layers; they are called 0 (the input of the first) to this number. Left out: there are none to choose
 ``layer, pool``     what is taken unless the name says otherwise
 ``parameters``      how many numbers the net has
+``size``            bytes of the download, about, where the files do not say so
 ``memory``          bytes that extraction takes, about
-``tried``           what was compared with the original program: ``real weights``, ``structure`` (random weights), or ``never``
+``tried``           what was compared with the original program, one of :data:`TRIED`
 ``weights``         name of the card whose weights it shares
 ``hub, revision``   repository on the Hugging Face hub, and its commit
 ``files``           files of weights, see :class:`WeightFile`
@@ -35,8 +36,10 @@ A card of a model of the Hugging Face hub, in ten lines::
 
 from __future__ import annotations
 
+import json
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import MISSING, Field, dataclass, field
+from dataclasses import fields as fields_of
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -48,6 +51,7 @@ from jukemir_like.representations.names import POOLS
 
 TRIED = {
     "real weights": "compared with the original program, with its real weights",
+    "formulas": "run on its real weights beside a plain version of its formulas; the original program itself was never run here",
     "structure": "compared with the original program on random weights; never run here on its real ones",
     "never": "never compared with the original program",
 }
@@ -63,6 +67,7 @@ _FILE_SHAPE = {
     "unpack?": bool,
     "unpacked_size?": int,
     "member?": str,
+    "member_sha256?": str,
     "package?": str,
 }
 _SHAPE = {
@@ -79,6 +84,7 @@ _SHAPE = {
     "layer?": str,
     "pool?": set(POOLS),
     "parameters?": int,
+    "size?": int,
     "memory?": int,
     "tried?": set(TRIED),
     "weights?": str,
@@ -100,6 +106,7 @@ class WeightFile:
         unpack: whether it is an archive that is unpacked.
         unpacked_size: bytes of its members.
         member: path of the one member that is needed.
+        member_sha256: its digest, by which a copy of it alone is known.
         package: where an installed Python package has it: a path that begins with the name of the package.
     """
 
@@ -111,6 +118,7 @@ class WeightFile:
     unpack: bool = False
     unpacked_size: int | None = None
     member: str | None = None
+    member_sha256: str | None = None
     package: str | None = None
 
 
@@ -131,6 +139,7 @@ class Card:
     layer: str | None = None
     pool: str = "mean"
     parameters: int | None = None
+    size: int | None = None
     memory: int | None = None
     tried: str = "never"
     weights: str = ""
@@ -187,6 +196,39 @@ def read_file(path: Path) -> Card:
         raise RequestError(f"{path} is no card: {str(error).removeprefix('is damaged: ')}") from error
     values["files"] = tuple(WeightFile(**fields | {"urls": tuple(fields.get("urls", ()))}) for fields in values.get("files", ()))
     return Card(**values)
+
+
+def to_toml(card: Card) -> str:
+    """The card as the text of a file that :func:`read_file` reads.
+
+    >>> print(to_toml(Card("a", "A", "choi", "MIT", 16000, 160)), end="")
+    name = "a"
+    title = "A"
+    family = "choi"
+    licence = "MIT"
+    sample_rate = 16000
+    width = 160
+    """
+    values = {declared.name: getattr(card, declared.name) for declared in fields_of(card) if _is_given(card, declared)}
+    files = values.pop("files", ())
+    lines = [f"{name} = {_toml(value)}" for name, value in values.items()]
+    for file in files:
+        given = {declared.name: getattr(file, declared.name) for declared in fields_of(file) if _is_given(file, declared)}
+        lines += ["", "[[files]]", *(f"{name} = {_toml(value)}" for name, value in given.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _is_given(described: Card | WeightFile, declared: Field[Any]) -> bool:
+    value = getattr(described, declared.name)
+    return value is not None and value != {} and (declared.default is MISSING or value != declared.default)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(name)} = {_toml(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _check(values: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from jukemir_like.core import jsonfiles, records
 from jukemir_like.core.cache import Cache
 from jukemir_like.datasets.meta import read_description
 from jukemir_like.downloads.declarations import declaration_folder
+from jukemir_like.packs import origin
 from jukemir_like.probes.runs import Run
 from jukemir_like.report.problems import Problems
 
@@ -110,7 +111,9 @@ def stage_timings(cache: Cache, runs: Sequence[Run], layers: Mapping[tuple[str, 
         for name, together in names.items():
             extracted = [_recorded("", dataset, cache.representation(dataset, one)) for one in together]
             if stages := [stage for stage in extracted if stage]:
-                ran.append(_together(f"extract {_with_layers(name, together)}", stages))
+                ran.append(
+                    _together(_extraction(cache, dataset, together[0]).replace(together[0], _with_layers(name, together), 1), stages)
+                )
         for name, together in names.items():
             own = [run for run in of_dataset if run.representation in together]
             for protocol in dict.fromkeys(run.protocol for run in own):
@@ -141,6 +144,12 @@ def _summary(name: str) -> str:
     except FileNotFoundError:
         return ""
     return declaration.get("summary") or ""
+
+
+def _extraction(cache: Cache, dataset: str, name: str) -> str:
+    """The stage ``extract``, which vectors that were taken over have had elsewhere."""
+    taken_over = (cache.representation(dataset, name) / origin.ORIGIN_FILE).exists()
+    return f"extract {name}{', elsewhere: taken over' if taken_over else ''}"
 
 
 def _recorded(name: str, dataset: str, folder: Path) -> StageTiming | None:
