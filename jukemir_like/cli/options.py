@@ -35,7 +35,7 @@ def input_and_output(command: _Command) -> _Command:
 def representation_options(command: _Command) -> _Command:
     """``--weights``, ``--precision``, ``--device`` and ``--card`` of an extraction, which neural representations take."""
     command = click.option("--card", type=click.Path(dir_okay=False), help="Card of an encoder of your own.")(command)
-    command = click.option("--device", help="cpu or cuda, of neural representations [default: cuda where there is one].")(command)
+    command = click.option("--device", help="Of neural representations: cpu, cuda (all GPUs) or cuda:1 [default: cuda where there is one].")(command)
     command = click.option("--precision", type=click.Choice(["32", "bf16", "16"]), help="Of neural representations [default: 32].")(command)
     return click.option(
         "--weights", help="A path, or of stemjepa also a name in the package or the cache [default: the representation's own]."

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jukemir_like.core import devices
 from jukemir_like.stemjepa import config
 
 Encode = Callable[[Tensor, list[int]], Tensor]
@@ -36,7 +37,7 @@ def pool_clips(clips: Iterable[np.ndarray], encode: Encode, model: config.Model,
         clips: mono float32 of shape ``(samples,)``, each at least one sample. They are read one by one; memory does not grow with them.
         encode: waveforms → patches.
         model: how clips are cut.
-        batch_size: chunks in one call of ``encode``, at most.
+        batch_size: chunks in one call of ``encode``, at most; where there is no room for them, half of them, and so on.
         device: where ``encode`` takes its waveforms.
     """
     bands, width = model.bands, model.encoder.width
@@ -44,7 +45,7 @@ def pool_clips(clips: Iterable[np.ndarray], encode: Encode, model: config.Model,
     steps: dict[int, int] = {}
     for batch in batch_by_length(cut_into_chunks(clips, model), batch_size):
         waveforms = torch.from_numpy(np.stack([chunk.samples for chunk in batch])).to(device)
-        grid = encode(waveforms, [chunk.clip for chunk in batch]).float().view(len(batch), bands, -1, width)
+        grid = encode_in_parts(encode, waveforms, [chunk.clip for chunk in batch]).float().view(len(batch), bands, -1, width)
         counts = torch.tensor([chunk.steps for chunk in batch], device=device)
         inside = torch.arange(grid.shape[2], device=device) < counts[:, None]
         totals = (grid * inside[:, None, :, None]).sum(2).flatten(1).cpu().numpy().astype(np.float64)
@@ -52,6 +53,18 @@ def pool_clips(clips: Iterable[np.ndarray], encode: Encode, model: config.Model,
             sums[chunk.clip] = sums.get(chunk.clip, 0) + total
             steps[chunk.clip] = steps.get(chunk.clip, 0) + chunk.steps
     return np.array([sums[clip] / steps[clip] for clip in sorted(sums)], np.float32).reshape(len(sums), model.dimension)
+
+
+def encode_in_parts(encode: Encode, waveforms: Tensor, clips: list[int]) -> Tensor:
+    """What ``encode`` gives for a batch; where there is no room for it, for one half and then for the other."""
+    try:
+        return encode(waveforms, clips)
+    except Exception as error:
+        if len(clips) == 1 or not devices.is_out_of_memory(error):
+            raise
+    devices.release_memory()  # here, where no traceback holds tensors any more
+    half = len(clips) // 2
+    return torch.cat([encode_in_parts(encode, waveforms[:half], clips[:half]), encode_in_parts(encode, waveforms[half:], clips[half:])])
 
 
 def cut_into_chunks(clips: Iterable[np.ndarray], model: config.Model) -> Iterator[Chunk]:
