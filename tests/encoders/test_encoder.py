@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
+from jukemir_like.core import devices
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.encoders import weights
 
@@ -74,3 +75,18 @@ def test_an_encoder_can_be_sent_to_another_process_before_its_first_clip(tiny):
 def test_weights_that_are_missing_are_found_before_the_first_clip(tiny_card, cache):
     with pytest.raises(RequestError, match="jukemir-like download tiny"):
         Tiny(tiny_card, cache=cache)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "16"])
+def test_vectors_of_half_precision_are_within_a_hundredth(tiny, precision):
+    given = clips(5000, 1200, FRAME)
+    for name in ("tiny", "tiny@pool=mean+std", "tiny@layer=0@pool=max"):
+        exact, rounded = tiny(name, device="cpu")(given), tiny(name, device="cpu", precision=precision)(given)
+        distance = np.linalg.norm(rounded - exact, axis=1)
+        assert (distance > 0).all()
+        assert (distance < 1e-2 * np.linalg.norm(exact, axis=1)).all()
+
+
+def test_chunks_are_larger_where_there_may_be_a_gpu(tiny, monkeypatch, tmp_path):
+    monkeypatch.setattr(devices, "_DEVICE_FILES", (tmp_path,))
+    assert (tiny().batch_size, tiny(device="cpu").batch_size, tiny(device="cuda:1").gpus) == (16, 1, 1)
