@@ -19,6 +19,7 @@ SECTIONS = {
     "stems": "Stems",
     "training": "Training",
     "embedding": "stemjepa's embedding",
+    "encoders": "Encoders",
     "probe": "Probes",
     "containers": "Containers",
 }

@@ -1,0 +1,166 @@
+"""Encoders of others beside their original programs, over a folder of files, as whole processes.
+
+An original is run by an interpreter of its own, in which it is installed; an environment variable names it. One that is not there, or whose
+weights are not in the cache, is left out, and the page says so. To add one, append to :data:`REFERENCES`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import timing
+from jukemir_like.core.cache import Cache
+from jukemir_like.encoders import card as cards
+from jukemir_like.encoders.weights import converted_file
+
+FILES, SECONDS, SAMPLE_RATE = 8, 30, 44100
+RUNS = 3
+
+# Called as a user would, file by file. How long its network alone takes is seen in the calls of its session, of which the first is not
+# counted; the arguments are the folder of files, that of the vectors, and a file for these seconds.
+MUSICNN = """
+import os
+os.environ |= {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+import json, sys, time
+from pathlib import Path
+import numpy, tensorflow
+from musicnn.extractor import extractor
+folder, output, figures = map(Path, sys.argv[1:])
+seconds, run = [], tensorflow.compat.v1.Session.run
+def timed(*arguments, **options):
+    started = time.perf_counter()
+    result = run(*arguments, **options)
+    seconds.append(time.perf_counter() - started)
+    return result
+tensorflow.compat.v1.Session.run = timed
+output.mkdir()
+network = []
+for path in sorted(folder.glob("*.wav")):
+    seconds.clear()
+    _, _, features = extractor(str(path), model="MSD_musicnn", extract_features=True)
+    vector = numpy.concatenate([features["mean_pool"].mean(axis=0), features["max_pool"].mean(axis=0)])
+    numpy.save(output / f"{path.stem}.npy", vector.astype(numpy.float32))
+    patches = len(features["mean_pool"])
+    network.append(sum(sorted(seconds)[:patches - 1]) / (patches - 1) * patches)
+figures.write_text(json.dumps(network))
+"""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An original program.
+
+    Args:
+        encoder: whose vectors it computes.
+        title: the program and what it runs on.
+        variable: environment variable that names the interpreter.
+        script: what the interpreter runs, with three paths: of the files, of the vectors, and of a JSON list of the seconds that the
+            network alone took for each file.
+    """
+
+    encoder: str
+    title: str
+    variable: str
+    script: str
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot be run; None: it can."""
+        python = os.environ.get(self.variable)
+        if not python:
+            return f"${self.variable}, the interpreter that has it, is not set"
+        if not converted_file(cards.read(self.encoder), Cache.default()).exists():
+            return f"its weights are not in the cache (`jukemir-like download {self.encoder}`)"
+        return None
+
+
+REFERENCES = (Reference("musicnn-msd", "musicnn 0.1.0 with TensorFlow", "JUKEMIR_LIKE_BENCH_MUSICNN", MUSICNN),)
+
+
+def section() -> str:
+    """Markdown of the encoders' figures."""
+    lines = [
+        "## Encoders",
+        "",
+        "| encoder | original | cores | original, s | here, s | ratio | original, MB | here, MB | network: original, s | here, s | ratio |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    absent = []
+    with tempfile.TemporaryDirectory() as folder:
+        songs = _songs(Path(folder) / "wavs")
+        for reference in REFERENCES:
+            if reference.problem:
+                absent.append(f"{reference.title} ({reference.encoder}) was not run: {reference.problem}.")
+            else:
+                lines += [_row(reference, songs, Path(folder), cores) for cores in dict.fromkeys((1, len(os.sched_getaffinity(0))))]
+    lines += [
+        "",
+        f"{FILES} files of {SECONDS} s at 44.1 kHz, whole processes: imports, decoding, resampling and saving included. Medians of "
+        f"{RUNS} runs in turn; an original has its default threads, and here there is one worker per core. MB: peak of one process. "
+        "*Network*: of one clip, without reading it and without the first call; of the original without the spectrogram, too.",
+        *(f"\n{line}" for line in absent),
+    ]
+    return "\n".join(lines)
+
+
+def _row(reference: Reference, songs: Path, root: Path, cores: int) -> str:
+    outputs = {name: root / f"{reference.encoder}-{name}" for name in ("original", "here")}
+    seconds = root / "seconds.json"
+    pinned = ["taskset", "--cpu-list", ",".join(map(str, sorted(os.sched_getaffinity(0))[:cores]))]
+    original = [*pinned, os.environ[reference.variable], "-c", reference.script, str(songs), str(outputs["original"]), str(seconds)]
+    here = [*pinned, sys.executable, "-m", "jukemir_like", "extract", reference.encoder, str(songs), str(outputs["here"])]
+    commands = {"original": original, "here": [*here, "--workers", str(cores)]}
+    figures = timing.in_turn(commands, runs=RUNS, before=lambda name: shutil.rmtree(outputs[name], ignore_errors=True), warm_up=False)
+    network = statistics.median(json.loads(seconds.read_text()))
+    own = subprocess.run(
+        [*pinned, sys.executable, "-m", "bench.encoders", reference.encoder], stdout=subprocess.PIPE, check=True, text=True
+    )
+    own_network = float(own.stdout)
+    (theirs, ours) = (figures[name] for name in ("original", "here"))
+    return (
+        f"| {reference.encoder} | {reference.title} | {cores} | {theirs.seconds:.1f} | {ours.seconds:.1f} | "
+        f"**{theirs.seconds / ours.seconds:.1f}** | {theirs.megabytes:.0f} | {ours.megabytes:.0f} | {network:.2f} | {own_network:.2f} | "
+        f"**{network / own_network:.1f}** |"
+    )
+
+
+def _songs(folder: Path) -> Path:
+    import numpy as np
+    import soundfile
+
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for index in range(FILES):
+        notes = 440 * 2 ** ((random.integers(40, 72, SECONDS * 2) - 69) / 12)
+        phase = 2 * np.pi * np.cumsum(np.repeat(notes, SAMPLE_RATE // 2)) / SAMPLE_RATE
+        music = sum(np.sin(harmonic * phase) / harmonic for harmonic in range(1, 6)) + 0.01 * random.standard_normal(len(phase))
+        soundfile.write(folder / f"{index:02d}.wav", 0.3 * music, SAMPLE_RATE, subtype="PCM_16")
+    return folder
+
+
+def _seconds_of_a_clip(name: str) -> float:
+    """Of one clip that is in memory, in a process that does nothing else."""
+    from jukemir_like import audio, representations
+
+    encoder = representations.load(name)
+    with tempfile.TemporaryDirectory() as folder:
+        clip = audio.load(_songs(Path(folder) / "wavs") / "00.wav", encoder.sample_rate)
+    seconds = []
+    for _ in range(FILES + 1):
+        started = time.perf_counter()
+        encoder([clip])
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds[1:])
+
+
+if __name__ == "__main__":
+    print(_seconds_of_a_clip(sys.argv[1]) if len(sys.argv) > 1 else section())
