@@ -79,9 +79,9 @@ def _download_weights(name: str, card: str | None, cache: Cache, *, dry_run: boo
     from jukemir_like.downloads.summary import describe_selection
     from jukemir_like.encoders import encoder, weights
 
-    described = encoder.card_to_download(name, cache, card)
+    described = encoder.card_to_download(name, cache, card, own_copy)
     if described.weights_name != described.name:
-        described = encoder.card_to_download(described.weights_name, cache)
+        described = encoder.card_to_download(described.weights_name, cache, None, own_copy)
     if dry_run:
         click.echo(describe_selection(weights.selection(described), cache))
         return DONE

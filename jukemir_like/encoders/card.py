@@ -35,8 +35,10 @@ A card of a model of the Hugging Face hub, in ten lines::
 
 from __future__ import annotations
 
+import json
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import MISSING, Field, dataclass, field
+from dataclasses import fields as fields_of
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -187,6 +189,39 @@ def read_file(path: Path) -> Card:
         raise RequestError(f"{path} is no card: {str(error).removeprefix('is damaged: ')}") from error
     values["files"] = tuple(WeightFile(**fields | {"urls": tuple(fields.get("urls", ()))}) for fields in values.get("files", ()))
     return Card(**values)
+
+
+def to_toml(card: Card) -> str:
+    """The card as the text of a file that :func:`read_file` reads.
+
+    >>> print(to_toml(Card("a", "A", "choi", "MIT", 16000, 160)), end="")
+    name = "a"
+    title = "A"
+    family = "choi"
+    licence = "MIT"
+    sample_rate = 16000
+    width = 160
+    """
+    values = {declared.name: getattr(card, declared.name) for declared in fields_of(card) if _is_given(card, declared)}
+    files = values.pop("files", ())
+    lines = [f"{name} = {_toml(value)}" for name, value in values.items()]
+    for file in files:
+        given = {declared.name: getattr(file, declared.name) for declared in fields_of(file) if _is_given(file, declared)}
+        lines += ["", "[[files]]", *(f"{name} = {_toml(value)}" for name, value in given.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _is_given(described: Card | WeightFile, declared: Field[Any]) -> bool:
+    value = getattr(described, declared.name)
+    return value is not None and value != {} and (declared.default is MISSING or value != declared.default)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(name)} = {_toml(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _check(values: dict[str, Any]) -> None:

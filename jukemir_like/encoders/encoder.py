@@ -234,7 +234,7 @@ def is_encoder(name: str, card: str | Path | None = None) -> bool:
     return card is not None or name.startswith("hf:") or name in cards.names()
 
 
-def card_to_download(name: str, cache: Cache, card: str | Path | None = None) -> Card:
+def card_to_download(name: str, cache: Cache, card: str | Path | None = None, own_copy: Path | None = None) -> Card:
     """The card with the files of weights that are to be downloaded; of a model of the hub, its repository is asked for them.
 
     Raises:
@@ -242,7 +242,9 @@ def card_to_download(name: str, cache: Cache, card: str | Path | None = None) ->
     """
     from jukemir_like.encoders import hub
 
-    return hub.resolve(name, cache) if card is None and name.startswith("hf:") else hub.with_files(find_card(name, cache=cache, card=card))
+    if card is None and name.startswith("hf:"):
+        return hub.resolve(name, cache, own_copy)
+    return hub.with_files(find_card(name, cache=cache, card=card), cache, own_copy)
 
 
 def _read_header(card: Card, cache: Cache | None, path: str | Path | None) -> weights.WeightsHeader:
