@@ -6,12 +6,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from jukemir_like.core.cache import Cache
     from jukemir_like.core.records import Summary
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+REPRESENTATION_VARIABLE, INPUT_VARIABLE, OUTPUT_VARIABLE = (f"JUKEMIR_LIKE_{name}" for name in ("REPRESENTATION", "INPUT", "OUTPUT"))
+"""What the arguments of an extraction are where they are not given; set in the images of encoders."""
 
 cache = click.option(
     "--cache",
@@ -26,20 +30,26 @@ weights = click.option("--weights", help="Name of weights in the package or the 
 
 
 def input_and_output(command: _Command) -> _Command:
-    """INPUT and OUTPUT of an extraction, or ``--dataset`` instead."""
+    """INPUT and OUTPUT of an extraction, or ``--dataset`` instead. An image says by variables what they are unless they are given."""
     command = click.option("--dataset", help="Instead of INPUT and OUTPUT: the folders of this dataset in the cache.")(command)
-    command = click.argument("output", type=click.Path(), required=False)(command)
-    return click.argument("input", type=click.Path(), required=False)(command)
+    command = click.argument("output", type=click.Path(), required=False, envvar=OUTPUT_VARIABLE)(command)
+    return click.argument("input", type=click.Path(), required=False, envvar=INPUT_VARIABLE)(command)
 
 
 def representation_options(command: _Command) -> _Command:
     """``--weights``, ``--precision``, ``--device`` and ``--card`` of an extraction, which neural representations take."""
     command = click.option("--card", type=click.Path(dir_okay=False), help="Card of an encoder of your own.")(command)
-    command = click.option("--device", help="Of neural representations: cpu, cuda (all GPUs) or cuda:1 [default: cuda where there is one].")(command)
+    command = click.option("--device", help="cpu, cuda (all GPUs) or cuda:1, of neural representations [default: cuda, if any].")(command)
     command = click.option("--precision", type=click.Choice(["32", "bf16", "16"]), help="Of neural representations [default: 32].")(command)
     return click.option(
         "--weights", help="A path, or of stemjepa also a name in the package or the cache [default: the representation's own]."
     )(command)
+
+
+def given(*arguments: str) -> list[str | None]:
+    """The values of arguments of the running command that stand on its command line; None for those that a variable has set."""
+    context = click.get_current_context()
+    return [None if context.get_parameter_source(name) is ParameterSource.ENVIRONMENT else context.params[name] for name in arguments]
 
 
 def open_cache(folder: str | None) -> Cache:

@@ -172,7 +172,7 @@ class _Worker(Generic[Item, Result]):
         context: Any = multiprocessing.get_context(method)
         self.item: Item = _NO_ITEM
         taken = {other.index for other in others}
-        self.index = next(place for place in itertools.count() if place not in taken) if index is None else index
+        self.index: int = next(place for place in itertools.count() if place not in taken) if index is None else index
         self.connection, other_end = context.Pipe()
         inherited = [self.connection, *(other.connection for other in others)] if method == "fork" else []
         # A daemon, so that the parent never waits for it at its end.
@@ -253,7 +253,7 @@ def _serve(
     function: Callable[[Item], Result], connection: Connection[Any, Any], inherited: list[Connection[Any, Any]], index: int
 ) -> None:
     """The main function of a worker: receives items, sends results."""
-    global _index  # noqa: PLW0603
+    global _index
     _index = index
     set_up_worker()
     # What the parent makes of a daemon is settled; but a daemon may not start processes, and what the worker calls may want to.

@@ -137,7 +137,7 @@ def encode(representation: Representation, clips: list[np.ndarray], layers: Sequ
 def _encode_together(
     representation: Representation, clips: list[np.ndarray], layers: Sequence[str]
 ) -> list[np.ndarray | Exception] | None:
-    """A vector or an error for each clip of one batch; where the batch fails, each clip is computed alone. None: there was no room for it."""
+    """A vector or an error per clip of one batch; where the batch fails, each clip is computed alone. None: there was no room for it."""
     import numpy as np
 
     lengths = [len(clip) for clip in clips]
