@@ -188,9 +188,7 @@ class Session:
         RequestError: the engine has no GPUs to give.
     """
 
-    def __init__(
-        self, client: DockerClient, image: str, *, gpus: bool = False, weights: Sequence[Path] = (), limit_seconds: float = 600.0
-    ):
+    def __init__(self, client: DockerClient, image: str, *, gpus: bool = False, weights: Sequence[Path] = (), limit_seconds: float = 600.0):
         information = client.info()
         self._gpus = engine.gpu_requests(information) if gpus else []
         if gpus and not self._gpus:

@@ -249,9 +249,7 @@ def _dismiss(pool: list[_Worker[Any, Any]]) -> None:
         process.join(_FINISHING_SECONDS)
 
 
-def _serve(
-    function: Callable[[Item], Result], connection: Connection[Any, Any], inherited: list[Connection[Any, Any]], index: int
-) -> None:
+def _serve(function: Callable[[Item], Result], connection: Connection[Any, Any], inherited: list[Connection[Any, Any]], index: int) -> None:
     """The main function of a worker: receives items, sends results."""
     global _index
     _index = index

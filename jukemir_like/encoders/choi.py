@@ -57,11 +57,10 @@ class Choi(Encoder):
     """
 
     recipe = 1
+    precisions = ("32",)
 
     def __init__(self, card: Card, **options: Any) -> None:
         super().__init__(card, **options)
-        if self.precision != "32":
-            raise RequestError(f"{card.name} has no precision {self.precision}: leave it out")
         if card.sample_rate != _SAMPLE_RATE:
             raise RequestError(f"the card of {card.name} has sample_rate {card.sample_rate}, and choi hears {_SAMPLE_RATE} Hz: correct it")
         self.shorter = card.settings.get("shorter", _SHORTER[0])

@@ -49,12 +49,14 @@ class Encoder(Representation):
 
     Attributes:
         recipe: version of the front-end and all else that is not in the card; raised whenever numbers change.
+        precisions: those in which its vectors are within 1 % of float32's.
 
     Raises:
         RequestError: no such weights, layer, pool, device or precision.
     """
 
     recipe: ClassVar[int]
+    precisions: ClassVar[tuple[str, ...]] = devices.PRECISIONS
 
     def __init__(
         self,
@@ -66,8 +68,8 @@ class Encoder(Representation):
         device: str | None = None,
         precision: str = "32",
     ) -> None:
-        if precision not in devices.PRECISIONS:
-            raise RequestError(f"unknown precision {precision!r} of {card.name}: choose one of {', '.join(devices.PRECISIONS)}")
+        if precision not in self.precisions:
+            raise RequestError(f"{card.name} has no precision {precision}: choose one of {', '.join(self.precisions)}")
         self.card, self.sample_rate = card, card.sample_rate
         self._device, self.precision = device, precision
         self.batch_size = _CLIPS_ON_GPU if devices.may_have_gpu(device) else 1
@@ -199,9 +201,21 @@ def load(name: str, *, cache: Cache | None = None, card: str | Path | None = Non
     """
     described = find_card(name, cache=cache, card=card)
     chosen = encoder_class(described)
-    if refused := sorted(options.keys() - inspect.signature(chosen).parameters.keys()):
+    if refused := sorted(options.keys() - _options_of(chosen)):
         raise RequestError(f"{name} takes no {', '.join(refused)}: leave it out")
     return chosen(described, name=name, cache=cache, **options)
+
+
+def _options_of(chosen: type[Encoder]) -> set[str]:
+    """Names of the options that a class takes: its own, and those of the classes to which it passes others on."""
+    names: set[str] = set()
+    for base in chosen.__mro__:
+        if "__init__" in vars(base):
+            parameters = inspect.signature(vars(base)["__init__"]).parameters
+            names |= parameters.keys()
+            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+                break
+    return names
 
 
 def find_card(name: str, *, cache: Cache | None = None, card: str | Path | None = None) -> Card:

@@ -134,9 +134,7 @@ def encode(representation: Representation, clips: list[np.ndarray], layers: Sequ
     return results
 
 
-def _encode_together(
-    representation: Representation, clips: list[np.ndarray], layers: Sequence[str]
-) -> list[np.ndarray | Exception] | None:
+def _encode_together(representation: Representation, clips: list[np.ndarray], layers: Sequence[str]) -> list[np.ndarray | Exception] | None:
     """A vector or an error per clip of one batch; where the batch fails, each clip is computed alone. None: there was no room for it."""
     import numpy as np
 

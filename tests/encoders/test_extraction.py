@@ -172,3 +172,19 @@ def test_a_gpu_that_is_not_there_is_one_line(ready, tmp_path, monkeypatch):
     monkeypatch.setattr(devices, "gpu_count", lambda here=False: 0)
     with pytest.raises(RequestError, match="there is no GPU that torch can use: choose the device cpu"):
         extract("tiny", folder, tmp_path / "out", device="cuda", workers=2, **options)
+
+
+def test_what_is_extracted_and_where_may_be_set_by_variables(command, write_audio, tmp_path):
+    """As in the images of encoders: a word is the representation, --dataset is not disturbed."""
+    folder = tmp_path / "in"
+    for name in ("a", "b"):
+        write_audio(folder / f"{name}.wav")
+    variables = {"JUKEMIR_LIKE_REPRESENTATION": "mfcc", "JUKEMIR_LIKE_INPUT": str(folder), "JUKEMIR_LIKE_OUTPUT": str(tmp_path / "out")}
+    done = command("extract", "--batch_size", "1", "--batch_idx", "1", environment=variables)
+    assert (done.returncode, [path.name for path in (tmp_path / "out").glob("*.npy")]) == (0, ["b.npy"])
+    done = command("extract", "chroma", environment=variables)
+    assert done.returncode == 0, done.stderr
+    assert np.load(tmp_path / "out" / "a.npy").shape == (72,)
+    done = command("extract", "mfcc", "--dataset", "none", "--cache", tmp_path, environment=variables)
+    reason = f"jukemir-like: {tmp_path}/processed/none/wav is not a folder: give the folder of audio files\n"
+    assert (done.returncode, done.stderr) == (2, reason)
