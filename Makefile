@@ -8,8 +8,10 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 
 CACHE ?= cache
-DATASETS ?= synthband
-REPRESENTATIONS ?= chroma mfcc stemjepa stemjepa-untrained stemjepa-reproduce
+PRECOMPUTED ?=
+IS_PRECOMPUTED := $(filter-out 0,$(PRECOMPUTED))
+DATASETS ?= $(if $(IS_PRECOMPUTED),gtzan_ff giantsteps_clips magnatagatune emomusic,synthband)
+REPRESENTATIONS ?= $(if $(IS_PRECOMPUTED),chroma mfcc choi musicnn clmr jukebox,chroma mfcc stemjepa stemjepa-untrained stemjepa-reproduce)
 PROTOCOL ?= linear
 SEED ?= 0
 SONGS ?= 600
@@ -27,14 +29,14 @@ PYTEST_ARGS ?=
 
 REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(DATASETS)" --representations "$(REPRESENTATIONS)" \
 	--protocol "$(PROTOCOL)" --seed "$(SEED)" --songs "$(SONGS)" --jobs "$(JOBS)" --batch-size "$(BATCH_SIZE)" \
-	--training-dataset "$(TRAINING_DATASET)" $(if $(STEPS),--steps "$(STEPS)") --runner "$(RUNNER)"
+	--training-dataset "$(TRAINING_DATASET)" $(if $(STEPS),--steps "$(STEPS)") $(if $(IS_PRECOMPUTED),--precomputed) --runner "$(RUNNER)"
 
 .PHONY: help setup test test-slow test-docker lint format reproduce plan images conform docs bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… PROTOCOL=linear|jukemir SEED=… SONGS=… STEPS=… TRAINING_DATASET=… CACHE=… JOBS=… RUNNER=local|docker"
+	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… PROTOCOL=linear|jukemir SEED=… SONGS=… STEPS=… TRAINING_DATASET=… PRECOMPUTED=1 CACHE=… JOBS=… RUNNER=local|docker"
 
 setup: $(SETUP)  ## Make the virtual environment .venv and install everything
 

@@ -20,6 +20,7 @@ SECTIONS = {
     "training": "Training",
     "embedding": "stemjepa's embedding",
     "encoders": "Encoders",
+    "pretrained": "Models of transformers",
     "probe": "Probes",
     "containers": "Containers",
 }

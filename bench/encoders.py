@@ -25,8 +25,8 @@ from jukemir_like.encoders.weights import converted_file
 FILES, SECONDS, SAMPLE_RATE = 8, 30, 44100
 RUNS = 3
 
-# Called as a user would, file by file. How long its network alone takes is seen in the calls of its session, of which the first is not
-# counted; the arguments are the folder of files, that of the vectors, and a file for these seconds.
+# Called as a user would, file by file. How much its network alone takes is seen in the calls of its session, of which the longest, the
+# first, is not counted; the arguments are the folder of files, that of the vectors, and a file for these processor's seconds.
 MUSICNN = """
 import os
 os.environ |= {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -37,9 +37,9 @@ from musicnn.extractor import extractor
 folder, output, figures = map(Path, sys.argv[1:])
 seconds, run = [], tensorflow.compat.v1.Session.run
 def timed(*arguments, **options):
-    started = time.perf_counter()
+    started = time.process_time()
     result = run(*arguments, **options)
-    seconds.append(time.perf_counter() - started)
+    seconds.append(time.process_time() - started)
     return result
 tensorflow.compat.v1.Session.run = timed
 output.mkdir()
@@ -63,8 +63,8 @@ class Reference:
         encoder: whose vectors it computes.
         title: the program and what it runs on.
         variable: environment variable that names the interpreter.
-        script: what the interpreter runs, with three paths: of the files, of the vectors, and of a JSON list of the seconds that the
-            network alone took for each file.
+        script: what the interpreter runs, with three paths: of the files, of the vectors, and of a JSON list of the
+            processor's seconds that the network alone took for each file.
     """
 
     encoder: str
@@ -106,7 +106,7 @@ def section() -> str:
         "",
         f"{FILES} files of {SECONDS} s at 44.1 kHz, whole processes: imports, decoding, resampling and saving included. Medians of "
         f"{RUNS} runs in turn; an original has its default threads, and here there is one worker per core. MB: peak of one process. "
-        "*Network*: of one clip, without reading it and without the first call; of the original without the spectrogram, too.",
+        "*Network*: processor seconds for one clip, without reading it and without the first call; here with the spectrogram.",
         *(f"\n{line}" for line in absent),
     ]
     return "\n".join(lines)
@@ -121,9 +121,9 @@ def _row(reference: Reference, songs: Path, root: Path, cores: int) -> str:
     commands = {"original": original, "here": [*here, "--workers", str(cores)]}
     figures = timing.in_turn(commands, runs=RUNS, before=lambda name: shutil.rmtree(outputs[name], ignore_errors=True), warm_up=False)
     network = statistics.median(json.loads(seconds.read_text()))
-    own = subprocess.run(
-        [*pinned, sys.executable, "-m", "bench.encoders", reference.encoder], stdout=subprocess.PIPE, check=True, text=True
-    )
+    command = [*pinned, sys.executable, "-m", "bench.encoders", reference.encoder]
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # as workers have
+    own = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env=one_thread)
     own_network = float(own.stdout)
     (theirs, ours) = (figures[name] for name in ("original", "here"))
     return (
@@ -148,7 +148,7 @@ def _songs(folder: Path) -> Path:
 
 
 def _seconds_of_a_clip(name: str) -> float:
-    """Of one clip that is in memory, in a process that does nothing else."""
+    """Processor seconds for one clip that is in memory, in a process that does nothing else."""
     from jukemir_like import audio, representations
 
     encoder = representations.load(name)
@@ -156,9 +156,9 @@ def _seconds_of_a_clip(name: str) -> float:
         clip = audio.load(_songs(Path(folder) / "wavs") / "00.wav", encoder.sample_rate)
     seconds = []
     for _ in range(FILES + 1):
-        started = time.perf_counter()
+        started = time.process_time()
         encoder([clip])
-        seconds.append(time.perf_counter() - started)
+        seconds.append(time.process_time() - started)
     return statistics.median(seconds[1:])
 
 

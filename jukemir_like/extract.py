@@ -29,6 +29,7 @@ from jukemir_like.core.files import printable
 from jukemir_like.core.records import Record, Summary
 from jukemir_like.core.resumable import Chunk, Job, Stage, clean_up, unchanged
 from jukemir_like.datasets.meta import WAV_FOLDER
+from jukemir_like.packs import origin
 from jukemir_like.representations.base import Representation, encode
 from jukemir_like.representations.names import parse
 
@@ -61,7 +62,8 @@ def extract(
         options: passed on to :func:`jukemir_like.representations.load`, as ``weights=`` and ``cache=``.
 
     Raises:
-        RequestError: no such folder or no audio in it, two inputs with one output, a batch past the end, no such layer.
+        RequestError: no such folder or no audio in it, two inputs with one output, a batch past the end, no such layer, or ``output`` holds
+            vectors that were taken over from elsewhere.
         StorageError: ``output`` cannot be written.
 
     >>> extract("mfcc", Path("music"), Path("vectors")).done
@@ -76,6 +78,8 @@ def extract(
     summary = Summary(f"extract {name}", failed=unreadable)
     journal = "all" if batch_size is None else f"batch-{batch_size}-{batch_idx}"
     targets = _targets(name, representation, output, layers, options)
+    for target in targets:
+        origin.refuse_extraction(target.folder)
     stages = [Stage(summary, make_folder(target.folder), journal) for target in targets]
     # The jobs of one input, one per layer, follow one another, so that a chunk has all of them.
     jobs = [

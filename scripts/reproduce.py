@@ -25,6 +25,7 @@ from jukemir_like.core.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, Requ
 from jukemir_like.core.locks import locked
 from jukemir_like.core.parallel import available_cpus
 from jukemir_like.launch import engine, images
+from jukemir_like.packs import origin, published
 from jukemir_like.representations.stemjepa import parse_name
 from jukemir_like.stemjepa import checkpoint
 
@@ -42,7 +43,7 @@ def main() -> int:
     try:
         config = _config(options, Cache(cache))
         if options.runner == "docker" and not options.plan:
-            _check_images(options.representations.split())
+            _check_images([name for name in config["representations"] if not published.is_published(name)])
     except RequestError as error:
         print(f"make reproduce: {error}", file=sys.stderr)
         return WRONG_REQUEST
@@ -65,7 +66,8 @@ def main() -> int:
     if options.plan:
         for dataset in options.datasets.split():
             if not (Cache(cache).processed(dataset) / "meta.json").exists():
-                print(f"and extract {options.representations} of {dataset}, in batches that are counted once it is processed")
+                wanted = "take over" if options.precomputed else "extract"
+                print(f"and {wanted} {options.representations} of {dataset}, in batches that are counted once it is processed")
     else:
         print(f"\nThe results page: {cache / PAGE}")
     return DONE
@@ -157,9 +159,14 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
     for dataset in config["datasets"]:
         if not (cache.processed(dataset) / "meta.json").exists():  # a user's own, or one that was processed before
             datasets.assets(dataset)
+    if options.precomputed:
+        config["representations"] = [published.full_name(name) for name in config["representations"]]
     recipes = {name: recipe for name in config["representations"] if (recipe := _recipe(name))}
     for representation in config["representations"]:
-        if representation not in recipes:
+        if published.is_published(representation):
+            for dataset in config["datasets"]:
+                published.asset(dataset, representation)
+        elif representation not in recipes and not _is_taken_over(representation, config["datasets"], cache):
             representations.load(representation, cache=cache)
     for protocol in config["protocol"]:
         if protocol not in ("linear", "jukemir"):
@@ -182,6 +189,11 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
         "again": str(AGAIN),
         "runner": options.runner,
     }
+
+
+def _is_taken_over(representation: str, wanted: list[str], cache: Cache) -> bool:
+    """Whether its vectors of all datasets are of packs, so that nothing has to be computed."""
+    return all(origin.read(cache.representation(dataset, representation)) is not None for dataset in wanted)
 
 
 def _check_images(names: list[str]) -> None:
@@ -224,6 +236,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cache", required=True)
     parser.add_argument("--datasets", required=True, help="names, with spaces between them")
     parser.add_argument("--representations", required=True, help="names, with spaces between them")
+    parser.add_argument("--precomputed", action="store_true", help="the vectors that were published with jukemir, instead of own ones")
     parser.add_argument("--protocol", default="linear", help="linear, jukemir, or both with a space between them")
     parser.add_argument("--seed", default="0", help="numbers, with spaces between them")
     parser.add_argument("--training-dataset", default="synthband_stems", help="stems that recipes are trained on")

@@ -1,4 +1,4 @@
-"""``download``, ``process``, ``audit`` and ``list``: the commands about datasets."""
+"""``download``, ``pack``, ``process``, ``audit`` and ``list``: the commands about datasets."""
 
 from __future__ import annotations
 
@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 @click.option(
     "--from",
     "own_copy",
-    type=click.Path(file_okay=False),
-    help="Take the assets from this folder, your own copy, in any layout; nothing is downloaded.",
+    type=click.Path(),
+    help="Take the assets from this folder, your own copy, in any layout; or vectors from a pack, a file. Nothing is downloaded.",
 )
+@click.option(
+    "--representation",
+    help="Instead of assets, vectors of DATASET: those published with jukemir (chroma, mfcc, choi, musicnn, clmr, jukebox), or of a pack.",
+)
+@click.option("--without_audio", is_flag=True, help="Only the annotations: enough to process with --metadata_only.")
 @click.option("--dry_run", is_flag=True, help="Print sizes, licence, access and sources, and what is in the cache; do nothing.")
 @click.option("--songs", type=click.IntRange(1, 20_000), default=600, show_default=True, help="Songs of the embedded dataset.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the embedded dataset.")
@@ -40,11 +45,14 @@ def download(
     cache: str | None,
     dry_run: bool,
     own_copy: str | None,
+    representation: str | None,
+    without_audio: bool,
     **download_options: Any,
 ) -> int:
     """Get the raw assets of DATASET, or those whose tags begin with DATASET (such as GIANTSTEPS_MTG), verified and unpacked.
 
-    The embedded dataset, synthband, is composed and rendered here: no network is needed. Of an encoder (musicnn-msd, hf:ORG/NAME; see
+    With --representation, get vectors that somebody else has computed, which is then said with every result on them. The embedded
+    dataset, synthband, is composed and rendered here: no network is needed. Of an encoder (musicnn-msd, hf:ORG/NAME; see
     `jukemir-like list`) the weights are brought, and converted once.
     """
     workers = options.prepare_workers(workers)
@@ -58,15 +66,19 @@ def download(
     from jukemir_like.downloads.summary import describe_selection
 
     folders = options.open_cache(cache)
+    copy = None if own_copy is None else Path(own_copy)
+    if representation is not None:
+        return _obtain(dataset, representation, folders, copy, dry_run, **download_options)
     name = datasets.assets(dataset) if dataset.partition("+")[0] in datasets.names() else dataset
     assets = select_assets(name)
+    if without_audio:
+        assets = [(declaration, [asset for asset in chosen if asset.kind != "audio"]) for declaration, chosen in assets]
     if dry_run:
         click.echo(describe_selection(assets, folders))
         return DONE
     if name != "synthband":
         from jukemir_like.downloads.download import download as run
 
-        copy = None if own_copy is None else Path(own_copy)
         return options.finish(run(assets, folders, own_copy=copy, **download_options))
     if own_copy is not None:
         raise click.UsageError("synthband is made here: --from is for datasets that are downloaded")
@@ -87,6 +99,38 @@ def _download_weights(name: str, card: str | None, cache: Cache, *, dry_run: boo
         return DONE
     convert = encoder.encoder_class(described).convert
     return options.finish(weights.get(described, cache, convert, own_copy=own_copy, **download_options))
+
+
+def _obtain(dataset: str, representation: str, cache: Cache, copy: Path | None, dry_run: bool, **download_options: Any) -> int:
+    """Vectors from elsewhere: what is done, or would be, is printed; returns the exit code."""
+    from jukemir_like.packs import obtaining
+
+    if dry_run:
+        click.echo(obtaining.describe(dataset, representation, cache, copy))
+        return DONE
+    *done, last = obtaining.obtain(dataset, representation, cache, copy, **download_options)
+    for summary in done:
+        options.finish(summary)
+    return options.finish(last)
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("representation")
+@click.option("--output", type=click.Path(dir_okay=False), help="The file [default: DATASET-REPRESENTATION.zip in the working folder].")
+@click.option("--by", "made_by", help="Who you are, for those who take the vectors over [default: it is not stated].")
+@click.option("--licence", help="Of the vectors [default: it is not stated].")
+@options.cache
+def pack(dataset: str, representation: str, output: str | None, made_by: str | None, licence: str | None, cache: str | None) -> int:
+    """Write the vectors of REPRESENTATION on DATASET, with their records and a card, into one file for another cache.
+
+    There, `jukemir-like download DATASET --representation REPRESENTATION --from FILE` takes them over.
+    """
+    from jukemir_like.packs.packing import pack as run
+
+    path = None if output is None else Path(output)
+    click.echo(run(options.open_cache(cache), dataset, representation, path, made_by=made_by, licence=licence))
+    return DONE
 
 
 @click.command()

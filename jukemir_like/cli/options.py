@@ -24,7 +24,7 @@ cache = click.option(
 )
 workers = click.option("--workers", type=click.IntRange(1), help="Worker processes [default: one per processor].")
 gpus = click.option("--gpus", is_flag=True, help="Give the containers the GPUs.")
-device = click.option("--device", help="cpu or cuda [default: cuda where there is one].")
+device = click.option("--device", help="cpu, cuda (in extraction: all GPUs) or cuda:1 [default: cuda where there is one].")
 threads = click.option("--threads", type=click.IntRange(1), help="Processors to compute on [default: all].")
 weights = click.option("--weights", help="Name of weights in the package or the cache, or a path [default: the package's own].")
 
@@ -39,7 +39,7 @@ def input_and_output(command: _Command) -> _Command:
 def representation_options(command: _Command) -> _Command:
     """``--weights``, ``--precision``, ``--device`` and ``--card`` of an extraction, which neural representations take."""
     command = click.option("--card", type=click.Path(dir_okay=False), help="Card of an encoder of your own.")(command)
-    command = click.option("--device", help="cpu, cuda (all GPUs) or cuda:1, of neural representations [default: cuda, if any].")(command)
+    command = device(command)
     command = click.option("--precision", type=click.Choice(["32", "bf16", "16"]), help="Of neural representations [default: 32].")(command)
     return click.option(
         "--weights", help="A path, or of stemjepa also a name in the package or the cache [default: the representation's own]."

@@ -70,6 +70,7 @@ def cli(context: click.Context, docker: bool) -> None:  # noqa: ARG001 -- launch
 
 for _command in (
     data.download,
+    data.pack,
     data.process,
     data.audit,
     data.list_,

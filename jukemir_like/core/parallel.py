@@ -177,8 +177,10 @@ class _Worker(Generic[Item, Result]):
         inherited = [self.connection, *(other.connection for other in others)] if method == "fork" else []
         # A daemon, so that the parent never waits for it at its end.
         self.process = context.Process(target=_serve, args=(function, other_end, inherited, self.index), daemon=True)
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals.EXIT_SIGNALS)  # until the worker has set up what they do
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
+            # Until the worker has set up what they do. Blocking may itself raise what an earlier signal asks for.
+            signal.pthread_sigmask(signal.SIG_BLOCK, signals.EXIT_SIGNALS)
             self.process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -188,6 +188,11 @@ def select_assets(name_or_tag: str) -> Selection:
     """
     if name_or_tag in declared_names():
         declaration = read_declaration(name_or_tag)
+        if declaration.assets and all(asset.kind == "extra" for asset in declaration.assets):
+            raise RequestError(
+                f"{name_or_tag} is not downloaded as a whole: name one by its whole tag (as {declaration.assets[0].tag}), or get vectors "
+                "by `jukemir-like download DATASET --representation NAME`"
+            )
         return [(declaration, [asset for asset in declaration.assets if asset.kind != "extra"])]
     selection, extra_tags = [], []
     for declaration in map(read_declaration, declared_names()):

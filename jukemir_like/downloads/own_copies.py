@@ -27,7 +27,8 @@ _MIN_UNPACKED_AUDIO_FILES = 10
 
 
 class OwnCopy:
-    """A folder in which users have files of their own. It is listed once; hidden files and folders are not looked at.
+    """A folder in which users have files of their own. It is listed once; hidden folders are not looked at, nor hidden files, unless an
+    asset is called so.
 
     Attributes:
         sizes: file → its bytes.
@@ -46,8 +47,7 @@ class OwnCopy:
             self._folder_names.update(folders)
             self._num_audio_files += sum(name.lower().endswith(_AUDIO_SUFFIXES) for name in names)
             for name in sorted(names):
-                if not name.startswith("."):
-                    self._add(Path(parent, name))
+                self._add(Path(parent, name))
 
     def _add(self, path: Path) -> None:
         try:
@@ -104,6 +104,7 @@ class OwnCopy:
             return iter(())
         suffix = Path(asset.path).suffix.lower()
         paths = (path for path, size in self.sizes.items() if asset.size == size or (asset.size is None and size))
+        paths = (path for path in paths if not path.name.startswith("."))
         # an archive that is verified by its contents has to be unpacked for it: not tried on every file
         return (path for path in paths if asset.contents is None or path.suffix.lower() == suffix)
 

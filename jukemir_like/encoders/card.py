@@ -24,8 +24,9 @@ A card of a model of the Hugging Face hub, in ten lines::
 ``layers``          number of layers; they are called 0 (the input of the first) to this number. Left out: there are none to choose
 ``layer, pool``     what is taken unless the name says otherwise
 ``parameters``      how many numbers the net has
+``size``            bytes of the download, about, where the files do not say so
 ``memory``          bytes that extraction takes, about
-``tried``           what was compared with the original program: ``real weights``, ``structure`` (random weights), or ``never``
+``tried``           what was compared with the original program, one of :data:`TRIED`
 ``weights``         name of the card whose weights it shares
 ``hub, revision``   repository on the Hugging Face hub, and its commit
 ``files``           files of weights, see :class:`WeightFile`
@@ -50,6 +51,7 @@ from jukemir_like.representations.names import POOLS
 
 TRIED = {
     "real weights": "compared with the original program, with its real weights",
+    "formulas": "run on its real weights beside a plain version of its formulas; the original program itself was never run here",
     "structure": "compared with the original program on random weights; never run here on its real ones",
     "never": "never compared with the original program",
 }
@@ -65,6 +67,7 @@ _FILE_SHAPE = {
     "unpack?": bool,
     "unpacked_size?": int,
     "member?": str,
+    "member_sha256?": str,
     "package?": str,
 }
 _SHAPE = {
@@ -81,6 +84,7 @@ _SHAPE = {
     "layer?": str,
     "pool?": set(POOLS),
     "parameters?": int,
+    "size?": int,
     "memory?": int,
     "tried?": set(TRIED),
     "weights?": str,
@@ -102,6 +106,7 @@ class WeightFile:
         unpack: whether it is an archive that is unpacked.
         unpacked_size: bytes of its members.
         member: path of the one member that is needed.
+        member_sha256: its digest, by which a copy of it alone is known.
         package: where an installed Python package has it: a path that begins with the name of the package.
     """
 
@@ -113,6 +118,7 @@ class WeightFile:
     unpack: bool = False
     unpacked_size: int | None = None
     member: str | None = None
+    member_sha256: str | None = None
     package: str | None = None
 
 
@@ -133,6 +139,7 @@ class Card:
     layer: str | None = None
     pool: str = "mean"
     parameters: int | None = None
+    size: int | None = None
     memory: int | None = None
     tried: str = "never"
     weights: str = ""

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jukemir_like.audio import mel
+from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders import choi_statistics
 from jukemir_like.encoders.card import Card
@@ -57,10 +58,17 @@ class Choi(Encoder):
     """
 
     recipe = 1
-    precisions = ("32",)
 
-    def __init__(self, card: Card, **options: Any) -> None:
-        super().__init__(card, **options)
+    def __init__(
+        self,
+        card: Card,
+        *,
+        name: str | None = None,
+        cache: Cache | None = None,
+        weights: str | Path | None = None,
+        device: str | None = None,
+    ) -> None:
+        super().__init__(card, name=name, cache=cache, weights=weights, device=device)
         if card.sample_rate != _SAMPLE_RATE:
             raise RequestError(f"the card of {card.name} has sample_rate {card.sample_rate}, and choi hears {_SAMPLE_RATE} Hz: correct it")
         self.shorter = card.settings.get("shorter", _SHORTER[0])
@@ -132,16 +140,16 @@ def mel_decibels(clip: np.ndarray) -> np.ndarray:
     # The published front-end is a convolution with cosines and sines times a periodic Hann window, and Theano reverses what it convolves
     # with. For powers that is a reversed window: zero at its last sample, not at its first.
     window = spectra.hann(_N_FFT)[::-1].astype(np.float32)
-    filters = mel.filters(_SAMPLE_RATE, _N_FFT, N_MELS).T
-    bands = np.empty((FRAMES, N_MELS), np.float32)
+    powers = np.empty((FRAMES, 1 + _N_FFT // 2), np.float32)
     for first, last in spectra.chunks_of(FRAMES, _CHUNK):
         samples = spectra.segment(clip, first, last, _N_FFT, _HOP_LENGTH)
         spectrum = spectra.rfft(spectra.overlapping(samples, _N_FFT, _HOP_LENGTH) * window)
-        np.matmul(spectrum.real**2 + spectrum.imag**2, filters, out=bands[first:last])
+        np.add(spectrum.real**2, spectrum.imag**2, out=powers[first:last])
+    bands = mel.filters(_SAMPLE_RATE, _N_FFT, N_MELS) @ powers.T
     np.maximum(bands, _LEAST_POWER, out=bands)
     np.log10(bands, out=bands)
     bands *= np.float32(10)
-    return np.ascontiguousarray(bands.T)
+    return bands
 
 
 def relative_decibels(decibels: np.ndarray, reference: float) -> np.ndarray:

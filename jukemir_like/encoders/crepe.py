@@ -17,10 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders.card import Card
 from jukemir_like.encoders.encoder import Encoder
@@ -55,10 +56,17 @@ class Crepe(Encoder):
     """
 
     recipe = 1
-    precisions = ("32",)
 
-    def __init__(self, card: Card, **options: Any) -> None:
-        super().__init__(card, **options)
+    def __init__(
+        self,
+        card: Card,
+        *,
+        name: str | None = None,
+        cache: Cache | None = None,
+        weights: str | Path | None = None,
+        device: str | None = None,
+    ) -> None:
+        super().__init__(card, name=name, cache=cache, weights=weights, device=device)
         if card.sample_rate != _SAMPLE_RATE:
             raise RequestError(f"the card of {card.name} has sample_rate {card.sample_rate}, and crepe hears {_SAMPLE_RATE} Hz: correct it")
         self.width, self.hop_samples = _width(card), card.settings.get("hop_samples", 0)

@@ -154,6 +154,9 @@ def _needed(settings: Mapping[str, Any], repository: Repository) -> list[str]:
     """Names of the files that an encoder needs: descriptions, and weights, as safetensors where there are such."""
     described = [] if "config" in settings else [CONFIG]
     wanted = [*described, settings.get("statistics_file")]
+    named = [name for name in (*wanted, settings.get("weights_file")) if name is not None]
+    if outside := [name for name in named if name.startswith("/") or any(part in ("", ".", "..") for part in name.split("/"))]:
+        raise RequestError(f"{outside[0]!r} is no file of a repository: correct the card of {repository.hub}")
     if missing := [name for name in wanted if name is not None and name not in repository.files]:
         raise RequestError(f"{repository.hub} has no {missing[0]}: it is no model that can be run")
     optional = [PREPROCESSOR] if PREPROCESSOR in repository.files else []
@@ -167,7 +170,7 @@ def _weights(chosen: str | None, repository: Repository) -> list[str]:
         if f"{name}.index.json" in repository.files:
             parts = _json(repository, f"{name}.index.json").get("weight_map")
             names = sorted(set(parts.values())) if isinstance(parts, dict) else []
-            if names and all(isinstance(part, str) and part in repository.files for part in names):
+            if names and all(isinstance(part, str) and part in repository.files and "/" not in part for part in names):
                 return names
             raise RequestError(f"{repository.hub}: {name}.index.json names files that are not there")
     has = ", ".join(name for name in sorted(repository.files) if name.endswith((*WEIGHT_SUFFIXES, ".h5", ".msgpack", ".onnx", ".pkl")))

@@ -16,7 +16,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from jukemir_like.core.errors import RequestError, StorageError
 from jukemir_like.core.locks import locked
 from jukemir_like.downloads.declarations import Asset, Declaration, Selection
 from jukemir_like.downloads.download import download
-from jukemir_like.downloads.own_copies import KnownFiles
+from jukemir_like.downloads.own_copies import KnownFiles, OwnCopy
 from jukemir_like.downloads.summary import DownloadSummary, format_bytes
 from jukemir_like.downloads.verification import AssetFolder, VerificationJournal
 from jukemir_like.encoders import hub
@@ -113,13 +113,27 @@ def get(card: Card, cache: Cache, convert: Convert, *, own_copy: Path | None = N
         RequestError: the files are not what the card says, or no weights of such a net.
         StorageError: the cache cannot be written.
     """
-    packages = _installed_files(card)
-    if own_copy is None and packages is not None:
-        adopted = download(selection(card), cache, own_copy=packages, **options)
+    variant = _with_members(card)
+    copy: Path | OwnCopy | None = _installed_files(variant) if own_copy is None else own_copy
+    if copy is not None:
+        adopted = download(selection(variant), cache, own_copy=copy, **options)
         if not adopted.failed:
-            return _convert(card, cache, convert, adopted)
+            return _convert(variant, cache, convert, adopted)
+        if copy is own_copy and variant is card:
+            return adopted
     summary = download(selection(card), cache, own_copy=own_copy, **options)
     return summary if summary.failed else _convert(card, cache, convert, summary)
+
+
+def _with_members(card: Card) -> Card:
+    """The card in which archives are replaced by the members that are needed, as an installed package or an unpacked copy has them."""
+    if not any(file.member_sha256 for file in card.files):
+        return card
+    members = (
+        WeightFile(Path(str(file.member)).name, sha256=file.member_sha256, package=file.package) if file.member_sha256 else file
+        for file in card.files
+    )
+    return replace(card, files=tuple(members))
 
 
 def _convert(card: Card, cache: Cache, convert: Convert, summary: DownloadSummary) -> DownloadSummary:
@@ -175,6 +189,7 @@ def save(path: Path, card: Card, tensors: Mapping[str, Tensor | LazyTensor], sou
         StorageError: it cannot be written.
     """
     about = {"encoder": card.name, "version": str(_VERSION), "sources": json.dumps(dict(sources), sort_keys=True), "digest": "0" * 64}
+    about |= {} if card.revision is None else {"repository": str(card.hub), "revision": card.revision}
     entries: dict[str, Any] = {"__metadata__": about}
     end = 0
     for name, tensor in tensors.items():

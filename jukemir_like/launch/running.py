@@ -47,8 +47,9 @@ def run(container: Container) -> int:
     with _writable_folders(container):
         # Blocked here and in the threads that start below, so that no signal comes between a container's creation and the `try` that
         # removes it. `_run` unblocks them.
-        mask_before = signal.pthread_sigmask(signal.SIG_BLOCK, signals.EXIT_SIGNALS)
+        mask_before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
+            signal.pthread_sigmask(signal.SIG_BLOCK, signals.EXIT_SIGNALS)  # which may itself raise what an earlier signal asks for
             with engine.refusals_as_request_errors(f"the engine cannot run {container.image}"):
                 identifier = _create(client, container)
             remove = partial(client.remove_container, identifier, v=True, force=True)

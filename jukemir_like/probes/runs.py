@@ -38,7 +38,8 @@ So ``metrics.evaluate(run.task, y, scores)`` gives the run's metrics, and with `
 - ``notes``: one line each, worth showing to the user
 - ``seconds`` of fitting and scoring; ``versions``: name → version
 - ``lineage``: ``meta``, ``vectors``: SHA-256 (the latter over uid and bytes of every vector used); ``task``: digest of type, labels
-  and grouping; ``signature``: of the representation, null where no record names it; ``sources``: what the dataset was made from
+  and grouping; ``signature``: of the representation, null where no record names it; ``sources``: what the dataset was made from;
+  ``taken_over``, only of vectors that were not computed in this cache: the fields of :class:`~jukemir_like.packs.origin.Origin`
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ from jukemir_like.core.errors import DamagedFileError, RequestError
 from jukemir_like.datasets import LARGEST_VALUE, Task
 from jukemir_like.datasets.meta import TASK_SHAPE
 from jukemir_like.datasets.meta import parse_task as task_of
+from jukemir_like.packs import origin
+from jukemir_like.packs.origin import Origin
 from jukemir_like.probes import metrics
 from jukemir_like.probes.tasks import SCORED_SPLITS, Predictions
 
@@ -83,7 +86,7 @@ SHAPE = {
     "notes": [str],
     "seconds": float,
     "versions": {str: str},
-    "lineage": {str: object},
+    "lineage": {"taken_over?": origin.SHAPE, str: object},
 }
 """Of ``run.json``, in the terms of :mod:`jukemir_like.core.jsonfiles`: the fields that are read from it."""
 
@@ -123,6 +126,12 @@ class Run:
         """Split → metric → value; the primary metric is the first."""
         metrics: dict[str, dict[str, float]] = self.record["metrics"]
         return metrics
+
+    @property
+    def taken_over(self) -> str | None:
+        """Whose vectors they are, as a sentence; None where they were computed in this cache."""
+        value = self.record["lineage"].get("taken_over")
+        return None if value is None else f"vectors taken over from {Origin.from_json(value)}"
 
     def predictions(self, split: str) -> Predictions:
         """Labels and scores of ``valid`` or ``test``.

@@ -46,8 +46,9 @@ class ProbedDataset:
 
     @property
     def notes(self) -> list[str]:
-        """What was left out and what cannot be learned, each line once."""
-        return list(dict.fromkeys(note for run in self.runs for note in run.record["notes"]))
+        """Whose vectors they are, if they were taken over; what was left out and what cannot be learned; each line once."""
+        taken_over = [f"{run.representation} on {run.dataset}: {note}" for run in self.runs if (note := run.taken_over)]
+        return list(dict.fromkeys([*taken_over, *(note for run in self.runs for note in run.record["notes"])]))
 
     @property
     def exit_code(self) -> int:
@@ -175,6 +176,7 @@ def _identity(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -
             "vectors": inputs.vectors.digest,
             "signature": inputs.vectors.signature,
             "sources": processed.sources,
+            **({} if inputs.vectors.origin is None else {"taken_over": inputs.vectors.origin.to_json()}),
         },
     }
 

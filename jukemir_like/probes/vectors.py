@@ -16,6 +16,8 @@ from jukemir_like.core import arrays, files, records
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DamagedFileError, RequestError
 from jukemir_like.core.files import printable
+from jukemir_like.packs import origin, published
+from jukemir_like.packs.origin import Origin
 
 _NO_VECTOR = "no vector"
 _NO_FILE = (errno.ENOTDIR, errno.ENAMETOOLONG)  # no file can have this name
@@ -31,6 +33,7 @@ class Vectors:
         missing: uid → why there is no vector.
         digest: SHA-256 over uid and bytes of every vector.
         signature: of the representation that computed them; None where no record names it.
+        origin: where they were taken over from; None where they were computed here.
     """
 
     X: NDArray[np.float32]
@@ -38,6 +41,7 @@ class Vectors:
     missing: dict[str, str]
     digest: str
     signature: str | None
+    origin: Origin | None = None
 
 
 def read(cache: Cache, dataset: str, representation: str, uids: Sequence[str], failed: dict[str, str]) -> Vectors:
@@ -54,7 +58,10 @@ def read(cache: Cache, dataset: str, representation: str, uids: Sequence[str], f
         RequestError: there are none; they differ in size or in the signature of what computed them; one is damaged or not finite.
     """
     folder = cache.representation(dataset, representation)
+    taken_over = origin.read(folder)
     again = f"run `jukemir-like extract` for {representation} on {dataset} again"
+    if taken_over is not None or published.is_published(representation):
+        again = f"run `jukemir-like download {dataset} --representation {representation}` again"
     known: dict[str, list[records.Record]] = defaultdict(list)
     for name, of_input in records.read_all(folder).items():
         known[str(PurePosixPath(name).with_suffix(""))] += of_input
@@ -72,7 +79,7 @@ def read(cache: Cache, dataset: str, representation: str, uids: Sequence[str], f
     if len(named) > 1:
         shown = ", ".join(printable(signature[:20]) for signature in named[:5])
         raise RequestError(f"vectors in {folder} were computed by different versions of {representation} ({shown}): {again}")
-    return Vectors(X, rows, reasons, digest, named[0] if named else None)
+    return Vectors(X, rows, reasons, digest, named[0] if named else None, taken_over)
 
 
 def _reason(of_item: list[records.Record] | None) -> str | None:

@@ -14,6 +14,7 @@ from jukemir_like.core import jsonfiles, records
 from jukemir_like.core.cache import Cache
 from jukemir_like.datasets.meta import read_description
 from jukemir_like.downloads.declarations import declaration_folder
+from jukemir_like.packs import origin
 from jukemir_like.probes.runs import Run
 from jukemir_like.report.problems import Problems
 
@@ -97,7 +98,7 @@ def stage_timings(cache: Cache, runs: Sequence[Run]) -> list[StageTiming]:
         processed = cache.processed(dataset)
         folders = [("download", cache.dataset(_assets(dataset))), ("process", processed), ("audit", measurements.folder(processed))]
         names = list(dict.fromkeys(run.representation for run in of_dataset))
-        folders += [(f"extract {name}", cache.representation(dataset, name)) for name in names]
+        folders += [(_extraction(cache, dataset, name), cache.representation(dataset, name)) for name in names]
         ran += [stage for name, folder in folders if (stage := _recorded(name, dataset, folder))]
         for name in names:
             own = [run for run in of_dataset if run.representation == name]
@@ -116,6 +117,12 @@ def _summary(name: str) -> str:
     except FileNotFoundError:
         return ""
     return declaration.get("summary") or ""
+
+
+def _extraction(cache: Cache, dataset: str, name: str) -> str:
+    """The stage ``extract``, which vectors that were taken over have had elsewhere."""
+    taken_over = (cache.representation(dataset, name) / origin.ORIGIN_FILE).exists()
+    return f"extract {name}{', elsewhere: taken over' if taken_over else ''}"
 
 
 def _recorded(name: str, dataset: str, folder: Path) -> StageTiming | None:

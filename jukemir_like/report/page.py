@@ -100,7 +100,8 @@ def _headline(questions: Sequence[Question], names: Sequence[str]) -> dict[str, 
     for name in names:
         cells = [_answer_cell(question, name, number) for number, question in enumerate(questions)]
         cells += [_average_cell(one, name) for one in (*means, *of_four)]
-        rows.append({"name": name, "cells": cells, "trivial": name == TRIVIAL})
+        taken_over = any(run.taken_over for question in questions if name in question.answers for run in question.answers[name].runs)
+        rows.append({"name": name, "cells": cells, "trivial": name == TRIVIAL, "taken_over": taken_over})
     return {"columns": columns, "rows": rows, "published": published.headline(questions, len(means), len(of_four))}
 
 
@@ -197,6 +198,8 @@ def _notes(question: Question) -> list[str]:
         if found.low is None:
             notes[f"{name}: no interval, because there is only one group or most resamples are undefined"] = None
         for run in answer.runs:
+            if run.taken_over:
+                notes[f"{name}: {run.taken_over}"] = None
             notes |= dict.fromkeys(f"{line}" for line in run.record["notes"])
             undefined = (run.record["left_out"].get("undefined") or {}).get("test") or {}
             for metric, count in undefined.items():

@@ -19,6 +19,7 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders import card as cards
 from jukemir_like.encoders import choi, choi_statistics, weights
 from jukemir_like.encoders.choi import Choi
+from jukemir_like.encoders.encoder import load
 from jukemir_like.encoders.nets.choi import POOLS, ChoiNet, batch_statistics, convert
 
 CARD = cards.read("choi")
@@ -223,11 +224,12 @@ def test_a_card_that_cannot_be_is_refused(encoder):
     for card, options, reason in [
         (with_settings(shorter="noise"), {}, "shorter = 'noise': choose one of repeated, zeros"),
         (with_settings(statistics="none"), {}, "there are no statistics .*none.json: compute them by"),
-        (CARD, {"precision": "bf16"}, "choi has no precision bf16"),
         (CARD, {"name": "choi@layer=1"}, "choi has no layers"),
     ]:
         with pytest.raises(RequestError, match=reason):
             Choi(card, weights=path, **options)
+    with pytest.raises(RequestError, match="choi takes no precision"):
+        load("choi", precision="bf16")
 
 
 @pytest.mark.parametrize("rows", [[[1.0] * 32] * 4, [[1.0] * 31] * 5, [[1.0], [1.0, 2.0]], [[-1.0] * 32] * 5])

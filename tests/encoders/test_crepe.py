@@ -16,6 +16,7 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders import card as cards
 from jukemir_like.encoders import crepe, weights
 from jukemir_like.encoders.crepe import Crepe
+from jukemir_like.encoders.encoder import load
 from jukemir_like.encoders.nets.crepe import CrepeNet, Stage, convert, normalised
 
 # Activations of a glide from A3 to A4 over noise, with an eighth of a second of silence, frames 30 ms apart: by torchcrepe 0.0.24 with
@@ -188,11 +189,12 @@ def test_a_card_that_cannot_be_is_refused(converted):
         (with_settings(capacity="huge"), {}, "capacity 'huge': choose one of tiny, full"),
         (with_settings(hop_samples=0), {}, "no hop_samples above 0"),
         (replace(TINY, sample_rate=22050), {}, "sample_rate 22050, and crepe hears 16000 Hz"),
-        (TINY, {"precision": "16"}, "crepe-tiny has no precision 16"),
         (TINY, {"name": "crepe-tiny@pool=max"}, "crepe-tiny has no layers or pools"),
     ]:
         with pytest.raises(RequestError, match=reason):
             Crepe(card, weights=converted, **options)
+    with pytest.raises(RequestError, match="crepe-tiny takes no precision"):
+        load("crepe-tiny", precision="bf16")
 
 
 class Malicious:

@@ -3,12 +3,14 @@
 import hashlib
 import json
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from jukemir_like import representations
 from jukemir_like.core.cache import Cache
@@ -144,6 +146,8 @@ def test_a_model_of_the_hub_is_downloaded_pinned_and_used_offline(host, cache):
     assert [request for request in host.requests if request.startswith("/api")] == [
         "/api/models/facebook/hubert-base-ls960/revision/main?blobs=true"
     ]
+    with safe_open(weights.locate(card, cache), "np") as file:
+        assert (file.metadata()["repository"], file.metadata()["revision"]) == ("facebook/hubert-base-ls960", COMMIT)
     host.commit = LATER  # what is pinned stays
     before = len(host.requests)
     assert bring(NAME, cache) == card
@@ -294,6 +298,17 @@ def test_what_cannot_be_had_is_one_line(host, cache, name, change, reason):
     assert not cache.root.exists()
 
 
+def test_files_outside_of_a_repository_are_not_asked_for(host, cache):
+    folder = host.repositories["facebook/hubert-base-ls960"]
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "../config.json"}}))
+    with pytest.raises(RequestError, match="names files that are not there"):
+        encoder.card_to_download(NAME, cache)
+    settings = {"chunk_seconds": 1.0, "weights_file": "../../weights.bin"}
+    with pytest.raises(RequestError, match="is no file of a repository: correct the card"):
+        hub.with_files(replace(tiny_models.card("hubert-base"), settings=settings), cache)
+
+
 def test_a_damaged_description_is_noticed(host, cache, monkeypatch):
     monkeypatch.setattr(hub, "_file", lambda sibling, file=hub._file: replace_digest(file(sibling)))
     with pytest.raises(RequestError, match=r"config\.json arrived damaged"):
@@ -322,6 +337,7 @@ def test_a_card_is_written_as_it_is_read(tmp_path):
         assert cards.read_file(tmp_path / "card.toml") == cards.read(name)
 
 
+@pytest.mark.slow
 def test_the_command_line_downloads_and_extracts(host, cache, tmp_path, command, write_audio):
     environment = {"JUKEMIR_LIKE_CACHE_DIR": str(cache.root), "HF_ENDPOINT": host.url}
     done = command("download", NAME, environment=environment)

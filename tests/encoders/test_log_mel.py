@@ -1,6 +1,5 @@
 """Front-ends of pretrained encoders beside the feature extractors of ``transformers``, and librosa."""
 
-import json
 from pathlib import Path
 
 import librosa
@@ -72,9 +71,4 @@ def test_torchaudio_beside_librosa():
 def test_torchaudio_beside_the_front_end_of_muq():
     with np.load(FIXTURES / "muq_tiny.npz", allow_pickle=False) as oracle:
         audio = (np.random.default_rng(3).standard_normal((2, 25000)) * 0.1).astype(np.float32)
-        stat = json.loads(str(oracle["config"]))["stat"]
-        made = (log_mel.torchaudio(audio[0]) - stat["melspec_2048_mean"]) / stat["melspec_2048_std"]
-        expected = oracle["mel"][0]
-        if np.abs(expected).max() > 10:  # decibels as they are
-            made = log_mel.torchaudio(audio[0])
-        np.testing.assert_allclose(made[:, : expected.shape[1]], expected, atol=1e-3)
+        np.testing.assert_allclose(log_mel.torchaudio(audio[0])[:, :20], oracle["mel"][0], atol=1e-3)

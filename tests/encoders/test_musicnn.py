@@ -215,6 +215,19 @@ def test_the_optimiser_s_state_is_left_out_but_checked(checkpoint, tmp_path):
         Musicnn.convert(tiny_card(), files_of(tmp_path))
 
 
+def test_files_that_are_hidden_where_they_are_published_are_found_in_an_own_copy(checkpoint, tmp_path):
+    names = (".index", ".data-00000-of-00001")
+    for name in names:
+        for model in ("MSD_musicnn_big", "MSD_vgg"):
+            path = tmp_path / "clone" / "musicnn" / model / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes((checkpoint / f"model{name}").read_bytes() if "big" in model else b"another")
+    sizes = [(checkpoint / f"model{name}").stat().st_size for name in names]
+    files = tuple(WeightFile(f"MSD_musicnn_big/{name}", size=size) for name, size in zip(names, sizes, strict=True))
+    summary = weights.get(replace(tiny_card(), files=files), Cache(tmp_path / "cache"), Musicnn.convert, own_copy=tmp_path / "clone")
+    assert (summary.done, summary.failed) == (2, {})
+
+
 def test_the_checkpoint_of_another_network_is_refused(checkpoint, tmp_path):
     with pytest.raises(RequestError, match="is not the checkpoint of tiny: it has 'conv2d_5/kernel' of shape"):
         Musicnn.convert(tiny_card(filters=4), files_of(checkpoint))

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders import weights
+from jukemir_like.encoders.card import WeightFile
 from jukemir_like.encoders.weights import LazyTensor
 
 from .conftest import Tiny
@@ -54,6 +55,25 @@ def test_an_installed_package_is_an_own_copy(tiny_card, tiny_file, cache, tmp_pa
     assert (summary.done, summary.rows[0].status) == (1, "adopted")
     assert weights.locate(card, cache).exists()
     assert "tiny_package" not in sys.modules
+
+
+def test_the_member_of_an_archive_is_taken_from_where_it_lies_alone(tiny_card, tiny_file, cache, tmp_path, monkeypatch):
+    """From an installed package, and from an unpacked copy; where neither is, the archive is what is downloaded."""
+    package = tmp_path / "site" / "tiny_package"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "tiny.bin").write_bytes(tiny_file.read_bytes())
+    member = tiny_card.files[0].sha256
+    archive = WeightFile(
+        "tiny-1.0.zip", sha256="0" * 64, unpack=True, member="tiny/tiny.bin", member_sha256=member, package="tiny_package/tiny.bin"
+    )
+    card = replace(tiny_card, files=(archive,))
+    assert weights.get(card, cache, Tiny.convert).failed.keys() == {"tiny-1.0.zip"}  # it has no source
+    assert weights.get(card, cache, Tiny.convert, own_copy=tiny_file.parent).rows[0].status == "adopted"
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    other = type(cache)(tmp_path / "other")
+    assert weights.get(card, other, Tiny.convert).rows[0].source == str(package / "tiny.bin")
+    assert weights.read_header(weights.locate(card, other)).digest == weights.read_header(weights.locate(card, cache)).digest
 
 
 def test_the_missing_are_one_line_with_the_command(tiny_card, cache):
