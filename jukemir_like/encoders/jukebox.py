@@ -56,8 +56,7 @@ class Jukebox(LayeredEncoder):
 
     def _set_name(self, name: RepresentationName) -> None:
         super()._set_name(name)
-        on_gpu = self._device not in (None, "cpu") or (self._device is None and Path("/dev/nvidiactl").exists())
-        self.batch_size = _CLIPS_AT_ONCE_ON_GPU if on_gpu else 1
+        self.batch_size = _CLIPS_AT_ONCE_ON_GPU if devices.may_have_gpu(self._device) else 1
 
     def computing(self) -> AbstractContextManager[None]:
         """Without autocast: the model is computed in the precision itself, the codes in float32."""
