@@ -24,6 +24,8 @@ RUNNER ?= local
 BASE_IMAGE ?= python:3.11-slim
 TORCH_INDEX ?=
 IMAGE ?=
+IMAGES ?=
+WEIGHTS ?=
 PYTEST_ARGS ?=
 
 REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(DATASETS)" --representations "$(REPRESENTATIONS)" \
@@ -73,11 +75,11 @@ reproduce: $(SETUP)  ## From nothing to a results page: cache/report/index.html
 plan: $(SETUP)  ## Say what `make reproduce` would run
 	@$(REPRODUCE) --plan
 
-images:  ## Build the images of all stages, and write down what is in them (BASE_IMAGE=… TORCH_INDEX=…)
-	@$(PYTHON) scripts/images.py --base "$(BASE_IMAGE)" --torch-index "$(TORCH_INDEX)"
+images:  ## Build the images of all stages, and write down what is in them (BASE_IMAGE=… TORCH_INDEX=… IMAGES=… WEIGHTS=…)
+	@$(PYTHON) scripts/images.py --base "$(BASE_IMAGE)" --torch-index "$(TORCH_INDEX)" --weights "$(WEIGHTS)" --cache "$(CACHE)" $(IMAGES)
 
-conform: $(SETUP)  ## Check whether IMAGE=… keeps the contract of a representation's image
-	@$(BIN)/jukemir-like conform $(IMAGE)
+conform: $(SETUP)  ## Check whether IMAGE=… keeps the contract of a representation's image (WEIGHTS=…)
+	@$(BIN)/jukemir-like conform $(IMAGE) $(foreach encoder,$(WEIGHTS),--weights "$(CACHE)/weights/$(encoder)")
 
 docs: $(SETUP)  ## Build the documentation as a site, site/index.html
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

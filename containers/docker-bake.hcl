@@ -75,6 +75,12 @@ target "representations_of" {
       { name = "representations", target = "stemjepa" },
       { name = "representations_chroma", target = "chroma" },
       { name = "representations_mfcc", target = "mfcc" },
+      { name = "representations_choi", target = "choi" },
+      { name = "representations_musicnn", target = "musicnn" },
+      { name = "representations_clmr", target = "clmr" },
+      { name = "representations_jukebox", target = "jukebox" },
+      { name = "representations_crepe", target = "crepe" },
+      { name = "representations_hf", target = "hf" },
     ]
   }
   inherits   = ["_stage"]

@@ -56,7 +56,7 @@ def extract(
         output: folder of the vectors, created where it is missing; ``output/.records/`` tells what was done with every file.
         batch_size: files per batch; None: all files.
         batch_idx: which batch, from 0; needed with ``batch_size``.
-        workers: processes.
+        workers: processes, at most; what is computed on GPUs has one per GPU.
         layers: ``all``, or names of layers with commas between: the vectors of each, from one forward pass, go to
             ``output/NAME.layerL/``.
         options: passed on to :func:`jukemir_like.representations.load`, as ``weights=`` and ``cache=``.
@@ -92,7 +92,7 @@ def extract(
     chunks = (Chunk(tuple(jobs[start : start + chunk_size])) for start in range(0, len(jobs), chunk_size))
     layer_of = {target.signature: target.layer for target in targets}
     work = partial(_extract_chunk, name, representation.signature, layer_of, tuple(options.items()), folder)
-    for _ in stages[0].run(work, chunks, len(jobs), workers):
+    for _ in stages[0].run(work, chunks, len(jobs), min(workers, representation.gpus or workers)):
         pass
     if len(targets) > 1:
         summary.audio_seconds /= len(targets)

@@ -14,6 +14,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import tomllib
 from pathlib import Path
 
 import image_contents
@@ -31,7 +33,12 @@ def main() -> int:
         return _refuse("docker has no buildx: install the package docker-buildx-plugin (or docker-buildx)")
     variables = _variables(options)
     command = ["docker", "buildx", "bake", "--file", BAKE, *(["--progress", "plain"] if not sys.stderr.isatty() else []), *options.images]
-    built = subprocess.run(command, cwd=ROOT, env=os.environ | variables, check=False)
+    with tempfile.TemporaryDirectory(prefix="jukemir-like-images-") as folder:
+        try:
+            built_in = _built_in_weights(options.weights.split(), options.images, Path(options.cache) / "weights", Path(folder))
+        except ValueError as error:
+            return _refuse(str(error))
+        built = subprocess.run([*command, *built_in], cwd=ROOT, env=os.environ | variables, check=False)
     if built.returncode:
         return _refuse(f"the build has failed; is the base image to be had here? ({options.base}; another by BASE_IMAGE=…)")
     plan = subprocess.run([*command, "--print"], cwd=ROOT, env=os.environ | variables, check=True, capture_output=True, text=True)
@@ -46,6 +53,42 @@ def main() -> int:
 def _stages(targets: list[str], groups: dict[str, dict[str, list[str]]]) -> set[str]:
     """Names of targets, those of groups in their place."""
     return {name for target in targets for name in (_stages(groups[target]["targets"], groups) if target in groups else {target})}
+
+
+def _built_in_weights(encoders: list[str], images: list[str], cached: Path, folder: Path) -> list[str]:
+    """Gathers in ``folder`` what extraction reads of the weights of ``encoders``; returns the options that build it into their images.
+
+    The first encoder of an image is what the image extracts when none is named.
+    """
+    options = []
+    first: dict[str, str] = {}
+    for encoder in encoders:
+        card, image = _card(encoder)
+        if images and image not in images:
+            raise ValueError(f"the weights of {encoder} are built into {image}, which is not among the images to build")
+        source = cached / re.sub(r"[:/]+", "--", str(card.get("weights", encoder)))
+        if not (source / f"{source.name}.safetensors").is_file():
+            raise ValueError(f"{encoder} has no weights in {cached}: `jukemir-like download {encoder}` brings them")
+        described = [path for pattern in ("*.json", "*.toml") for path in source.rglob(pattern)]
+        for path in [source / f"{source.name}.safetensors", *described]:
+            target = folder / image / source.name / path.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        first.setdefault(image, encoder)
+    for image, encoder in first.items():
+        options += ["--set", f"{image}.contexts.weights={folder / image}", "--set", f"{image}.args.REPRESENTATION={encoder}"]
+    return options
+
+
+def _card(encoder: str) -> tuple[dict[str, object], str]:
+    """The card of an encoder, empty for a model of the hub, and the name of its image."""
+    path = ROOT / "jukemir_like" / "encoders" / "cards" / f"{encoder}.toml"
+    if encoder.startswith("hf:"):
+        return {}, "representations_hf"
+    if not path.is_file():
+        raise ValueError(f"no encoder is called {encoder}: `jukemir-like list` names them")
+    card = tomllib.loads(path.read_text())
+    return card, f"representations_{'hf' if card['family'] == 'transformers' else card['family']}"
 
 
 def _variables(options: argparse.Namespace) -> dict[str, str]:
@@ -105,6 +148,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--prefix", default="stemjepa", help="what the names begin with; a registry's name, to push them there")
     parser.add_argument("--torch-index", default="", help="where else to look for torch, such as https://download.pytorch.org/whl/cpu")
     parser.add_argument("--wheels", help="folder of wheels that are here already [default: $PIP_FIND_LINKS, where that is a folder]")
+    parser.add_argument("--weights", default="", help="encoders whose weights are built into their images, with spaces between them")
+    parser.add_argument("--cache", default="cache", help="folder whose weights/ has them [default: %(default)s]")
     parser.add_argument("--osv", default=image_contents.OSV, help="service that knows vulnerabilities [default: %(default)s]; '' asks none")
     parser.add_argument("--output", default=str(ROOT / "build" / "images"), help="folder of the lists [default: build/images]")
     return parser.parse_args()

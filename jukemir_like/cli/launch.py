@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import click
@@ -49,6 +50,7 @@ def commands() -> None:
 @options.input_and_output
 @click.option("--batch_size", type=click.IntRange(1), default=256, show_default=True, help="Files per batch.")
 @click.option("--runner", type=click.Choice(["docker", "apptainer", "plain"]), default="docker", show_default=True, help="What runs it.")
+@click.option("--layers", metavar="all|L,L,…", help="Vectors of these layers from one pass, into OUTPUT/NAME.layerL/.")
 @options.gpus
 @click.option("--image", help="Instead of the image of this version: another one, or a .sif file for apptainer.")
 @options.representation_options
@@ -74,11 +76,15 @@ def extract(
 @click.option(
     "--rule", "rules", multiple=True, help="Only this clause of the contract (C5), or this rule of it (C5.dtype); may be repeated."
 )
+@click.option(
+    "--weights", type=click.Path(exists=True, file_okay=False), multiple=True,
+    help="Folder of an encoder's weights, such as cache/weights/choi: the image sees it, read-only, in /cache/weights; may be repeated.",
+)  # fmt: skip
 @options.gpus
-def conform(image: str, rules: tuple[str, ...], gpus: bool) -> int:
+def conform(image: str, rules: tuple[str, ...], weights: tuple[str, ...], gpus: bool) -> int:
     """Check that IMAGE keeps the contract of a representation's image."""
     from jukemir_like.conformance import check
 
-    report = check(image, only=rules or None, gpus=gpus)
+    report = check(image, only=rules or None, gpus=gpus, weights=[Path(folder).absolute() for folder in weights])
     click.echo(report.text())
     return report.exit_code

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from jukemir_like.core.cache import Cache
     from jukemir_like.core.records import Summary
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+REPRESENTATION_VARIABLE, INPUT_VARIABLE, OUTPUT_VARIABLE = (f"JUKEMIR_LIKE_{name}" for name in ("REPRESENTATION", "INPUT", "OUTPUT"))
+"""What the arguments of an extraction are where they are not given; set in the images of encoders."""
 
 cache = click.option(
     "--cache",
@@ -20,16 +24,16 @@ cache = click.option(
 )
 workers = click.option("--workers", type=click.IntRange(1), help="Worker processes [default: one per processor].")
 gpus = click.option("--gpus", is_flag=True, help="Give the containers the GPUs.")
-device = click.option("--device", help="cpu or cuda [default: cuda where there is one].")
+device = click.option("--device", help="cpu, cuda (in extraction: all GPUs) or cuda:1 [default: cuda where there is one].")
 threads = click.option("--threads", type=click.IntRange(1), help="Processors to compute on [default: all].")
 weights = click.option("--weights", help="Name of weights in the package or the cache, or a path [default: the package's own].")
 
 
 def input_and_output(command: _Command) -> _Command:
-    """INPUT and OUTPUT of an extraction, or ``--dataset`` instead."""
+    """INPUT and OUTPUT of an extraction, or ``--dataset`` instead. An image says by variables what they are unless they are given."""
     command = click.option("--dataset", help="Instead of INPUT and OUTPUT: the folders of this dataset in the cache.")(command)
-    command = click.argument("output", type=click.Path(), required=False)(command)
-    return click.argument("input", type=click.Path(), required=False)(command)
+    command = click.argument("output", type=click.Path(), required=False, envvar=OUTPUT_VARIABLE)(command)
+    return click.argument("input", type=click.Path(), required=False, envvar=INPUT_VARIABLE)(command)
 
 
 def representation_options(command: _Command) -> _Command:
@@ -40,6 +44,12 @@ def representation_options(command: _Command) -> _Command:
     return click.option(
         "--weights", help="A path, or of stemjepa also a name in the package or the cache [default: the representation's own]."
     )(command)
+
+
+def given(*arguments: str) -> list[str | None]:
+    """The values of arguments of the running command that stand on its command line; None for those that a variable has set."""
+    context = click.get_current_context()
+    return [None if context.get_parameter_source(name) is ParameterSource.ENVIRONMENT else context.params[name] for name in arguments]
 
 
 def open_cache(folder: str | None) -> Cache:

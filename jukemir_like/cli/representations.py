@@ -10,7 +10,7 @@ from jukemir_like.cli import options
 
 
 @click.command()
-@click.argument("representation")
+@click.argument("representation", envvar=options.REPRESENTATION_VARIABLE)
 @options.input_and_output
 @click.option("--batch_size", type=int, help="Files per batch.")
 @click.option("--batch_idx", type=int, help="Which batch, from 0 [default: SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX, where set].")
@@ -33,6 +33,8 @@ def extract(
     from jukemir_like import extract as extraction
 
     folders = options.open_cache(cache)
+    if dataset is not None:
+        input, output = options.given("input", "output")  # noqa: A001
     source, target = extraction.folders(representation, input, output, dataset, folders, layers=layers)
     if batch_size is not None and batch_idx is None:
         batch_idx = extraction.batch_idx_of_environment()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jukemir_like.conformance import batches, failures, input_output, interruption, record_fields, restrictions, resume
@@ -43,14 +44,16 @@ _LONG: tuple[Scenario, ...] = (*interruption.STOPS, interruption.killed, batches
 
 
 def check(
-    image: str, *, only: Collection[str] | None = None, gpus: bool = False, workers: int | None = None, limit_seconds: float = 600.0
-) -> ConformanceReport:
+    image: str, *, only: Collection[str] | None = None, gpus: bool = False, weights: Sequence[Path] = (), workers: int | None = None,
+    limit_seconds: float = 600.0,
+) -> ConformanceReport:  # fmt: skip
     """Checks whether ``image`` keeps the contract.
 
     Args:
         image: name or digest of an image that the engine has.
         only: names of rules (``C5.dtype``) or of clauses (``C5``); None: all.
         gpus: whether its containers get all GPUs.
+        weights: folders of weights that its containers see, read-only, in ``/cache/weights``.
         workers: containers that run at the same time; None: one per processor.
         limit_seconds: the longest that one run may take.
 
@@ -61,7 +64,7 @@ def check(
     chosen = rules(only)
     with _engine() as client:
         image_id = _image_id(client, image)
-        session = Session(client, image_id, gpus=gpus, limit_seconds=limit_seconds)
+        session = Session(client, image_id, gpus=gpus, weights=weights, limit_seconds=limit_seconds)
         report = ConformanceReport(image, image_id)
         try:
             with signals.grace_period(_END_SECONDS), signals.on_forced_exit(session.close):

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,13 +181,14 @@ class Session:
         client: of the engine.
         image: to be checked.
         gpus: whether containers get all GPUs.
+        weights: folders of weights that containers see, read-only, in ``/cache/weights``.
         limit_seconds: the longest that one run may take.
 
     Raises:
         RequestError: the engine has no GPUs to give.
     """
 
-    def __init__(self, client: DockerClient, image: str, *, gpus: bool = False, limit_seconds: float = 600.0):
+    def __init__(self, client: DockerClient, image: str, *, gpus: bool = False, weights: Sequence[Path] = (), limit_seconds: float = 600.0):
         information = client.info()
         self._gpus = engine.gpu_requests(information) if gpus else []
         if gpus and not self._gpus:
@@ -195,6 +196,7 @@ class Session:
         self.client = client
         self.image = image
         self.limit_seconds = limit_seconds
+        self._weights = [(folder, f"/cache/weights/{folder.name}", True) for folder in weights]
         self._user = confinement.user_and_groups(information)[0] if os.getuid() else "1000:1000"
         self._folder = Path(tempfile.mkdtemp(prefix="jukemir-like-conform-"))
         self._identifier = uuid.uuid4().hex[:12]
@@ -265,7 +267,7 @@ class Session:
 
         mounts = [
             Mount(path, str(place), type="bind" if isinstance(place, Path) else "volume", read_only=read_only)
-            for place, path, read_only in ((source, "/input", read_only_input), (target, "/output", False))
+            for place, path, read_only in ((source, "/input", read_only_input), (target, "/output", False), *self._weights)
         ]
         options |= {"user": self._user if user == _CALLER else user, "device_requests": self._gpus}
         container = self.client.containers.create(self.image, list(arguments), mounts=mounts, labels=self._labels, **options)

@@ -10,6 +10,7 @@ the interpreter ends, and an exception in that wait, as a second Ctrl-C raises, 
 from __future__ import annotations
 
 import ctypes
+import itertools
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -33,6 +34,7 @@ Result = TypeVar("Result")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _FINISHING_SECONDS = 2.0
 _NO_ITEM: Any = object()
+_index = 0  # of this process among the workers
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 
 
@@ -75,9 +77,14 @@ def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], wor
                     finished.append((item, worker.result()))
                 except _WorkerDiedError:
                     pool.remove(worker)
-                    finished.append((item, _call_in_own_process(function, item)))
+                    finished.append((item, _call_in_own_process(function, item, worker.index)))
     finally:
         _dismiss(pool)
+
+
+def worker_index() -> int:
+    """Which of the workers this process is, from 0: no two that run at the same time have the same. 0 in a process that is none."""
+    return _index
 
 
 def available_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
@@ -140,6 +147,12 @@ def _exit_with(sentinel: int) -> None:
     os._exit(1)
 
 
+def _uses_gpu() -> bool:
+    """Whether this process has used a GPU by torch, which a forked one then cannot."""
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.cuda.is_initialized()
+
+
 class _WorkerDiedError(Exception):
     pass
 
@@ -150,17 +163,20 @@ class _Worker(Generic[Item, Result]):
     Attributes:
         connection: to it.
         item: the one it has; ``_NO_ITEM`` where it waits for one.
+        index: see :func:`worker_index`.
     """
 
-    def __init__(self, function: Callable[[Item], Result], others: list[_Worker[Item, Result]]):
+    def __init__(self, function: Callable[[Item], Result], others: list[_Worker[Item, Result]], index: int | None = None):
         # With fork, workers share what the parent has imported and start in milliseconds; it is safe where the parent runs one thread.
-        method = "fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn"
+        method = "fork" if sys.platform == "linux" and threading.active_count() == 1 and not _uses_gpu() else "spawn"
         context: Any = multiprocessing.get_context(method)
         self.item: Item = _NO_ITEM
+        taken = {other.index for other in others}
+        self.index: int = next(place for place in itertools.count() if place not in taken) if index is None else index
         self.connection, other_end = context.Pipe()
         inherited = [self.connection, *(other.connection for other in others)] if method == "fork" else []
         # A daemon, so that the parent never waits for it at its end.
-        self.process = context.Process(target=_serve, args=(function, other_end, inherited), daemon=True)
+        self.process = context.Process(target=_serve, args=(function, other_end, inherited, self.index), daemon=True)
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
             # Until the worker has set up what they do. Blocking may itself raise what an earlier signal asks for.
@@ -204,12 +220,12 @@ def _hand_out(function: Callable[[Item], Result], source: Iterator[Item], pool: 
         if place == len(pool):
             pool.append(_Worker(function, pool))
         if not pool[place].give(item):  # it was killed while it had nothing to do
-            pool[place] = _Worker(function, pool)
+            pool[place] = _Worker(function, pool, pool[place].index)
             pool[place].give(item)
 
 
-def _call_in_own_process(function: Callable[[Item], Result], item: Item) -> Result | Exception:
-    pool = [_Worker(function, [])]
+def _call_in_own_process(function: Callable[[Item], Result], item: Item, index: int) -> Result | Exception:
+    pool = [_Worker(function, [], index)]
     try:
         pool[0].give(item)
         while not pool[0].connection.poll(progress.LINE_SECONDS):
@@ -235,8 +251,10 @@ def _dismiss(pool: list[_Worker[Any, Any]]) -> None:
         process.join(_FINISHING_SECONDS)
 
 
-def _serve(function: Callable[[Item], Result], connection: Connection[Any, Any], inherited: list[Connection[Any, Any]]) -> None:
+def _serve(function: Callable[[Item], Result], connection: Connection[Any, Any], inherited: list[Connection[Any, Any]], index: int) -> None:
     """The main function of a worker: receives items, sends results."""
+    global _index
+    _index = index
     set_up_worker()
     # What the parent makes of a daemon is settled; but a daemon may not start processes, and what the worker calls may want to.
     multiprocessing.current_process().daemon = False

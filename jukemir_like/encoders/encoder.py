@@ -9,6 +9,7 @@ import inspect
 import multiprocessing
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from jukemir_like.core import devices
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders import card as cards
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-PRECISIONS = ("32", "bf16", "16")
+_CLIPS_ON_GPU = 16  # in a chunk: the batches that are computed at once are as large as its memory has room for
 
 
 class Encoder(Representation):
@@ -42,17 +44,19 @@ class Encoder(Representation):
         name: as users type it, with its options; None: the card's name.
         cache: where weights are looked for; None: the default cache.
         weights: a converted file, instead of that in the cache.
-        device: torch device; None: a GPU where there is one.
-        precision: ``32``, or of what is computed on a GPU ``bf16`` or ``16``.
+        device: ``cpu``; ``cuda``, each worker another GPU; ``cuda:1``, this one; None: as ``cuda`` where there is a GPU, else ``cpu``.
+        precision: of matrix products and convolutions: ``32``, ``bf16`` or ``16``.
 
     Attributes:
         recipe: version of the front-end and all else that is not in the card; raised whenever numbers change.
+        precisions: those in which its vectors are within 1 % of float32's.
 
     Raises:
         RequestError: no such weights, layer, pool, device or precision.
     """
 
     recipe: ClassVar[int]
+    precisions: ClassVar[tuple[str, ...]] = devices.PRECISIONS
 
     def __init__(
         self,
@@ -64,10 +68,11 @@ class Encoder(Representation):
         device: str | None = None,
         precision: str = "32",
     ) -> None:
-        if precision not in PRECISIONS:
-            raise RequestError(f"unknown precision {precision!r} of {card.name}: choose one of {', '.join(PRECISIONS)}")
+        if precision not in self.precisions:
+            raise RequestError(f"{card.name} has no precision {precision}: choose one of {', '.join(self.precisions)}")
         self.card, self.sample_rate = card, card.sample_rate
         self._device, self.precision = device, precision
+        self.batch_size = _CLIPS_ON_GPU if devices.may_have_gpu(device) else 1
         self._set_name(parse(card.name if name is None else name))
         self.header = _read_header(card, cache, weights)
 
@@ -101,24 +106,25 @@ class Encoder(Representation):
 
     def __call__(self, clips: Sequence[np.ndarray]) -> np.ndarray:
         """Vectors of clips: float32, shape ``(len(clips), dimension)``."""
-        import torch
-
-        with torch.inference_mode():
+        with self.computing():
             vectors = [np.asarray(self.vector(clip), np.float32) for clip in clips]
         return np.stack(vectors) if vectors else np.empty((0, self.dimension), np.float32)
 
+    @property
+    def gpus(self) -> int:  # type: ignore[override]
+        """How many GPUs it computes on."""
+        return devices.gpus_of(self._device)
+
     @cached_property
     def device(self) -> torch.device:
-        """Where the net computes."""
-        import torch
-
-        chosen = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            device = torch.device(chosen)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            raise RequestError(f"device {chosen!r} cannot be used by torch ({str(error).partition(chr(10))[0]})") from error
+        """Where the net computes, in this process."""
+        device = devices.open_device(self._device)
+        devices.check_precision(device, self.precision)
         return device
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Within it the net computes, in its precision. One that does otherwise what precision asks for overrides it."""
+        return devices.computing(self.device, self.precision)
 
     @cached_property
     def net(self) -> torch.nn.Module:
@@ -147,9 +153,7 @@ class LayeredEncoder(LayeredRepresentation, Encoder):
 
     def vectors_of_layers(self, clips: Sequence[np.ndarray], layers: Sequence[str]) -> np.ndarray:
         """Vectors of several layers from one forward pass: float32, shape ``(len(clips), len(layers), dimension)``."""
-        import torch
-
-        with torch.inference_mode():
+        with self.computing():
             return super().vectors_of_layers(clips, layers)
 
 
@@ -197,9 +201,21 @@ def load(name: str, *, cache: Cache | None = None, card: str | Path | None = Non
     """
     described = find_card(name, cache=cache, card=card)
     chosen = encoder_class(described)
-    if refused := sorted(options.keys() - inspect.signature(chosen).parameters.keys()):
+    if refused := sorted(options.keys() - _options_of(chosen)):
         raise RequestError(f"{name} takes no {', '.join(refused)}: leave it out")
     return chosen(described, name=name, cache=cache, **options)
+
+
+def _options_of(chosen: type[Encoder]) -> set[str]:
+    """Names of the options that a class takes: its own, and those of the classes to which it passes others on."""
+    names: set[str] = set()
+    for base in chosen.__mro__:
+        if "__init__" in vars(base):
+            parameters = inspect.signature(vars(base)["__init__"]).parameters
+            names |= parameters.keys()
+            if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+                break
+    return names
 
 
 def find_card(name: str, *, cache: Cache | None = None, card: str | Path | None = None) -> Card:

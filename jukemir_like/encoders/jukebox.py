@@ -18,12 +18,14 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jukemir_like.core import devices
 from jukemir_like.encoders import weights
 from jukemir_like.encoders.encoder import LayeredEncoder
 from jukemir_like.representations.names import RepresentationName
@@ -54,8 +56,11 @@ class Jukebox(LayeredEncoder):
 
     def _set_name(self, name: RepresentationName) -> None:
         super()._set_name(name)
-        on_gpu = self._device not in (None, "cpu") or (self._device is None and Path("/dev/nvidiactl").exists())
-        self.batch_size = _CLIPS_AT_ONCE_ON_GPU if on_gpu else 1
+        self.batch_size = _CLIPS_AT_ONCE_ON_GPU if devices.may_have_gpu(self._device) else 1
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Without autocast: the model is computed in the precision itself, the codes in float32."""
+        return devices.computing(self.device)
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -80,7 +80,6 @@ class TransformersEncoder(LayeredEncoder):
         _check_unchanged(self.header)
         pinned = folder / RESOLVED
         self.revision = cards.read_file(pinned).revision if pinned.exists() else card.revision
-        self.batch_size = 8 if Path("/dev/nvidiactl").exists() else 1
         self._batch_seconds: float | None = None
 
     @property
@@ -205,10 +204,8 @@ class TransformersEncoder(LayeredEncoder):
 
         from jukemir_like.encoders.nets import pretrained
 
-        kinds = {"bf16": torch.bfloat16, "16": torch.float16}
         try:
-            with torch.autocast(self.device.type, kinds.get(self.precision), enabled=self.precision != "32"):
-                return pretrained.states(self.model, self.net, torch.from_numpy(inputs).to(self.device))
+            return pretrained.states(self.model, self.net, torch.from_numpy(inputs).to(self.device))
         except torch.OutOfMemoryError as error:
             raise MemoryError from error
 

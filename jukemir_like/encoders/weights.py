@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jukemir_like.core import records
 from jukemir_like.core.atomic import atomic_write
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError, StorageError
@@ -246,6 +247,9 @@ def read_header(path: Path) -> WeightsHeader:
 def check(header: WeightsHeader) -> None:
     """Checks the tensors of a converted file by their digest, unless that was done before and the file has not changed since.
 
+    That it was done is written down beside the file only where a download has written: a file that was put elsewhere, such as into an
+    image, is checked by each process that reads it.
+
     Raises:
         RequestError: the file is damaged.
     """
@@ -260,9 +264,10 @@ def check(header: WeightsHeader) -> None:
             digest.update(block)
     if digest.hexdigest() != header.digest:
         raise RequestError(f"{header.path} is damaged: remove it, and `jukemir-like download` converts the weights again")
-    with suppress(StorageError):  # in a cache that is read-only they are checked each time
-        journal.add(asset, header.digest)
-    journal.close()
+    if (header.path.parent / records.FOLDER).is_dir():
+        with suppress(StorageError):  # in a cache that is read-only they are checked each time
+            journal.add(asset, header.digest)
+        journal.close()
 
 
 def load(header: WeightsHeader, expected: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:

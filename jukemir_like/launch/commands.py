@@ -33,7 +33,7 @@ def batches(
     Raises:
         RequestError: the folder is missing or has no audio in it, or the representation's image does not take one of the options.
     """
-    source, _ = extract.folders(representation, input, output, dataset, Cache.default(cache))
+    source, _ = extract.folders(representation, input, output, dataset, Cache.default(cache), layers=options.get("layers"))
     for batch_idx in range(-(-len(extract.find_inputs(source)) // batch_size)):
         batch = {"batch_size": batch_size, "batch_idx": batch_idx, **options}
         if runner == "plain":
@@ -87,13 +87,14 @@ def _extract_arguments(
 ) -> Iterator[str]:
     """The arguments, with absolute paths. A cache that matters is named, as its variable may not be set where the line is run."""
     yield "extract"
-    if dataset is not None or images.family_of(representation).weights:
+    family = images.family_of(representation, options.get("card"))
+    if dataset is not None or family.weights:
         yield from ("--cache", str(absolute(Cache.default(cache).root)))
     if dataset is not None:
         yield from ("--dataset", dataset)
     for name, value in options.items():
         if value is not None:
-            is_path = name == "weights" and is_path_of_weights(value)
+            is_path = name == "card" or (name == "weights" and (family.weights == images.WEIGHTS or is_path_of_weights(value)))
             yield from (f"--{name}", str(absolute(value)) if is_path else str(value))
     yield from ("--", representation, *(str(absolute(folder)) for folder in folders if folder is not None))
 

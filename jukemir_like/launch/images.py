@@ -14,6 +14,8 @@ from pathlib import Path
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.version import __version__
+from jukemir_like.encoders import card as cards
+from jukemir_like.representations.names import parse
 
 ENVIRONMENT_VARIABLE = "JUKEMIR_LIKE_IMAGES"
 PREFIX = "stemjepa"
@@ -21,6 +23,8 @@ PROGRAM = "jukemir-like"
 REPRESENTATIONS = "representations"
 CHECKPOINTS = "checkpoints"
 """Folder of the cache with the weights of Stem-JEPA, a file each."""
+WEIGHTS = "weights"
+"""Folder of the cache with the weights of encoders, a folder each."""
 
 _IMAGE_NAME = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")  # of one path component of an image's name, as engines accept it
 
@@ -64,8 +68,9 @@ class Family:
         separators: what may follow ``name`` in the names of its variants: with ``-``, ``NAME-VARIANT`` is one; empty: it has none.
         torch: whether it is computed by torch, and so is faster with a GPU.
         all_options: whether the image runs this package's ``extract`` with all its options; else it takes only those of the contract.
-        weights: folder of the cache with its weights, mounted read-only; of :data:`CHECKPOINTS` only the file that the variant or
-            ``--weights`` names. None: none are mounted.
+        weights: folder of the cache with its weights, mounted read-only: of :data:`CHECKPOINTS` only the file that the variant or
+            ``--weights`` names, of :data:`WEIGHTS` only the encoder's folder. None: none are mounted.
+        cards: the ``family`` of the cards of encoders that the image extracts; empty: none.
     """
 
     name: str
@@ -74,6 +79,7 @@ class Family:
     torch: bool = True
     all_options: bool = True
     weights: str | None = None
+    cards: str = ""
 
     def includes(self, representation: str) -> bool:
         """Whether ``representation`` is the family's own, or one of its variants, of any layer and pool."""
@@ -86,6 +92,12 @@ FAMILIES = (
     Family("chroma", f"{REPRESENTATIONS}_chroma", torch=False),
     Family("mfcc", f"{REPRESENTATIONS}_mfcc", torch=False),
     Family("stemjepa", REPRESENTATIONS, separators="-", weights=CHECKPOINTS),
+    Family("choi", f"{REPRESENTATIONS}_choi", weights=WEIGHTS, cards="choi"),
+    Family("musicnn", f"{REPRESENTATIONS}_musicnn", weights=WEIGHTS, cards="musicnn"),
+    Family("clmr", f"{REPRESENTATIONS}_clmr", weights=WEIGHTS, cards="clmr"),
+    Family("jukebox", f"{REPRESENTATIONS}_jukebox", weights=WEIGHTS, cards="jukebox"),
+    Family("crepe", f"{REPRESENTATIONS}_crepe", weights=WEIGHTS, cards="crepe"),
+    Family("mert-95m", f"{REPRESENTATIONS}_hf", weights=WEIGHTS, cards="transformers"),
 )
 """The representations of this package; a new one is one more line. Any other has an image of its own, which may be anyone's."""
 
@@ -132,18 +144,43 @@ class Container:
     working_folder: str | None = None
 
 
-def family_of(representation: str) -> Family:
+def family_of(representation: str, card: str | Path | None = None) -> Family:
     """The family of ``representation``: one of :data:`FAMILIES`, or one of its own.
+
+    Args:
+        representation: its name; the layer and the pool that it may choose count for nothing.
+        card: of an encoder of the user's own.
+
+    Raises:
+        RequestError: the card cannot be read.
 
     >>> [family_of(name).name for name in ("mfcc", "stemjepa-mine-untrained@layer=2", "level")]
     ['mfcc', 'stemjepa', 'level']
+    >>> [family_of(name).image for name in ("musicnn-msd", "hubert-base@layer=7", "hf:facebook/hubert-base-ls960")]
+    ['representations_musicnn', 'representations_hf', 'representations_hf']
     """
-    known = next((family for family in FAMILIES if family.includes(representation)), None)
-    return known or Family(representation, f"{REPRESENTATIONS}_{representation}", all_options=False)
+    name = parse(representation).base
+    of_card = _family_of_card(name, card)
+    for family in FAMILIES:
+        if family.cards == of_card if of_card else family.includes(name):
+            return family
+    return Family(name, f"{REPRESENTATIONS}_{name}", all_options=False)
 
 
-def image_of(representation: str) -> str:
+def _family_of_card(name: str, path: str | Path | None) -> str:
+    """The family that the card of an encoder names; empty where ``name`` is no encoder."""
+    if path is not None:
+        return cards.read_file(Path(path)).family
+    if parse(name).family == "hf":
+        return "transformers"
+    return cards.read(name).family if name in cards.names() else ""
+
+
+def image_of(representation: str, card: str | Path | None = None) -> str:
     """The name of the image that extracts ``representation``, without prefix and version.
+
+    Args:
+        representation, card: as of :func:`family_of`.
 
     Raises:
         RequestError: no image can have the representation's name.
@@ -151,7 +188,7 @@ def image_of(representation: str) -> str:
     >>> [image_of(name) for name in ("mfcc", "stemjepa-mine-untrained", "level")]
     ['representations_mfcc', 'representations', 'representations_level']
     """
-    image = family_of(representation).image
+    image = family_of(representation, card).image
     if not _IMAGE_NAME.fullmatch(image):
         raise RequestError(f"no image can be called {image}: small letters, digits and single . _ - are allowed")
     return image

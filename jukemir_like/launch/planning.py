@@ -24,6 +24,7 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.launch import images
 from jukemir_like.launch.images import Container, Mount
+from jukemir_like.representations.names import parse
 
 INPUT, OUTPUT, CACHE = "/input", "/output", "/cache"  # of the contract of a representation's image
 ELSEWHERE = "/host"  # where a container sees what it cannot see under its own path
@@ -54,7 +55,7 @@ def plan(context: click.Context) -> Container:
 
 def extraction(
     representation: str, input: str | None, output: str | None, dataset: str | None = None, cache: str | None = None,  # noqa: A002
-    weights: str | None = None, **options: Any,
+    weights: str | None = None, layers: str | None = None, card: str | None = None, **options: Any,
 ) -> Container:  # fmt: skip
     """The container that extracts ``representation``; the arguments are those of the command ``extract``.
 
@@ -64,16 +65,16 @@ def extraction(
     from jukemir_like import extract  # imports NumPy, which --help does without
 
     folders = Cache.default(cache)
-    source, target = extract.folders(representation, input, output, dataset, folders, layers=options.get("layers"))
-    family, image = images.family_of(representation), images.image_of(representation)
-    options = {name: value for name, value in options.items() if value is not None}
+    source, target = extract.folders(representation, input, output, dataset, folders, layers=layers)
+    family, image = images.family_of(representation, card), images.image_of(representation, card)
+    options = {name: value for name, value in (options | {"layers": layers}).items() if value is not None}
     paths = PathMapping()
     if family.weights == images.CHECKPOINTS:
         options |= _checkpoint(representation, weights, folders, paths)
-    else:
-        options |= {} if weights is None else {"weights": weights}  # where it is wrong, the command inside refuses it as outside
-        if family.weights is not None and (folders.root / family.weights).is_dir():
-            paths.mount(folders.root / family.weights, f"{CACHE}/{family.weights}")
+    elif family.weights == images.WEIGHTS:
+        options |= _encoder(representation, weights, card, folders, paths)
+    elif weights is not None:
+        options["weights"] = weights  # which the command inside refuses as outside
     refused = set() if family.all_options else options.keys() - _OPTIONS_OF_THE_CONTRACT
     if refused:
         raise RequestError(f"the image of {representation} takes --batch_size and --batch_idx: leave out --{min(refused)}")
@@ -111,9 +112,26 @@ def _checkpoint(representation: str, weights: str | None, cache: Cache, paths: P
     return {} if weights is None else {"weights": weights}
 
 
+def _encoder(representation: str, weights: str | None, card: str | None, cache: Cache, paths: PathMapping) -> dict[str, str]:
+    """Mounts the folders of an encoder in the cache, or the files that are given instead; returns the options that name these."""
+    from jukemir_like.encoders import encoder
+    from jukemir_like.encoders import weights as encoder_weights
+
+    options = {name: paths.read(path) for name, path in (("weights", weights), ("card", card)) if path is not None}
+    described = encoder.find_card(representation, cache=cache, card=card)
+    folders = {cache.weights(parse(representation).folder)} if card is None else set()
+    if weights is None:
+        folders.add(encoder_weights.locate(described, cache).parent)
+    for folder in sorted(folders):
+        if folder.is_dir():
+            paths.mount(folder, str(Cache(Path(CACHE)).weights(folder.name)))
+    return options
+
+
 def _stage(context: click.Context) -> Container:
     name = str(context.command.name)
     stage = images.STAGES[name]
+    image = _image_with_converter(context.params) if name == "download" else stage.image
     paths = PathMapping.from_working_folder()
     environment = {cache_module.ENVIRONMENT_VARIABLE: paths.write(Cache.default(context.params.get("cache")).root)}
     if _DECLARATIONS in os.environ:
@@ -125,7 +143,7 @@ def _stage(context: click.Context) -> Container:
         paths.read(_OWN_CONFIGS)
     arguments = tuple(command_arguments(context, paths))
     return Container(
-        images.reference(stage.image),
+        images.reference(image),
         arguments,
         (images.PROGRAM, name),
         tuple(paths.mounts.values()),
@@ -135,6 +153,14 @@ def _stage(context: click.Context) -> Container:
         shared_memory=stage.shared_memory,
         working_folder=None if paths.working_folder is None else str(paths.working_folder),
     )
+
+
+def _image_with_converter(params: dict[str, Any]) -> str:
+    """The image for a download: of an encoder its own, which converts its weights."""
+    from jukemir_like.encoders import encoder
+
+    name, card = params["dataset"], params.get("card")
+    return images.image_of(name, card) if encoder.is_encoder(name, card) else images.STAGES["download"].image
 
 
 def _needs_network(params: dict[str, Any]) -> bool:

@@ -14,10 +14,13 @@ import inspect
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from jukemir_like.core import devices
 from jukemir_like.core.errors import InputError, RequestError, StorageError
+from jukemir_like.representations.batches import BatchSizes
 from jukemir_like.representations.names import parse
 
 if TYPE_CHECKING:
@@ -51,6 +54,7 @@ class Representation(ABC):
         dimension: length of a vector.
         batch_size: how many clips are worth giving at once (1 for what runs on a processor core).
         layers: names of the layers that ``NAME@layer=L`` may choose; empty: it has none.
+        gpus: how many GPUs it computes on, each in a worker process of its own; 0: on processors.
 
     >>> import numpy as np
     >>> class Peak(Representation):
@@ -66,6 +70,12 @@ class Representation(ABC):
     dimension: int
     batch_size: int = 1
     layers: tuple[str, ...] = ()
+    gpus: int = 0
+
+    @cached_property
+    def batches(self) -> BatchSizes:
+        """How many of the clips that it is given are computed at once."""
+        return BatchSizes(self.gpus > 0)
 
     @property
     @abstractmethod
@@ -99,6 +109,8 @@ class Representation(ABC):
 def encode(representation: Representation, clips: list[np.ndarray], layers: Sequence[str] = ()) -> list[np.ndarray | Exception]:
     """A vector, or the reason why there is none, for each clip; one bad clip does not affect the others.
 
+    A batch for which there is no room in memory is computed in halves, down to single clips.
+
     Args:
         representation: what to compute.
         clips: mono float32, shape ``(samples,)``, at the representation's sample rate.
@@ -108,15 +120,33 @@ def encode(representation: Representation, clips: list[np.ndarray], layers: Sequ
         RequestError, StorageError: the fault is not a clip's but the representation's, such as weights that cannot be used.
         ValueError: the representation returned another shape than it declares.
     """
+    results: list[np.ndarray | Exception] = []
+    while rest := clips[len(results) :]:
+        part = rest[: representation.batches.count([len(clip) for clip in rest])]
+        computed = _encode_together(representation, part, layers)
+        if computed is None:
+            devices.release_memory()  # here, where no traceback holds tensors any more
+            representation.batches.failed([len(clip) for clip in part])
+            if len(part) == 1:
+                seconds, where = len(part[0]) / representation.sample_rate, "of the GPU" if representation.gpus else "here"
+                computed = [InputError(f"is {seconds:,.1f} s long, for which the memory {where} has no room")]
+        results += computed or []
+    return results
+
+
+def _encode_together(representation: Representation, clips: list[np.ndarray], layers: Sequence[str]) -> list[np.ndarray | Exception] | None:
+    """A vector or an error per clip of one batch; where the batch fails, each clip is computed alone. None: there was no room for it."""
     import numpy as np
 
-    if not clips:
-        return []
+    lengths = [len(clip) for clip in clips]
     try:
-        vectors = representation.vectors_of_layers(clips, layers) if layers else representation(clips)
+        with representation.batches.measured(lengths):
+            vectors = representation.vectors_of_layers(clips, layers) if layers else representation(clips)
     except (RequestError, StorageError):
         raise
     except Exception as error:
+        if devices.is_out_of_memory(error):
+            return None
         if len(clips) == 1:
             return [error]
         return [vector for clip in clips for vector in encode(representation, [clip], layers)]

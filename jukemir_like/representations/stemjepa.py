@@ -24,6 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jukemir_like.core import devices
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.representations.layers import LayeredRepresentation
@@ -92,7 +93,12 @@ class StemJEPARepresentation(LayeredRepresentation):
         self.sample_rate = model.frontend.sample_rate
         depth = model.encoder.depth
         self.choose(name, [str(layer) for layer in range(depth + 1)], str(depth), model.dimension)
-        self.batch_size = _BATCH_SIZE_WITH_GPU if Path("/dev/nvidiactl").exists() else _BATCH_SIZE
+        self.batch_size = _BATCH_SIZE_WITH_GPU if devices.may_have_gpu(device) else _BATCH_SIZE
+
+    @property
+    def gpus(self) -> int:  # type: ignore[override]
+        """How many GPUs it computes on."""
+        return devices.gpus_of(self._device)
 
     @property
     def parameters(self) -> dict[str, Any]:

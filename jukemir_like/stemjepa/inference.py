@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 
 from jukemir_like import audio
+from jukemir_like.core import devices
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.stemjepa import checkpoint, config
@@ -46,7 +46,8 @@ class StemJEPA:
     def __init__(self, loaded: checkpoint.Checkpoint, device: str | torch.device | None = None, precision: str = "32") -> None:
         if precision not in PRECISIONS:
             raise RequestError(f"precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
-        self.device, self.precision = _device(device), precision
+        self.device, self.precision = devices.open_device(None if device is None else str(device)), precision
+        devices.check_precision(self.device, precision)
         self.network: Network = loaded.network.to(self.device).eval()
         self.model, self.sources = loaded.model, loaded.sources
         self.provenance, self.digest = loaded.provenance, loaded.digest
@@ -65,7 +66,7 @@ class StemJEPA:
 
         Args:
             weights: see :func:`~jukemir_like.stemjepa.checkpoint.resolve`; None: those of the package.
-            device: None: ``cuda`` where there is one, else ``cpu``.
+            device: None: ``cuda`` where there is one, else ``cpu``; see :func:`~jukemir_like.core.devices.open_device`.
             precision: ``32``, or ``bf16``: matrix products in bfloat16. Its vectors are within 1 % of the same, in about half the time on
                 processors that have such products, and in more time on those that only emulate them.
             cache: where named weights are looked up; None: the default cache.
@@ -153,7 +154,7 @@ class StemJEPA:
         """
         layers = sorted(pools[0]) if pools else []
         by_layer = [[of_clip[layer] for layer in layers] for of_clip in pools]
-        with torch.inference_mode(), self._autocast():
+        with devices.computing(self.device, self.precision):
             waveforms = self._waveforms(clips, sample_rate)
             feed_pools(waveforms, self._encode_layers(layers), self.model, by_layer, batch_size=self._chunks_per_batch, device=self.device)
 
@@ -270,18 +271,14 @@ class StemJEPA:
         outputs = (self.embed(noise), self.embed(noise, which="target"), self.predict(noise, self.sources[0]))
         return all(bool(np.isfinite(vectors).all()) for vectors in outputs)
 
-    @torch.inference_mode()
     def _vectors(self, clips: Sequence[Clip], sample_rate: int | None, encode: Encode, layers: int = 1) -> np.ndarray:
-        with self._autocast():
+        with devices.computing(self.device, self.precision):
             waveforms = self._waveforms(clips, sample_rate)
             return pool_clips(waveforms, encode, self.model, batch_size=self._chunks_per_batch, device=self.device, layers=layers)
 
     @property
     def _chunks_per_batch(self) -> int:
         return _CHUNKS_PER_BATCH.get(self.device.type, 8)
-
-    def _autocast(self) -> AbstractContextManager[None]:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
 
     def _waveforms(self, clips: Sequence[Clip], sample_rate: int | None) -> Iterator[np.ndarray]:
         """Mono float32 at the model's rate, one clip after another as they are needed."""
@@ -307,14 +304,6 @@ class StemJEPA:
         if not len(resampled):
             raise InputError(f"is too short: no sample is left at {self.sample_rate} Hz")
         return resampled
-
-
-def _device(name: str | torch.device | None) -> torch.device:
-    has_gpu = torch.cuda.is_available()
-    device = torch.device(name if name is not None else "cuda" if has_gpu else "cpu")
-    if device.type == "cuda" and not has_gpu:
-        raise RequestError("there is no GPU that PyTorch can use: choose the device cpu")
-    return device
 
 
 def _as_sequence(clips: Clip | Sequence[Clip]) -> Sequence[Clip]:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jukemir_like.core import devices
 from jukemir_like.stemjepa import config
 
 Encode = Callable[[Tensor, list[int]], Iterable[Tensor]]
@@ -49,7 +50,7 @@ def pool_clips(
         clips: mono float32 of shape ``(samples,)``, each at least one sample. They are read one by one; memory does not grow with them.
         encode: waveforms → patches.
         model: how clips are cut.
-        batch_size: chunks in one call of ``encode``, at most.
+        batch_size: chunks in one call of ``encode``, at most; where there is no room for them, half of them, and so on.
         device: where ``encode`` takes its waveforms.
         layers: how many ``encode`` gives.
     """
@@ -86,12 +87,26 @@ def feed_pools(
 
 def _encoded(
     clips: Iterable[np.ndarray], encode: Encode, model: config.Model, batch_size: int, device: torch.device
-) -> Iterator[tuple[list[Chunk], Iterator[Tensor]]]:
+) -> Iterator[tuple[list[Chunk], list[Tensor]]]:
     """Batches of chunks, with the patches of each layer as float32 of shape ``(batch, bands, steps, width)``."""
     for batch in batch_by_length(cut_into_chunks(clips, model), batch_size):
         waveforms = torch.from_numpy(np.stack([chunk.samples for chunk in batch])).to(device)
         shape = len(batch), model.bands, -1, model.encoder.width
-        yield batch, (patches.float().view(shape) for patches in encode(waveforms, [chunk.clip for chunk in batch]))
+        layers = encode_in_parts(encode, waveforms, [chunk.clip for chunk in batch])
+        yield batch, [patches.float().view(shape) for patches in layers]
+
+
+def encode_in_parts(encode: Encode, waveforms: Tensor, clips: list[int]) -> list[Tensor]:
+    """What ``encode`` gives for a batch, one tensor per layer; where there is no room for it, for one half and then for the other."""
+    try:
+        return list(encode(waveforms, clips))
+    except Exception as error:
+        if len(clips) == 1 or not devices.is_out_of_memory(error):
+            raise
+    devices.release_memory()  # here, where no traceback holds tensors any more
+    half = len(clips) // 2
+    parts = encode_in_parts(encode, waveforms[:half], clips[:half]), encode_in_parts(encode, waveforms[half:], clips[half:])
+    return [torch.cat(layer) for layer in zip(*parts, strict=True)]
 
 
 def cut_into_chunks(clips: Iterable[np.ndarray], model: config.Model) -> Iterator[Chunk]:

@@ -6,7 +6,9 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,8 @@ pytestmark = pytest.mark.docker
 ROOT = Path(__file__).resolve().parents[2]
 MOST_MEGABYTES = {"download": 700, "process": 700, "representations_chroma": 700, "representations_mfcc": 700}
 MOST_MEGABYTES |= {"representations": 1400, "train": 1400, "probe": 1400}
+ENCODERS = [f"representations_{family}" for family in ("choi", "musicnn", "clmr", "jukebox", "crepe")]
+MOST_MEGABYTES |= dict.fromkeys(ENCODERS, 1300) | {"representations_hf": 1500}
 IMAGES = sorted(MOST_MEGABYTES)
 
 
@@ -77,6 +81,7 @@ def test_chroma_and_mfcc_have_no_torch_and_the_others_have_one_without_what_they
     assert found["download"] == ["requests"]
     assert found["representations"] == found["probe"] == ["torch", "matplotlib"]
     assert found["train"] == ["torch", "lightning", "matplotlib"]
+    assert all(found[name] == ["torch", "requests"] for name in (*ENCODERS, "representations_hf"))
 
 
 @pytest.mark.parametrize("image", ["representations_chroma", "train"])
@@ -151,6 +156,53 @@ def test_our_images_keep_the_contract(image, images):
 
     report = conformance.check(images[image].id)
     assert report.exit_code == 0, report.text()
+
+
+@pytest.mark.parametrize(("image", "name"), [("choi", "choi"), ("jukebox", "jukebox"), ("hf", "mert-95m")])
+def test_an_encoder_without_its_weights_is_refused_in_one_line(images, songs, output, image, name):
+    mounts = ("-v", f"{songs}:/input:ro", "-v", f"{output}:/output")
+    done = docker("run", "--rm", "--network", "none", *mounts, images[f"representations_{image}"].id)
+    assert done.returncode == 2
+    assert re.fullmatch(rf"jukemir-like: the weights of {name} are not in the cache.*`jukemir-like download {name}` .*\n", done.stderr)
+    assert not list(output.iterdir())
+
+
+@pytest.fixture(scope="module")
+def choi_weights(tmp_path_factory, absent):
+    """The folder of choi's converted weights in a cache."""
+    own_copy = os.environ.get("JUKEMIR_LIKE_TEST_WEIGHTS") or pytest.skip("JUKEMIR_LIKE_TEST_WEIGHTS names no folder of weights")
+    cache = tmp_path_factory.mktemp("cache")
+    command = [sys.executable, "-m", "jukemir_like", "download", "choi", "--from", own_copy, "--cache", cache]
+    subprocess.run(command, check=True, capture_output=True)
+    for path in (*cache.parents[:3], *cache.rglob("*"), cache):
+        path.chmod(path.stat().st_mode | 0o555)
+    return cache / "weights" / "choi"
+
+
+@pytest.mark.slow
+def test_an_encoder_s_image_keeps_the_contract_with_its_weights_mounted(images, choi_weights):
+    from jukemir_like import conformance
+
+    report = conformance.check(images["representations_choi"].id, weights=[choi_weights])
+    assert report.exit_code == 0, report.text()
+
+
+@pytest.mark.slow
+def test_weights_that_are_built_in_are_listed_and_need_no_mount(base_image, choi_weights, songs, output, tmp_path):
+    prefix = f"jukemir-like-test-{uuid.uuid4().hex[:8]}"
+    command = [sys.executable, ROOT / "scripts" / "images.py", "--base", base_image, "--osv", "", "--output", tmp_path, "--prefix", prefix]
+    command += ["--weights", "choi", "--cache", choi_weights.parents[1], "representations_choi"]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stdout + made.stderr
+    image = f"{prefix}/representations_choi"
+    try:
+        mounts = ("-v", f"{songs}:/input:ro", "-v", f"{output}:/output")
+        done = docker("run", "--rm", "--network", "none", "--read-only", "--tmpfs", "/tmp", *mounts, image)
+        assert done.returncode == 0, done.stderr
+        assert len(list(output.glob("*.npy"))) == 12
+        assert '"choi.safetensors"' in (tmp_path / "representations_choi.cdx.json").read_text()
+    finally:
+        docker("rmi", f"{image}:latest", f"{image}:{__version__}")
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from jukemir_like.core.errors import InputError
-from jukemir_like.core.parallel import available_cpus, map_unordered
+from jukemir_like.core.parallel import available_cpus, map_unordered, worker_index
 
 
 def square(number):
@@ -47,6 +47,20 @@ def test_a_worker_that_dies_costs_only_the_item_that_kills_it():
     assert "died" in str(results[3])
     assert {number for number in results if number != 3} == set(range(20)) - {3}
     assert all(results[number] == number for number in results if number != 3)
+
+
+def index_or_die(number):
+    if number == 3:
+        os._exit(9)
+    time.sleep(0.05)
+    return worker_index()
+
+
+def test_workers_have_numbers_that_stay_when_one_dies():
+    results = dict(map_unordered(index_or_die, range(12), 3))
+    assert isinstance(results.pop(3), InputError)
+    assert set(results.values()) == {0, 1, 2}
+    assert worker_index() == 0
 
 
 def test_items_are_read_as_they_are_needed():

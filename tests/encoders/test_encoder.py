@@ -5,8 +5,9 @@ import pickle
 import numpy as np
 import pytest
 
+from jukemir_like.core import devices
 from jukemir_like.core.errors import InputError, RequestError
-from jukemir_like.encoders import weights
+from jukemir_like.encoders import encoder, weights
 
 from .conftest import FRAME, Tiny
 
@@ -25,13 +26,13 @@ def clips(*lengths):
 def test_all_layers_from_one_pass_are_the_layers_one_by_one(tiny, monkeypatch):
     passes = []
     monkeypatch.setattr(Tiny, "feed", lambda self, clips, pools, feed=Tiny.feed: (passes.append(1), feed(self, clips, pools)))
-    encoder = tiny()
+    loaded = tiny()
     given = clips(1000, 250)
-    together = encoder.vectors_of_layers(given, encoder.layers)
+    together = loaded.vectors_of_layers(given, loaded.layers)
     assert (together.shape, len(passes)) == ((2, 2, 3), 1)
-    for number, layer in enumerate(encoder.layers):
+    for number, layer in enumerate(loaded.layers):
         np.testing.assert_array_equal(together[:, number], tiny(f"tiny@layer={layer}")(given))
-    np.testing.assert_array_equal(encoder(given), together[:, 1])  # the card's layer
+    np.testing.assert_array_equal(loaded(given), together[:, 1])  # the card's layer
     for pool, dimension in (("mean", 3), ("mean+std", 6), ("max", 3)):
         assert tiny(f"tiny@pool={pool}")(given).shape == (2, dimension)
 
@@ -54,7 +55,7 @@ def test_the_request_is_refused_in_one_line(tiny):
     for name, reason in [("tiny@layer=2", "tiny has no layer 2: choose one of 0 … 1"), ("tiny@pool=median", "no pool is called median")]:
         with pytest.raises(RequestError, match=reason):
             tiny(name)
-    with pytest.raises(RequestError, match="unknown precision '8' of tiny"):
+    with pytest.raises(RequestError, match="tiny has no precision 8: choose one of 32, bf16, 16"):
         tiny(precision="8")
     with pytest.raises(RequestError, match="device 'gpu' cannot be used by torch"):
         tiny(device="gpu").device.type.upper()
@@ -66,11 +67,48 @@ def test_a_clip_without_a_frame_is_an_input_error(tiny):
 
 
 def test_an_encoder_can_be_sent_to_another_process_before_its_first_clip(tiny):
-    encoder = tiny()
-    assert "net" not in vars(encoder)
-    assert pickle.loads(pickle.dumps(encoder.parameters)) == encoder.parameters
+    loaded = tiny()
+    assert "net" not in vars(loaded)
+    assert pickle.loads(pickle.dumps(loaded.parameters)) == loaded.parameters
 
 
 def test_weights_that_are_missing_are_found_before_the_first_clip(tiny_card, cache):
     with pytest.raises(RequestError, match="jukemir-like download tiny"):
         Tiny(tiny_card, cache=cache)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "16"])
+def test_vectors_of_half_precision_are_within_a_hundredth(tiny, precision):
+    given = clips(5000, 1200, FRAME)
+    for name in ("tiny", "tiny@pool=mean+std", "tiny@layer=0@pool=max"):
+        exact, rounded = tiny(name, device="cpu")(given), tiny(name, device="cpu", precision=precision)(given)
+        distance = np.linalg.norm(rounded - exact, axis=1)
+        assert (distance > 0).all()
+        assert (distance < 1e-2 * np.linalg.norm(exact, axis=1)).all()
+
+
+def test_chunks_are_larger_where_there_may_be_a_gpu(tiny, monkeypatch, tmp_path):
+    monkeypatch.setattr(devices, "_DEVICE_FILES", (tmp_path,))
+    assert (tiny().batch_size, tiny(device="cpu").batch_size, tiny(device="cuda:1").gpus) == (16, 1, 1)
+
+
+def test_options_are_passed_on_by_classes_that_take_more(tiny_card, tiny_file, cache, monkeypatch, tmp_path):
+    """As choi's class, which takes its card and any options."""
+
+    class Wider(Tiny):
+        def __init__(self, card, *, colour="", **options):
+            super().__init__(card, **options)
+
+    class Narrower(Tiny):
+        def __init__(self, card, *, name=None, cache=None):
+            super().__init__(card, name=name, cache=cache)
+
+    weights.get(tiny_card, cache, Tiny.convert, own_copy=tiny_file.parent)
+    monkeypatch.setattr(encoder, "find_card", lambda name, **options: tiny_card)
+    for chosen, refused in ((Wider, {"size": 1}), (Narrower, {"device": "cpu"})):
+        monkeypatch.setattr(encoder, "encoder_class", lambda card, chosen=chosen: chosen)
+        (option,) = refused
+        with pytest.raises(RequestError, match=f"tiny takes no {option}: leave it out"):
+            encoder.load("tiny", cache=cache, **refused)
+    monkeypatch.setattr(encoder, "encoder_class", lambda card: Wider)
+    assert encoder.load("tiny", cache=cache, colour="red", device="cpu", precision="16").precision == "16"

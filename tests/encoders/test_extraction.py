@@ -1,13 +1,16 @@
 """Extraction of an encoder: all layers from one pass, by a user's own card, resumed, with bad inputs, and without a socket."""
 
 import json
+import os
 import socket
+import time
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
-from jukemir_like.core import records
+from jukemir_like.core import devices, records
 from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders import encoder, weights
 from jukemir_like.extract import extract
@@ -121,3 +124,67 @@ def test_a_card_of_another_name_and_an_option_that_is_none_are_one_line(ready):
     with pytest.raises(RequestError, match="tiny takes no colour: leave it out"):
         encoder.load("tiny", **options, colour="red")
     assert json.dumps(encoder.load("tiny", **options).parameters)
+
+
+def test_each_worker_computes_on_a_gpu_of_its_own(ready, tmp_path, monkeypatch):
+    """Two GPUs that are none: what each worker opens is noted, and is the processor."""
+    folder, options = ready
+    for number in range(40):
+        (folder / f"{number}.wav").write_bytes((folder / "a.wav").read_bytes())
+    monkeypatch.setattr(devices, "gpu_count", lambda here=False: 2)
+    noted = tmp_path / "noted"
+    noted.mkdir()
+
+    def open_device(device):
+        name = devices.name_in_worker(device)
+        (noted / f"{name} {os.getpid()}").touch()
+        time.sleep(0.5)  # until the other has begun too
+        return torch.device("cpu")
+
+    monkeypatch.setattr(devices, "open_device", open_device)
+    assert extract("tiny", folder, tmp_path / "out", workers=8, **options).done == 42
+    names = [path.name.split()[0] for path in noted.iterdir()]
+    assert sorted(names) == ["cuda:0", "cuda:1"]
+    (tmp_path / "out" / "a.npy").unlink()
+    assert extract("tiny", folder, tmp_path / "out", workers=8, device="cuda:1", **options).done == 1
+    assert f"cuda:1 {os.getpid()}" in {path.name for path in noted.iterdir()}
+
+
+def test_a_clip_for_which_there_is_no_room_fails_alone(ready, tmp_path, monkeypatch):
+    folder, options = ready
+    (folder / "short.wav").unlink()
+
+    def feed(self, clips, pools, feed=Tiny.feed):
+        if sum(map(len, clips)) > 500:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        feed(self, clips, pools)
+
+    monkeypatch.setattr(Tiny, "feed", feed)
+    monkeypatch.setattr(devices, "may_have_gpu", lambda device=None: True)  # so that the clips are one chunk
+    monkeypatch.setattr(devices, "gpu_count", lambda here=False: 0)
+    summary = extract("tiny", folder, tmp_path / "out", **options)
+    assert summary.failed == {"a.wav": "is 0.1 s long, for which the memory here has no room"}
+    assert (summary.done, summary.exit_code) == (1, 3)
+
+
+def test_a_gpu_that_is_not_there_is_one_line(ready, tmp_path, monkeypatch):
+    folder, options = ready
+    monkeypatch.setattr(devices, "gpu_count", lambda here=False: 0)
+    with pytest.raises(RequestError, match="there is no GPU that torch can use: choose the device cpu"):
+        extract("tiny", folder, tmp_path / "out", device="cuda", workers=2, **options)
+
+
+def test_what_is_extracted_and_where_may_be_set_by_variables(command, write_audio, tmp_path):
+    """As in the images of encoders: a word is the representation, --dataset is not disturbed."""
+    folder = tmp_path / "in"
+    for name in ("a", "b"):
+        write_audio(folder / f"{name}.wav")
+    variables = {"JUKEMIR_LIKE_REPRESENTATION": "mfcc", "JUKEMIR_LIKE_INPUT": str(folder), "JUKEMIR_LIKE_OUTPUT": str(tmp_path / "out")}
+    done = command("extract", "--batch_size", "1", "--batch_idx", "1", environment=variables)
+    assert (done.returncode, [path.name for path in (tmp_path / "out").glob("*.npy")]) == (0, ["b.npy"])
+    done = command("extract", "chroma", environment=variables)
+    assert done.returncode == 0, done.stderr
+    assert np.load(tmp_path / "out" / "a.npy").shape == (72,)
+    done = command("extract", "mfcc", "--dataset", "none", "--cache", tmp_path, environment=variables)
+    reason = f"jukemir-like: {tmp_path}/processed/none/wav is not a folder: give the folder of audio files\n"
+    assert (done.returncode, done.stderr) == (2, reason)

@@ -183,7 +183,7 @@ def test_a_vector_is_the_same_alone_and_in_company(tiny, music):
 
 
 def test_lower_precision_stays_near_and_has_another_signature(tiny, music):
-    low = Musicnn(tiny.card, weights=tiny.header.path, device="cpu", precision="bf16")
+    low = Musicnn(tiny.card, weights=tiny.header.path, device="cpu", precision="16")
     exact, near = tiny([music])[0], low([music])[0]
     assert np.linalg.norm(near - exact) < 1e-2 * np.linalg.norm(exact)
     assert low.signature != tiny.signature
@@ -279,6 +279,6 @@ def test_the_original_s_numbers(real, oracle, music):
 
 
 def test_real_weights_in_lower_precision(real, music):
-    low = Musicnn(real.card, weights=real.header.path, device="cpu", precision="bf16")
+    low = Musicnn(real.card, weights=real.header.path, device="cpu", precision="16")
     exact, near = real([music])[0], low([music])[0]
     assert np.linalg.norm(near - exact) < 1e-2 * np.linalg.norm(exact)

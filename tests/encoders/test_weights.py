@@ -145,3 +145,12 @@ def test_lazy_tensors_are_made_one_after_another_and_give_the_same_file(tiny_car
     assert made == ["a", "b", "c"]
     assert (tmp_path / "lazy").read_bytes() == (tmp_path / "eager").read_bytes()
     assert all(torch.equal(load_file(tmp_path / "lazy")[name], tensor) for name, tensor in tensors.items())
+
+
+def test_nothing_is_written_beside_weights_that_no_download_has_written(tiny_card, tiny_file, cache, tmp_path):
+    weights.get(tiny_card, cache, Tiny.convert, own_copy=tiny_file.parent)
+    elsewhere = tmp_path / "elsewhere" / "tiny.safetensors"
+    elsewhere.parent.mkdir()
+    elsewhere.write_bytes(weights.converted_file(tiny_card, cache).read_bytes())
+    weights.check(weights.read_header(elsewhere))
+    assert list(elsewhere.parent.iterdir()) == [elsewhere]

@@ -116,6 +116,30 @@ def test_plain_lines_of_a_dataset_name_the_cache(command, folder, tmp_path):
     assert len(vectors(tmp_path / "cache" / "representations" / "mine" / "chroma")) == 5
 
 
+@pytest.mark.parametrize("runner", ["docker", "apptainer"])
+def test_lines_of_an_encoder_mount_its_weights(folder, tmp_path, runner):
+    weights = tmp_path / "my cache" / "weights" / "musicnn-msd"
+    weights.mkdir(parents=True)
+    (weights / "musicnn-msd.safetensors").touch()
+    arguments = ("musicnn-msd", str(folder), str(tmp_path / "out"), None, str(tmp_path / "my cache"))
+    (line,) = commands.batches(*arguments, batch_size=9, runner=runner, precision="bf16")
+    words = shlex.split(line)
+    assert f"{weights}:/cache/weights/musicnn-msd:ro" in words
+    assert words[words.index("musicnn-msd") :] == [
+        *("musicnn-msd", "/input", "/output", "--batch_size", "9", "--batch_idx", "0", "--precision", "bf16")
+    ]
+
+
+def test_plain_lines_of_an_encoder_name_cache_card_and_weights(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text('name="mine"\ntitle="M"\nfamily="musicnn"\nlicence="MIT"\nsample_rate=16000\nwidth=2\n')
+    arguments = ("mine", str(folder), "out", None, "cache")
+    (line,) = commands.batches(*arguments, batch_size=9, runner="plain", card="mine.toml", weights="w", layers="all")
+    pairs = set(itertools.pairwise(shlex.split(line)))
+    expected = {"--cache": "cache", "--card": "mine.toml", "--weights": "w"}
+    assert {(option, str(tmp_path / name)) for option, name in expected.items()} | {("--layers", "all")} <= pairs
+
+
 def test_another_image_can_be_named(folder, tmp_path):
     arguments = ("chroma", str(folder), str(tmp_path / "out"), None, None)
     (line,) = commands.batches(*arguments, batch_size=9, runner="apptainer", image="/images/chroma.sif")

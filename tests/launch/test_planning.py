@@ -54,6 +54,9 @@ def here(tmp_path, monkeypatch):
         ("extract stemjepa-untrained . out", "representations", False, True),
         ("extract stemjepa@layer=2@pool=max . out", "representations", False, True),
         ("extract level . out", "representations_level", False, True),
+        ("download musicnn-msd", "representations_musicnn", True, False),
+        ("download hf:facebook/hubert-base-ls960", "representations_hf", True, False),
+        ("download choi --from own", "representations_choi", False, False),
     ],
 )
 def test_a_stage_has_its_image_and_what_it_needs(words, image, network, gpu):
@@ -222,23 +225,96 @@ def test_weights_of_the_cache_are_mounted_and_those_of_the_package_are_in_the_im
         assert len(plan("extract", name, "in", "out").mounts) == 2
 
 
-def test_a_family_is_one_line_in_the_table(here, monkeypatch):
+@pytest.fixture
+def weights_of(here, monkeypatch):
+    """A function that puts what stands for converted weights of an encoder into the cache, and returns their folder."""
+
+    def put(name):
+        folder = here / "cache" / "weights" / name
+        folder.mkdir(parents=True)
+        (folder / f"{name}.safetensors").touch()
+        return folder
+
     (here / "in").mkdir()
-    families = [
-        images.Family("tagger", "representations_tagger", separators="-", weights="weights/tagger"),
-        images.Family("hub", "representations_hub", separators=":"),
-    ]
-    monkeypatch.setattr(images, "FAMILIES", (*images.FAMILIES, *families))
-    for name in ("tagger", "tagger-msd"):
-        container = plan("extract", name, "in", "out", "--workers", "1")
-        assert container.image == f"stemjepa/representations_tagger:{__version__}"
-        assert container.gpu
-        assert mounted(container).keys() == {"/input", "/output"}
-    assert (container.entrypoint, container.arguments[0]) == (("jukemir-like", "extract"), "tagger-msd")
-    (here / "cache" / "weights" / "tagger").mkdir(parents=True)
-    assert mounted(plan("extract", "tagger", "in", "out"))["/cache/weights/tagger"] == (here / "cache" / "weights" / "tagger", False)
-    assert images.image_of("hub:some/model") == "representations_hub"
-    assert images.family_of("taggers").name == "taggers"
+    return put
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "image", "word"),
+    [
+        ("musicnn", "musicnn", "representations_musicnn", None),
+        ("musicnn-msd", "musicnn-msd", "representations_musicnn", "musicnn-msd"),
+        ("clmr-59049", "clmr", "representations_clmr", "clmr-59049"),
+        ("crepe-tiny", "crepe-tiny", "representations_crepe", "crepe-tiny"),
+        ("jukebox@layer=3", "jukebox", "representations_jukebox", "jukebox@layer=3"),
+        ("mert-95m", "mert-95m", "representations_hf", None),
+        ("hubert-base@layer=7@pool=max", "hubert-base", "representations_hf", "hubert-base@layer=7@pool=max"),
+    ],
+)
+def test_an_encoder_runs_in_the_image_of_its_family_and_sees_its_own_weights_alone(weights_of, name, folder, image, word):
+    weights = weights_of(folder)
+    weights_of("other")
+    container = plan("extract", name, "in", "out", "--workers", "1")
+    assert container.image == f"stemjepa/{image}:{__version__}"
+    assert container.gpu
+    assert mounted(container).keys() == {"/input", "/output", f"/cache/weights/{folder}"}
+    assert mounted(container)[f"/cache/weights/{folder}"] == (weights, False)
+    named = () if word is None else (word, "/input", "/output")
+    assert container.arguments == (*named, "--workers", "1")
+    assert container.entrypoint == (None if word is None else ("jukemir-like", "extract"))
+
+
+def test_weights_that_are_missing_are_one_line_before_a_container_is_started(weights_of):
+    with pytest.raises(RequestError, match=r"the weights of musicnn-msd are not in the cache.*jukemir-like download musicnn-msd"):
+        plan("extract", "musicnn-msd", "in", "out")
+    with pytest.raises(RequestError, match="jukemir-like download hf:some/model"):
+        plan("extract", "hf:some/model", "in", "out")
+
+
+CARD = """
+name = "mine"
+title = "Mine"
+family = "musicnn"
+licence = "MIT"
+sample_rate = 16000
+width = 1506
+"""
+
+
+def test_an_encoder_of_one_s_own_is_known_by_its_card(weights_of, here):
+    (here / "mine.toml").write_text(CARD)
+    (here / "w.safetensors").touch()
+    container = plan("extract", "mine", "in", "out", "--card", "mine.toml", "--weights", "w.safetensors")
+    assert container.image == f"stemjepa/representations_musicnn:{__version__}"
+    inside = {f"{here}/{name}": (here / name, False) for name in ("mine.toml", "w.safetensors")}
+    assert inside.items() <= mounted(container).items()
+    assert container.arguments == ("mine", "/input", "/output", "--weights", f"{here}/w.safetensors", "--card", f"{here}/mine.toml")
+    weights = weights_of("mine")
+    assert mounted(plan("extract", "mine", "in", "out", "--card", "mine.toml"))["/cache/weights/mine"] == (weights, False)
+
+
+def test_all_layers_are_written_below_the_folder_of_the_dataset(weights_of, here):
+    weights_of("hubert-base")
+    (here / "cache" / "processed" / "mine" / "wav").mkdir(parents=True)
+    container = plan("extract", "hubert-base", "--dataset", "mine", "--layers", "all")
+    assert mounted(container)["/output"] == (here / "cache" / "representations" / "mine", True)
+    assert container.arguments == ("hubert-base", "/input", "/output", "--layers", "all")
+
+
+def test_names_that_begin_like_a_family_are_not_of_it():
+    assert images.family_of("stemjepas").name == "stemjepas"
+    assert images.family_of("stemjepa-mine@layer=2").name == "stemjepa"
+    assert images.family_of("musicnn-large").image == "representations_musicnn-large"
+
+
+def test_every_card_has_an_image():
+    from jukemir_like.encoders import card
+    from jukemir_like.encoders.encoder import FAMILIES
+
+    assert {family.cards for family in images.FAMILIES if family.cards} == set(FAMILIES)
+    for name in card.names():
+        assert images.family_of(name).cards == card.read(name).family
+    assert {family.name for family in images.FAMILIES if family.cards} <= set(card.names())
 
 
 def test_a_name_that_no_image_can_have_is_refused(here):
