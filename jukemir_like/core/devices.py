@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.parallel import worker_index
 
 if TYPE_CHECKING:
     import torch
@@ -72,6 +71,8 @@ def name_in_worker(device: str | None) -> str:
     ('cpu', 'cuda:1')
     """
     if device is None or device == "cuda":
+        from jukemir_like.core.parallel import worker_index  # imports tqdm, which names of representations do without
+
         gpus = gpu_count(here=True)
         return f"cuda:{worker_index() % gpus}" if gpus else device or "cpu"
     return device
