@@ -75,7 +75,7 @@ def test_submodules_are_not_hidden():
 def test_names_can_be_imported_from_the_package():
     script = "from jukemir_like import JukemirLikeError, RequestError, load_representation\n"
     script += "try: load_representation('chorma')\nexcept JukemirLikeError as error: print(type(error) is RequestError, error)"
-    assert python(script).startswith("True unknown representation 'chorma': choose one of chroma, mfcc, stemjepa")
+    assert python(script).startswith("True unknown representation 'chorma': choose one of ")
 
 
 def test_the_names_of_representations_and_datasets_are_listed():
