@@ -12,6 +12,7 @@ PRECOMPUTED ?=
 IS_PRECOMPUTED := $(filter-out 0,$(PRECOMPUTED))
 DATASETS ?= $(if $(IS_PRECOMPUTED),gtzan_ff giantsteps_clips magnatagatune emomusic,synthband)
 REPRESENTATIONS ?= $(if $(IS_PRECOMPUTED),chroma mfcc choi musicnn clmr jukebox,chroma mfcc stemjepa stemjepa-untrained stemjepa-reproduce)
+LAYERS ?=
 PROTOCOL ?= linear
 SEED ?= 0
 SONGS ?= 600
@@ -28,7 +29,7 @@ WEIGHTS ?=
 PYTEST_ARGS ?=
 
 REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(DATASETS)" --representations "$(REPRESENTATIONS)" \
-	--protocol "$(PROTOCOL)" --seed "$(SEED)" --songs "$(SONGS)" --jobs "$(JOBS)" --batch-size "$(BATCH_SIZE)" \
+	--layers "$(LAYERS)" --protocol "$(PROTOCOL)" --seed "$(SEED)" --songs "$(SONGS)" --jobs "$(JOBS)" --batch-size "$(BATCH_SIZE)" \
 	--training-dataset "$(TRAINING_DATASET)" $(if $(STEPS),--steps "$(STEPS)") $(if $(IS_PRECOMPUTED),--precomputed) --runner "$(RUNNER)"
 
 .PHONY: help setup test test-slow test-docker lint format reproduce plan images conform docs bench clean
@@ -36,7 +37,7 @@ REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… PROTOCOL=linear|jukemir SEED=… SONGS=… STEPS=… TRAINING_DATASET=… PRECOMPUTED=1 CACHE=… JOBS=… RUNNER=local|docker"
+	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… LAYERS=… PROTOCOL=linear|jukemir SEED=… SONGS=… STEPS=… TRAINING_DATASET=… PRECOMPUTED=1 CACHE=… JOBS=… RUNNER=local|docker"
 
 setup: $(SETUP)  ## Make the virtual environment .venv and install everything
 

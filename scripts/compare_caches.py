@@ -99,9 +99,10 @@ def _of_weights(content: bytes) -> Any:
 
 
 def _of_page(content: bytes) -> Any:
-    """Lines of the results page without the tables of durations and versions."""
+    """Lines of the results page without the tables and plots of durations and versions."""
     page = content.decode()
     page = re.sub(r'<h2 id="ran">.*?<h2 id="provenance">', "", page, flags=re.DOTALL)
+    page = re.sub(r'<h2 id="costs">.*?</table>|<h3>Score and cost</h3>.*?</svg>', "", page, flags=re.DOTALL)
     page = re.sub(r"<dt>made with</dt><dd>.*?</dd>", "", page, flags=re.DOTALL)
     page = re.sub(r'(<tr id="[^"]*"><td><code>.*?</td><td class="left">.*?</td><td class="left">.*?</td>)<td>.*?</td>', r"\1", page)
     return re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]*", "PICTURE", page).splitlines()

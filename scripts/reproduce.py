@@ -26,6 +26,7 @@ from jukemir_like.core.locks import locked
 from jukemir_like.core.parallel import available_cpus
 from jukemir_like.launch import engine, images
 from jukemir_like.packs import origin, published
+from jukemir_like.representations.names import parse
 from jukemir_like.representations.stemjepa import parse_name
 from jukemir_like.stemjepa import checkpoint
 
@@ -43,7 +44,7 @@ def main() -> int:
     try:
         config = _config(options, Cache(cache))
         if options.runner == "docker" and not options.plan:
-            _check_images([name for name in config["representations"] if not published.is_published(name)])
+            _check_images([name for name in (*config["representations"], *config["layers"]) if not published.is_published(name)])
     except RequestError as error:
         print(f"make reproduce: {error}", file=sys.stderr)
         return WRONG_REQUEST
@@ -67,7 +68,8 @@ def main() -> int:
         for dataset in options.datasets.split():
             if not (Cache(cache).processed(dataset) / "meta.json").exists():
                 wanted = "take over" if options.precomputed else "extract"
-                print(f"and {wanted} {options.representations} of {dataset}, in batches that are counted once it is processed")
+                names = " ".join(filter(None, [options.representations, options.layers]))
+                print(f"and {wanted} {names} of {dataset}, in batches that are counted once it is processed")
     else:
         print(f"\nThe results page: {cache / PAGE}")
     return DONE
@@ -155,26 +157,32 @@ def _again(cache: Path, wanted: list[str]) -> list[str]:
 
 def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
     """What the Snakefile needs to know; names are checked here, so that a wrong one is one line and not a workflow that fails."""
-    config: dict[str, list[str]] = {name: getattr(options, name).split() for name in ("datasets", "representations", "protocol")}
+    config: dict[str, list[str]] = {name: getattr(options, name).split() for name in ("datasets", "representations", "layers", "protocol")}
     for dataset in config["datasets"]:
         if not (cache.processed(dataset) / "meta.json").exists():  # a user's own, or one that was processed before
             datasets.assets(dataset)
     if options.precomputed:
         config["representations"] = [published.full_name(name) for name in config["representations"]]
-    recipes = {name: recipe for name in config["representations"] if (recipe := _recipe(name))}
+    named = [*config["representations"], *config["layers"]]
+    recipes = {name: recipe for name in named if (recipe := _recipe(name))}
     for representation in config["representations"]:
         if published.is_published(representation):
             for dataset in config["datasets"]:
                 published.asset(dataset, representation)
         elif representation not in recipes and not _is_taken_over(representation, config["datasets"], cache):
             representations.load(representation, cache=cache)
+    for representation in config["layers"]:
+        if parse(representation).layer is not None:
+            raise RequestError(f"{representation} names a layer already: LAYERS are names without one")
+        if representation not in recipes and not representations.load(representation, cache=cache).layers:
+            raise RequestError(f"{representation} has no layers: leave it out of LAYERS")
     for protocol in config["protocol"]:
         if protocol not in ("linear", "jukemir"):
             raise RequestError(f"unknown PROTOCOL {protocol!r}: choose linear, jukemir, or both with a space between them")
     if not all(seed.isdigit() for seed in options.seed.split()):
         raise RequestError(f"SEED {options.seed!r} is not a number, or several with spaces between them")
     seeds = [int(seed) for seed in options.seed.split()]
-    if not any(images.family_of(name).name == "stemjepa" for name in config["representations"]):
+    if not any(images.family_of(name).name == "stemjepa" for name in named):
         alone = next((dataset for dataset in config["datasets"] if datasets.stems_of(dataset) == dataset), None)
         if alone:
             raise RequestError(f"{alone} has stems and no labels: only stemjepa says something of it, add it to REPRESENTATIONS")
@@ -236,6 +244,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cache", required=True)
     parser.add_argument("--datasets", required=True, help="names, with spaces between them")
     parser.add_argument("--representations", required=True, help="names, with spaces between them")
+    parser.add_argument("--layers", default="", help="representations of which all layers are extracted and probed")
     parser.add_argument("--precomputed", action="store_true", help="the vectors that were published with jukemir, instead of own ones")
     parser.add_argument("--protocol", default="linear", help="linear, jukemir, or both with a space between them")
     parser.add_argument("--seed", default="0", help="numbers, with spaces between them")

@@ -24,6 +24,8 @@ def write(cache, *, seconds=1.0, value=0.5, weight=1.0, order=(0, 1)):
     (cache / "results.csv").write_text(
         f'metric,value,seconds,valid/seconds,lineage\nr2,{value},{seconds},{seconds},"{{""version"": {seconds}}}"\n'
     )
+    costs = f'<h2 id="costs">Costs</h2>\n<table><td>{seconds}</td></table>\n<h3>Score and cost</h3>\n<div><svg>{seconds}</svg></div>'
+    (cache / "index.html").write_text(f"<td>{value}</td>\n{costs}\n<p>end</p>\n")
     buffer = io.BytesIO()
     np.savez(buffer, scores=np.full(3, value))
     (cache / "predictions.npz").write_bytes(buffer.getvalue())
@@ -39,12 +41,12 @@ def test_times_versions_folders_and_the_order_of_records_do_not_matter(tmp_path)
     write(tmp_path / "a")
     write(tmp_path / "b", seconds=2.0, order=(1, 0))
     code, text = compared(tmp_path / "a", tmp_path / "b")
-    assert (code, text) == (0, "6 files compared, 0 of them differ\n")
+    assert (code, text) == (0, "7 files compared, 0 of them differ\n")
 
 
 @pytest.mark.parametrize(
     ("changes", "names"),
-    [({"value": 0.25}, ["predictions.npz", "results.csv", "run.json"]), ({"weight": 2.0}, ["w.safetensors"])],
+    [({"value": 0.25}, ["index.html", "predictions.npz", "results.csv", "run.json"]), ({"weight": 2.0}, ["w.safetensors"])],
 )
 def test_every_other_difference_is_named(tmp_path, changes, names):
     write(tmp_path / "a")

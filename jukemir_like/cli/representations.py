@@ -64,40 +64,52 @@ def extract(
     help="linear: regularisation path, seconds; jukemir: grid of 216 points.",
 )
 @click.option("--seed", "seeds", type=click.IntRange(0), multiple=True, default=(0,), show_default=True, help="May be repeated.")
+@click.option("--layers", metavar="all|L,L,…", help="Probe these layers of REPRESENTATION, and choose one by validation.")
 @options.workers
 @options.cache
 def probe(
-    dataset: str, representation: str, tasks: tuple[str, ...], protocol: str, seeds: tuple[int, ...], workers: int | None, cache: str | None
-) -> int:
+    dataset: str, representation: str, tasks: tuple[str, ...], protocol: str, seeds: tuple[int, ...], layers: str | None,
+    workers: int | None, cache: str | None,
+) -> int:  # fmt: skip
     """Probe REPRESENTATION (or `trivial`: the baselines) on the tasks of DATASET.
 
     Finished probes are kept; those whose files are damaged are run again.
     """
     workers = options.prepare_workers(workers)
     from jukemir_like.core.files import printable
+    from jukemir_like.probes.layers import probe_layers
     from jukemir_like.probes.stage import probe_dataset
 
     folders = options.open_cache(cache)
-    probed = probe_dataset(folders, dataset, representation, tasks=tasks or None, protocol=protocol, seeds=seeds, workers=workers)
+    request: dict[str, Any] = {"tasks": tasks or None, "protocol": protocol, "seeds": seeds, "workers": workers}
+    if layers is None:
+        probed: Any = probe_dataset(folders, dataset, representation, **request)
+    else:
+        probed = probe_layers(folders, dataset, representation, layers, **request)
     click.echo(probed)
     for note in probed.notes:
         click.echo(f"note: {printable(note)}", err=True)
-    return probed.exit_code
+    return int(probed.exit_code)
 
 
 @click.command()
 @click.option("--dataset", "datasets", multiple=True, help="Only this dataset; may be repeated.")
 @click.option("--representation", "representations", multiple=True, help="Only this representation; may be repeated.")
 @click.option("--protocol", type=click.Choice(["linear", "jukemir"]), help="Only this protocol.")
+@click.option("--show", "shown", multiple=True, metavar="NAME@layer=L", help="A row for this layer, beside that of the chosen layer.")
 @options.cache
-def report(datasets: tuple[str, ...], representations: tuple[str, ...], protocol: str | None, cache: str | None) -> int:
+def report(
+    datasets: tuple[str, ...], representations: tuple[str, ...], protocol: str | None, shown: tuple[str, ...], cache: str | None
+) -> int:
     """Write report/index.html from all probes in the cache, and print the table.
+
+    Of a representation whose layers were probed together (probe --layers) the tables have one row, of the layers that validation chose.
 
     Files that are damaged are left out: the page and the last lines name them, and the exit code is 3.
     """
     options.prepare_workers()
     from jukemir_like.report.report import report as run
 
-    written = run(options.open_cache(cache), datasets or None, representations or None, protocol)
+    written = run(options.open_cache(cache), datasets or None, representations or None, protocol, shown)
     click.echo(written)
     return written.exit_code

@@ -82,9 +82,10 @@ class Family:
     cards: str = ""
 
     def includes(self, representation: str) -> bool:
-        """Whether ``representation`` is the family's own, or one of its variants."""
-        behind = representation.removeprefix(self.name)
-        return representation.startswith(self.name) and (not behind or behind[0] in self.separators)
+        """Whether ``representation`` is the family's own, or one of its variants, of any layer and pool."""
+        base = representation.partition("@")[0]
+        behind = base.removeprefix(self.name)
+        return base.startswith(self.name) and (not behind or behind[0] in self.separators)
 
 
 FAMILIES = (
@@ -153,7 +154,7 @@ def family_of(representation: str, card: str | Path | None = None) -> Family:
     Raises:
         RequestError: the card cannot be read.
 
-    >>> [family_of(name).name for name in ("mfcc", "stemjepa-mine-untrained", "level")]
+    >>> [family_of(name).name for name in ("mfcc", "stemjepa-mine-untrained@layer=2", "level")]
     ['mfcc', 'stemjepa', 'level']
     >>> [family_of(name).image for name in ("musicnn-msd", "hubert-base@layer=7", "hf:facebook/hubert-base-ls960")]
     ['representations_musicnn', 'representations_hf', 'representations_hf']

@@ -56,7 +56,7 @@ import numpy as np
 
 from jukemir_like.core import atomic, files, jsonfiles
 from jukemir_like.core.arrays import read_archive
-from jukemir_like.core.cache import Cache, folder_name
+from jukemir_like.core.cache import Cache, folder_name, representation_folder
 from jukemir_like.core.errors import DamagedFileError, RequestError
 from jukemir_like.datasets import LARGEST_VALUE, Task
 from jukemir_like.datasets.meta import TASK_SHAPE
@@ -80,6 +80,7 @@ SHAPE = {
     "selected": {str: object},
     "aggregation?": str,
     "metrics": {"valid": {str: float}, "test": {str: float}},
+    "n?": {"train?": int},
     "scored": _NUMBERS,
     "groups": _NUMBERS,
     "left_out": {"undefined?": {"test?": {str: int}}},
@@ -206,7 +207,8 @@ def find_runs(
 
 def run_folders(cache: Cache, dataset: str | None = None, representation: str | None = None) -> list[Path]:
     """Folders of runs, finished or not, sorted; arguments as for :func:`find_runs`."""
-    pattern = "/".join([*("*" if name is None else escape(name) for name in (dataset, representation)), "*", "*-*"])
+    folder = None if representation is None else representation_folder(representation)
+    pattern = "/".join([*("*" if name is None else escape(name) for name in (dataset, folder)), "*", "*-*"])
     return [folder for folder in sorted((cache.root / "probes").glob(pattern)) if folder.is_dir()]
 
 
@@ -251,9 +253,9 @@ def read_predictions(run: Run) -> dict[str, Predictions]:
 
 def _check_record(record: Mapping[str, Any]) -> None:
     """ValueError for names that lead out of the cache, and for impossible labels; ``record`` is of :data:`SHAPE`."""
-    for name in ("dataset", "representation"):
+    for name, folder in (("dataset", record["dataset"]), ("representation", representation_folder(record["representation"]))):
         try:
-            folder_name(record[name])
+            folder_name(folder)
         except RequestError as error:
             raise ValueError(f"is damaged: {name}: {error}") from error
     task_of(record["task"]["name"], record["task"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,23 +90,50 @@ def audits(cache: Cache, names: Iterable[str], problems: Problems) -> dict[str, 
     return audited
 
 
-def stage_timings(cache: Cache, runs: Sequence[Run]) -> list[StageTiming]:
-    """Stages of the datasets and representations of ``runs``, in the order of the line, by the records beside their output."""
+def stage_timings(cache: Cache, runs: Sequence[Run], layers: Mapping[tuple[str, str], str] | None = None) -> list[StageTiming]:
+    """Stages of the datasets and representations of ``runs``, in the order of the line, by the records beside their output.
+
+    Args:
+        cache: with the records.
+        runs: of the page.
+        layers: dataset and name of a layer → name without the layer, for those that are shown as one stage.
+    """
+    layers = layers or {}
     ran = []
     for dataset in dict.fromkeys(run.dataset for run in runs):
         of_dataset = [run for run in runs if run.dataset == dataset]
         processed = cache.processed(dataset)
         folders = [("download", cache.dataset(_assets(dataset))), ("process", processed), ("audit", measurements.folder(processed))]
-        names = list(dict.fromkeys(run.representation for run in of_dataset))
-        folders += [(_extraction(cache, dataset, name), cache.representation(dataset, name)) for name in names]
+        names: dict[str, list[str]] = {}
+        for name in dict.fromkeys(run.representation for run in of_dataset):
+            names.setdefault(layers.get((dataset, name), name), []).append(name)
         ran += [stage for name, folder in folders if (stage := _recorded(name, dataset, folder))]
-        for name in names:
-            own = [run for run in of_dataset if run.representation == name]
+        for name, together in names.items():
+            extracted = [_recorded("", dataset, cache.representation(dataset, one)) for one in together]
+            if stages := [stage for stage in extracted if stage]:
+                ran.append(
+                    _together(_extraction(cache, dataset, together[0]).replace(together[0], _with_layers(name, together), 1), stages)
+                )
+        for name, together in names.items():
+            own = [run for run in of_dataset if run.representation in together]
             for protocol in dict.fromkeys(run.protocol for run in own):
                 seconds = sum(float(run.record["seconds"]) for run in own if run.protocol == protocol)
                 number = sum(run.protocol == protocol for run in own)
-                ran.append(StageTiming(f"probe {name}, {protocol}", dataset, number, {}, 0.0, seconds))
+                ran.append(StageTiming(f"probe {_with_layers(name, together)}, {protocol}", dataset, number, {}, 0.0, seconds))
     return ran
+
+
+def _with_layers(name: str, together: Sequence[str]) -> str:
+    return name if together == [name] else f"{name}, {len(together)} layers"
+
+
+def _together(name: str, stages: Sequence[StageTiming]) -> StageTiming:
+    """Layers of one representation, which were computed from the same audio in one pass, as one stage."""
+    failed = {path: reason for stage in stages for path, reason in stage.failed.items()}
+    audio_seconds = max(stage.audio_seconds for stage in stages)
+    return StageTiming(
+        name, stages[0].dataset, sum(stage.done for stage in stages), failed, audio_seconds, sum(stage.seconds for stage in stages)
+    )
 
 
 def _summary(name: str) -> str:

@@ -15,12 +15,16 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.files import printable
 from jukemir_like.core.resampling import CONFIDENCE, RESAMPLES, Interval
 from jukemir_like.core.version import __version__
+from jukemir_like.downloads.summary import format_bytes
 from jukemir_like.probes.fitting import TRIVIAL
+from jukemir_like.probes.layers import split
 from jukemir_like.probes.runs import Run
-from jukemir_like.report import datasets, plots, published
+from jukemir_like.report import datasets, lines, plots, published, svg
 from jukemir_like.report import questions as asked
 from jukemir_like.report import retrieval as stem_retrieval
+from jukemir_like.report.costs import Facts, facts, seconds_per_hour
 from jukemir_like.report.formatting import ends, percent
+from jukemir_like.report.layers import Curve, collapsed
 from jukemir_like.report.problems import Problems
 from jukemir_like.report.questions import Average, Question
 
@@ -37,7 +41,12 @@ _MOST_CLASSES = 40  # larger confusion matrices are unreadable
 
 
 def render(
-    cache: Cache, runs: Sequence[Run], questions: Sequence[Question], retrieval: Sequence[Mapping[str, Any]], problems: Problems
+    cache: Cache,
+    runs: Sequence[Run],
+    questions: Sequence[Question],
+    curves: Mapping[int, Sequence[Curve]],
+    retrieval: Sequence[Mapping[str, Any]],
+    problems: Problems,
 ) -> str:
     """The page as HTML.
 
@@ -45,6 +54,7 @@ def render(
         cache: holds datasets and records.
         runs: all runs of the page.
         questions: the same runs by question.
+        curves: number of a question → scores of all layers of its representations.
         retrieval: sections, as :func:`jukemir_like.report.retrieval.retrieval` makes them.
         problems: shown on the page; damaged files of datasets and trainings are added to it.
     """
@@ -59,8 +69,10 @@ def render(
         lstrip_blocks=True,
     )
     names = asked.representations(questions)
-    colours = {name: plots.GREY if name == TRIVIAL else plots.COLOURS[i % len(plots.COLOURS)] for i, name in enumerate(names)}
-    stages = datasets.stage_timings(cache, runs)
+    colours = {name: svg.GREY if name == TRIVIAL else svg.COLOURS[i % len(svg.COLOURS)] for i, name in enumerate(names)}
+    choices = [curve.choice for of_question in curves.values() for curve in of_question]
+    stages = datasets.stage_timings(cache, runs, collapsed(choices))
+    costs = _costs(cache, questions, curves)
     named = [run.dataset for run in runs] or [section["dataset"] for section in retrieval]  # stems alone have no labels to probe
     audits = datasets.audits(cache, named, problems)
     descriptions = datasets.describe(cache, named, problems)
@@ -72,8 +84,9 @@ def render(
         resamples=f"{RESAMPLES:,}",
         datasets=descriptions,
         headline=_headline(questions, names),
-        questions=[_question(question, colours, number) for number, question in enumerate(questions)],
-        published_source=published.SOURCE,
+        questions=[_question(question, curves.get(number, ()), costs, colours, number) for number, question in enumerate(questions)],
+        costs=[_cost_row(name, *costs[name]) for name in names if name != TRIVIAL],
+        published_sources=published.sources(questions),
         audits=audits,
         retrieval=retrieval,
         trainings=trainings,
@@ -110,7 +123,8 @@ def _answer_cell(question: Question, name: str, number: int) -> dict[str, Any] |
         return None
     cell = _cell(question.interval(name))
     run = question.answers[name].runs[0]
-    return {**cell, "best": question.best == name, "link": f"task-{number}", "title": f"run {_anchor(run)}"}
+    layer = split(run.representation)[1] if name != asked.row_name(run) else None
+    return {**cell, "best": question.best == name, "link": f"task-{number}", "title": f"run {_anchor(run)}", "layer": layer}
 
 
 def _average_cell(average: Average, name: str) -> dict[str, Any] | None:
@@ -119,11 +133,15 @@ def _average_cell(average: Average, name: str) -> dict[str, Any] | None:
 
 
 def _cell(found: Interval) -> dict[str, Any]:
-    return {"value": percent(found.value), "ends": ends(found.low, found.high), "best": False, "link": None, "title": ""}
+    return {"value": percent(found.value), "ends": ends(found.low, found.high), "best": False, "link": None, "title": "", "layer": None}
 
 
-def _question(question: Question, colours: dict[str, str], number: int) -> dict[str, Any]:
+def _question(
+    question: Question, curves: Sequence[Curve], costs: Mapping[str, tuple[Facts, float | None]], colours: dict[str, str], number: int
+) -> dict[str, Any]:
     metrics = list(next(iter(question.answers.values())).by_seed)
+    layer_of = {curve.row: curve.choice.layer for curve in curves}
+    axis = f"{_name(question.metric)}, % (test)"
     bars = []
     for name, answer in question.answers.items():
         found = answer.intervals[question.metric]
@@ -137,7 +155,7 @@ def _question(question: Question, colours: dict[str, str], number: int) -> dict[
         spread_shown = "" if spread is None else f"{100 * spread:.1f}"
         rows.append(
             {"name": name, "values": values, "n": answer.uid.size, "groups": answer.groups, "spread": spread_shown}
-            | {"link": _anchor(answer.runs[0])}
+            | {"link": _anchor(answer.runs[0]), "layer": layer_of.get(name)}
         )
     return {
         "anchor": f"task-{number}",
@@ -148,7 +166,9 @@ def _question(question: Question, colours: dict[str, str], number: int) -> dict[
         "metric": _name(question.metric),
         "metrics": [_name(metric) for metric in metrics],
         "several_seeds": any(len(answer.runs) > 1 for answer in question.answers.values()),
-        "bars": plots.bars([*bars, *published.bars(question)], f"{_name(question.metric)}, % (test)", f"bars-{number}"),
+        "bars": plots.bars([*bars, *published.bars(question)], axis, f"bars-{number}"),
+        "curves": lines.layer_curves([_curve(curve, colours) for curve in curves], axis, f"layers-{number}") if curves else "",
+        "cost": lines.against_cost(_cost_points(question, costs, colours), axis, f"cost-{number}"),
         "rows": rows,
         "published": published.rows(question, metrics),
         "published_note": published.note(question),
@@ -156,6 +176,53 @@ def _question(question: Question, colours: dict[str, str], number: int) -> dict[
         "confusions": _confusions(question, number),
         "notes": _notes(question),
         "problems": question.problems,
+    }
+
+
+def _curve(curve: Curve, colours: Mapping[str, str]) -> lines.LayerCurve:
+    metric, layers = curve.choice.metric, list(curve.test)
+    found = [answer.intervals[metric] for answer in curve.test.values()]
+    ends = [(100 * one.low, 100 * one.high) if one.low is not None and one.high is not None else None for one in found]
+    valid = [100 * curve.choice.valid[layer] for layer in layers]
+    chosen = layers.index(curve.choice.layer)
+    name = curve.row.replace(", chosen layer", "", 1)
+    return lines.LayerCurve(name, layers, [100 * one.value for one in found], ends, valid, chosen, colours[curve.row])
+
+
+def _costs(cache: Cache, questions: Sequence[Question], curves: Mapping[int, Sequence[Curve]]) -> dict[str, tuple[Facts, float | None]]:
+    """Row → facts, and seconds of computing per hour of audio; of layers that were extracted together, of all of them."""
+    folders: dict[str, set[tuple[str, str]]] = {}
+    for number, question in enumerate(questions):
+        of_layers = {curve.row: curve.test for curve in curves.get(number, ())}
+        for row, answer in question.answers.items():
+            together = of_layers.get(row, {"": answer}).values()
+            folders.setdefault(row, set()).update((question.dataset, one.runs[0].representation) for one in together)
+    return {
+        row: (facts(cache, min(of_row)[1]), seconds_per_hour(cache, sorted(of_row))) for row, of_row in folders.items() if row != TRIVIAL
+    }
+
+
+def _cost_points(question: Question, costs: Mapping[str, tuple[Facts, float | None]], colours: Mapping[str, str]) -> list[lines.CostPoint]:
+    points = []
+    for name in question.answers:
+        if name in costs:
+            bar = plots.Bar.from_fractions(
+                name, question.interval(name).value, question.interval(name).low, question.interval(name).high, ""
+            )
+            known, seconds = costs[name]
+            points.append(lines.CostPoint(name, bar.value, bar.low, bar.high, seconds, known.parameters, colours[name]))
+    return points
+
+
+def _cost_row(name: str, known: Facts, seconds: float | None) -> dict[str, Any]:
+    return {
+        "name": name,
+        "licence": known.licence,
+        "commercial": known.commercial,
+        "size": "" if known.size is None else format_bytes(known.size),
+        "parameters": "" if known.parameters is None else f"{known.parameters / 1e6:,.1f} M",
+        "tried": known.tried,
+        "seconds": "" if seconds is None else f"{seconds:,.1f}",
     }
 
 

@@ -1,48 +1,21 @@
-"""Plots as SVG text for the page: bars with intervals, and confusion matrices.
-
-The same figures give the same bytes. Black parts of a plot take the colour of the page's text, so that plots fit light and dark pages.
-"""
+"""Plots of scores: bars with intervals, and confusion matrices."""
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from jukemir_like.core.files import printable
 from jukemir_like.datasets import KEYS
 from jukemir_like.report.formatting import decimal
+from jukemir_like.report.svg import COLOURS, GREY, INK, SETTINGS, short, svg_text
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.colors import LinearSegmentedColormap
-    from matplotlib.figure import Figure
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""The palette of Okabe and Ito, distinct under common colour blindness, without its yellow and black."""
-GREY = "#9a9a9a"
-PUBLISHED = "#8a68b8"
-"""Colour of published results: none of the colours of representations, readable on light and dark pages."""
-
-_INK = "#010203"  # stands for the page's text colour
-_SETTINGS: Any = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "jukemir-like",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9,
-    "text.color": _INK,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "axes.linewidth": 0.6,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "text.parse_math": False,
-}
 # By fifths, each minor key at the place of its relative major, so that common confusions lie near the diagonals.
 _FIFTHS = [7 * step % 12 for step in range(12)]
 _KEY_ORDER = [KEYS[tonic] for tonic in _FIFTHS] + [KEYS[12 + (tonic + 9) % 12] for tonic in _FIFTHS]
@@ -82,7 +55,7 @@ def bars(rows: Sequence[Bar], axis: str, identifier: str) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(_SETTINGS):
+    with rc_context(SETTINGS):
         places = [index + (_PUBLISHED_GAP if row.published else 0) for index, row in enumerate(rows)]
         figure = Figure(figsize=(8, 0.75 + 0.34 * (places[-1] + 1)), layout="constrained")
         axes = figure.add_subplot()
@@ -90,24 +63,24 @@ def bars(rows: Sequence[Bar], axis: str, identifier: str) -> str:
             _bar(axes, place, row)
             end = max(row.value, 0.0)
             if row.low is not None and row.high is not None:
-                axes.plot([row.low, row.high], [place, place], color=_INK, linewidth=1.2, solid_capstyle="butt")
-                axes.plot([row.low, row.high], [place, place], "|", color=_INK, markersize=6, markeredgewidth=1.2)
+                axes.plot([row.low, row.high], [place, place], color=INK, linewidth=1.2, solid_capstyle="butt")
+                axes.plot([row.low, row.high], [place, place], "|", color=INK, markersize=6, markeredgewidth=1.2)
                 end = max(end, row.high)
             if len(row.seeds) > 1:
-                axes.plot(row.seeds, [place + 0.31] * len(row.seeds), ".", color=_INK, markersize=3.5)
+                axes.plot(row.seeds, [place + 0.31] * len(row.seeds), ".", color=INK, markersize=3.5)
             axes.annotate(decimal(row.value), (end, place), (6, 0), textcoords="offset points", va="center")
-        axes.set_yticks(places, [_short(row.label) for row in rows])
+        axes.set_yticks(places, [short(row.label) for row in rows])
         for label, row in zip(axes.get_yticklabels(), rows, strict=True):
-            label.set(style="italic" if row.published else "normal", color=row.colour if row.published else _INK)
+            label.set(style="italic" if row.published else "normal", color=row.colour if row.published else INK)
         axes.set_ylim(places[-1] + 0.6, -0.6)
         axes.margins(x=0.12)
-        axes.axvline(0, color=_INK, linewidth=0.6)
+        axes.axvline(0, color=INK, linewidth=0.6)
         axes.set_xlabel(axis)
         axes.grid(axis="x", color=GREY, alpha=0.3, linewidth=0.6)
         axes.set_axisbelow(True)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(length=0)
-        return _svg(figure, identifier, f"Bar plot: {axis}. " + "; ".join(f"{row.label} {row.value:.1f}" for row in rows))
+        return svg_text(figure, identifier, f"Bar plot: {axis}. " + "; ".join(f"{row.label} {row.value:.1f}" for row in rows))
 
 
 def _bar(axes: Axes, place: float, row: Bar) -> None:
@@ -137,26 +110,26 @@ def confusion_matrix(y: np.ndarray, predicted: np.ndarray, labels: Sequence[str]
     counts = np.zeros((len(labels), len(labels)))
     np.add.at(counts, (place[y], place[predicted]), 1)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    names = [_short_key(labels[index]) if keys else _short(labels[index], 14) for index in order]
-    with rc_context({**_SETTINGS, "font.size": 8 if len(labels) <= _MOST_NUMBERED else 6.5}):
+    names = [_short_key(labels[index]) if keys else short(labels[index], 14) for index in order]
+    with rc_context({**SETTINGS, "font.size": 8 if len(labels) <= _MOST_NUMBERED else 6.5}):
         figure = Figure(figsize=(4.4, 4.5), layout="constrained")
         axes = figure.add_subplot()
         axes.imshow(shares, cmap=_blues(), vmin=0, vmax=1, interpolation="none")
         if len(labels) <= _MOST_NUMBERED:
             for row, column in zip(*np.nonzero(counts), strict=True):
                 share = shares[row, column]
-                axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color="white" if share > 0.8 else _INK)
+                axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color="white" if share > 0.8 else INK)
         axes.set_xticks(range(len(names)), names, rotation=90)
         axes.set_yticks(range(len(names)), names)
         axes.set_xticks(np.arange(len(names) + 1) - 0.5, minor=True)
         axes.set_yticks(np.arange(len(names) + 1) - 0.5, minor=True)
         axes.grid(which="minor", color=GREY, alpha=0.35, linewidth=0.4)
         axes.tick_params(which="both", length=0)
-        axes.set_title(_short(title, 40), fontsize=10, fontweight="bold")
+        axes.set_title(short(title, 40), fontsize=10, fontweight="bold")
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
         right = np.trace(counts) / max(1.0, counts.sum())
-        return _svg(figure, identifier, f"Confusion matrix of {title}: {100 * right:.1f} percent on the diagonal")
+        return svg_text(figure, identifier, f"Confusion matrix of {title}: {100 * right:.1f} percent on the diagonal")
 
 
 @cache
@@ -166,25 +139,6 @@ def _blues() -> LinearSegmentedColormap:
 
     red, green, blue = (int(COLOURS[0][place : place + 2], 16) / 255 for place in (1, 3, 5))
     return LinearSegmentedColormap.from_list("share", [(red, green, blue, 0), (red, green, blue, 1)])
-
-
-def _svg(figure: Figure, identifier: str, description: str) -> str:
-    from html import escape
-
-    file = io.StringIO()
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    text = file.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{identifier}-", text)  # ids must be unique in the page
-    text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
-    text = text.replace(_INK, "currentColor")
-    return text.replace("<svg", f'<svg role="img" aria-label="{escape(printable(description))}"', 1)
-
-
-def _short(name: str, most: int = 28) -> str:
-    name = printable(name)
-    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def _short_key(name: str) -> str:

@@ -1,8 +1,14 @@
-"""Published results, as printed in the paper: shown beside ours, never part of a ranking, interval or comparison.
+"""Published results, as printed: shown beside ours, never part of a ranking, interval or comparison.
 
-``published.csv`` holds the table of Castellon, Donahue and Liang, "Codified audio language modeling learns useful representations for music
-information retrieval" (ISMIR 2021, arXiv 2107.05677), and the trivial baselines on the same test items. All were probed under the grid of
-protocol ``jukemir`` and on these datasets; a dataset with options is another one and has no published results here.
+``published.csv`` holds, each with its source and protocol:
+
+- the table of Castellon, Donahue and Liang, "Codified audio language modeling learns useful representations for music information
+  retrieval" (ISMIR 2021, arXiv 2107.05677, "the paper" below), probed under the grid of protocol ``jukemir``, and the trivial baselines on
+  the same test items;
+- results of frozen encoders under the protocol of MARBLE (Yuan et al., arXiv 2306.10548), from the table of Zhu et al., "MuQ" (2025, arXiv
+  2501.01108); probes, clips and splits may be others than the paper's.
+
+A dataset with options is another one and has no published results here.
 """
 
 from __future__ import annotations
@@ -15,12 +21,18 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like.probes.fitting import TRIVIAL
-from jukemir_like.report import plots
+from jukemir_like.report import plots, svg
 from jukemir_like.report.formatting import percent
 from jukemir_like.report.questions import Average, Question, averages_over_datasets
 
-SOURCE = "Castellon et al. 2021"
 PROTOCOL = "jukemir"
+"""Protocol of the paper."""
+
+_WHERE = {"Castellon et al. 2021": "arXiv 2107.05677", "Zhu et al. 2025": "arXiv 2501.01108"}
+_PROBED = {
+    "jukemir": "under the grid of protocol jukemir",
+    "MARBLE": "under the protocol of MARBLE (arXiv 2306.10548), whose probes, clips and splits may be others",
+}
 DATASETS = {"gtzan_ff": "multiclass", "giantsteps_clips": "key", "magnatagatune": "multilabel", "emomusic": "regression"}
 """The four datasets of the paper, each with the type of its task."""
 
@@ -34,26 +46,28 @@ class Published:
     Args:
         representation: its name in the paper.
         source: where it was published.
-        values: metric → value, a fraction. ``r2`` is not in the paper; it is the mean of arousal and valence there.
+        protocol: under which it was probed; empty for the trivial baseline.
+        values: metric → value, a fraction. ``r2`` was not published; it is the mean of the arousal and valence that were.
     """
 
     representation: str
     source: str
+    protocol: str
     values: Mapping[str, float]
 
 
 @cache
 def of(dataset: str) -> tuple[Published, ...]:
-    """Results on ``dataset`` in the order of the paper, the trivial baseline last; empty for a dataset with options."""
-    values: dict[tuple[str, str], dict[str, float]] = {}
+    """Results on ``dataset`` in the order of the paper, later ones behind, the trivial baseline last; empty for a dataset with options."""
+    values: dict[tuple[str, str, str], dict[str, float]] = {}
     with open(Path(__file__).with_name("published.csv"), newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             if row["dataset"] == dataset:
-                values.setdefault((row["representation"], row["source"]), {})[row["metric"]] = float(row["percent"]) / 100
+                values.setdefault((row["representation"], row["source"], row["protocol"]), {})[row["metric"]] = float(row["percent"]) / 100
     for named in values.values():
         each = [value for metric, value in named.items() if metric.startswith("r2_")]
         named |= {"r2": sum(each) / len(each)} if each else {}
-    return tuple(Published(name, source, named) for (name, source), named in values.items())
+    return tuple(Published(*of_one, named) for of_one, named in values.items())
 
 
 def representations() -> list[str]:
@@ -101,7 +115,11 @@ def headline(questions: Sequence[Question], averages_of_tasks: int, averages_of_
 def rows(question: Question, metrics: Sequence[str]) -> list[dict[str, Any]]:
     """Rows of a question's table, one cell per metric."""
     return [
-        {"name": one.representation, "source": one.source, "cells": [percent(one.values.get(metric), missing="") for metric in metrics]}
+        {
+            "name": one.representation,
+            "source": _described(one),
+            "cells": [percent(one.values.get(metric), missing="") for metric in metrics],
+        }
         for one in of(question.dataset)
         if _fits(question)
     ]
@@ -110,7 +128,7 @@ def rows(question: Question, metrics: Sequence[str]) -> list[dict[str, Any]]:
 def bars(question: Question) -> list[plots.Bar]:
     """Bars of the primary metric, best first, the trivial baseline last."""
     published = [
-        plots.Bar(f"{one.representation}, published", 100 * one.values[question.metric], None, None, plots.PUBLISHED, published=True)
+        plots.Bar(_label(one), 100 * one.values[question.metric], None, None, svg.PUBLISHED, published=True)
         for one in of(question.dataset)
         if _fits(question) and question.metric in one.values and one.representation != TRIVIAL
     ]
@@ -124,12 +142,30 @@ def note(question: Question) -> str:
         return f"{question.dataset} is another task than {base}: results that were published on {base} cannot be compared with these."
     if not _fits(question) or not of(question.dataset):
         return ""
-    sentences = [f"Published by {SOURCE}, as printed: not measured here, without intervals, in no ranking or comparison of this page."]
+    sentences = ["Published results are as printed: not measured here, without intervals, in no ranking or comparison of this page."]
+    for source, protocol in dict.fromkeys((one.source, one.protocol) for one in of(question.dataset) if one.protocol):
+        names = ", ".join(one.representation for one in of(question.dataset) if one.source == source)
+        sentences.append(f"{names}: {source} ({_WHERE[source]}), {_PROBED[protocol]}.")
     if question.protocol != PROTOCOL:
-        sentences.append(f"They were probed under the grid of protocol {PROTOCOL}, ours under {question.protocol}.")
+        sentences.append(f"Ours: protocol {question.protocol}.")
     if question.task.type == "regression":
-        sentences.append("Their R² of both outputs is the mean of the two published ones.")
+        sentences.append("Published R² of both outputs is the mean of the two published ones.")
     return " ".join(sentences)
+
+
+def sources(questions: Sequence[Question]) -> str:
+    """The sources of the published results on the page, with where to find them; empty if there are none."""
+    named = dict.fromkeys(one.source for question in questions if _fits(question) for one in of(question.dataset) if one.protocol)
+    return " and ".join(f"{source} ({_WHERE[source]})" for source in named)
+
+
+def _label(one: Published) -> str:
+    """Under a bar; the paper's protocol is ours too, another one is named."""
+    return f"{one.representation}, published" + (f", {one.protocol}" if one.protocol != PROTOCOL else "")
+
+
+def _described(one: Published) -> str:
+    return f"{one.source}, {one.protocol}" if one.protocol else one.source
 
 
 def _fits(question: Question) -> bool:
@@ -142,4 +178,4 @@ def _value(question: Question, representation: str, metric: str) -> float | None
 
 
 def _source(representation: str) -> str:
-    return next(one.source for dataset in DATASETS for one in of(dataset) if one.representation == representation)
+    return next(_described(one) for dataset in DATASETS for one in of(dataset) if one.representation == representation)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,16 +73,24 @@ class Average:
     best: str | None
 
 
-def questions(runs: Sequence[Run]) -> list[Question]:
+def questions(runs: Sequence[Run], rows: Mapping[Path, Sequence[str]] | None = None) -> list[Question]:
     """Questions in order of dataset, protocol and the tasks' names; runs with other metrics are another question.
+
+    Args:
+        runs: of the page.
+        rows: folder of a run → names of its rows, where they are others than :func:`row_name`; there may be none.
 
     Raises:
         RequestError: a run is damaged.
     """
     grouped: dict[tuple[Any, ...], dict[str, list[Run]]] = {}
     for run in runs:
+        names = (rows or {}).get(run.folder, (row_name(run),))
+        if not names:
+            continue
         answers = grouped.setdefault((run.dataset, run.protocol, run.task.name, run.task.type, tuple(sorted(run.metrics["test"]))), {})
-        answers.setdefault(row_name(run), []).append(run)
+        for name in names:
+            answers.setdefault(name, []).append(run)
     return [_question(answers) for _, answers in sorted(grouped.items())]
 
 

@@ -21,7 +21,7 @@ from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.probes.intervals import resample_runs
 from jukemir_like.probes.results import percent
 from jukemir_like.probes.runs import RUN, find_runs, run_folders
-from jukemir_like.report import questions, retrieval
+from jukemir_like.report import layers, questions, retrieval
 from jukemir_like.report.page import render
 from jukemir_like.report.problems import Problems, outdated
 from jukemir_like.report.questions import Question
@@ -62,13 +62,16 @@ def report(
     datasets: Collection[str] | None = None,
     representations: Collection[str] | None = None,
     protocol: str | None = None,
+    layers_shown: Collection[str] = (),
 ) -> Report:
     """Writes the page and its tables from the probes in ``cache``.
 
     Args:
         cache: holds the probes; the page goes to ``report/`` in it.
-        datasets, representations: only these; None for all. The trivial baselines stay.
+        datasets, representations: only these; None for all. The trivial baselines stay. A representation whose layers were probed together
+            is named without its layer.
         protocol: only this; None for all.
+        layers_shown: names of layers, such as ``stemjepa@layer=2``, that have rows of their own where validation has chosen one of all.
 
     Returns:
         The report; as text, the table of results. Damaged files are left out: the page and the text name them, and ``exit_code`` is 3.
@@ -81,26 +84,32 @@ def report(
     undamaged = find_runs(cache, on_damage=problems.add)
     stem_retrieval = retrieval.retrieval(cache, problems)
     _check_names("dataset", datasets, {run.dataset for run in undamaged}, problems)
-    _check_names("representation", representations, {run.representation for run in undamaged}, problems)
+    choices = layers.recorded(cache, undamaged, representations, problems)
+    of_layers = {run.folder for choice in choices for of_layer in choice.runs.values() for run in of_layer}
+    known_names = {run.representation for run in undamaged} | {choice.representation for choice in choices}
+    _check_names("representation", representations, known_names, problems)
     runs = [
         run
         for run in undamaged
         if (datasets is None or run.dataset in datasets)
-        and (representations is None or run.representation in (*representations, TRIVIAL))
+        and (representations is None or run.representation in (*representations, TRIVIAL) or run.folder in of_layers)
         and (protocol is None or run.protocol == protocol)
     ]
     if not runs and (datasets or representations or protocol or not stem_retrieval):
         where = cache.root / "probes"
         raise RequestError(f"no finished probe that fits in {where}: {_REMEDY}{_first_damaged(problems)}")
-    by_question = questions.questions(runs)
+    by_question = questions.questions(runs, layers.rows(runs, choices, layers_shown))
+    curves = {number: layers.curves(question, choices) for number, question in enumerate(by_question)}
     problems.unfinished = _unfinished(cache)
     problems.outdated = list(outdated(cache, runs))
-    known = {answer.runs[0].folder: answer.bounds for one in by_question for answer in one.answers.values() if len(answer.runs) == 1}
+    answers = [answer for question in by_question for answer in question.answers.values()]
+    answers += [answer for of_question in curves.values() for curve in of_question for answer in curve.test.values()]
+    known = {answer.runs[0].folder: answer.bounds for answer in answers if len(answer.runs) == 1}
     table = [row for run in runs for row in results.rows(run, known.get(run.folder) or resample_runs([run]).bounds)]
     results.write(cache.report / results.TABLE, table)
     write_bytes(cache.report / "comparisons.csv", _comparisons(by_question).encode(errors="backslashreplace"))
     page = cache.report / "index.html"
-    write_bytes(page, render(cache, runs, by_question, stem_retrieval, problems).encode(errors="backslashreplace"))
+    write_bytes(page, render(cache, runs, by_question, curves, stem_retrieval, problems).encode(errors="backslashreplace"))
     return Report(page, by_question, problems)
 
 

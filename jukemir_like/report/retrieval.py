@@ -11,7 +11,7 @@ from typing import Any
 
 from jukemir_like.core import files
 from jukemir_like.core.cache import Cache
-from jukemir_like.report import plots
+from jukemir_like.report import plots, svg
 from jukemir_like.report.formatting import ends, percent
 from jukemir_like.report.problems import Problems
 from jukemir_like.stemjepa.retrieval.table import TABLE_NAME, Row, read_table
@@ -67,7 +67,7 @@ def _section(dataset: str, tables: dict[str, list[Row]], number: int) -> dict[st
     for place, name in enumerate(ranked):
         top = _row(tables[name], "same-instrument", "all", "R@1")
         if top is not None:
-            colour = plots.COLOURS[place % len(plots.COLOURS)]
+            colour = svg.COLOURS[place % len(svg.COLOURS)]
             bars.append(plots.Bar.from_fractions(name, top["value"] or 0, top["low"], top["high"], colour))
         rows.append({"name": name, "cells": [_cell(_row(tables[name], "same-instrument", one, "R@1")) for one in instruments]})
         for pool, holds in POOLS.items():

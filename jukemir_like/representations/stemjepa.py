@@ -1,12 +1,15 @@
 """Stem-JEPA's embedding of a clip: bands × width numbers, 3,840 at paper size.
 
-The context encoder's last layer, averaged over time, frequency bands side by side (arXiv 2408.02514, section 4.3). Its name says which
+The context encoder's output, averaged over time, frequency bands side by side (arXiv 2408.02514, section 4.3). Its name says which
 weights it has, and is safe in paths and shells::
 
     stemjepa                    those of the package
     stemjepa-NAME               those called NAME: of the package, or <cache>/checkpoints/NAME.safetensors
     stemjepa-untrained          the same network as stemjepa, with random weights
     stemjepa-NAME-untrained     the same network as stemjepa-NAME, with random weights
+
+Each may choose a layer and a pool, as in ``stemjepa@layer=2@pool=mean+std``: layer 0 is the embedding of the patches with their positions,
+the last one, after the norm, is the encoder's output and the default. A frame is a time step, the patches of all bands side by side.
 
 Loading one reads the header of its weights and checks the file, so that an error is raised before the first clip. Torch is imported, and
 the network is built, with the first clip: in the worker process.
@@ -16,7 +19,7 @@ from __future__ import annotations
 
 import multiprocessing
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +27,9 @@ from typing import TYPE_CHECKING, Any
 from jukemir_like.core import devices
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
-from jukemir_like.representations.base import Representation
+from jukemir_like.representations.layers import LayeredRepresentation
+from jukemir_like.representations.names import parse
+from jukemir_like.representations.pooling import Pool
 from jukemir_like.stemjepa import checkpoint
 
 if TYPE_CHECKING:
@@ -47,16 +52,16 @@ def parse_name(representation: str) -> tuple[str | None, bool]:
     Raises:
         RequestError: it is no such name.
 
-    >>> parse_name("stemjepa"), parse_name("stemjepa-mine"), parse_name("stemjepa-mine-untrained")
+    >>> parse_name("stemjepa"), parse_name("stemjepa-mine@layer=2"), parse_name("stemjepa-mine-untrained")
     ((None, False), ('mine', False), ('mine', True))
     """
-    parts = _NAME.fullmatch(representation)
+    parts = _NAME.fullmatch(parse(representation).base)
     if parts is None:
         raise RequestError(f"{representation!r} names no weights: choose stemjepa, stemjepa-NAME or either with -untrained behind it")
     return parts["weights"], parts["untrained"] is not None
 
 
-class StemJEPARepresentation(Representation):
+class StemJEPARepresentation(LayeredRepresentation):
     """The embedding by given weights.
 
     Args:
@@ -67,8 +72,8 @@ class StemJEPARepresentation(Representation):
         device: as in :meth:`~jukemir_like.stemjepa.inference.StemJEPA.from_pretrained`.
 
     Raises:
-        RequestError: there are no such weights, or the file holds no weights or is damaged. From a call: the file has changed since, or its
-            vectors are not finite.
+        RequestError: there are no such weights, layer or pool, or the file holds no weights or is damaged. From a call: the file has
+            changed since, or its vectors are not finite.
     """
 
     def __init__(
@@ -81,12 +86,13 @@ class StemJEPARepresentation(Representation):
         device: str | None = None,
     ) -> None:
         named, self._untrained = parse_name(name)
-        self.name = name
         self._path = checkpoint.resolve(named if weights is None else weights, cache)
         self._header = checkpoint.header(self._path)
         self._precision, self._device = precision, device
         model = self._header.model
-        self.sample_rate, self.dimension = model.frontend.sample_rate, model.dimension
+        self.sample_rate = model.frontend.sample_rate
+        depth = model.encoder.depth
+        self.choose(name, [str(layer) for layer in range(depth + 1)], str(depth), model.dimension)
         self.batch_size = _BATCH_SIZE_WITH_GPU if devices.may_have_gpu(device) else _BATCH_SIZE
 
     @property
@@ -96,13 +102,23 @@ class StemJEPARepresentation(Representation):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Digest of the weights (or the seed of random ones), precision, the model's configuration, version of the recipe."""
-        weights = {"untrained": _SEED} if self._untrained else self._header.digest
-        return {"recipe": _RECIPE, "weights": weights, "precision": self._precision, "model": self._header.model.to_dict()}
+        """Digest of the weights (or the seed of random ones), precision, the model's configuration, version of the recipe.
 
-    def __call__(self, clips: Sequence[np.ndarray]) -> np.ndarray:
-        """Vectors of clips: float32, shape ``(len(clips), dimension)``."""
-        return self._network.embed(list(clips))
+        Where the name has options, layer and pool; so those of a plain name are what they were before there were any to choose.
+        """
+        weights = {"untrained": _SEED} if self._untrained else self._header.digest
+        parameters = {"recipe": _RECIPE, "weights": weights, "precision": self._precision, "model": self._header.model.to_dict()}
+        return parameters | (self.choice if self.name != parse(self.name).base else {})
+
+    def feed(self, clips: Sequence[np.ndarray], pools: Sequence[Mapping[str, Pool]]) -> None:
+        """Adds the frames of each clip to its pools, chunk by chunk."""
+        self._network.feed(list(clips), [{int(layer): pool for layer, pool in of_clip.items()} for of_clip in pools])
+
+    def vectors_of_layers(self, clips: Sequence[np.ndarray], layers: Sequence[str]) -> np.ndarray:
+        """Vectors of several layers from one pass: float32, shape ``(len(clips), len(layers), dimension)``."""
+        if self.pool == "mean":  # summed on the device, chunk by chunk
+            return self._network.embed_layers(list(clips), [int(layer) for layer in layers])
+        return super().vectors_of_layers(clips, layers)
 
     @cached_property
     def _network(self) -> StemJEPA:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.stemjepa import checkpoint, config
 from jukemir_like.stemjepa.model import Network
-from jukemir_like.stemjepa.pooling import Encode, normalise, pool_clips
+from jukemir_like.stemjepa.pooling import Encode, Pool, feed_pools, normalise, pool_clips
 
 Clip = str | Path | np.ndarray
 """An audio file, or mono samples of shape ``(samples,)``."""
@@ -47,6 +49,7 @@ class StemJEPA:
             raise RequestError(f"precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
         self.device, self.precision = devices.open_device(None if device is None else str(device)), precision
         devices.check_precision(self.device, precision)
+        self._chunks_per_batch = _CHUNKS_PER_BATCH.get(self.device.type, 8)
         self.network: Network = loaded.network.to(self.device).eval()
         self.model, self.sources = loaded.model, loaded.sources
         self.provenance, self.digest = loaded.provenance, loaded.digest
@@ -116,7 +119,60 @@ class StemJEPA:
             raise RequestError(f"which is {which!r}: choose context or target")
         network = self.network
         encoder = network.encoder if which == "context" else network.teacher
-        return self._vectors(_as_sequence(clips), sample_rate, lambda waveforms, _: encoder(network.frontend(waveforms)))
+        return self._vectors(_as_sequence(clips), sample_rate, lambda waveforms, _: [encoder(network.frontend(waveforms))])[:, 0]
+
+    def embed_layers(self, clips: Clip | Sequence[Clip], layers: Sequence[int], sample_rate: int | None = None) -> np.ndarray:
+        """Embeds clips by several layers of the encoder, from one pass: float32 of shape ``(clips, layers, bands · width)``.
+
+        Args:
+            clips: as in :meth:`embed`.
+            layers: numbers of :meth:`~jukemir_like.stemjepa.model.Encoder.states`: 0, the patches before the first block, to the number of
+                blocks, whose vectors are those of :meth:`embed`.
+            sample_rate: of the arrays, in Hz; None: the model's.
+
+        Raises:
+            RequestError: there is no such layer.
+            InputError: as :meth:`embed`.
+
+        >>> model = StemJEPA.from_pretrained()
+        >>> vectors = model.embed_layers("song.wav", [0, model.model.encoder.depth])
+        >>> vectors.shape, bool((vectors[:, 1] == model.embed("song.wav")).all())
+        ((1, 2, 256), True)
+        """
+        found = self._vectors(_as_sequence(clips), sample_rate, self._encode_layers(layers), len(set(layers)))
+        return found[:, [sorted(set(layers)).index(layer) for layer in layers]]
+
+    def feed(self, clips: Sequence[Clip], pools: Sequence[Mapping[int, Pool]], sample_rate: int | None = None) -> None:
+        """Adds the frames of each clip to its pools, ``pools[i][layer]``, from one pass; all clips have pools for the same layers.
+
+        A frame is a time step: the patches of all bands, side by side, ``bands · width`` numbers.
+
+        Args:
+            clips, sample_rate: as in :meth:`embed`.
+            pools: of each clip, by the layers of :meth:`embed_layers`.
+
+        Raises:
+            RequestError, InputError: as :meth:`embed_layers`.
+        """
+        layers = sorted(pools[0]) if pools else []
+        by_layer = [[of_clip[layer] for layer in layers] for of_clip in pools]
+        with self._computing():
+            waveforms = self._waveforms(clips, sample_rate)
+            feed_pools(waveforms, self._encode_layers(layers), self.model, by_layer, batch_size=self._chunks_per_batch, device=self.device)
+
+    def _encode_layers(self, layers: Sequence[int]) -> Encode:
+        """From waveforms to the patches of ``layers``, in ascending order; nothing behind the last of them is computed."""
+        depth = self.model.encoder.depth
+        unknown = next((layer for layer in layers if not 0 <= layer <= depth), None)
+        if unknown is not None:
+            raise RequestError(f"there is no layer {unknown}: choose from 0 to {depth}")
+        network, last = self.network, max(layers, default=0)
+
+        def encode(waveforms: torch.Tensor, _: list[int]) -> Iterator[torch.Tensor]:
+            states = enumerate(islice(network.encoder.states(network.frontend(waveforms)), last + 1))
+            return (state for number, state in states if number in layers)
+
+        return encode
 
     def predict(self, context: Clip | Sequence[Clip], instrument: str | Sequence[str], sample_rate: int | None = None) -> np.ndarray:
         """Predicts the vectors of missing stems: float32 of shape ``(mixes, bands · width)``, to compare with ``embed(…, which="target")``.
@@ -140,8 +196,8 @@ class StemJEPA:
         numbers = torch.tensor([self.number(name) for name in instruments], device=self.device)
         network = self.network
         return self._vectors(
-            mixes, sample_rate, lambda waveforms, clips: network.predictor(network.encoder(network.frontend(waveforms)), numbers[clips])
-        )
+            mixes, sample_rate, lambda waveforms, clips: [network.predictor(network.encoder(network.frontend(waveforms)), numbers[clips])]
+        )[:, 0]
 
     def number(self, instrument: str) -> int:
         """The number of an instrument, from 0.
@@ -217,10 +273,28 @@ class StemJEPA:
         outputs = (self.embed(noise), self.embed(noise, which="target"), self.predict(noise, self.sources[0]))
         return all(bool(np.isfinite(vectors).all()) for vectors in outputs)
 
-    def _vectors(self, clips: Sequence[Clip], sample_rate: int | None, encode: Encode) -> np.ndarray:
-        with devices.computing(self.device, self.precision):
-            batch_size = _CHUNKS_PER_BATCH.get(self.device.type, 8)
-            return pool_clips(self._waveforms(clips, sample_rate), encode, self.model, batch_size=batch_size, device=self.device)
+    def _vectors(self, clips: Sequence[Clip], sample_rate: int | None, encode: Encode, layers: int = 1) -> np.ndarray:
+        while True:
+            size = self._chunks_per_batch
+            try:
+                with self._computing():
+                    waveforms = self._waveforms(clips, sample_rate)
+                    return pool_clips(waveforms, encode, self.model, batch_size=size, device=self.device, layers=layers)
+            except Exception as error:
+                if size == 1 or not devices.is_out_of_memory(error):
+                    raise
+            devices.release_memory()  # here, where no traceback holds tensors any more
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Within it the network computes; where there is no room for a batch, later ones are half as large."""
+        try:
+            with devices.computing(self.device, self.precision):
+                yield
+        except Exception as error:
+            if devices.is_out_of_memory(error):
+                self._chunks_per_batch = max(1, self._chunks_per_batch // 2)
+            raise
 
     def _waveforms(self, clips: Sequence[Clip], sample_rate: int | None) -> Iterator[np.ndarray]:
         """Mono float32 at the model's rate, one clip after another as they are needed."""

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -194,15 +195,29 @@ class Encoder(nn.Module):
         initialise(self)
 
     def forward(self, log_mel: Tensor) -> Tensor:
+        for state in self.states(log_mel):
+            encoded = state
+        return encoded
+
+    def states(self, log_mel: Tensor) -> Iterator[Tensor]:
+        """The patches at every layer, from one pass: each state is computed when it is asked for.
+
+        State 0 is the embedding of the patches with their positions, state n the output of block n, and the last one, of number ``depth``,
+        that of the last block after the norm: the encoder's output.
+
+        >>> encoder = Encoder(config.Model(encoder=config.Encoder("tiny")))
+        >>> len(list(encoder.states(torch.zeros(1, 80, 160)))) == len(encoder.blocks) + 1
+        True
+        """
         tokens = self.patch_embed(log_mel)
         # A clip shorter than a chunk takes the first steps of every band, which are not the first rows of the table.
         steps = tokens.shape[1] // self.bands
         positions = self.positions.view(self.bands, self.steps, self.width)[:, :steps].reshape(1, -1, self.width)
         tokens = tokens + positions
         for block in self.blocks:
+            yield tokens
             tokens = block(tokens)
-        encoded: Tensor = self.norm(tokens)
-        return encoded
+        yield self.norm(tokens)
 
 
 def sincos_positions(bands: int, steps: int, width: int) -> Tensor:

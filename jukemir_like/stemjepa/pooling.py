@@ -1,5 +1,8 @@
 """One vector per clip: the mean of its patches over time, the frequency bands side by side (arXiv 2408.02514, section 4.3).
 
+Of several layers of the encoder, one pass gives a vector each. For another summary over time than the mean, :func:`feed_pools` hands on the
+frames: one per time step, with the bands side by side.
+
 A clip of any length is cut into consecutive chunks. The rest at its end is encoded by itself, at its own length, so that no token ever sees
 padding, and a vector does not depend on the other clips of its batch. The end is rounded to whole patches: a patch that lies at least half
 inside the clip counts (zeros complete it), another is left out. Every clip has at least one patch.
@@ -7,8 +10,9 @@ inside the clip counts (zeros complete it), another is left out. Every clip has 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,8 +21,15 @@ from torch import Tensor
 from jukemir_like.core import devices
 from jukemir_like.stemjepa import config
 
-Encode = Callable[[Tensor, list[int]], Tensor]
-"""Waveforms ``(batch, samples)`` and the number of the clip of each → patches ``(batch, bands · steps, width)``."""
+Encode = Callable[[Tensor, list[int]], Iterable[Tensor]]
+"""Waveforms ``(batch, samples)`` and the number of the clip of each → layer after layer, patches ``(batch, bands · steps, width)``."""
+
+
+class Pool(Protocol):
+    """What takes the frames of a clip, such as :class:`jukemir_like.representations.pooling.Pool`."""
+
+    def add(self, frames: Tensor) -> None:
+        """Takes frames of shape ``(time, bands · width)``."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +41,10 @@ class Chunk:
     steps: int
 
 
-def pool_clips(clips: Iterable[np.ndarray], encode: Encode, model: config.Model, *, batch_size: int, device: torch.device) -> np.ndarray:
-    """Vectors of clips: float32 of shape ``(clips, bands · width)``.
+def pool_clips(
+    clips: Iterable[np.ndarray], encode: Encode, model: config.Model, *, batch_size: int, device: torch.device, layers: int = 1
+) -> np.ndarray:
+    """Vectors of clips: float32 of shape ``(clips, layers, bands · width)``.
 
     Args:
         clips: mono float32 of shape ``(samples,)``, each at least one sample. They are read one by one; memory does not grow with them.
@@ -39,32 +52,61 @@ def pool_clips(clips: Iterable[np.ndarray], encode: Encode, model: config.Model,
         model: how clips are cut.
         batch_size: chunks in one call of ``encode``, at most; where there is no room for them, half of them, and so on.
         device: where ``encode`` takes its waveforms.
+        layers: how many ``encode`` gives.
     """
-    bands, width = model.bands, model.encoder.width
     sums: dict[int, np.ndarray] = {}
     steps: dict[int, int] = {}
+    for batch, grids in _encoded(clips, encode, model, batch_size, device):
+        counts = torch.tensor([chunk.steps for chunk in batch], device=device)
+        for layer, grid in enumerate(grids):
+            inside = torch.arange(grid.shape[2], device=device) < counts[:, None]
+            totals = (grid * inside[:, None, :, None]).sum(2).flatten(1).cpu().numpy().astype(np.float64)
+            for chunk, total in zip(batch, totals, strict=True):
+                sums.setdefault(chunk.clip, np.zeros((layers, model.dimension)))[layer] += total
+        for chunk in batch:
+            steps[chunk.clip] = steps.get(chunk.clip, 0) + chunk.steps
+    vectors = [sums[clip] / steps[clip] for clip in sorted(sums)]
+    return np.array(vectors, np.float32).reshape(len(sums), layers, model.dimension)
+
+
+def feed_pools(
+    clips: Iterable[np.ndarray],
+    encode: Encode,
+    model: config.Model,
+    pools: Sequence[Sequence[Pool]],
+    *,
+    batch_size: int,
+    device: torch.device,
+) -> None:
+    """Adds the frames of every clip i to ``pools[i]``, one per layer. The chunks of a clip come in any order; arguments as above."""
+    for batch, grids in _encoded(clips, encode, model, batch_size, device):
+        for layer, grid in enumerate(grids):
+            for chunk, bands in zip(batch, grid.cpu(), strict=True):
+                pools[chunk.clip][layer].add(bands.transpose(0, 1)[: chunk.steps].flatten(1))
+
+
+def _encoded(
+    clips: Iterable[np.ndarray], encode: Encode, model: config.Model, batch_size: int, device: torch.device
+) -> Iterator[tuple[list[Chunk], list[Tensor]]]:
+    """Batches of chunks, with the patches of each layer as float32 of shape ``(batch, bands, steps, width)``."""
     for batch in batch_by_length(cut_into_chunks(clips, model), batch_size):
         waveforms = torch.from_numpy(np.stack([chunk.samples for chunk in batch])).to(device)
-        grid = encode_in_parts(encode, waveforms, [chunk.clip for chunk in batch]).float().view(len(batch), bands, -1, width)
-        counts = torch.tensor([chunk.steps for chunk in batch], device=device)
-        inside = torch.arange(grid.shape[2], device=device) < counts[:, None]
-        totals = (grid * inside[:, None, :, None]).sum(2).flatten(1).cpu().numpy().astype(np.float64)
-        for chunk, total in zip(batch, totals, strict=True):
-            sums[chunk.clip] = sums.get(chunk.clip, 0) + total
-            steps[chunk.clip] = steps.get(chunk.clip, 0) + chunk.steps
-    return np.array([sums[clip] / steps[clip] for clip in sorted(sums)], np.float32).reshape(len(sums), model.dimension)
+        shape = len(batch), model.bands, -1, model.encoder.width
+        layers = encode_in_parts(encode, waveforms, [chunk.clip for chunk in batch])
+        yield batch, [patches.float().view(shape) for patches in layers]
 
 
-def encode_in_parts(encode: Encode, waveforms: Tensor, clips: list[int]) -> Tensor:
-    """What ``encode`` gives for a batch; where there is no room for it, for one half and then for the other."""
+def encode_in_parts(encode: Encode, waveforms: Tensor, clips: list[int]) -> list[Tensor]:
+    """What ``encode`` gives for a batch, one tensor per layer; where there is no room for it, for one half and then for the other."""
     try:
-        return encode(waveforms, clips)
+        return list(encode(waveforms, clips))
     except Exception as error:
         if len(clips) == 1 or not devices.is_out_of_memory(error):
             raise
     devices.release_memory()  # here, where no traceback holds tensors any more
     half = len(clips) // 2
-    return torch.cat([encode_in_parts(encode, waveforms[:half], clips[:half]), encode_in_parts(encode, waveforms[half:], clips[half:])])
+    parts = encode_in_parts(encode, waveforms[:half], clips[:half]), encode_in_parts(encode, waveforms[half:], clips[half:])
+    return [torch.cat(layer) for layer in zip(*parts, strict=True)]
 
 
 def cut_into_chunks(clips: Iterable[np.ndarray], model: config.Model) -> Iterator[Chunk]:

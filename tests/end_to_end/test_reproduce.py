@@ -119,6 +119,40 @@ def test_killed_at_random_moments_it_ends_in_the_same_numbers(whole, tmp_path, s
     assert not [path for path in cache.rglob(".tmp-*") if ".snakemake" not in path.parts]
 
 
+def test_layers_go_through_the_line_by_name_and_all_together(tmp_path):
+    cache = tmp_path / "cache"
+    more = ("--representations", "stemjepa@layer=2 stemjepa-untrained@layer=1@pool=mean+std", "--layers", "stemjepa stemjepa@pool=max")
+    finish(start(cache, *more), cache)
+    with open(cache / "report" / "results.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    depth = len([path for path in (cache / "representations" / "synthband").glob("stemjepa.layer*") if path.suffix != ".max"])
+    layers = {f"stemjepa@layer={layer}{pool}" for layer in range(depth) for pool in ("", "@pool=max")}
+    assert {row["representation"] for row in rows} == layers | {"stemjepa-untrained@layer=1@pool=mean+std", "trivial"}
+    with open(cache / "report" / "comparisons.csv", newline="") as file:
+        compared = {row[side] for row in csv.DictReader(file) for side in ("first", "second")}
+    shown = {"stemjepa@layer=2", "stemjepa-untrained@layer=1@pool=mean+std", "trivial"}
+    assert compared == shown | {"stemjepa, chosen layer", "stemjepa@pool=max, chosen layer"}
+    retrieval = {path.name for path in (cache / "retrieval" / "synthband_stems").iterdir()} if (cache / "retrieval").exists() else set()
+    assert not [name for name in retrieval if "layer" in name]
+    page = (cache / "report" / "index.html").read_text()
+    assert page.count("Curves over layers: ") == 5
+    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file() and ".snakemake" not in path.parts}
+    finish(start(cache, *more), cache)
+    after = {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file() and ".snakemake" not in path.parts}
+    assert {path.name for path in after if after[path] != before.get(path)} - {".lock"} == set()
+
+
+@pytest.mark.parametrize(
+    ("layers", "reason"),
+    [("mfcc", "mfcc has no layers: leave it out of LAYERS"), ("stemjepa@layer=2", "stemjepa@layer=2 names a layer already")],
+)
+def test_layers_that_cannot_be_are_one_line(tmp_path, layers, reason):
+    cache = tmp_path / "cache"
+    assert start(cache, "--layers", layers).wait(timeout=120) == 2
+    (line,) = (tmp_path / "cache.log").read_text().strip().splitlines()
+    assert reason in line
+
+
 def test_the_plan_says_what_would_run_and_runs_nothing(tmp_path):
     cache = tmp_path / "cache"
     finish(start(cache, "--plan"), cache)

@@ -52,6 +52,7 @@ def here(tmp_path, monkeypatch):
         ("extract mfcc . out", "representations_mfcc", False, False),
         ("extract stemjepa . out", "representations", False, True),
         ("extract stemjepa-untrained . out", "representations", False, True),
+        ("extract stemjepa@layer=2@pool=max . out", "representations", False, True),
         ("extract level . out", "representations_level", False, True),
         ("download musicnn-msd", "representations_musicnn", True, False),
         ("download hf:facebook/hubert-base-ls960", "representations_hf", True, False),
@@ -199,6 +200,12 @@ def test_extraction_of_a_dataset_reads_and_writes_its_folders_in_the_cache(here)
     assert container.arguments == ("--batch_size", "2", "--batch_idx", "0", "--workers", "1")
     folders = {"/input": here / "cache" / "processed" / "mine" / "wav", "/output": here / "cache" / "representations" / "mine" / "mfcc"}
     assert {target: source for target, (source, _) in mounted(container).items()} == folders
+    container = plan("extract", "stemjepa", "--dataset", "mine", "--layers", "all")
+    assert container.arguments == ("--layers", "all")
+    assert mounted(container)["/output"] == (here / "cache" / "representations" / "mine", True)
+    container = plan("extract", "stemjepa@layer=2", "--dataset", "mine")
+    assert container.arguments == ("stemjepa@layer=2", "/input", "/output")
+    assert mounted(container)["/output"] == (here / "cache" / "representations" / "mine" / "stemjepa.layer2", True)
 
 
 def test_weights_of_the_cache_are_mounted_and_those_of_the_package_are_in_the_image(here):

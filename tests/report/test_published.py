@@ -92,6 +92,26 @@ def test_they_stand_below_ours_with_every_metric_by_its_name(four):
     assert row_of(headline, "trivial") == ["", "15.8", "11.0", "50.0", ""]
 
 
+def test_those_of_marble_s_protocol_are_marked_with_it_and_are_in_no_average(four):
+    headline, *parts = published_parts(report.report(four).page.read_text())
+    expected = {  # as printed
+        "MERT": {"gtzan_ff": "78.6", "giantsteps_clips": "65.6", "emomusic": ("61.2", "74.7"), "magnatagatune": ("91.3", "40.2")},
+        "MusicFM": {"gtzan_ff": "83.8", "giantsteps_clips": "63.9", "emomusic": ("60.3", "76.3"), "magnatagatune": ("91.3", "40.0")},
+        "MuQ": {"gtzan_ff": "85.5", "giantsteps_clips": "63.5", "emomusic": ("60.9", "75.4"), "magnatagatune": ("91.4", "40.3")},
+    }
+    for name, printed in expected.items():
+        by_dataset = {dataset: row_of(part, name) for dataset, part in zip(sorted(TASK_OF), parts, strict=True)}
+        assert by_dataset["gtzan_ff"][0] == printed["gtzan_ff"]
+        assert by_dataset["giantsteps_clips"][0] == printed["giantsteps_clips"]
+        assert by_dataset["emomusic"][1:3] == list(reversed(printed["emomusic"]))
+        assert float(by_dataset["emomusic"][0]) == pytest.approx(sum(map(float, printed["emomusic"])) / 2, abs=0.051)
+        assert by_dataset["magnatagatune"][:2] == list(printed["magnatagatune"])
+        assert row_of(headline, name)[-1] == ""  # the paper's average has no such row
+    assert all(part.count("Zhu et al. 2025, MARBLE") == 3 and part.count("Castellon et al. 2021, jukemir") == 6 for part in parts)
+    text = four.report.joinpath("index.html").read_text()
+    assert "MERT, MusicFM, MuQ: Zhu et al. 2025 (arXiv 2501.01108), under the protocol of MARBLE (arXiv 2306.10548)" in text
+
+
 def test_they_are_in_no_table_of_ours_and_change_nothing_that_is_bold(four, make_run, tasks):
     text = report.report(four).page.read_text()
     for name in ("results.csv", "comparisons.csv"):
@@ -113,9 +133,10 @@ def test_their_bars_are_hollow_and_named_published(four):
     assert len(plots) == 4
     for plot in plots:
         assert plot.count("<pattern") == 1
-        assert len(re.findall(r'style="fill: url\(#[^)]*\)', plot)) == 6
-        assert len(re.findall(r"font-style: ?italic|font: italic", plot)) == 6
+        assert len(re.findall(r'style="fill: url\(#[^)]*\)', plot)) == 9
+        assert len(re.findall(r"font-style: ?italic|font: italic", plot)) == 9
         assert "jukebox, published" in plot
+        assert "MuQ, published, MARBLE" in plot
 
 
 def test_a_dataset_with_options_is_another_one(cache, make_run, tasks):

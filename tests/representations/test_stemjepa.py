@@ -15,10 +15,10 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa import checkpoint, config
 from jukemir_like.stemjepa.inference import StemJEPA
-from jukemir_like.stemjepa.model import Network
+from jukemir_like.stemjepa.model import Block, Network
 
 SECONDS = [0.05, 0.5, 1.0, 2.3, 1.0, 3.07, 0.97]
-MODEL = config.Model(config.Frontend(), config.Encoder("custom", 32, 1, 2, chunk_seconds=0.96), config.Predictor(width=24, depth=1))
+MODEL = config.Model(config.Frontend(), config.Encoder("custom", 32, 2, 2, chunk_seconds=0.96), config.Predictor(width=24, depth=1))
 
 
 @pytest.fixture
@@ -117,9 +117,69 @@ def test_untrained_is_the_same_net_with_random_weights_of_a_fixed_seed(cache, wr
     assert representations.load("stemjepa-mine-untrained").signature == made.signature
 
 
+def test_a_plain_name_means_the_last_layer_and_its_parameters_are_as_before_there_were_layers(cache):
+    plain, last = representations.load("stemjepa-mine"), representations.load(f"stemjepa-mine@layer={MODEL.encoder.depth}")
+    assert plain.parameters.keys() == {"recipe", "weights", "precision", "model"}
+    assert last.parameters == plain.parameters | {"layer": "2", "pool": "mean"}
+    assert (plain.layers, plain.layer, plain.pool) == (("0", "1", "2"), "2", "mean")
+    clip = np.random.default_rng(0).standard_normal(20000).astype(np.float32)
+    assert (
+        plain([clip]).tobytes() == last([clip]).tobytes() == StemJEPA.from_pretrained(cache.checkpoint("mine"), "cpu").embed(clip).tobytes()
+    )
+    names = ["stemjepa-mine", "stemjepa-mine@layer=1", "stemjepa-mine@pool=max", "stemjepa-mine@layer=1@pool=max"]
+    assert len({representations.load(name).signature for name in names}) == 4
+
+
+class Frames(list):
+    """A pool that keeps its frames."""
+
+    def add(self, frames):
+        self.append(frames.numpy().copy())
+
+
+def test_pools_are_those_of_the_frames(cache):
+    random = np.random.default_rng(0)
+    clips = [random.standard_normal(length).astype(np.float32) for length in (20000, 3000, 40000)]
+    kept = [{1: Frames()} for _ in clips]
+    StemJEPA.from_pretrained(cache.checkpoint("mine"), "cpu").feed(clips, kept)
+    frames = [np.concatenate(of_clip[1]).astype(np.float64) for of_clip in kept]
+    for pool, expected in {
+        "mean": [one.mean(0) for one in frames],
+        "mean+std": [np.concatenate([one.mean(0), one.std(0)]) for one in frames],
+        "max": [one.max(0) for one in frames],
+    }.items():
+        made = representations.load(f"stemjepa-mine@layer=1@pool={pool}")
+        assert made(clips).shape == (3, made.dimension)
+        np.testing.assert_allclose(made(clips), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("pool", ["mean", "mean+std"])
+def test_all_layers_take_the_passes_of_one(cache, folder, tmp_path, monkeypatch, pool):
+    passes = []
+    forward = Block.forward
+    monkeypatch.setattr(Block, "forward", lambda self, tokens: (passes.append(len(tokens)), forward(self, tokens))[1])
+    name = f"stemjepa-mine@pool={pool}"
+    extract.extract(name, folder, tmp_path / "first use")  # a network is tried once when it is built
+    passes.clear()
+    extract.extract(name, folder, tmp_path / "one")
+    one, passes[:] = sum(passes), []
+    summary = extract.extract(name, folder, tmp_path / "all", layers="all")
+    assert summary.done == 3 * 7
+    assert 2 * 7 <= one <= sum(passes) <= 1.1 * one
+    last = vectors(tmp_path / "all" / f"stemjepa-mine.layer2.{pool}")
+    assert last.keys() == vectors(tmp_path / "one").keys()
+    for path, vector in vectors(tmp_path / "one").items():
+        np.testing.assert_array_equal(last[path], vector)
+    extract.extract(f"stemjepa-mine@layer=1@pool={pool}", folder, tmp_path / "first")
+    for path, vector in vectors(tmp_path / "first").items():
+        np.testing.assert_allclose(vectors(tmp_path / "all" / f"stemjepa-mine.layer1.{pool}")[path], vector, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
+        ("stemjepa-mine@layer=3", r"stemjepa-mine has no layer 3: choose one of 0 … 2"),
+        ("stemjepa-mine@pool=sum", "no pool is called sum"),
         ("stemjepa-mne", r"no weights are called 'mne' \(known: .*mine"),
         ("stemjepa-", "names no weights"),
         ("stemjepa-a/b", "names no weights"),

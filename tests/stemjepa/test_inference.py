@@ -94,6 +94,56 @@ def test_a_vector_is_the_mean_over_patches_that_lie_half_inside(net, number, whi
     np.testing.assert_allclose(vector[0], by_hand(net, CLIPS[number], encoder), atol=1e-5)
 
 
+def hooked_states(net, log_mel):
+    """Patches at every layer, as hooks see them."""
+    encoder, seen = net.network.encoder, []
+    hooks = [encoder.blocks[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))]
+    hooks += [
+        module.register_forward_hook(lambda module, inputs, output: seen.append(output)) for module in (*encoder.blocks[:-1], encoder.norm)
+    ]
+    encoder(log_mel)
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+def test_vectors_of_all_layers_are_those_of_a_plain_loop_and_the_last_is_the_embedding_to_the_byte(net):
+    vectors = net.embed_layers(CLIPS, [0, 1, 2])
+    for number, samples in enumerate(CLIPS):
+        for layer in range(3):
+            expected = by_hand(net, samples, lambda log_mel, layer=layer: hooked_states(net, log_mel)[layer])
+            np.testing.assert_allclose(vectors[number, layer], expected, atol=1e-5)
+    assert vectors[:, 2].tobytes() == net.embed(CLIPS).tobytes()
+    np.testing.assert_array_equal(net.embed_layers(CLIPS, [2, 0]), vectors[:, [2, 0]])
+
+
+class Frames(list):
+    """A pool that keeps its frames."""
+
+    def add(self, frames):
+        self.append(frames.numpy().copy())
+
+
+def test_frames_are_time_steps_with_bands_side_by_side_each_once(net):
+    pools = [{0: Frames(), 2: Frames()} for _ in CLIPS]
+    net.feed(CLIPS, pools)
+    for samples, of_clip, vectors in zip(CLIPS, pools, net.embed_layers(CLIPS, [0, 2]), strict=True):
+        for layer, vector in zip((0, 2), vectors, strict=True):
+            frames = np.concatenate(of_clip[layer])
+            assert frames.shape == (max(1, int(len(samples) / PATCH + 0.5)), 160)
+            np.testing.assert_allclose(frames.mean(0, dtype=np.float64), vector, atol=1e-5)
+    with torch.no_grad():
+        patches = hooked_states(net, net.network.frontend(torch.from_numpy(CLIPS[6])[None]))[0][0]
+    expected = torch.stack([torch.cat([patches[band * STEPS + step] for band in range(5)]) for step in range(STEPS)])
+    np.testing.assert_allclose(pools[6][0][0], expected, atol=1e-5)
+
+
+def test_a_layer_that_there_is_not_is_refused(net):
+    for layer in (-1, 3):
+        with pytest.raises(RequestError, match=f"there is no layer {layer}: choose from 0 to 2"):
+            net.embed_layers(CLIPS[:1], [layer])
+
+
 def test_a_vector_is_the_same_alone_or_in_any_batch(net):
     alone = np.concatenate([net.embed(one) for one in CLIPS])
     random = np.random.default_rng(0)
@@ -276,3 +326,23 @@ print(peak() - before)
     assert (
         float(done.stdout) < 120
     )  # MB; finding that it is finite takes 55 of them, its log-mel alone would take 110, its tokens 70 a layer
+
+
+def test_batches_for_which_there_is_no_room_become_smaller(net, monkeypatch):
+    """A network that has room for two chunks, and a clip of several."""
+    clip = np.random.default_rng(3).uniform(-0.5, 0.5, 7 * net.model.chunk_samples).astype(np.float32)
+    expected = net.embed(clip)
+    sizes = []
+
+    def frontend(waveforms, original=net.network.frontend.forward):
+        sizes.append(len(waveforms))
+        if len(waveforms) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(waveforms)
+
+    monkeypatch.setattr(net, "_chunks_per_batch", 8)
+    monkeypatch.setattr(net.network.frontend, "forward", frontend)
+    np.testing.assert_allclose(net.embed(clip), expected, rtol=1e-5, atol=1e-6)
+    assert sizes[0] == 7
+    assert 2 < sizes[1] <= 4
+    assert (sum(sizes[2:]), max(sizes[2:])) == (7, 2)

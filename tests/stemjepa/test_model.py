@@ -179,6 +179,33 @@ def test_a_shorter_input_has_the_positions_of_the_beginning_of_every_band():
     torch.testing.assert_close(begun, whole[:, :, :3])
 
 
+def test_states_are_what_enters_the_first_block_leaves_every_other_and_is_normalised_at_the_end():
+    encoder = Encoder(tiny_encoder(depth=3)).eval()
+    log_mel = torch.randn(2, 80, 128)
+    seen = []
+    encoder.blocks[0].register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    for block in encoder.blocks[:-1]:
+        block.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    encoder.norm.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    with torch.no_grad():
+        encoded = encoder(log_mel)
+        expected, seen = seen, []
+        states = list(encoder.states(log_mel))
+    assert len(states) == len(expected) == 4
+    for state, hooked in zip(states, expected, strict=True):
+        torch.testing.assert_close(state, hooked, rtol=0, atol=0)
+    torch.testing.assert_close(states[-1], encoded, rtol=0, atol=0)
+
+
+def test_states_behind_the_one_that_is_wanted_are_not_computed():
+    encoder, calls = Encoder(tiny_encoder(depth=3)), []
+    for block in encoder.blocks:
+        block.register_forward_hook(lambda module, inputs, output: calls.append(module))
+    states = encoder.states(torch.randn(1, 80, 128))
+    next(states), next(states)
+    assert len(calls) == 1
+
+
 def test_linear_layers_begin_xavier_uniform_with_zero_biases():
     encoder = Encoder(tiny_encoder())
     for layer in encoder.modules():

@@ -41,11 +41,11 @@ def test_a_batch_without_room_is_encoded_in_halves():
         sizes.append(len(clips))
         if len(clips) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return waveforms.mean(1)[:, None, None].expand(-1, patches, model.encoder.width) + torch.tensor(clips)[:, None, None]
+        return [waveforms.mean(1)[:, None, None].expand(-1, patches, model.encoder.width) + torch.tensor(clips)[:, None, None]]
 
     clips = [np.full(model.chunk_samples, number, np.float32) for number in range(7)]
     vectors = pooling.pool_clips(clips, encode, model, batch_size=8, device=torch.device("cpu"))
-    np.testing.assert_allclose(vectors, np.repeat(2 * np.arange(7.0)[:, None], model.dimension, 1), rtol=1e-6)
+    np.testing.assert_allclose(vectors[:, 0], np.repeat(2 * np.arange(7.0)[:, None], model.dimension, 1), rtol=1e-6)
     assert sizes == [7, 3, 1, 2, 4, 2, 2]
 
 

@@ -1,0 +1,91 @@
+"""What a representation costs beside what it scores: computing time, numbers of the net, size and licence of its weights.
+
+Facts of encoders are those of their cards (:mod:`jukemir_like.encoders.card`), of Stem-JEPA those of the file of its weights.
+Representations that have neither, such as mfcc, have none. Computing time is that of the records beside the vectors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from jukemir_like.core import records
+from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import RequestError
+from jukemir_like.encoders import card as cards
+from jukemir_like.encoders import encoder, weights
+from jukemir_like.encoders.card import TRIED, Card
+from jukemir_like.representations.names import parse
+from jukemir_like.representations.stemjepa import parse_name
+from jukemir_like.stemjepa import checkpoint
+from jukemir_like.stemjepa.tensor_shapes import tensor_shapes
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a representation without running it; None, or empty: not known.
+
+    Args:
+        licence: of the weights.
+        commercial: whether it allows commercial use.
+        size: bytes of the files of weights.
+        parameters: numbers of the net that computes vectors.
+        tried: what was compared with the original program, a sentence.
+    """
+
+    licence: str = ""
+    commercial: bool = True
+    size: int | None = None
+    parameters: int | None = None
+    tried: str = ""
+
+
+def facts(cache: Cache, representation: str) -> Facts:
+    """The facts of a representation, by its name, which may choose a layer and a pool."""
+    try:
+        parsed = parse(representation)
+        if encoder.is_encoder(parsed.base):
+            return _of_card(encoder.find_card(parsed.base, cache=cache), cache)
+        if parsed.family == "stemjepa":
+            return _of_stemjepa(parsed.base, cache)
+    except RequestError:  # the weights are gone, or another program's name has an @ of its own
+        pass
+    return Facts()
+
+
+def seconds_per_hour(cache: Cache, folders: Iterable[tuple[str, str]]) -> float | None:
+    """Computing time of an hour of audio, in seconds, over all worker processes; None where no record tells.
+
+    Args:
+        cache: with the vectors and their records.
+        folders: dataset and representation. Of a representation whose layers were extracted together, all of them: the records of each
+            layer have its share of the time.
+    """
+    seconds = 0.0
+    audio_seconds: dict[str, float] = {}
+    for dataset, representation in folders:
+        done = [record for record in records.read(cache.representation(dataset, representation)).values() if record["status"] == "done"]
+        seconds += sum(record.get("seconds", 0.0) for record in done)
+        of_folder = sum(record.get("audio_seconds", 0.0) for record in done)
+        audio_seconds[dataset] = max(audio_seconds.get(dataset, 0.0), of_folder)
+    total = sum(audio_seconds.values())
+    return 3600 * seconds / total if total and seconds else None
+
+
+def _of_card(card: Card, cache: Cache) -> Facts:
+    declared = card if card.weights_name == card.name else cards.read(card.weights_name)
+    sizes = [file.size for file in declared.files]
+    size = sum(size or 0 for size in sizes) if sizes and None not in sizes else None
+    converted = weights.converted_file(card, cache)
+    if size is None and converted.is_file():
+        size = converted.stat().st_size
+    return Facts(card.licence, card.commercial, size, card.parameters, TRIED[card.tried])
+
+
+def _of_stemjepa(name: str, cache: Cache) -> Facts:
+    path = checkpoint.resolve(parse_name(name)[0], cache)
+    shapes = tensor_shapes(checkpoint.header(path).model)
+    parameters = sum(math.prod(shape) for tensor, shape in shapes if tensor.startswith("encoder."))
+    licence = "MIT" if path.parent == checkpoint.FOLDER else ""  # the package's own, which its weights have too
+    return Facts(licence, size=path.stat().st_size, parameters=parameters)
