@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
@@ -16,6 +16,7 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders import card as cards
 from jukemir_like.encoders import encoder, weights
 from jukemir_like.encoders.card import TRIED, Card
+from jukemir_like.packs import published
 from jukemir_like.representations.names import parse
 from jukemir_like.representations.stemjepa import parse_name
 from jukemir_like.stemjepa import checkpoint
@@ -45,6 +46,8 @@ def facts(cache: Cache, representation: str) -> Facts:
     """The facts of a representation, by its name, which may choose a layer and a pool."""
     try:
         parsed = parse(representation)
+        if published.is_published(parsed.base):  # by the original program: nothing was tried here
+            return replace(facts(cache, parsed.base.removesuffix(published.SUFFIX)), tried="")
         if encoder.is_encoder(parsed.base):
             return _of_card(encoder.find_card(parsed.base, cache=cache), cache)
         if parsed.family == "stemjepa":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -49,7 +48,6 @@ class StemJEPA:
             raise RequestError(f"precision {precision!r}: choose one of {', '.join(PRECISIONS)}")
         self.device, self.precision = devices.open_device(None if device is None else str(device)), precision
         devices.check_precision(self.device, precision)
-        self._chunks_per_batch = _CHUNKS_PER_BATCH.get(self.device.type, 8)
         self.network: Network = loaded.network.to(self.device).eval()
         self.model, self.sources = loaded.model, loaded.sources
         self.provenance, self.digest = loaded.provenance, loaded.digest
@@ -156,7 +154,7 @@ class StemJEPA:
         """
         layers = sorted(pools[0]) if pools else []
         by_layer = [[of_clip[layer] for layer in layers] for of_clip in pools]
-        with self._computing():
+        with devices.computing(self.device, self.precision):
             waveforms = self._waveforms(clips, sample_rate)
             feed_pools(waveforms, self._encode_layers(layers), self.model, by_layer, batch_size=self._chunks_per_batch, device=self.device)
 
@@ -274,27 +272,13 @@ class StemJEPA:
         return all(bool(np.isfinite(vectors).all()) for vectors in outputs)
 
     def _vectors(self, clips: Sequence[Clip], sample_rate: int | None, encode: Encode, layers: int = 1) -> np.ndarray:
-        while True:
-            size = self._chunks_per_batch
-            try:
-                with self._computing():
-                    waveforms = self._waveforms(clips, sample_rate)
-                    return pool_clips(waveforms, encode, self.model, batch_size=size, device=self.device, layers=layers)
-            except Exception as error:
-                if size == 1 or not devices.is_out_of_memory(error):
-                    raise
-            devices.release_memory()  # here, where no traceback holds tensors any more
+        with devices.computing(self.device, self.precision):
+            waveforms = self._waveforms(clips, sample_rate)
+            return pool_clips(waveforms, encode, self.model, batch_size=self._chunks_per_batch, device=self.device, layers=layers)
 
-    @contextmanager
-    def _computing(self) -> Iterator[None]:
-        """Within it the network computes; where there is no room for a batch, later ones are half as large."""
-        try:
-            with devices.computing(self.device, self.precision):
-                yield
-        except Exception as error:
-            if devices.is_out_of_memory(error):
-                self._chunks_per_batch = max(1, self._chunks_per_batch // 2)
-            raise
+    @property
+    def _chunks_per_batch(self) -> int:
+        return _CHUNKS_PER_BATCH.get(self.device.type, 8)
 
     def _waveforms(self, clips: Sequence[Clip], sample_rate: int | None) -> Iterator[np.ndarray]:
         """Mono float32 at the model's rate, one clip after another as they are needed."""

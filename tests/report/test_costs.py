@@ -59,6 +59,13 @@ def test_facts_are_those_of_the_card_whatever_layer_and_pool(card, cache):
         assert costs.facts(cache, name) == costs.Facts()
 
 
+def test_published_vectors_have_the_facts_of_the_encoder_that_made_them(cache):
+    found, own = costs.facts(cache, "choi-jukemir"), costs.facts(cache, "choi")
+    assert (found.licence, found.parameters, found.tried) == (own.licence, own.parameters, "")
+    assert own.parameters
+    assert costs.facts(cache, "mfcc-jukemir") == costs.Facts()
+
+
 def test_stem_jepa_counts_the_numbers_of_its_encoder(cache):
     found = costs.facts(cache, "stemjepa@layer=2")
     encoder = StemJEPA.from_pretrained(device="cpu").network.encoder

@@ -326,23 +326,3 @@ print(peak() - before)
     assert (
         float(done.stdout) < 120
     )  # MB; finding that it is finite takes 55 of them, its log-mel alone would take 110, its tokens 70 a layer
-
-
-def test_batches_for_which_there_is_no_room_become_smaller(net, monkeypatch):
-    """A network that has room for two chunks, and a clip of several."""
-    clip = np.random.default_rng(3).uniform(-0.5, 0.5, 7 * net.model.chunk_samples).astype(np.float32)
-    expected = net.embed(clip)
-    sizes = []
-
-    def frontend(waveforms, original=net.network.frontend.forward):
-        sizes.append(len(waveforms))
-        if len(waveforms) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return original(waveforms)
-
-    monkeypatch.setattr(net, "_chunks_per_batch", 8)
-    monkeypatch.setattr(net.network.frontend, "forward", frontend)
-    np.testing.assert_allclose(net.embed(clip), expected, rtol=1e-5, atol=1e-6)
-    assert sizes[0] == 7
-    assert 2 < sizes[1] <= 4
-    assert (sum(sizes[2:]), max(sizes[2:])) == (7, 2)
