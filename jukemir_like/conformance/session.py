@@ -150,8 +150,10 @@ class RunningContainer:
         return snapshots.unpack(b"".join(stream))
 
     def changed_paths(self) -> list[str]:
-        """Paths outside its mounts that differ from those of the image."""
-        return [str(change["Path"]) for change in self._container.diff() or []]
+        """Paths outside its mounts that differ from those of the image; not the folders that the engine makes to mount something there."""
+        targets = [str(mount["Destination"]) for mount in self._container.attrs.get("Mounts", ())]
+        paths = [str(change["Path"]) for change in self._container.diff() or []]
+        return [path for path in paths if not any(f"{target}/".startswith(f"{path}/") for target in targets)]
 
 
 class UnstartableContainer(RunningContainer):
