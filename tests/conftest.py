@@ -4,6 +4,7 @@ import atexit
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,12 @@ import soundfile
 hypothesis.settings.register_profile("reproducible", derandomize=True)
 hypothesis.settings.register_profile("search", derandomize=False, print_blob=True)
 hypothesis.settings.load_profile("reproducible")
+
+# A shell that runs the tests in the background ignores Ctrl-C for them, and nohup a closed terminal. What they start would inherit that; a
+# signal with a handler it has as usual.
+for ending in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(ending) == signal.SIG_IGN:
+        signal.signal(ending, lambda *_: None)
 
 ROOT = Path(__file__).resolve().parents[1]
 
