@@ -115,7 +115,9 @@ def resolve(name: str, cache: Cache, own_copy: Path | None = None) -> Card:
     config, preprocessor = _json(repository, CONFIG), _json(repository, PREPROCESSOR) if PREPROCESSOR in repository.files else {}
     model = Model(str(config.get("model_type")), config, preprocessor, repository_name)
     if model.sample_rate is None:
-        raise RequestError(f"{repository_name} does not say its sample rate (no {PREPROCESSOR}): write a card for it, and give it with --card")
+        raise RequestError(
+            f"{repository_name} does not say its sample rate (no {PREPROCESSOR}): write a card for it, and give it with --card"
+        )
     licence = repository.licence or "see its card on the hub"
     card = Card(
         name=_folder(parsed.base),

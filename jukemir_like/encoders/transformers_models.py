@@ -219,7 +219,9 @@ class TransformersEncoder(LayeredEncoder):
         seconds = length / self.sample_rate
         if size == 1:
             remedy = "" if self.device.type == "cpu" else ": --device cpu, or a larger GPU"
-            raise InputError(f"has a chunk of {seconds:.0f} s, for which {self.card.name} has no room in the memory of {self.device}{remedy}")
+            raise InputError(
+                f"has a chunk of {seconds:.0f} s, for which {self.card.name} has no room in the memory of {self.device}{remedy}"
+            )
         self._batch_seconds = size // 2 * seconds
 
 

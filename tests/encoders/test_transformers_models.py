@@ -365,7 +365,7 @@ def test_batches_are_halved_when_memory_runs_out(load, monkeypatch):
     np.testing.assert_allclose(encoder([samples]), expected, atol=1e-5)
     assert sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1, 1]
     monkeypatch.setattr(encoder, "_states", lambda _: (_ for _ in ()).throw(MemoryError))
-    with pytest.raises(InputError, match="has a chunk of 1 s, for which hubert-base has no room in the memory of cpu$"):
+    with pytest.raises(InputError, match=r"has a chunk of 1 s, for which hubert-base has no room in the memory of cpu$"):
         encoder([samples])
 
 
