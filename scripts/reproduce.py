@@ -24,6 +24,9 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, RequestError
 from jukemir_like.core.locks import locked
 from jukemir_like.core.parallel import available_cpus
+from jukemir_like.encoders import card as cards
+from jukemir_like.encoders import hub
+from jukemir_like.encoders.weights import MissingWeightsError
 from jukemir_like.launch import engine, images
 from jukemir_like.packs import origin, published
 from jukemir_like.representations.names import parse
@@ -170,11 +173,11 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
             for dataset in config["datasets"]:
                 published.asset(dataset, representation)
         elif representation not in recipes and not _is_taken_over(representation, config["datasets"], cache):
-            representations.load(representation, cache=cache)
+            _has_layers(representation, cache)
     for representation in config["layers"]:
         if parse(representation).layer is not None:
             raise RequestError(f"{representation} names a layer already: LAYERS are names without one")
-        if representation not in recipes and not representations.load(representation, cache=cache).layers:
+        if representation not in recipes and not _has_layers(representation, cache):
             raise RequestError(f"{representation} has no layers: leave it out of LAYERS")
     for protocol in config["protocol"]:
         if protocol not in ("linear", "jukemir"):
@@ -197,6 +200,20 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
         "again": str(AGAIN),
         "runner": options.runner,
     }
+
+
+def _has_layers(representation: str, cache: Cache) -> bool:
+    """Whether a representation has layers to choose; :class:`RequestError` where there is none of its name.
+
+    The weights of an encoder may still be missing: they are downloaded. Of a model of the hub that is not here, nothing is known yet.
+    """
+    parsed = parse(representation)
+    if parsed.family == "hf":
+        hub.name_of(parsed.base)
+    try:
+        return bool(representations.load(representation, cache=cache).layers)
+    except MissingWeightsError:
+        return parsed.family == "hf" or cards.read(parsed.base).layers is not None
 
 
 def _is_taken_over(representation: str, wanted: list[str], cache: Cache) -> bool:

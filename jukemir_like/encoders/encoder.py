@@ -238,7 +238,7 @@ def find_card(name: str, *, cache: Cache | None = None, card: str | Path | None 
     if parsed.family == "hf":
         path = (Cache.default() if cache is None else cache).weights(RepresentationName(parsed.base).folder) / "card.toml"
         if not path.exists():
-            raise RequestError(f"{parsed.base} is not in the cache: `jukemir-like download {parsed.base}` gets it")
+            raise weights.MissingWeightsError(f"{parsed.base} is not in the cache: `jukemir-like download {parsed.base}` gets it")
         return cards.read_file(path)
     return cards.read(parsed.base)
 
@@ -246,6 +246,16 @@ def find_card(name: str, *, cache: Cache | None = None, card: str | Path | None 
 def is_encoder(name: str, card: str | Path | None = None) -> bool:
     """Whether ``name`` is an encoder's: of a card of this package or of a user's, or a model of the Hugging Face hub."""
     return card is not None or name.startswith("hf:") or name in cards.names()
+
+
+def weights_of(name: str) -> str:
+    """What `jukemir-like download` is asked for by whom wants the weights of the encoder called ``name``, of this package or of the hub.
+
+    >>> weights_of("clmr-59049"), weights_of("hf:facebook/hubert-base-ls960@layer=7")
+    ('clmr', 'hf:facebook/hubert-base-ls960')
+    """
+    parsed = parse(name)
+    return parsed.base if parsed.family == "hf" else cards.read(parsed.base).weights_name
 
 
 def card_to_download(name: str, cache: Cache, card: str | Path | None = None, own_copy: Path | None = None) -> Card:

@@ -83,6 +83,18 @@ class Repository:
     url: Callable[[str], str | None]
 
 
+def name_of(base: str) -> str:
+    """``ORG/NAME`` of ``hf:ORG/NAME``; :class:`RequestError` where it is none.
+
+    >>> name_of("hf:facebook/hubert-base-ls960")
+    'facebook/hubert-base-ls960'
+    """
+    match = _NAME.fullmatch(base)
+    if match is None:
+        raise RequestError(f"{base} names no model of the Hugging Face hub: hf:ORG/NAME does")
+    return match["hub"]
+
+
 def resolve(name: str, cache: Cache, own_copy: Path | None = None) -> Card:
     """The card of ``hf:ORG/NAME``, with its files.
 
@@ -95,21 +107,21 @@ def resolve(name: str, cache: Cache, own_copy: Path | None = None) -> Card:
         RequestError: no such repository, the hub cannot be asked, or the model cannot be run.
     """
     parsed = parse(name)
-    match = _NAME.fullmatch(parsed.base)
-    if match is None:
-        raise RequestError(f"{parsed.base} names no model of the Hugging Face hub: hf:ORG/NAME does")
+    repository_name = name_of(parsed.base)
     pinned = cache.weights(_folder(parsed.base)) / RESOLVED
     if pinned.exists():
         return cards.read_file(pinned)
-    repository = _find(match["hub"], None, {}, own_copy)
+    repository = _find(repository_name, None, {}, own_copy)
     config, preprocessor = _json(repository, CONFIG), _json(repository, PREPROCESSOR) if PREPROCESSOR in repository.files else {}
-    model = Model(str(config.get("model_type")), config, preprocessor, match["hub"])
+    model = Model(str(config.get("model_type")), config, preprocessor, repository_name)
     if model.sample_rate is None:
-        raise RequestError(f"{match['hub']} does not say its sample rate (no {PREPROCESSOR}): write a card for it, and give it with --card")
+        raise RequestError(
+            f"{repository_name} does not say its sample rate (no {PREPROCESSOR}): write a card for it, and give it with --card"
+        )
     licence = repository.licence or "see its card on the hub"
     card = Card(
         name=_folder(parsed.base),
-        title=match["hub"].partition("/")[2],
+        title=repository_name.partition("/")[2],
         family="transformers",
         licence=licence,
         commercial="-nc" not in licence.lower(),
@@ -117,7 +129,7 @@ def resolve(name: str, cache: Cache, own_copy: Path | None = None) -> Card:
         width=model.width,
         layers=model.layers,
         layer=str(model.layers // 2),
-        hub=match["hub"],
+        hub=repository_name,
         settings={"chunk_seconds": model.chunk_seconds},
     )
     return _pin(card, repository, cache)

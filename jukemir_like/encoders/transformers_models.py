@@ -215,10 +215,13 @@ class TransformersEncoder(LayeredEncoder):
         return max(1, int(self._batch_seconds * self.sample_rate / length))
 
     def _halve(self, size: int, length: int) -> None:
-        """Makes batches smaller: the last one, of ``size`` chunks, took more memory than there is."""
+        """Makes batches smaller: the last one, of ``size`` chunks, took more memory than there is. Of one chunk, its clip fails."""
         seconds = length / self.sample_rate
         if size == 1:
-            raise RequestError(f"{self.device} has no room for {seconds:.0f} s of audio in {self.card.name}: --device cpu, or a larger GPU")
+            remedy = "" if self.device.type == "cpu" else ": --device cpu, or a larger GPU"
+            raise InputError(
+                f"has a chunk of {seconds:.0f} s, for which {self.card.name} has no room in the memory of {self.device}{remedy}"
+            )
         self._batch_seconds = size // 2 * seconds
 
 

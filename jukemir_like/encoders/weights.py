@@ -47,6 +47,10 @@ _DTYPES = {"torch.float16": "F16", "torch.bfloat16": "BF16", "torch.float32": "F
 _BYTES = {"F16": 2, "BF16": 2, "F32": 4}
 
 
+class MissingWeightsError(RequestError):
+    """Weights are not in the cache, from where a download would be the remedy."""
+
+
 @dataclass(frozen=True)
 class WeightsHeader:
     """What a converted file says of itself.
@@ -87,13 +91,15 @@ def locate(card: Card, cache: Cache | None) -> Path:
     """The converted weights of ``card``.
 
     Raises:
-        RequestError: they are not in the cache; says which command gets them.
+        MissingWeightsError: they are not in the cache; says which command gets them.
     """
     path = converted_file(card, Cache.default() if cache is None else cache)
     if not path.exists():
         size = sum(file.size or 0 for file in card.files)
         about = f" ({format_bytes(size)})" if size else ""
-        raise RequestError(f"the weights of {card.name} are not in the cache: `jukemir-like download {card.weights_name}` gets them{about}")
+        raise MissingWeightsError(
+            f"the weights of {card.name} are not in the cache: `jukemir-like download {card.weights_name}` gets them{about}"
+        )
     return path
 
 

@@ -365,8 +365,24 @@ def test_batches_are_halved_when_memory_runs_out(load, monkeypatch):
     np.testing.assert_allclose(encoder([samples]), expected, atol=1e-5)
     assert sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1, 1]
     monkeypatch.setattr(encoder, "_states", lambda _: (_ for _ in ()).throw(MemoryError))
-    with pytest.raises(RequestError, match="has no room for 1 s of audio in hubert-base"):
+    with pytest.raises(InputError, match=r"has a chunk of 1 s, for which hubert-base has no room in the memory of cpu$"):
         encoder([samples])
+
+
+def test_a_chunk_that_does_not_fit_alone_fails_its_clip_and_no_other(load, monkeypatch):
+    encoder = load("hubert-base")
+    short, long = clip(0.5, 16000), clip(1.0, 16000)
+
+    def states(inputs, run=encoder._states):
+        if inputs.shape[1] > len(short):
+            raise MemoryError
+        return run(inputs)
+
+    (expected,) = encoder([short])
+    monkeypatch.setattr(encoder, "_states", states)
+    first, failed, last = encode(encoder, [short, long, short])
+    np.testing.assert_allclose([first, last], [expected, expected], atol=1e-5)
+    assert isinstance(failed, InputError)
 
 
 def test_half_precision_stays_close(load):

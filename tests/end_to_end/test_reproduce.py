@@ -2,8 +2,10 @@
 
 import contextlib
 import csv
+import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -21,7 +23,7 @@ TIMINGS = {"seconds"}
 pytestmark = pytest.mark.slow
 
 
-def start(cache, *more):
+def start(cache, *more, **environment):
     command = [sys.executable, ROOT / "scripts" / "reproduce.py", "--cache", cache, "--datasets", "synthband"]
     command += [
         "--representations",
@@ -37,7 +39,9 @@ def start(cache, *more):
         *more,
     ]
     with open(cache.parent / f"{cache.name}.log", "ab") as log:
-        return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=cache.parent)
+        return subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=cache.parent, env=os.environ | environment
+        )
 
 
 def finish(process, cache):
@@ -144,7 +148,11 @@ def test_layers_go_through_the_line_by_name_and_all_together(tmp_path):
 
 @pytest.mark.parametrize(
     ("layers", "reason"),
-    [("mfcc", "mfcc has no layers: leave it out of LAYERS"), ("stemjepa@layer=2", "stemjepa@layer=2 names a layer already")],
+    [
+        ("mfcc", "mfcc has no layers: leave it out of LAYERS"),
+        ("stemjepa@layer=2", "stemjepa@layer=2 names a layer already"),
+        ("crepe", "crepe has no layers: leave it out of LAYERS"),
+    ],
 )
 def test_layers_that_cannot_be_are_one_line(tmp_path, layers, reason):
     cache = tmp_path / "cache"
@@ -167,13 +175,76 @@ def test_a_second_run_on_the_same_cache_waits_for_the_first(whole):
     finish(second, whole)
 
 
-def test_a_wrong_name_is_one_clear_line(tmp_path):
+@pytest.mark.parametrize("name", ["nosuch", "mert-95m@layer=13", "musicnn-msd@layer=2", "hf:nosuch"])
+def test_a_wrong_name_is_one_clear_line(tmp_path, name):
     cache = tmp_path / "cache"
-    process = start(cache, "--representations", "nosuch")
+    process = start(cache, "--representations", name)
     assert process.wait(timeout=120) == 2
     log = (tmp_path / "cache.log").read_text().strip()
     assert len(log.splitlines()) == 1
-    assert "nosuch" in log
+    assert name.partition("@")[0] in log
+
+
+def test_the_plan_gets_the_weights_of_each_encoder_once(tmp_path):
+    cache = tmp_path / "cache"
+    encoders = "mfcc clmr clmr-59049 mert-95m@layer=3 mert-95m@pool=max hf:some-one/a.model@layer=3"
+    finish(start(cache, "--representations", encoders, "--layers", "mert-95m hf:some-one/another", "--plan"), cache)
+    log = (tmp_path / "cache.log").read_text()
+    wanted = {"clmr", "mert-95m", "hf--some-one--a.model", "hf--some-one--another"}
+    assert sorted(re.findall(r"output: (weights/.*)", log)) == sorted(f"weights/{name}/{name}.safetensors" for name in wanted)
+    probed = set(re.findall(r"output: \.stages/(probe\w*/synthband/.*)/linear-0", log))
+    names = {"mfcc", "clmr", "clmr-59049", "mert-95m.layer3", "mert-95m.max", "hf--some-one--a.model.layer3", "trivial"}
+    assert probed == {f"probe/synthband/{name}" for name in names} | {
+        f"probe_layers/synthband/{name}" for name in ("mert-95m", "hf--some-one--another")
+    }
+    assert not (cache / "weights").exists()
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    """The cache of Hugging Face's own library, with one tiny model, as variables of the environment; the hub itself cannot be reached."""
+    transformers = pytest.importorskip("transformers")
+    root, commit = tmp_path_factory.mktemp("hub"), "a" * 40
+    repository = root / "models--some-one--a.model"
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24, "conv_dim": [8] * 7}
+    net = transformers.HubertModel(transformers.HubertConfig(**sizes, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=2))
+    net.save_pretrained(repository / "snapshots" / commit)
+    preprocessor = {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "do_normalize": True, "sampling_rate": 16000}
+    (repository / "snapshots" / commit / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    return {"HF_HUB_CACHE": str(root), "HF_ENDPOINT": "http://127.0.0.1:9"}
+
+
+def times(cache):
+    """When each file was written, but for those of Snakemake and the lock."""
+    files = [path for path in cache.rglob("*") if path.is_file() and ".snakemake" not in path.parts and path.name != ".lock"]
+    return {str(path.relative_to(cache)): path.stat().st_mtime_ns for path in files}
+
+
+def test_weights_of_encoders_are_brought_and_those_that_cannot_be_had_stop_no_other(tmp_path, hub):
+    cache = tmp_path / "cache"
+    fewer = ("--songs", "12", "--representations")
+    ours = "mfcc hf:some-one/a.model@layer=1 hf:some-one/a.model@pool=max"
+    assert start(cache, *fewer, f"hf:some-one/nothing {ours}", **hub).wait(timeout=300) == 2
+    said = (tmp_path / "cache.log").read_text()
+    assert re.search(r"make reproduce: weights hf--some-one--nothing has failed \(exit code 2\): .*cannot be reached", said)
+    names = {"mfcc", "hf--some-one--a.model.layer1", "hf--some-one--a.model.max"}
+    assert {path.name for path in (cache / "representations" / "synthband").iterdir()} == names
+    assert {path.name for path in (cache / "probes" / "synthband").iterdir()} == names | {"trivial"}
+    before = times(cache)
+
+    finish(start(cache, *fewer, ours, **hub), cache)
+    after = times(cache)
+    assert {path.partition("/")[0] for path in after if after[path] != before.get(path)} == {"report", ".stages"}
+    with open(cache / "report" / "results.csv", newline="") as file:
+        assert {row["representation"] for row in csv.DictReader(file)} == {*ours.split(), "trivial"}
+
+    finish(start(cache, *fewer, ours, **hub), cache)
+    assert times(cache) == after
+    shutil.rmtree(cache / "weights")  # to have more room: vectors are there
+    finish(start(cache, *fewer, ours, **hub), cache)
+    assert times(cache) == {path: time for path, time in after.items() if not path.startswith("weights/")}
 
 
 def test_a_stage_that_fails_is_named_with_its_reason_its_log_and_what_to_do(whole, tmp_path):
