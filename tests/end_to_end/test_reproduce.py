@@ -222,7 +222,7 @@ def times(cache):
     return {str(path.relative_to(cache)): path.stat().st_mtime_ns for path in files}
 
 
-def test_weights_of_encoders_are_brought_and_those_that_cannot_be_had_stop_no_other(tmp_path, hub):
+def test_weights_of_encoders_are_brought_and_those_that_cannot_be_had_stop_no_other(tmp_path, hub, command):
     cache = tmp_path / "cache"
     fewer = ("--songs", "12", "--representations")
     ours = "mfcc hf:some-one/a.model@layer=1 hf:some-one/a.model@pool=max"
@@ -245,6 +245,16 @@ def test_weights_of_encoders_are_brought_and_those_that_cannot_be_had_stop_no_ot
     shutil.rmtree(cache / "weights")  # to have more room: vectors are there
     finish(start(cache, *fewer, ours, **hub), cache)
     assert times(cache) == {path: time for path, time in after.items() if not path.startswith("weights/")}
+
+    repository = Path(hub["HF_HUB_CACHE"]) / "models--some-one--a.model"
+    shutil.copytree(repository / "snapshots" / ("a" * 40), repository / "snapshots" / ("b" * 40))
+    (repository / "refs" / "main").write_text("b" * 40)
+    config = repository / "snapshots" / ("b" * 40) / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"layer_norm_eps": 1e-3}))
+    assert command("download", "hf:some-one/a.model", "--cache", cache, environment=hub).returncode == 0
+    finish(start(cache, *fewer, ours, **hub), cache)
+    vectors = {path for path in after if path.endswith(".npy")}
+    assert {path for path in vectors if times(cache)[path] != after[path]} == {path for path in vectors if "/hf--" in path}
 
 
 def test_a_stage_that_fails_is_named_with_its_reason_its_log_and_what_to_do(whole, tmp_path):
