@@ -278,6 +278,10 @@ def _extract_chunk(
             else:
                 vector = vectors[layers.index(str(layer_of[job.signature]))] if layers else vectors
                 record["output_digest"] = write_array(job.output, np.ascontiguousarray(vector, dtype="<f4"))
+    if layers:
+        for clip in clips:
+            for _, record in clip.missing:
+                record["layers_together"] = len(layers)
     seconds_per_vector = (time.perf_counter() - started) / max(1, sum(len(clip.missing) for clip in clips))
     for record in finished:
         record["seconds"] = round(record["seconds"] + (seconds_per_vector if record["status"] == "done" else 0.0), 4)

@@ -73,4 +73,4 @@ def _size(card: Card) -> str:
 
 
 def _millions(number: int | None) -> str:
-    return "" if number is None else f"{number / 1e6:,.1f} M"
+    return "" if number is None else f"{number / 1e6:,.1f} M" if number >= 1e6 else f"{number / 1e3:,.1f} k"

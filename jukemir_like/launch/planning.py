@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ import click
 from click.core import ParameterSource
 
 from jukemir_like.core import cache as cache_module
-from jukemir_like.core.cache import Cache
+from jukemir_like.core.cache import Cache, representation_folder
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.launch import images
 from jukemir_like.launch.images import Container, Mount
+from jukemir_like.packs import origin
 from jukemir_like.representations.names import parse
 
 INPUT, OUTPUT, CACHE = "/input", "/output", "/cache"  # of the contract of a representation's image
@@ -66,6 +68,8 @@ def extraction(
 
     folders = Cache.default(cache)
     source, target = extract.folders(representation, input, output, dataset, folders, layers=layers)
+    for vectors in [target, *(target.glob(f"{escape(representation_folder(representation))}.layer*") if layers else [])]:
+        origin.refuse_extraction(vectors)
     family, image = images.family_of(representation, card), images.image_of(representation, card)
     options = {name: value for name, value in (options | {"layers": layers}).items() if value is not None}
     paths = PathMapping()

@@ -7,6 +7,7 @@ Representations that have neither, such as mfcc, have none. Computing time is th
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -16,11 +17,13 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders import card as cards
 from jukemir_like.encoders import encoder, weights
 from jukemir_like.encoders.card import TRIED, Card
-from jukemir_like.packs import published
+from jukemir_like.packs import origin, published
 from jukemir_like.representations.names import parse
 from jukemir_like.representations.stemjepa import parse_name
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.tensor_shapes import tensor_shapes
+
+_MOST_LAYERS = 1000
 
 
 @dataclass(frozen=True)
@@ -62,18 +65,30 @@ def seconds_per_hour(cache: Cache, folders: Iterable[tuple[str, str]]) -> float 
 
     Args:
         cache: with the vectors and their records.
-        folders: dataset and representation. Of a representation whose layers were extracted together, all of them: the records of each
-            layer have its share of the time.
+        folders: dataset and representation. Of a representation whose layers were extracted together, all of them, since the records of
+            each layer have its share of the time; of one such layer alone, its share is taken as often as there were layers. Vectors that
+            were taken over from elsewhere took no time here, and are left out.
     """
     seconds = 0.0
     audio_seconds: dict[str, float] = {}
-    for dataset, representation in folders:
-        done = [record for record in records.read(cache.representation(dataset, representation)).values() if record["status"] == "done"]
-        seconds += sum(record.get("seconds", 0.0) for record in done)
+    pairs = list(folders)
+    alone = {dataset for dataset, count in Counter(dataset for dataset, _ in pairs).items() if count == 1}
+    for dataset, representation in pairs:
+        folder = cache.representation(dataset, representation)
+        if origin.read(folder) is not None:
+            continue
+        done = [record for record in records.read(folder).values() if record["status"] == "done"]
+        seconds += sum(record.get("seconds", 0.0) * (_layers_together(record) if dataset in alone else 1) for record in done)
         of_folder = sum(record.get("audio_seconds", 0.0) for record in done)
         audio_seconds[dataset] = max(audio_seconds.get(dataset, 0.0), of_folder)
     total = sum(audio_seconds.values())
     return 3600 * seconds / total if total and seconds else None
+
+
+def _layers_together(record: records.Record) -> int:
+    """How many layers shared the pass of which the record has its share."""
+    number = record.get("layers_together", 1)
+    return number if type(number) is int and 1 <= number <= _MOST_LAYERS else 1
 
 
 def _of_card(card: Card, cache: Cache) -> Facts:

@@ -67,9 +67,10 @@ def layer_curves(curves: Sequence[LayerCurve], metric: str, identifier: str) -> 
     with rc_context(SETTINGS):
         figure = Figure(figsize=(8, 3.6), layout="constrained")
         axes = figure.add_subplot()
-        longest = max(curves, key=lambda curve: len(curve.layers))
+        names = _in_order({layer for curve in curves for layer in curve.layers}, curves)
+        place_of = _places(names)
         for curve in curves:
-            places = [_place(layer, longest.layers) for layer in curve.layers]
+            places = [place_of[layer] for layer in curve.layers]
             band = [(place, *ends) for place, ends in zip(places, curve.ends, strict=True) if ends is not None]
             at, low, high = ([one[part] for one in band] for part in range(3))
             axes.fill_between(at, low, high, color=curve.colour, alpha=0.18, linewidth=0)
@@ -78,13 +79,13 @@ def layer_curves(curves: Sequence[LayerCurve], metric: str, identifier: str) -> 
             chosen = places[curve.chosen]
             axes.plot([chosen, chosen], [curve.test[curve.chosen], curve.valid[curve.chosen]], color=curve.colour, linewidth=0.8, alpha=0.6)
             axes.plot(chosen, curve.test[curve.chosen], "o", markersize=9, markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.3)
-        axes.set_xticks(range(0, len(longest.layers), -(-len(longest.layers) // _MANY_LAYERS)))
-        axes.set_xticklabels([longest.layers[int(place)] for place in axes.get_xticks()])
+        shown = names[:: -(-len(names) // _MANY_LAYERS)]
+        axes.set_xticks([place_of[layer] for layer in shown], shown)
         axes.set_xlabel("layer")
         axes.set_ylabel(metric)
         values = [value for curve in curves for value in (*curve.test, *curve.valid)]
         _limit(axes, values, [end for curve in curves for pair in curve.ends if pair is not None for end in pair])
-        ends = [(_place(curve.layers[-1], longest.layers), curve.test[-1], curve.label, curve.colour) for curve in curves]
+        ends = [(place_of[curve.layers[-1]], curve.test[-1], curve.label, curve.colour) for curve in curves]
         _label(axes, ends)
         _plain(axes)
         said = "; ".join(
@@ -135,9 +136,22 @@ def against_cost(points: Sequence[CostPoint], metric: str, identifier: str) -> s
         return svg_text(figure, identifier, f"{metric} against cost. {said}")
 
 
-def _place(layer: str, layers: Sequence[str]) -> int:
-    """Numbers stand at their place, words at that of the longest curve's layer of that name, else at the end."""
-    return int(layer) if layer.isdecimal() else layers.index(layer) if layer in layers else len(layers)
+def _in_order(layers: set[str], curves: Sequence[LayerCurve]) -> list[str]:
+    """Numbers in ascending order, then words as the curves have them."""
+    words = [layer for curve in curves for layer in curve.layers if not layer.isdecimal()]
+    return [*sorted((layer for layer in layers if layer.isdecimal()), key=int), *dict.fromkeys(words)]
+
+
+def _places(layers: Sequence[str]) -> dict[str, int]:
+    """Where each layer stands on the axis: numbers at their value, words one after another behind the largest.
+
+    >>> _places(["3", "7", "final"])
+    {'3': 3, '7': 7, 'final': 8}
+    """
+    places: dict[str, int] = {}
+    for layer in layers:
+        places[layer] = int(layer) if layer.isdecimal() else max(places.values(), default=-1) + 1
+    return places
 
 
 def _limit(axes: Axes, values: Sequence[float], ends: Sequence[float]) -> None:

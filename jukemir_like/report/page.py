@@ -220,10 +220,14 @@ def _cost_row(name: str, known: Facts, seconds: float | None) -> dict[str, Any]:
         "licence": known.licence,
         "commercial": known.commercial,
         "size": "" if known.size is None else format_bytes(known.size),
-        "parameters": "" if known.parameters is None else f"{known.parameters / 1e6:,.1f} M",
+        "parameters": "" if known.parameters is None else _count(known.parameters),
         "tried": known.tried,
         "seconds": "" if seconds is None else f"{seconds:,.1f}",
     }
+
+
+def _count(number: int) -> str:
+    return f"{number / 1e6:,.1f} M" if number >= 1e6 else f"{number / 1e3:,.1f} k"
 
 
 def _comparisons(question: Question) -> list[dict[str, Any]]:
