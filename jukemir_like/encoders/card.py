@@ -37,9 +37,11 @@ A card of a model of the Hugging Face hub, in ten lines::
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from dataclasses import MISSING, Field, dataclass, field
 from dataclasses import fields as fields_of
+from datetime import date, time
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,7 @@ from typing import Any
 from jukemir_like.core import files, jsonfiles
 from jukemir_like.core.cache import is_name
 from jukemir_like.core.errors import RequestError
+from jukemir_like.downloads.declarations import ARCHIVE_SUFFIXES
 from jukemir_like.representations.names import POOLS
 
 TRIED = {
@@ -57,6 +60,10 @@ TRIED = {
 }
 """Values of ``tried``, and what they mean."""
 
+RESOLVED = "card.toml"
+"""The card of a model of the hub, with everything that the hub was asked, in the folder of an encoder's weights."""
+
+_FOLDERS = (".records", ".partial", "unpacked")  # of a download
 _FOLDER = Path(__file__).parent / "cards"
 _FILE_SHAPE = {
     "path": str,
@@ -192,6 +199,8 @@ def read_file(path: Path) -> Card:
         _check(values)
     except OSError as error:
         raise RequestError(f"{path} {files.refusal(error)}: give a card") from error
+    except RecursionError as error:
+        raise RequestError(f"{path} is no card: it is nested too deeply") from error
     except ValueError as error:  # also of TOML and UTF-8
         raise RequestError(f"{path} is no card: {str(error).removeprefix('is damaged: ')}") from error
     values["files"] = tuple(WeightFile(**fields | {"urls": tuple(fields.get("urls", ()))}) for fields in values.get("files", ()))
@@ -244,8 +253,35 @@ def _check(values: dict[str, Any]) -> None:
     for name in ("sample_rate", "width"):
         if values[name] < 1:
             raise ValueError(f"{name} is {values[name]}, not a number above 0")
+    _check_files(values)
+    if dates := [name for name, value in values.get("settings", {}).items() if isinstance(value, date | time)]:
+        raise ValueError(f"settings.{dates[0]} is a date, not a number, text, list or table")
     layers, layer = values.get("layers"), values.get("layer")
     if (layers is None) != (layer is None):
         raise ValueError("layers and layer belong together: give both or neither")
     if layers is not None and str(layer) not in map(str, range(layers + 1)):
         raise ValueError(f"layer is {layer!r}, not one of 0 … {layers}")
+
+
+def _check_files(values: dict[str, Any]) -> None:
+    """Paths stay in the folder of the encoder's weights, and are not those of files that this package writes there."""
+    taken = {f"{values.get('weights') or values['name']}.safetensors": "the name of the converted weights", RESOLVED: "taken"}
+    seen: set[str] = set()
+    for fields in values.get("files", ()):
+        for key in ("path", "member", "package"):
+            parts = str(fields.get(key, "-")).split("/")
+            if any(part in ("", ".", "..") or not part.isprintable() for part in parts) or parts[0] in _FOLDERS:
+                raise ValueError(f"files has the {key} {fields[key]!r}, which is no relative path")
+        path = fields["path"]
+        if path in taken or path in seen:
+            raise ValueError(
+                f"files has the path {path!r}, which is {taken.get(path, 'there twice')}: give the card or the file another name"
+            )
+        seen.add(path)
+        for key, digits in (("sha256", 64), ("member_sha256", 64), ("md5", 32)):
+            if key in fields and not re.fullmatch(f"[0-9a-f]{{{digits}}}", fields[key]):
+                raise ValueError(f"files has a {key} that is not {digits} small hexadecimal digits")
+        if not all(re.match("https?://[^/]", url) for url in fields.get("urls", ())):
+            raise ValueError("files has a URL that is not http or https")
+        if fields.get("unpack") and not path.endswith(ARCHIVE_SUFFIXES):
+            raise ValueError(f"files has the path {path!r}, which is to be unpacked and does not end in {', '.join(ARCHIVE_SUFFIXES)}")
