@@ -11,6 +11,7 @@ from jukemir_like.cli import cli
 from jukemir_like.core.errors import RequestError
 from jukemir_like.launch import images, planning
 from jukemir_like.launch.planning import PathMapping, absolute
+from jukemir_like.packs import origin
 from jukemir_like.stemjepa import checkpoint
 
 
@@ -150,6 +151,17 @@ def test_paths_are_absolute_where_a_container_cannot_have_the_same_working_folde
     container = plan("process", "folder", "--audio", "doc")
     assert container.working_folder is None
     assert mounted(container)[container.arguments[1]] == (Path("/usr/share/doc"), False)
+
+
+def test_no_image_writes_among_vectors_that_were_taken_over(here):
+    (here / "in").mkdir()
+    for folder in (here / "out", here / "layers" / "stemjepa.layer1"):
+        folder.mkdir(parents=True)
+        origin.write(folder, origin.Origin("a.zip", "0" * 64, "Ada"))
+    with pytest.raises(RequestError, match="out holds vectors that were taken over from a.zip"):
+        plan("extract", "chroma", "in", "out")
+    with pytest.raises(RequestError, match=r"stemjepa\.layer1 holds vectors that were taken over"):
+        plan("extract", "stemjepa", "in", "layers", "--layers", "all")
 
 
 def test_a_name_that_no_engine_takes_is_one_line(here):

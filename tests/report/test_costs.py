@@ -1,10 +1,12 @@
 """Facts of cards and weights beside the scores: licence, size, numbers, what was tried, and computing time by the records."""
 
+import json
 import re
 
 import pytest
 
 from jukemir_like.encoders import card as cards
+from jukemir_like.packs import origin
 from jukemir_like.report import costs, report
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.inference import StemJEPA
@@ -93,3 +95,16 @@ def test_time_of_layers_is_added_and_their_audio_is_not(cache, make_stages, task
     assert one == pytest.approx(3600 * 0.1 / 30)
     assert both == pytest.approx(2 * one)
     assert costs.seconds_per_hour(cache, [("band", "net@layer=2")]) is None
+
+
+def test_a_layer_alone_costs_the_pass_that_gave_it_and_vectors_from_elsewhere_cost_nothing_here(cache, make_stages, tasks):
+    make_stages(cache, "band", [tasks["genre"]], ["net@layer=0", "mfcc"])
+    alone = costs.seconds_per_hour(cache, [("band", "net@layer=0")])
+    folder = cache.representation("band", "net@layer=0")
+    for journal in (folder / ".records").glob("*.jsonl"):
+        lines = [json.loads(line) | {"layers_together": 5} for line in journal.read_text().splitlines()]
+        journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert costs.seconds_per_hour(cache, [("band", "net@layer=0")]) == pytest.approx(5 * alone)
+    from_elsewhere = cache.representation("band", "mfcc")
+    (from_elsewhere / origin.ORIGIN_FILE).write_text(json.dumps(origin.Origin("mfcc.zip", "0" * 64).to_json()))
+    assert costs.seconds_per_hour(cache, [("band", "mfcc")]) is None

@@ -45,6 +45,14 @@ def test_encoders_of_other_depths_share_the_axis():
     assert "deep: 0 40.0, 1 50.0, 2 70.0, 3 60.0, 4 55.0, chosen 2; flat: 0 40.0, 1 50.0, 2 70.0, chosen 2" in svg
 
 
+def test_the_labels_of_some_layers_stand_below_their_points():
+    some = lines.LayerCurve("net", ["3", "7", "11"], [40.0, 50.0, 60.0], [None] * 3, [40.0, 50.0, 60.0], 1, "#112233")
+    svg = lines.layer_curves([some], "accuracy, % (test)", "a")
+    (points,) = paths(svg, "#112233", "1.8")
+    labels = {text: float(x) for x, text in re.findall(r'<text style="[^"]*" x="([\d.]+)" [^>]*>(\d+)</text>', svg)}
+    np.testing.assert_allclose([labels[layer] for layer in some.layers], points[:, 0], atol=0.01)
+
+
 def test_an_interval_that_is_much_wider_than_the_curve_does_not_flatten_it():
     drawn = curve()
     wide = lines.LayerCurve(drawn.label, drawn.layers, drawn.test, [(-5000.0, 90.0)] * 5, drawn.valid, 2, drawn.colour)
