@@ -69,7 +69,7 @@ class Card:
         signature: of the representation that computed the vectors, as their records have it.
         vectors: uid → SHA-256 of its file; sorted.
         licence: of the ``vectors`` (as their maker states it), of the ``dataset`` and of the ``representation``.
-        made: the day on which the last vector was computed, year-month-day.
+        made: the day on which the last vector was computed, year-month-day; of vectors that were taken over, what is known of it.
         versions: of the software that wrote the pack.
         made_by: who made it, in their own words; None: not stated.
         parameters: of the representation; None where they are not known here, by another version of it for example.
@@ -138,6 +138,7 @@ class Card:
         except RequestError as error:
             raise ValueError(f"has an impossible name: {error}") from error
         texts = [*self.licence.values(), self.made, self.made_by or "", self.signature, *self.versions, *self.versions.values()]
+        texts += [] if self.taken_over is None else [text for text in self.taken_over.to_json().values() if text is not None]
         if max(map(len, texts)) > _MAX_TEXT_LENGTH:
             raise ValueError(f"has a text of {max(map(len, texts)):,} characters; {_MAX_TEXT_LENGTH:,} are allowed")
         if not 0 < self.dimension <= _MAX_DIMENSION:

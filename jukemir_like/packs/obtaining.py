@@ -87,6 +87,9 @@ def _open(path: Path, dataset: str, representation: str) -> Pack:
             f"{path} is a pack of {pack.representation}, not of {representation}: give --representation {pack.representation}, "
             f"or {taking_over.own_name(pack.representation, 'WORD')} for a name of its own"
         )
+    if published.is_published(parse(representation).base):  # it may hold anything
+        own = taking_over.own_name(pack.representation, "WORD")
+        raise RequestError(f"{representation} is the name of published vectors, and {path} is a pack: give --representation {own}")
     return pack
 
 

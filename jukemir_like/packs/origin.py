@@ -28,7 +28,7 @@ class Origin:
     Args:
         source: name of the archive.
         sha256: digest of the archive.
-        made_by: who computed them, as the archive says; None: it does not say.
+        made_by: who computed them, as the archive says, and who packed them again, if anybody did; None: it does not say.
         made: the day on which the last of them was computed; None: unknown.
         made_with: name and version of the software; None: unknown.
         licence: of the vectors.

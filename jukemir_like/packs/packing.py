@@ -17,7 +17,7 @@ from jukemir_like import datasets, representations
 from jukemir_like.core import files, records
 from jukemir_like.core.atomic import atomic_write
 from jukemir_like.core.cache import Cache, representation_folder
-from jukemir_like.core.errors import DamagedFileError, RequestError
+from jukemir_like.core.errors import DamagedFileError, InputError, RequestError, StorageError
 from jukemir_like.core.files import printable
 from jukemir_like.core.progress import Progress
 from jukemir_like.core.records import Record
@@ -72,7 +72,8 @@ def pack(
         licence: of the vectors; None: it is not stated.
 
     Raises:
-        RequestError: there are no vectors; one is not what its record says, has none, or is of another version than the others.
+        RequestError: there are no vectors; one is not what its record says, has none, or is of another version than the others; the name
+            of ``output`` is too long.
         StorageError: ``output`` cannot be written.
     """
     started = time.perf_counter()
@@ -101,6 +102,7 @@ def pack(
         raise RequestError(f"vectors in {folder} were computed by different versions of {representation} ({shown}): {again}")
     earlier = origin.read(folder)
     known = _representation(cache, representation, signatures[0])
+    last = max(record["time"] for record in done.values())
     card = Card(
         dataset,
         representation,
@@ -108,7 +110,7 @@ def pack(
         signatures[0],
         {uid: str(done[uid]["output_digest"]) for uid in sorted(done)},
         {"vectors": licence or (earlier.licence if earlier else NOT_STATED), **_licences(cache, dataset, known)},
-        datetime.fromtimestamp(max(record["time"] for record in done.values()), UTC).strftime("%Y-%m-%d"),
+        (earlier.made if earlier else None) or datetime.fromtimestamp(last, UTC).strftime("%Y-%m-%d"),
         {"jukemir-like": __version__, "numpy": version("numpy")},
         made_by,
         None if known is None else known.parameters,
@@ -120,7 +122,12 @@ def pack(
     except ValueError as error:
         raise RequestError(f"{folder} cannot be packed: it {error}") from error
     path = Path(f"{dataset}-{representation_folder(representation)}.zip") if output is None else output
-    _write(path, card, written, folder, again)
+    try:
+        _write(path, card, written, folder, again)
+    except InputError as error:  # of the file's name
+        raise RequestError(f"{path} {error}: give another --output") from error
+    except OSError as error:  # what atomic_write has no words for
+        raise StorageError(f"cannot write {path}: {error.strerror or error}: give another --output") from error
     return Packed(path, card, path.stat().st_size, files.sha256(path), notes, time.perf_counter() - started)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from jukemir_like import datasets
 from jukemir_like.core import arrays, records
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.files import printable
@@ -66,7 +67,7 @@ def asset(dataset: str, representation: str) -> Asset:
     """The archive with the vectors of a dataset, whose name may have options (``magnatagatune+artist_clean``).
 
     Raises:
-        RequestError: there is none.
+        RequestError: there is none, or the dataset has no such option.
 
     >>> asset("gtzan_ff", "jukebox").tag
     'PRECOMPUTED-GTZAN_FF-JUKEBOX'
@@ -74,6 +75,7 @@ def asset(dataset: str, representation: str) -> Asset:
     name, base = full_name(representation), dataset.partition("+")[0]
     if base not in ITEMS:
         raise RequestError(f"no vectors of dataset {dataset!r} were published: choose one of {', '.join(ITEMS)}")
+    datasets.options(dataset)  # raises where it has no such option
     tag = f"PRECOMPUTED-{base}-{name.removesuffix(SUFFIX)}".upper()
     found = next((asset for asset in read_declaration(_DECLARATION).assets if asset.tag == tag), None)
     if found is None or found.sha256 is None:

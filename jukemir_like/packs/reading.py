@@ -10,6 +10,7 @@ import hashlib
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -19,7 +20,7 @@ from jukemir_like.core.files import printable
 from jukemir_like.core.records import Record
 from jukemir_like.downloads import archives
 from jukemir_like.downloads.archives import Member
-from jukemir_like.packs.card import CARD, LICENCE, RECORD_SHAPE, Card, check_vector
+from jukemir_like.packs.card import CARD, LICENCE, NOT_STATED, RECORD_SHAPE, Card, check_vector
 from jukemir_like.packs.origin import Origin
 from jukemir_like.packs.taking_over import Arrival, Source
 
@@ -70,8 +71,11 @@ class Pack(Source):
             raise self._refused("declares more than it holds")
         made_with = next((f"{name} {version}" for name, version in card.versions.items()), None)
         self.origin = Origin(path.name, sha256, card.made_by, card.made, made_with, card.licence["vectors"])
-        if card.taken_over is not None:
-            self.notes.append(f"the pack was made of vectors that were taken over from {card.taken_over}")
+        first = card.taken_over
+        if first is not None:  # who packed them again did not compute them
+            made_by = f"{first.made_by or NOT_STATED} ({first.source}), packed again by {card.made_by or NOT_STATED}"
+            self.origin = replace(self.origin, made_by=made_by, made=first.made, made_with=first.made_with)
+            self.notes.append(f"the pack was made of vectors that were taken over from {first}")
 
     def arrivals(self) -> Iterator[Arrival]:
         """The vectors, in the order of their uids, then the items that have none."""

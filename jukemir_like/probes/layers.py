@@ -4,7 +4,8 @@ The runs of layer L stand under its own name, ``NAME@layer=L``. For each task, p
 metric on validation, the mean over the seeds that all layers have, is the largest; of equals the lowest layer. Test items have no part in
 it: the largest of all layers' test scores would be too good.
 
-``probes/<dataset>/NAME/layers.json`` says what was chosen. It follows from the runs, and is written again by each probe of layers:
+``probes/<dataset>/NAME/layers.json`` says what was chosen. It follows from the runs of the present labels and vectors, and is
+written again by each probe of layers:
 
 - ``format``: 1; ``dataset``; ``representation``: the name without a layer
 - ``choices``: one per task, protocol and configuration: ``task``, ``metric``, ``protocol``, ``configuration_hash``, ``seeds``; ``valid``:
@@ -14,8 +15,8 @@ it: the largest of all layers' test scores would be too good.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -78,16 +79,20 @@ class ProbedLayers:
         layers: layer → what its probes gave, from the lowest to the highest.
         choices: the layer of each task and protocol.
         path: of ``layers.json``.
+        outdated: names of layers of which runs have no part in the choices: they are of other labels or vectors than those just probed.
     """
 
     layers: dict[str, ProbedDataset]
     choices: list[LayerChoice]
     path: Path
+    outdated: list[str] = field(default_factory=list)
 
     @property
     def notes(self) -> list[str]:
         """What was left out and what cannot be learned, each line once."""
-        return list(dict.fromkeys(note for probed in self.layers.values() for note in probed.notes))
+        what = "not compared, as runs of other labels or vectors than now (probe with their seeds and protocols again)"
+        old = [f"{what}: {', '.join(self.outdated)}"] if self.outdated else []
+        return [*dict.fromkeys(note for probed in self.layers.values() for note in probed.notes), *old]
 
     @property
     def exit_code(self) -> int:
@@ -131,11 +136,11 @@ def probe_layers(cache: Cache, dataset: str, representation: str, layers: str = 
 
     Raises:
         RequestError: as ``probe_dataset``, for one of the layers; the others are probed first. There are no vectors of layers, or those of
-            one layer are of other items than those of another.
+            one layer cannot be compared with those of another (see :func:`choose`). ``layers`` has an empty name.
         StorageError: the runs cannot be written.
     """
     _check_name(representation)
-    wanted = find_layers(cache, dataset, representation) if layers == "all" else list(dict.fromkeys(map(str.strip, layers.split(","))))
+    wanted = find_layers(cache, dataset, representation) if layers == "all" else _names(layers)
     probed, errors = {}, []
     for layer in sorted(wanted, key=order):
         try:
@@ -144,12 +149,17 @@ def probe_layers(cache: Cache, dataset: str, representation: str, layers: str = 
             errors.append(str(error))
     if errors:
         raise RequestError("; ".join(dict.fromkeys(errors)))
-    choices = choose([run for run in find_runs(cache, dataset) if split(run.representation)[0] == representation])
+    names = ((run, *split(run.representation)) for run in find_runs(cache, dataset))
+    of_layers = [run for run, name, layer in names if name == representation and layer is not None]
+    current = _current(of_layers, probed)
+    choices = choose(current)
+    kept = {run.folder for run in current}
+    outdated = sorted({run.representation for run in of_layers if run.folder not in kept})
     path = cache.probe(dataset, representation) / CHOICES
     content = {"format": _FORMAT, "dataset": dataset, "representation": representation, "choices": [one.to_json() for one in choices]}
     atomic.make_folder(path.parent)
     atomic.write_json(path, content)
-    return ProbedLayers(probed, choices, path)
+    return ProbedLayers(probed, choices, path, outdated)
 
 
 def find_layers(cache: Cache, dataset: str, representation: str) -> list[str]:
@@ -175,7 +185,8 @@ def choose(runs: Sequence[Run]) -> list[LayerChoice]:
     """The layer that validation chooses, for each dataset, representation, task, protocol and configuration with layers among ``runs``.
 
     Raises:
-        RequestError: two layers have no seed in common, or were not fitted and validated on the same items.
+        RequestError: two layers have no seed in common, or were not fitted and validated on the same items; the vectors of some were
+            computed here, and those of others taken over; the runs of one are of different vectors.
     """
     grouped: dict[tuple[str, ...], dict[str, dict[int, Run]]] = {}
     for run in runs:
@@ -224,6 +235,25 @@ def _check_name(representation: str) -> None:
         raise RequestError(f"{representation} names a layer already: leave it out of the name, or leave --layers out")
 
 
+def _names(layers: str) -> list[str]:
+    names = [name.strip() for name in layers.split(",")]
+    if not all(names):
+        raise RequestError(f"the list of layers {layers!r} is empty, or has an empty name: give all, or names with commas between")
+    return list(dict.fromkeys(names))
+
+
+def _current(runs: Sequence[Run], probed: Mapping[str, ProbedDataset]) -> list[Run]:
+    """Those of the labels that were just probed; of a layer that was just probed, those of its vectors."""
+    now = {run.representation: run.record["lineage"] for of_layer in probed.values() for run in of_layer.runs}
+    labels = {lineage.get("meta") for lineage in now.values()}
+
+    def is_current(run: Run) -> bool:
+        lineage = run.record["lineage"]
+        return lineage.get("meta") in labels and lineage.get("vectors") == now.get(run.representation, lineage).get("vectors")
+
+    return [run for run in runs if is_current(run)]
+
+
 def _choice(key: tuple[str, ...], by_layer: dict[str, dict[int, Run]]) -> LayerChoice:
     dataset, representation, task, protocol, configuration_hash = key
     layers = sorted(by_layer, key=order)
@@ -234,6 +264,12 @@ def _choice(key: tuple[str, ...], by_layer: dict[str, dict[int, Run]]) -> LayerC
     runs = {layer: [by_layer[layer][seed] for seed in seeds] for layer in layers}
     if len({_items(run) for of_layer in runs.values() for run in of_layer}) > 1:
         raise RequestError(f"{what} were probed on different items: extract all layers again, and probe them")
+    if len({run.record["lineage"].get("taken_over") is None for of_layer in runs.values() for run in of_layer}) > 1:
+        raise RequestError(f"{what} were computed here or taken over, some of each: extract all of them, or take all over, and probe them")
+    mixed = [layer for layer in layers if len({run.record["lineage"].get("vectors") for run in runs[layer]}) > 1]
+    if mixed:
+        again = f"with all seeds ({', '.join(map(str, seeds))}) again, or remove the old ones"
+        raise RequestError(f"{what} have runs of different vectors of layer {', '.join(mixed)}: probe them {again}")
     metric = by_layer[layers[0]][seeds[0]].task.primary_metric
     valid = {layer: float(np.mean([run.metrics["valid"][metric] for run in runs[layer]])) for layer in layers}
     chosen = max(layers, key=lambda layer: valid[layer])  # the first, so the lowest, of equals

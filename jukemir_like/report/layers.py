@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jukemir_like.core.cache import Cache
+from jukemir_like.core.resumable import digest_or_none
+from jukemir_like.datasets.meta import META
 from jukemir_like.probes.intervals import ResampledMetrics, resample_runs
 from jukemir_like.probes.layers import CHOICES, LayerChoice, choose, split
 from jukemir_like.probes.runs import Run
@@ -36,6 +38,8 @@ class Curve:
 def recorded(cache: Cache, runs: Sequence[Run], representations: Collection[str] | None, problems: Problems) -> list[LayerChoice]:
     """The choices among ``runs`` of which the cache has a record, where there are at least two layers.
 
+    Where some runs of a choice are of the present ``meta.json``, those of another have no part in it.
+
     Args:
         cache: of the page.
         runs: all undamaged ones.
@@ -51,7 +55,7 @@ def recorded(cache: Cache, runs: Sequence[Run], representations: Collection[str]
     for (dataset, name), of_name in grouped.items():
         if (cache.probe(dataset, name) / CHOICES).is_file():
             with problems.collecting():
-                choices += [choice for choice in choose(of_name) if len(choice.valid) > 1]
+                choices += [choice for choice in choose(_current(cache, dataset, of_name)) if len(choice.valid) > 1]
     return choices
 
 
@@ -89,6 +93,14 @@ def curves(question: Question, choices: Sequence[LayerChoice]) -> list[Curve]:
 def collapsed(choices: Sequence[LayerChoice]) -> Mapping[tuple[str, str], str]:
     """Dataset and name of a layer → name without the layer, for the layers of ``choices``."""
     return {(choice.dataset, run.representation): choice.representation for choice in choices for of in choice.runs.values() for run in of}
+
+
+def _current(cache: Cache, dataset: str, runs: Sequence[Run]) -> list[Run]:
+    """For each choice the runs of the present labels; all, where none is, or where the labels were removed."""
+    labels = digest_or_none(cache.processed(dataset) / META)
+    current = [run for run in runs if run.record["lineage"].get("meta") == labels]
+    parts = {_part(run) for run in current}
+    return current + [run for run in runs if _part(run) not in parts]
 
 
 def _chosen_row(run: Run, choice: LayerChoice) -> str:

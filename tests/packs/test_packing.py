@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ import pytest
 from jukemir_like import extract, representations
 from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.errors import DamagedFileError, RequestError
-from jukemir_like.packs import origin
+from jukemir_like.core.errors import DamagedFileError, RequestError, StorageError
+from jukemir_like.packs import origin, packing
 from jukemir_like.packs.obtaining import describe, obtain
 from jukemir_like.packs.packing import pack
 from jukemir_like.probes.stage import probe_dataset
@@ -95,6 +96,33 @@ def test_a_pack_that_is_taken_over_and_packed_again_says_both(made, other, tmp_p
     assert tree(third.representation("toy", "rep")) == tree(made.representation("toy", "rep"))
 
 
+@pytest.mark.parametrize(
+    ("ada", "bob", "words"),
+    [
+        ("Ada", "Bob", "Ada (first.zip), packed again by Bob"),
+        (None, "Bob", "not stated (first.zip), packed again by Bob"),
+        ("Ada", None, "Ada (first.zip), packed again by not stated"),
+    ],
+)
+def test_who_computed_vectors_is_still_known_after_they_were_packed_again(made, other, tmp_path, monkeypatch, ada, bob, words):
+    monkeypatch.setattr(packing, "__version__", "0.0.1")
+    first = pack(made, "toy", "rep", tmp_path / "first.zip", made_by=ada)
+    obtain("toy", "rep", other, first.path)
+    monkeypatch.setattr(packing, "__version__", "0.0.2")
+    second = pack(other, "toy", "rep", tmp_path / "second.zip", made_by=bob)
+    third = Cache(tmp_path / "third")
+    shutil.copytree(made.processed("toy"), third.processed("toy"))
+    obtain("toy", "rep", third, second.path)
+    found = origin.read(third.representation("toy", "rep"))
+    assert found == origin.Origin("second.zip", second.sha256, words, "2023-11-14", "jukemir-like 0.0.1", "not stated")
+    (run,) = probe_dataset(third, "toy", "rep").runs
+    assert f"made by {words}, 2023-11-14" in run.taken_over
+    again = pack(third, "toy", "rep", tmp_path / "third.zip", made_by="Carol")
+    fourth = Cache(tmp_path / "fourth")
+    obtain("toy", "rep", fourth, again.path)
+    assert origin.read(fourth.representation("toy", "rep")).made_by == f"{words} (second.zip), packed again by Carol"
+
+
 def test_a_pack_is_an_ordinary_zip_with_documented_members(made, tmp_path):
     packed = pack(made, "toy", "rep", tmp_path / "toy.zip", licence="CC0")
     with zipfile.ZipFile(packed.path) as archive:
@@ -141,6 +169,33 @@ def test_beside_vectors_of_ones_own_they_have_a_name_of_their_own(made, tmp_path
             obtain("toy", name, made, path)
     with pytest.raises(RequestError, match="is a pack of dataset toy, not of gtzan_ff"):
         obtain("gtzan_ff", "rep", made, path)
+
+
+@pytest.mark.parametrize("name", ["jukebox-jukemir", "mfcc-jukemir@layer=1"])
+def test_a_pack_does_not_pass_for_published_vectors(made, other, tmp_path, name):
+    shutil.copytree(made.representation("toy", "rep"), made.representation("toy", name))
+    path = pack(made, "toy", name, tmp_path / "toy.zip").path
+    base, _, layer = name.partition("@")
+    own = f"{base}-from-WORD{layer and '@'}{layer}"
+    for act in (obtain, describe):
+        with pytest.raises(RequestError, match=f"{name} is the name of published vectors, .*: give --representation {own}$"):
+            act("toy", name, other, path)
+    assert not other.representation("toy", name).exists()
+    (taken,) = obtain("toy", own.replace("WORD", "bob"), other, path)
+    assert tree(taken.folder) == tree(made.representation("toy", "rep"))
+
+
+def test_an_output_that_cannot_be_written_is_one_line(made, tmp_path, command):
+    (tmp_path / "file").touch()
+    places = ["/proc/x.zip", "/proc/nosuch/x.zip", tmp_path / "file" / "x.zip", tmp_path / ("x" * 300 + ".zip")]
+    for place in places:
+        with pytest.raises((RequestError, StorageError), match=r"cannot write|name that is too long") as caught:
+            pack(made, "toy", "rep", Path(place))
+        assert str(Path(place).parent) in str(caught.value)
+        assert "\n" not in str(caught.value)
+    refused = command("pack", "toy", "rep", "--output", "/proc/x.zip", "--cache", made.root)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "cannot write /proc/x.zip" in refused.stderr
 
 
 def test_a_representation_with_a_layer_is_packed_as_it_is_called(made, tmp_path):

@@ -15,6 +15,7 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.downloads.declarations import read_declaration
 from jukemir_like.packs import origin, published
 from jukemir_like.packs.obtaining import describe, obtain
+from jukemir_like.packs.packing import pack
 from jukemir_like.probes.stage import probe_dataset
 
 from .conftest import DIMENSIONS, LABELS, npy, published_uids, tarred, vectors, write_processed
@@ -245,3 +246,22 @@ def test_probing_what_is_not_there_tells_how_to_get_it(tmp_path):
     write_processed(cache, "gtzan_ff", {"0" * 64: "train"})
     with pytest.raises(RequestError, match="run `jukemir-like download gtzan_ff --representation mfcc-jukemir`"):
         probe_dataset(cache, "gtzan_ff", "mfcc-jukemir")
+
+
+def test_an_option_that_the_dataset_has_not_is_refused_before_anything_is_done(stand, cache):
+    for dataset in ("gtzan_ff+x", "magnatagatune+x", "gtzan_ff+"):
+        for act in (obtain, describe):
+            with pytest.raises(RequestError, match="unknown option"):
+                act(dataset, "jukebox", cache)
+    assert (stand.requests, cache.root.exists()) == ([], False)
+
+
+def test_who_computed_published_vectors_and_when_is_still_known_after_they_were_packed(stand, cache, tmp_path):
+    obtain("gtzan_ff", "mfcc", cache)
+    packed = pack(cache, "gtzan_ff", "mfcc-jukemir", tmp_path / "x.zip", made_by="Bob")
+    assert packed.card.made == "2021"
+    other = Cache(tmp_path / "other")
+    obtain("gtzan_ff", "mfcc-jukemir-from-bob", other, packed.path)
+    found = origin.read(other.representation("gtzan_ff", "mfcc-jukemir-from-bob"))
+    assert found.made_by == "Castellon, Donahue and Liang (arXiv 2107.05677) (gtzan_ff-mfcc.tar.gz), packed again by Bob"
+    assert (found.made, found.made_with) == ("2021", None)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jukemir_like.core.errors import RequestError
+from jukemir_like.packs import origin
 from jukemir_like.probes import runs
 from jukemir_like.probes.layers import CHOICES, choose, find_layers, probe_layers
 from jukemir_like.probes.stage import probe_dataset
@@ -135,6 +136,8 @@ def test_layers_of_a_pool_are_others(cache):
         ("rep@layer=1", "all", "rep@layer=1 names a layer already"),
         ("trivial", "all", "trivial has no layers"),
         ("nosuch", "all", "no vectors of layers of nosuch for toy in .*extract nosuch --dataset toy --layers all"),
+        ("rep", "", "list of layers '' is empty, or has an empty name"),
+        ("rep", "0,,1", "list of layers '0,,1' is empty, or has an empty name"),
         ("rep", "0,7", "no vectors of rep@layer=7 for toy"),
     ],
 )
@@ -150,6 +153,56 @@ def test_layers_with_vectors_of_different_items_are_not_compared(cache, split):
     next((cache.representation("toy", "rep@layer=1") / split).glob("*.npy")).unlink()
     with pytest.raises(RequestError, match="the layers of rep on emotion of toy, protocol linear, were probed on different items"):
         probe_layers(cache, "toy", "rep")
+
+
+def relabel(cache):
+    """The dataset is processed again: an item of train is none any more."""
+    path = cache.processed("toy") / "meta.json"
+    items = json.loads(path.read_text())
+    del items[next(uid for uid, item in items.items() if item["split"] == "train")]
+    path.write_text(json.dumps(items))
+
+
+def test_runs_of_other_labels_have_no_part_in_the_choice(cache):
+    before = probe_layers(cache, "toy", "rep", seeds=[0, 1])
+    assert ({choice.seeds for choice in before.choices}, before.outdated) == ({(0, 1)}, [])
+    relabel(cache)
+    probed = probe_layers(cache, "toy", "rep", seeds=[1])
+    assert {choice.seeds for choice in probed.choices} == {(1,)}
+    assert all(run.seed == 1 for choice in probed.choices for of_layer in choice.runs.values() for run in of_layer)
+    (note,) = [note for note in probed.notes if "not compared" in note]
+    assert note.endswith(", ".join(sorted(f"rep@layer={layer}" for layer in NOISE)))
+    some = probe_layers(cache, "toy", "rep", "0,2", seeds=[0])
+    assert {layer for choice in some.choices for layer in choice.valid} == set(NOISE)  # those of seed 1, of the same labels
+    assert probe_layers(cache, "toy", "rep", seeds=[0, 1]).outdated == []
+
+
+def test_layers_that_were_not_probed_since_the_labels_changed_are_left_out_and_named(cache):
+    probe_layers(cache, "toy", "rep")
+    relabel(cache)
+    probed = probe_layers(cache, "toy", "rep", "0,1")
+    assert {tuple(choice.valid) for choice in probed.choices} == {("0", "1")}
+    assert probed.outdated == ["rep@layer=10", "rep@layer=2"]
+
+
+def test_runs_of_other_vectors_are_not_averaged_with_those_of_the_present_ones(cache):
+    probe_layers(cache, "toy", "rep", tasks=["genre"], seeds=[0, 1])
+    write_layer(cache, "rep@layer=2", 30.0, 7)
+    (choice,) = probe_layers(cache, "toy", "rep", tasks=["genre"], seeds=[1]).choices
+    assert choice.seeds == (1,)
+    (new,) = [run for run in runs.find_runs(cache, "toy", "rep@layer=2") if run.seed == 1]
+    assert choice.valid["2"] == pytest.approx(accuracy(new, "valid"))
+    with pytest.raises(RequestError, match=r"have runs of different vectors of layer 2: probe them with all seeds \(0, 1\) again"):
+        choose(runs.find_runs(cache, "toy"))
+
+
+def test_layers_computed_here_are_not_compared_with_those_taken_over(cache):
+    origin.write(cache.representation("toy", "rep@layer=1"), origin.Origin("x.zip", "0" * 64, "Ada"))
+    with pytest.raises(RequestError, match=r"layers of rep on emotion of toy, .* were computed here or taken over, some of each"):
+        probe_layers(cache, "toy", "rep")
+    for layer in NOISE:
+        origin.write(cache.representation("toy", f"rep@layer={layer}"), origin.Origin(f"{layer}.zip", layer * 64, "Ada"))
+    assert probe_layers(cache, "toy", "rep").choices[0].layer == "2"
 
 
 def test_names_of_the_hub_have_folders_that_are_read_again(cache):

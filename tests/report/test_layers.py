@@ -1,6 +1,7 @@
 """Layers on the page: one row of what validation chose, beside a plain choice from results.csv; curves; layers that were asked for."""
 
 import csv
+import hashlib
 import re
 
 import numpy as np
@@ -144,6 +145,32 @@ def test_layers_that_cannot_be_compared_are_named_and_stay_rows(layers, make_run
     assert written.exit_code == 3
     assert any("net on key of band, protocol linear, were probed on different items" in line for line in written.problems.damaged)
     assert all("net@layer=1" in question.answers for question in written.questions)
+
+
+def test_runs_of_other_labels_have_no_part_in_the_choice(layers, make_run, tasks):
+    meta = layers.processed("band") / "meta.json"
+    meta.write_text("{}")
+    old = report.report(layers)  # all are of other labels
+    assert all(set(question.answers) == {ROW, "mfcc", "trivial"} for question in old.questions)
+    assert len(old.problems.outdated) == 12
+    lineage = {"meta": hashlib.sha256(b"{}").hexdigest(), "vectors": "f" * 64, "task": "c" * 16, "signature": "d" * 16, "sources": {}}
+    for layer, quality in (("0", 0.9), ("1", 0.1)):
+        make_run(layers, "band", f"net@layer={layer}", tasks["genre"], quality, seed=1, n=140, lineage=lineage)
+    written = report.report(layers)
+    (genre,) = [question for question in written.questions if question.task.name == "genre"]
+    assert [(run.representation, run.seed) for run in genre.answers[ROW].runs] == [("net@layer=0", 1)]
+    assert set(genre.answers) == {ROW, "mfcc", "trivial"}
+    assert written.problems.damaged == []
+    assert len(written.problems.outdated) == 12
+
+
+def test_layers_with_runs_of_different_vectors_are_named_and_stay_rows(layers, make_run, tasks):
+    lineage = {"meta": "a" * 64, "vectors": "f" * 64, "task": "c" * 16, "signature": "d" * 16, "sources": {}}
+    for layer in QUALITY["genre"]:
+        make_run(layers, "band", f"net@layer={layer}", tasks["genre"], 0.5, seed=1, lineage=lineage)
+    written = report.report(layers)
+    assert written.exit_code == 3
+    assert any("have runs of different vectors of layer 0, 1, 2, 3" in line for line in written.problems.damaged)
 
 
 def test_names_from_files_do_no_harm(cache, make_run, tasks):
