@@ -282,29 +282,33 @@ def test_a_stage_that_fails_is_named_with_its_reason_its_log_and_what_to_do(whol
     assert numbers(cache) == numbers(whole)
 
 
-def test_after_a_failure_the_page_of_before_is_not_passed_off_as_the_new_one(whole, tmp_path):
-    """A stage that ran again for a changed parameter failed: the same command fails again, and a plan in between keeps that in mind."""
-    cache, more = tmp_path / "cache", ("--representations", "mfcc")
-    shutil.copytree(whole, cache)
+def test_changed_vectors_are_never_under_the_page_of_before(tmp_path):
+    """Where the stage that ran again fails, the same command fails again, plan or no plan; where vectors were removed, they are computed."""
+    cache, more = tmp_path / "cache", ("--songs", "12", "--representations", "mfcc")
     finish(start(cache, *more), cache)
-    page = (cache / "report" / "index.html").stat().st_mtime_ns
+    page, vectors = cache / "report" / "index.html", Cache(cache).representation("synthband", "mfcc")
+    made, first = page.stat().st_mtime_ns, {path.name: path.read_bytes() for path in vectors.glob("*.npy")}
     meta = cache / "processed" / "synthband" / "meta.json"
     right = meta.read_text()
     meta.write_text("no JSON")
-    origin.write(Cache(cache).representation("synthband", "mfcc"), origin.Origin("mfcc.zip", "0" * 64))  # other vectors, so it says
+    origin.write(vectors, origin.Origin("mfcc.zip", "0" * 64))  # other vectors, so it says
     for _ in range(2):
         assert start(cache, *more).wait(timeout=300) == 2
         finish(start(cache, *more, "--plan"), cache)
         plan = (tmp_path / "cache.log").read_text().rpartition("has failed")[2]
         assert all(f"rule {stage}:" in plan for stage in ("probe", "report"))
         assert list((cache / ".stages" / "logs").rglob("*.failed"))
-    assert (cache / "report" / "index.html").stat().st_mtime_ns == page
+    assert page.stat().st_mtime_ns == made
     meta.write_text(right)
     finish(start(cache, *more), cache)
-    assert (cache / "report" / "index.html").stat().st_mtime_ns > page
+    assert page.stat().st_mtime_ns > made
     before = times(cache)
     finish(start(cache, *more), cache)
     assert times(cache) == before
+
+    shutil.rmtree(vectors)
+    finish(start(cache, *more), cache)
+    assert first == {path.name: path.read_bytes() for path in vectors.glob("*.npy")}
 
 
 @pytest.fixture(scope="module")
@@ -334,19 +338,6 @@ def test_an_extraction_whose_vectors_were_removed_has_no_stamp_any_more(script, 
         *("extract_layers/a/mert", "extract_layers/a/mert.mean+std", "extract_layers/a/hf--o--n.max"),
     }
     script._forget_removed(tmp_path / "nothing")
-
-
-def test_vectors_that_were_computed_removed_taken_over_and_removed_are_computed_again(whole, tmp_path):
-    cache, more = tmp_path / "cache", ("--representations", "mfcc")
-    shutil.copytree(whole, cache)
-    vectors = Cache(cache).representation("synthband", "mfcc")
-    finish(start(cache, *more), cache)
-    origin.write(vectors, origin.Origin("mfcc.zip", "0" * 64))
-    finish(start(cache, *more), cache)
-    shutil.rmtree(vectors)
-    finish(start(cache, *more), cache)
-    first = {path.name: path.read_bytes() for path in (whole / vectors.relative_to(cache)).glob("*.npy")}
-    assert first == {path.name: path.read_bytes() for path in vectors.glob("*.npy")}
 
 
 def test_images_are_asked_for_where_vectors_are_computed_only(script, tmp_path):
