@@ -283,7 +283,7 @@ def test_a_stage_that_fails_is_named_with_its_reason_its_log_and_what_to_do(whol
 
 
 def test_changed_vectors_are_never_under_the_page_of_before(tmp_path):
-    """Where the stage that ran again fails, the same command fails again, plan or no plan; where vectors were removed, they are computed."""
+    """A stage that ran again failed: the same command fails again, after a plan too. Removed vectors are computed again."""
     cache, more = tmp_path / "cache", ("--songs", "12", "--representations", "mfcc")
     finish(start(cache, *more), cache)
     page, vectors = cache / "report" / "index.html", Cache(cache).representation("synthband", "mfcc")
