@@ -10,6 +10,8 @@ import argparse
 import hashlib
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +31,7 @@ from jukemir_like.encoders import hub
 from jukemir_like.encoders.weights import MissingWeightsError
 from jukemir_like.launch import engine, images
 from jukemir_like.packs import origin, published
-from jukemir_like.representations.names import parse
+from jukemir_like.representations.names import POOLS, parse
 from jukemir_like.representations.stemjepa import parse_name
 from jukemir_like.stemjepa import checkpoint
 
@@ -37,6 +39,7 @@ SCRIPTS = Path(__file__).resolve().parent
 STAMPS = Path(".stages")  # in the cache, as the next
 AGAIN = STAMPS / "again"
 LOGS = STAMPS / "logs"
+UNFINISHED = STAMPS / "unfinished"  # a run has begun, and not ended well
 PAGE = Path("report", "index.html")
 END_SECONDS = 40.0  # after a first signal: the longest that a stage takes, and Snakemake
 
@@ -47,7 +50,7 @@ def main() -> int:
     try:
         config = _config(options, Cache(cache))
         if options.runner == "docker" and not options.plan:
-            _check_images([name for name in (*config["representations"], *config["layers"]) if not published.is_published(name)])
+            _check_images([*_computed(config["representations"], config["datasets"], Cache(cache)), *config["layers"]])
     except RequestError as error:
         print(f"make reproduce: {error}", file=sys.stderr)
         return WRONG_REQUEST
@@ -59,14 +62,22 @@ def main() -> int:
         command += ["--profile", str(SCRIPTS / "profiles" / "local"), "--configfile", str(configuration)]
         command += ["--cores", options.jobs or str(available_cpus())]
         again = _again(cache, options.datasets.split())
-        again += [] if options.plan else _ahead(cache)
-        command += ["--forcerun", *again] if again else []
+        # A stage that fails or is killed takes its stamp along, and Snakemake does not miss it as long as a page is there: an older one.
+        again += [str(PAGE)] if (cache / UNFINISHED).exists() else []
+        if not options.plan:
+            again += _ahead(cache)
+            _forget_removed(cache)
+            for failed in (cache / LOGS).rglob("*.failed"):
+                failed.unlink()
+            (cache / STAMPS).mkdir(exist_ok=True)
+            (cache / UNFINISHED).touch()
+        command += ["--forcerun", *dict.fromkeys(again)] if again else []
         command += ["--dry-run", "--quiet", "host"] if options.plan else []
-        for failed in (cache / LOGS).rglob("*.failed"):
-            failed.unlink()
         code = _run(command, lock)
         if code != DONE:
-            return _failed(cache, code, command)
+            return _failed(cache, code, command, stages=not options.plan)
+        if not options.plan:
+            (cache / UNFINISHED).unlink()
     if options.plan:
         for dataset in options.datasets.split():
             if not (Cache(cache).processed(dataset) / "meta.json").exists():
@@ -95,6 +106,25 @@ def _ahead(cache: Path) -> list[str]:
     if ahead:
         print(f"{len(ahead)} stages ended at a time that is still to come: a clock was wrong; they are run again", file=sys.stderr)
     return [str(PAGE)] if ahead else []
+
+
+def _forget_removed(cache: Path) -> None:
+    """Removes the stamps of extractions whose folder of vectors was removed: when vectors are needed, they are computed again."""
+    for stage in ("extract", "extract_layers"):
+        for stamps in (cache / STAMPS / stage).glob("*/*"):
+            vectors = cache / "representations" / stamps.parent.name
+            there = [path.name for path in vectors.iterdir() if path.is_dir()] if vectors.is_dir() else []
+            if not any(_is_of(name, stamps.name, all_layers=stage == "extract_layers") for name in there):
+                shutil.rmtree(stamps)
+
+
+def _is_of(folder: str, representation: str, all_layers: bool) -> bool:
+    """Whether a folder is the one of a representation, or of any of its layers; both names as paths spell them."""
+    if not all_layers:
+        return folder == representation
+    base, _, pool = representation.rpartition(".")
+    names = [(representation, ""), *([(base, f".{pool}")] if pool in POOLS else [])]
+    return any(re.fullmatch(rf"{re.escape(name)}\.layer[^.]+{re.escape(pool)}", folder) for name, pool in names)
 
 
 def _run(command: list[str], lock: int) -> int:
@@ -127,9 +157,9 @@ def _is_shell(process: int) -> bool:
     return False
 
 
-def _failed(cache: Path, code: int, command: list[str]) -> int:
-    """Says which stages have failed and why; returns the exit code of the first."""
-    failed = sorted((cache / LOGS).rglob("*.failed"), key=lambda path: path.stat().st_mtime_ns)
+def _failed(cache: Path, code: int, command: list[str], stages: bool) -> int:
+    """Says which stages have failed and why, if there were any to run; returns the exit code of the first."""
+    failed = sorted((cache / LOGS).rglob("*.failed"), key=lambda path: path.stat().st_mtime_ns) if stages else []
     codes = [_code(path) for path in failed]
     for path, stage_code in zip(failed, codes, strict=True):
         log = path.with_suffix("")
@@ -182,7 +212,7 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
     for protocol in config["protocol"]:
         if protocol not in ("linear", "jukemir"):
             raise RequestError(f"unknown PROTOCOL {protocol!r}: choose linear, jukemir, or both with a space between them")
-    if not all(seed.isdigit() for seed in options.seed.split()):
+    if not all(seed.isascii() and seed.isdigit() for seed in options.seed.split()):
         raise RequestError(f"SEED {options.seed!r} is not a number, or several with spaces between them")
     seeds = [int(seed) for seed in options.seed.split()]
     if not any(images.family_of(name).name == "stemjepa" for name in named):
@@ -219,6 +249,11 @@ def _has_layers(representation: str, cache: Cache) -> bool:
 def _is_taken_over(representation: str, wanted: list[str], cache: Cache) -> bool:
     """Whether its vectors of all datasets are of packs, so that nothing has to be computed."""
     return all(origin.read(cache.representation(dataset, representation)) is not None for dataset in wanted)
+
+
+def _computed(names: list[str], wanted: list[str], cache: Cache) -> list[str]:
+    """Those of which vectors of some dataset are computed here: neither published nor of packs."""
+    return [name for name in names if not published.is_published(name) and not _is_taken_over(name, wanted, cache)]
 
 
 def _check_images(names: list[str]) -> None:

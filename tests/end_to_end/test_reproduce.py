@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import importlib.util
 import json
 import os
 import random
@@ -14,6 +15,9 @@ import time
 from pathlib import Path
 
 import pytest
+
+from jukemir_like.core.cache import Cache
+from jukemir_like.packs import origin
 
 ROOT = Path(__file__).resolve().parents[2]
 SONGS = "40"
@@ -276,6 +280,81 @@ def test_a_stage_that_fails_is_named_with_its_reason_its_log_and_what_to_do(whol
     finish(start(cache), cache)
     assert "has failed" not in (tmp_path / "cache.log").read_text()[len(said) :]
     assert numbers(cache) == numbers(whole)
+
+
+def test_changed_vectors_are_never_under_the_page_of_before(tmp_path):
+    """A stage that ran again failed: the same command fails again, after a plan too. Removed vectors are computed again."""
+    cache, more = tmp_path / "cache", ("--songs", "12", "--representations", "mfcc")
+    finish(start(cache, *more), cache)
+    page, vectors = cache / "report" / "index.html", Cache(cache).representation("synthband", "mfcc")
+    made, first = page.stat().st_mtime_ns, {path.name: path.read_bytes() for path in vectors.glob("*.npy")}
+    meta = cache / "processed" / "synthband" / "meta.json"
+    right = meta.read_text()
+    meta.write_text("no JSON")
+    origin.write(vectors, origin.Origin("mfcc.zip", "0" * 64))  # other vectors, so it says
+    for _ in range(2):
+        assert start(cache, *more).wait(timeout=300) == 2
+        finish(start(cache, *more, "--plan"), cache)
+        plan = (tmp_path / "cache.log").read_text().rpartition("has failed")[2]
+        assert all(f"rule {stage}:" in plan for stage in ("probe", "report"))
+        assert list((cache / ".stages" / "logs").rglob("*.failed"))
+    assert page.stat().st_mtime_ns == made
+    meta.write_text(right)
+    finish(start(cache, *more), cache)
+    assert page.stat().st_mtime_ns > made
+    before = times(cache)
+    finish(start(cache, *more), cache)
+    assert times(cache) == before
+
+    shutil.rmtree(vectors)
+    finish(start(cache, *more), cache)
+    assert first == {path.name: path.read_bytes() for path in vectors.glob("*.npy")}
+
+
+@pytest.fixture(scope="module")
+def script():
+    specification = importlib.util.spec_from_file_location("reproduce_script", ROOT / "scripts" / "reproduce.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_an_extraction_whose_vectors_were_removed_has_no_stamp_any_more(script, tmp_path):
+    for stamps in (
+        *("extract/a/mfcc", "extract/a/x.max", "extract/b/mfcc", "extract/a/[m]fcc", "extract/a/clmr"),
+        *("extract_layers/a/mert", "extract_layers/a/mert.max", "extract_layers/a/mert.mean+std", "extract_layers/a/me"),
+        *("extract_layers/a/hf--o--n.max", "extract_layers/b/mert", "extract_layers/c/mert"),
+    ):
+        (tmp_path / ".stages" / stamps).mkdir(parents=True)
+        (tmp_path / ".stages" / stamps / "256-0").touch()
+    vectors = ("a/mfcc", "a/x.max", "a/mert.layer0", "a/mert.layer12.mean+std", "a/hf--o--n.max.layer3", "b/mert.layer1.max", "b/mert")
+    for folder in vectors:
+        (tmp_path / "representations" / folder).mkdir(parents=True)
+    (tmp_path / "representations" / "a" / "clmr").touch()
+    script._forget_removed(tmp_path)
+    left = {str(path.parent.relative_to(tmp_path / ".stages")) for path in (tmp_path / ".stages").rglob("256-0")}
+    assert left == {
+        *("extract/a/mfcc", "extract/a/x.max"),
+        *("extract_layers/a/mert", "extract_layers/a/mert.mean+std", "extract_layers/a/hf--o--n.max"),
+    }
+    script._forget_removed(tmp_path / "nothing")
+
+
+def test_images_are_asked_for_where_vectors_are_computed_only(script, tmp_path):
+    cache = Cache(tmp_path)
+    for dataset, name in (("a", "clmr"), ("a", "mfcc"), ("b", "mfcc")):
+        cache.representation(dataset, name).mkdir(parents=True)
+        origin.write(cache.representation(dataset, name), origin.Origin(f"{name}.zip", "0" * 64))
+    assert script._computed(["mfcc", "clmr", "chroma"], ["a", "b"], cache) == ["clmr", "chroma"]
+    assert script._computed(["mfcc", "clmr", "chroma"], ["a"], cache) == ["chroma"]
+
+
+@pytest.mark.parametrize("seed", ["²", "0 ٣", "-1", "x"])
+def test_a_seed_that_is_no_number_is_one_line(tmp_path, seed):
+    cache = tmp_path / "cache"
+    assert start(cache, "--seed", seed if seed[0] != "-" else f" {seed}").wait(timeout=120) == 2
+    (line,) = (tmp_path / "cache.log").read_text().strip().splitlines()
+    assert "is not a number" in line
 
 
 def test_a_workflow_that_fails_says_why(tmp_path):
