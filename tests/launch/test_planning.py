@@ -158,7 +158,7 @@ def test_no_image_writes_among_vectors_that_were_taken_over(here):
     for folder in (here / "out", here / "layers" / "stemjepa.layer1"):
         folder.mkdir(parents=True)
         origin.write(folder, origin.Origin("a.zip", "0" * 64, "Ada"))
-    with pytest.raises(RequestError, match="out holds vectors that were taken over from a.zip"):
+    with pytest.raises(RequestError, match=r"out holds vectors that were taken over from a\.zip"):
         plan("extract", "chroma", "in", "out")
     with pytest.raises(RequestError, match=r"stemjepa\.layer1 holds vectors that were taken over"):
         plan("extract", "stemjepa", "in", "layers", "--layers", "all")
