@@ -2,14 +2,15 @@
 
 One request to ``{HF_ENDPOINT}/api/models/ORG/NAME/revision/REVISION?blobs=true`` tells the commit and the size of every file, and the
 SHA-256 of the large ones. Small ones (configurations) are fetched at once, checked by git's digest, and read: what cannot be run is refused
-before its weights are downloaded. The card with commit, files and digests is written to ``<cache>/weights/<encoder>/card.toml``, and counts
-from then on; to take a newer commit, remove that folder. What the user's own folder has, or the cache of Hugging Face's own library
+before its weights are downloaded. The card with commit, files and digests is written to ``<cache>/weights/<encoder>/card.toml`` once its
+weights are converted, and counts from then on; to take a newer commit, remove that folder. What the user's own folder has, or the cache of Hugging Face's own library
 (``models--ORG--NAME/snapshots``), is taken from there, and the hub is not asked.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import tempfile
@@ -41,6 +42,7 @@ WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 RESOLVED = "card.toml"
 """The card with everything that the hub was asked, in the folder of an encoder's weights."""
 
+_CHOOSING = ("config", "model_type", "statistics_file", "unused", "weights_file")  # settings on which files and conversion depend
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # in the order of preference; in parts, an index beside them names these
 _NAME = re.compile(r"hf:(?P<hub>[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*)")
 _SMALL_BYTES = 32 << 20
@@ -100,7 +102,7 @@ def resolve(name: str, cache: Cache, own_copy: Path | None = None) -> Card:
 
     Args:
         name: with or without options.
-        cache: where the card is written, or was.
+        cache: where an earlier download wrote the card.
         own_copy: a folder that has the files.
 
     Raises:
@@ -108,9 +110,9 @@ def resolve(name: str, cache: Cache, own_copy: Path | None = None) -> Card:
     """
     parsed = parse(name)
     repository_name = name_of(parsed.base)
-    pinned = cache.weights(_folder(parsed.base)) / RESOLVED
-    if pinned.exists():
-        return cards.read_file(pinned)
+    before = _pinned(_folder(parsed.base), cache, own_copy)
+    if before is not None:
+        return before
     repository = _find(repository_name, None, {}, own_copy)
     config, preprocessor = _json(repository, CONFIG), _json(repository, PREPROCESSOR) if PREPROCESSOR in repository.files else {}
     model = Model(str(config.get("model_type")), config, preprocessor, repository_name)
@@ -132,7 +134,7 @@ def resolve(name: str, cache: Cache, own_copy: Path | None = None) -> Card:
         hub=repository_name,
         settings={"chunk_seconds": model.chunk_seconds},
     )
-    return _pin(card, repository, cache)
+    return _resolved(card, repository)
 
 
 def _folder(base: str) -> str:
@@ -147,19 +149,37 @@ def with_files(card: Card, cache: Cache, own_copy: Path | None = None) -> Card:
     """
     if card.hub is None or card.files:
         return card
-    pinned = cache.weights(card.name) / RESOLVED
-    if pinned.exists():
-        before = cards.read_file(pinned)
-        if before.hub == card.hub and card.revision in (None, before.revision):
-            return replace(card, revision=before.revision, files=before.files)
-    return _pin(card, _find(card.hub, card.revision, card.settings, own_copy), cache)
+    before = _pinned(card.name, cache, own_copy)
+    if before is not None and (before.hub, choice(before)) == (card.hub, choice(card)) and card.revision in (None, before.revision):
+        return replace(card, revision=before.revision, files=before.files)
+    return _resolved(card, _find(card.hub, card.revision, card.settings, own_copy))
 
 
-def _pin(card: Card, repository: Repository, cache: Cache) -> Card:
+def pin(card: Card, cache: Cache) -> None:
+    """Writes down the card of what was downloaded and converted, if it is one of the hub; from then on it counts."""
+    path, data = cache.weights(card.name) / RESOLVED, cards.to_toml(card).encode()
+    if card.hub is not None and not (path.exists() and path.read_bytes() == data):
+        write_bytes(path, data)
+
+
+def choice(card: Card) -> str | None:
+    """Digest of the settings on which the chosen files and their conversion depend; None: it has none of them."""
+    chosen = {name: card.settings[name] for name in _CHOOSING if name in card.settings}
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest() if chosen else None
+
+
+def _pinned(name: str, cache: Cache, own_copy: Path | None) -> Card | None:
+    """The card that an earlier download wrote; None: there is none, or it is of a user's folder, and another one is given."""
+    path = cache.weights(name) / RESOLVED
+    if not path.exists():
+        return None
+    before = cards.read_file(path)
+    return before if own_copy is None or all(file.urls for file in before.files) else None
+
+
+def _resolved(card: Card, repository: Repository) -> Card:
     files = tuple(_declare(repository, name) for name in _needed(card.settings, repository))
-    resolved = replace(card, revision=repository.revision, files=files)
-    write_bytes(cache.weights(card.name) / RESOLVED, cards.to_toml(resolved).encode())
-    return resolved
+    return replace(card, revision=repository.revision, files=files)
 
 
 def _needed(settings: Mapping[str, Any], repository: Repository) -> list[str]:
