@@ -52,7 +52,7 @@ class Encoder(Representation):
         precisions: those in which its vectors are within 1 % of float32's.
 
     Raises:
-        RequestError: no such weights, layer, pool, device or precision.
+        RequestError: no such weights, layer, pool, device or precision; or the weights in the cache are others than the card names.
     """
 
     recipe: ClassVar[int]
@@ -74,7 +74,7 @@ class Encoder(Representation):
         self._device, self.precision = device, precision
         self.batch_size = _CLIPS_ON_GPU if devices.may_have_gpu(device) else 1
         self._set_name(parse(card.name if name is None else name))
-        self.header = _read_header(card, cache, weights)
+        self.header = _read_header(card, self.name, cache, weights)
 
     def _set_name(self, name: RepresentationName) -> None:
         if name.layer is not None or name.pool is not None:
@@ -271,5 +271,13 @@ def card_to_download(name: str, cache: Cache, card: str | Path | None = None, ow
     return hub.with_files(find_card(name, cache=cache, card=card), cache, own_copy)
 
 
-def _read_header(card: Card, cache: Cache | None, path: str | Path | None) -> weights.WeightsHeader:
-    return weights.read_header(weights.locate(card, cache) if path is None else Path(path))
+def _read_header(card: Card, name: str, cache: Cache | None, path: str | Path | None) -> weights.WeightsHeader:
+    if path is not None:
+        return weights.read_header(Path(path))
+    header = weights.read_header(weights.locate(card, cache))
+    declaring = cards.read(card.weights) if card.weights in cards.names() else card
+    if other := weights.difference(header, declaring):
+        base = parse(name).base
+        asked = base if base.startswith("hf:") else card.weights_name
+        raise RequestError(f"{header.path} was made of another {other} than the card of {base} names: `jukemir-like download {asked}`")
+    return header

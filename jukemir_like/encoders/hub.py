@@ -261,7 +261,12 @@ def snapshot(hub: str, revision: str | None) -> Path | None:
     except (OSError, ValueError):
         commit = revision or ""
     found = folder / "snapshots" / commit
-    return found if re.fullmatch("[0-9a-f]{40}", commit) and found.is_dir() else None
+    return found if is_commit(commit) and found.is_dir() else None
+
+
+def is_commit(revision: str | None) -> bool:
+    """Whether a revision is a whole commit, not a branch, a tag or the beginning of one."""
+    return re.fullmatch("[0-9a-f]{40}", revision or "") is not None
 
 
 def _of_folder(hub: str, folder: Path, revision: str | None) -> Repository:
@@ -271,7 +276,9 @@ def _of_folder(hub: str, folder: Path, revision: str | None) -> Repository:
     if len(below) == 1:  # as in models--ORG--NAME/snapshots/COMMIT
         (folder,) = below
     names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    commit = folder.name if re.fullmatch("[0-9a-f]{40}", folder.name) else revision
+    commit = folder.name if is_commit(folder.name) else revision
+    if is_commit(revision) and commit != revision:
+        raise RequestError(f"{folder} is of another revision than the card of {hub} names, {revision}: give another copy")
 
     def read(name: str) -> bytes:
         try:
@@ -326,7 +333,7 @@ def _ask(hub: str, revision: str) -> Repository:
             value, {"sha": str, "siblings": [{"rfilename": str, "size?": int, "blobId?": str, "lfs?": {"sha256": str, "size": int}}]}
         )
         commit = value["sha"]
-        if not re.fullmatch("[0-9a-f]{40}", commit):
+        if not is_commit(commit):
             raise ValueError("has no commit")
     except ValueError as error:
         raise RequestError(f"the answer of {endpoint} about {hub} {error}: is it a host of the Hugging Face hub?") from error

@@ -415,3 +415,20 @@ def test_a_folder_counts_more_than_what_was_taken_from_another_folder(host, cach
     assert bring(NAME, cache, own_copy=own).revision == LATER
     assert weights.read_header(weights.locate(bring(NAME, cache), cache)).revision == LATER
     assert not host.requests
+
+
+def test_weights_and_a_folder_of_another_commit_are_refused(host, cache, tmp_path):
+    card, _ = bring_card(mine(), cache)
+    loaded = TransformersEncoder(mine(), cache=cache)
+    assert (loaded.parameters["hub"], loaded.parameters["revision"]) == (card.hub, COMMIT)
+    (cache.weights(card.name) / hub.RESOLVED).unlink()  # says nothing about what the weights are
+    assert TransformersEncoder(mine(), cache=cache).parameters == loaded.parameters
+    for changed in (replace(mine(), revision=LATER), mine(weights_file="other.safetensors"), replace(mine(), hub="a/b")):
+        with pytest.raises(
+            RequestError, match="was made of another .* than the card of hubert-base names: `jukemir-like download hubert-b"
+        ):
+            TransformersEncoder(changed, cache=cache)
+    snapshot = tmp_path / COMMIT
+    snapshot.mkdir()
+    with pytest.raises(RequestError, match=f"is of another revision than the card of a/b names, {LATER}"):
+        hub._of_folder("a/b", snapshot, LATER)
