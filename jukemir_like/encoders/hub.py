@@ -37,14 +37,16 @@ from jukemir_like.encoders.card import Card, WeightFile
 from jukemir_like.encoders.model_types import Model
 from jukemir_like.representations.names import RepresentationName, parse
 
-CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
+CONFIG, PREPROCESSOR, README = "config.json", "preprocessor_config.json", "README.md"
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 RESOLVED = "card.toml"
 """The card with everything that the hub was asked, in the folder of an encoder's weights."""
+UNKNOWN_LICENCE = "not known: see its card on the hub"
 
 _CHOOSING = ("config", "model_type", "statistics_file", "unused", "weights_file")  # settings on which files and conversion depend
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # in the order of preference; in parts, an index beside them names these
 _NAME = re.compile(r"hf:(?P<hub>[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*)")
+_LICENCE = re.compile(r"""^license:[ \t]*(?:\n[ \t]*-[ \t]*)?["']?([\w.+-]+)""", re.MULTILINE)  # in the front matter of a model's card
 _SMALL_BYTES = 32 << 20
 _HELP = "is the name right? Of a private or gated model, get the files yourself and give their folder with --from"
 
@@ -72,7 +74,7 @@ class Repository:
         hub: ``ORG/NAME``.
         revision: the commit; None: a folder that does not say.
         files: by name.
-        licence: as its card has it; None: not told.
+        licence: as its card has it; None: not told, or none of the usual.
         read: the bytes of a small file.
         url: of a file.
     """
@@ -120,7 +122,7 @@ def resolve(name: str, cache: Cache, own_copy: Path | None = None) -> Card:
         raise RequestError(
             f"{repository_name} does not say its sample rate (no {PREPROCESSOR}): write a card for it, and give it with --card"
         )
-    licence = repository.licence or "see its card on the hub"
+    licence = repository.licence or UNKNOWN_LICENCE
     card = Card(
         name=_folder(parsed.base),
         title=repository_name.partition("/")[2],
@@ -294,7 +296,14 @@ def _of_folder(hub: str, folder: Path, revision: str | None) -> Repository:
     def url(name: str) -> str | None:
         return None if commit is None else f"{_endpoint()}/{hub}/resolve/{commit}/{quote(name)}"
 
-    return Repository(hub, commit, _Lazy(names, digest), None, read, url)
+    return Repository(hub, commit, _Lazy(names, digest), _licence_of_readme(read(README)) if README in names else None, read, url)
+
+
+def _licence_of_readme(data: bytes) -> str | None:
+    text = data.decode(errors="replace").replace("\r\n", "\n").removeprefix("\ufeff")
+    front = text.split("\n---", 1)[0] if text.startswith("---\n") else ""
+    found = _LICENCE.search(front)
+    return _told(found[1] if found else None)
 
 
 class _Lazy(dict[str, RepositoryFile]):
@@ -368,7 +377,11 @@ def _licence(value: Mapping[str, Any]) -> str | None:
         tags = value.get("tags")
         tagged = [tag for tag in tags if isinstance(tag, str) and tag.startswith("license:")] if isinstance(tags, list) else []
         licence = tagged[0].removeprefix("license:") if tagged else None
-    return licence
+    return _told(licence)
+
+
+def _told(licence: str | None) -> str | None:
+    return None if licence is None or licence.lower() in ("", "other", "unknown") else licence
 
 
 def _get(url: str, asset: Asset, hub: str) -> bytes:

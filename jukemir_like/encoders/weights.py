@@ -156,6 +156,8 @@ def _convert(card: Card, cache: Cache, convert: Convert, summary: DownloadSummar
             save(target, card, convert(card, published_files(card, cache)), digests)
             summary.notes.append(f"converted to {target}")
         hub.pin(card, cache)
+    if card.licence == hub.UNKNOWN_LICENCE:
+        summary.notes.append(f"licence {card.licence}")
     if not card.commercial:
         summary.notes.append(f"licence of {card.title}: {card.licence}: no commercial use")
     return summary

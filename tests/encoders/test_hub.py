@@ -432,3 +432,31 @@ def test_weights_and_a_folder_of_another_commit_are_refused(host, cache, tmp_pat
     snapshot.mkdir()
     with pytest.raises(RequestError, match=f"is of another revision than the card of a/b names, {LATER}"):
         hub._of_folder("a/b", snapshot, LATER)
+
+
+@pytest.mark.parametrize(
+    ("readme", "licence", "commercial"),
+    [
+        ("---\nlanguage: en\nlicense: apache-2.0\n---\n# Model\n", "apache-2.0", True),
+        ('---\r\nlicense: "cc-by-nc-4.0"  # as the paper\r\n---\r\n', "cc-by-nc-4.0", False),
+        ("---\nlicense:\n- mit\ntags:\n- audio\n---\n", "mit", True),
+        ("---\nlicense: other\nlicense_name: mine\n---\n", None, True),
+        ("---\nlanguage: en\n---\nlicense: mit\n", None, True),
+        ("# Model\nlicense: mit\n", None, True),
+        ("", None, True),
+        (None, None, True),
+    ],
+)
+def test_the_licence_of_a_folder_is_that_of_its_card(host, cache, readme, licence, commercial):
+    folder = host.repositories["facebook/hubert-base-ls960"]
+    if readme is not None:
+        (folder / "README.md").write_bytes(readme.encode())
+    card = hub.resolve(NAME, cache, folder)
+    assert (card.licence, card.commercial) == (licence or "not known: see its card on the hub", commercial)
+
+
+def test_a_licence_that_is_not_known_is_said(host, cache):
+    host.extra.update(cardData={"license": "other"}, tags=["license:other"])
+    summary = weights.get(hub.resolve(NAME, cache), cache, TransformersEncoder.convert)
+    assert "licence not known: see its card on the hub" in summary.notes
+    assert not any("no commercial use" in note for note in summary.notes)
