@@ -3,8 +3,8 @@
 One request to ``{HF_ENDPOINT}/api/models/ORG/NAME/revision/REVISION?blobs=true`` tells the commit and the size of every file, and the
 SHA-256 of the large ones. Small ones (configurations) are fetched at once, checked by git's digest, and read: what cannot be run is refused
 before its weights are downloaded. The card with commit, files and digests is written to ``<cache>/weights/<encoder>/card.toml`` once its
-weights are converted, and counts from then on; to take a newer commit, remove that folder. What the user's own folder has, or the cache of Hugging Face's own library
-(``models--ORG--NAME/snapshots``), is taken from there, and the hub is not asked.
+weights are converted, and counts from then on; to take a newer commit, remove that folder. What the user's own folder has, or the cache of
+Hugging Face's own library (``models--ORG--NAME/snapshots``), is taken from there, and the hub is not asked.
 """
 
 from __future__ import annotations

@@ -306,23 +306,6 @@ def load(header: WeightsHeader, expected: Mapping[str, tuple[int, ...]]) -> dict
     return load_file(header.path)
 
 
-def difference(header: WeightsHeader, card: Card) -> str | None:
-    """In what the sources of converted weights are others than those that ``card`` names; None: in nothing that it says.
-
-    A revision is compared where the card gives a whole commit: what a branch or a tag was is not known here.
-    """
-    for file in card.files:
-        of_member = file.member_sha256 and Path(str(file.member)).name
-        for path, sha256 in ((file.path, file.sha256), (of_member, file.member_sha256)):
-            if path and sha256 and header.sources.get(path) not in (None, f"sha256:{sha256}"):
-                return path
-    if card.hub is not None and header.repository not in (None, card.hub):
-        return "repository"
-    if hub.is_commit(card.revision) and header.revision != card.revision:
-        return "revision"
-    return "choice of settings" if header.settings != hub.choice(card) else None
-
-
 def _is_made_of(path: Path, card: Card, digests: Mapping[str, str]) -> bool:
     """Whether the converted file is there, whole, and made of the files with these digests, as the card's settings ask for."""
     try:

@@ -425,7 +425,7 @@ def test_weights_and_a_folder_of_another_commit_are_refused(host, cache, tmp_pat
     assert TransformersEncoder(mine(), cache=cache).parameters == loaded.parameters
     for changed in (replace(mine(), revision=LATER), mine(weights_file="other.safetensors"), replace(mine(), hub="a/b")):
         with pytest.raises(
-            RequestError, match="was made of another .* than the card of hubert-base names: `jukemir-like download hubert-b"
+            RequestError, match=r"was made of another .* than the card of hubert-base names: `jukemir-like download hubert-b"
         ):
             TransformersEncoder(changed, cache=cache)
     snapshot = tmp_path / COMMIT
