@@ -21,7 +21,7 @@ from jukemir_like.core import devices
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders import card as cards
-from jukemir_like.encoders import weights
+from jukemir_like.encoders import hub, weights
 from jukemir_like.encoders.card import Card
 from jukemir_like.representations.base import Representation
 from jukemir_like.representations.layers import LayeredRepresentation
@@ -52,7 +52,7 @@ class Encoder(Representation):
         precisions: those in which its vectors are within 1 % of float32's.
 
     Raises:
-        RequestError: no such weights, layer, pool, device or precision.
+        RequestError: no such weights, layer, pool, device or precision; or the weights in the cache are others than the card names.
     """
 
     recipe: ClassVar[int]
@@ -74,7 +74,7 @@ class Encoder(Representation):
         self._device, self.precision = device, precision
         self.batch_size = _CLIPS_ON_GPU if devices.may_have_gpu(device) else 1
         self._set_name(parse(card.name if name is None else name))
-        self.header = _read_header(card, cache, weights)
+        self.header = _read_header(card, self.name, cache, weights)
 
     def _set_name(self, name: RepresentationName) -> None:
         if name.layer is not None or name.pool is not None:
@@ -264,12 +264,35 @@ def card_to_download(name: str, cache: Cache, card: str | Path | None = None, ow
     Raises:
         RequestError: no such encoder, or the hub has no such model.
     """
-    from jukemir_like.encoders import hub
-
     if card is None and name.startswith("hf:"):
         return hub.resolve(name, cache, own_copy)
     return hub.with_files(find_card(name, cache=cache, card=card), cache, own_copy)
 
 
-def _read_header(card: Card, cache: Cache | None, path: str | Path | None) -> weights.WeightsHeader:
-    return weights.read_header(weights.locate(card, cache) if path is None else Path(path))
+def _difference(header: weights.WeightsHeader, card: Card) -> str | None:
+    """In what the sources of converted weights are others than those that ``card`` names; None: in nothing that it says.
+
+    A revision is compared where the card gives a whole commit: what a branch or a tag was is not known here.
+    """
+    for file in card.files:
+        of_member = file.member_sha256 and Path(str(file.member)).name
+        for path, sha256 in ((file.path, file.sha256), (of_member, file.member_sha256)):
+            if path and sha256 and header.sources.get(path) not in (None, f"sha256:{sha256}"):
+                return path
+    if card.hub is not None and header.repository not in (None, card.hub):
+        return "repository"
+    if hub.is_commit(card.revision) and header.revision != card.revision:
+        return "revision"
+    return "choice of settings" if header.settings != hub.choice(card) else None
+
+
+def _read_header(card: Card, name: str, cache: Cache | None, path: str | Path | None) -> weights.WeightsHeader:
+    if path is not None:
+        return weights.read_header(Path(path))
+    header = weights.read_header(weights.locate(card, cache))
+    declaring = cards.read(card.weights) if card.weights in cards.names() else card
+    if other := _difference(header, declaring):
+        base = parse(name).base
+        asked = base if base.startswith("hf:") else card.weights_name
+        raise RequestError(f"{header.path} was made of another {other} than the card of {base} names: `jukemir-like download {asked}`")
+    return header

@@ -2,14 +2,15 @@
 
 One request to ``{HF_ENDPOINT}/api/models/ORG/NAME/revision/REVISION?blobs=true`` tells the commit and the size of every file, and the
 SHA-256 of the large ones. Small ones (configurations) are fetched at once, checked by git's digest, and read: what cannot be run is refused
-before its weights are downloaded. The card with commit, files and digests is written to ``<cache>/weights/<encoder>/card.toml``, and counts
-from then on; to take a newer commit, remove that folder. What the user's own folder has, or the cache of Hugging Face's own library
-(``models--ORG--NAME/snapshots``), is taken from there, and the hub is not asked.
+before its weights are downloaded. The card with commit, files and digests is written to ``<cache>/weights/<encoder>/card.toml`` once its
+weights are converted, and counts from then on; to take a newer commit, remove that folder. What the user's own folder has, or the cache of
+Hugging Face's own library (``models--ORG--NAME/snapshots``), is taken from there, and the hub is not asked.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import tempfile
@@ -36,13 +37,16 @@ from jukemir_like.encoders.card import Card, WeightFile
 from jukemir_like.encoders.model_types import Model
 from jukemir_like.representations.names import RepresentationName, parse
 
-CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
+CONFIG, PREPROCESSOR, README = "config.json", "preprocessor_config.json", "README.md"
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 RESOLVED = "card.toml"
 """The card with everything that the hub was asked, in the folder of an encoder's weights."""
+UNKNOWN_LICENCE = "not known: see its card on the hub"
 
+_CHOOSING = ("config", "model_type", "statistics_file", "unused", "weights_file")  # settings on which files and conversion depend
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # in the order of preference; in parts, an index beside them names these
 _NAME = re.compile(r"hf:(?P<hub>[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*)")
+_LICENCE = re.compile(r"""^license:[ \t]*(?:\n[ \t]*-[ \t]*)?["']?([\w.+-]+)""", re.MULTILINE)  # in the front matter of a model's card
 _SMALL_BYTES = 32 << 20
 _HELP = "is the name right? Of a private or gated model, get the files yourself and give their folder with --from"
 
@@ -70,7 +74,7 @@ class Repository:
         hub: ``ORG/NAME``.
         revision: the commit; None: a folder that does not say.
         files: by name.
-        licence: as its card has it; None: not told.
+        licence: as its card has it; None: not told, or none of the usual.
         read: the bytes of a small file.
         url: of a file.
     """
@@ -100,7 +104,7 @@ def resolve(name: str, cache: Cache, own_copy: Path | None = None) -> Card:
 
     Args:
         name: with or without options.
-        cache: where the card is written, or was.
+        cache: where an earlier download wrote the card.
         own_copy: a folder that has the files.
 
     Raises:
@@ -108,9 +112,9 @@ def resolve(name: str, cache: Cache, own_copy: Path | None = None) -> Card:
     """
     parsed = parse(name)
     repository_name = name_of(parsed.base)
-    pinned = cache.weights(_folder(parsed.base)) / RESOLVED
-    if pinned.exists():
-        return cards.read_file(pinned)
+    before = _pinned(_folder(parsed.base), cache, own_copy)
+    if before is not None:
+        return before
     repository = _find(repository_name, None, {}, own_copy)
     config, preprocessor = _json(repository, CONFIG), _json(repository, PREPROCESSOR) if PREPROCESSOR in repository.files else {}
     model = Model(str(config.get("model_type")), config, preprocessor, repository_name)
@@ -118,7 +122,7 @@ def resolve(name: str, cache: Cache, own_copy: Path | None = None) -> Card:
         raise RequestError(
             f"{repository_name} does not say its sample rate (no {PREPROCESSOR}): write a card for it, and give it with --card"
         )
-    licence = repository.licence or "see its card on the hub"
+    licence = repository.licence or UNKNOWN_LICENCE
     card = Card(
         name=_folder(parsed.base),
         title=repository_name.partition("/")[2],
@@ -132,7 +136,7 @@ def resolve(name: str, cache: Cache, own_copy: Path | None = None) -> Card:
         hub=repository_name,
         settings={"chunk_seconds": model.chunk_seconds},
     )
-    return _pin(card, repository, cache)
+    return _resolved(card, repository)
 
 
 def _folder(base: str) -> str:
@@ -147,19 +151,37 @@ def with_files(card: Card, cache: Cache, own_copy: Path | None = None) -> Card:
     """
     if card.hub is None or card.files:
         return card
-    pinned = cache.weights(card.name) / RESOLVED
-    if pinned.exists():
-        before = cards.read_file(pinned)
-        if before.hub == card.hub and card.revision in (None, before.revision):
-            return replace(card, revision=before.revision, files=before.files)
-    return _pin(card, _find(card.hub, card.revision, card.settings, own_copy), cache)
+    before = _pinned(card.name, cache, own_copy)
+    if before is not None and (before.hub, choice(before)) == (card.hub, choice(card)) and card.revision in (None, before.revision):
+        return replace(card, revision=before.revision, files=before.files)
+    return _resolved(card, _find(card.hub, card.revision, card.settings, own_copy))
 
 
-def _pin(card: Card, repository: Repository, cache: Cache) -> Card:
+def pin(card: Card, cache: Cache) -> None:
+    """Writes down the card of what was downloaded and converted, if it is one of the hub; from then on it counts."""
+    path, data = cache.weights(card.name) / RESOLVED, cards.to_toml(card).encode()
+    if card.hub is not None and not (path.exists() and path.read_bytes() == data):
+        write_bytes(path, data)
+
+
+def choice(card: Card) -> str | None:
+    """Digest of the settings on which the chosen files and their conversion depend; None: it has none of them."""
+    chosen = {name: card.settings[name] for name in _CHOOSING if name in card.settings}
+    return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest() if chosen else None
+
+
+def _pinned(name: str, cache: Cache, own_copy: Path | None) -> Card | None:
+    """The card that an earlier download wrote; None: there is none, or it is of a user's folder, and another one is given."""
+    path = cache.weights(name) / RESOLVED
+    if not path.exists():
+        return None
+    before = cards.read_file(path)
+    return before if own_copy is None or all(file.urls for file in before.files) else None
+
+
+def _resolved(card: Card, repository: Repository) -> Card:
     files = tuple(_declare(repository, name) for name in _needed(card.settings, repository))
-    resolved = replace(card, revision=repository.revision, files=files)
-    write_bytes(cache.weights(card.name) / RESOLVED, cards.to_toml(resolved).encode())
-    return resolved
+    return replace(card, revision=repository.revision, files=files)
 
 
 def _needed(settings: Mapping[str, Any], repository: Repository) -> list[str]:
@@ -241,7 +263,12 @@ def snapshot(hub: str, revision: str | None) -> Path | None:
     except (OSError, ValueError):
         commit = revision or ""
     found = folder / "snapshots" / commit
-    return found if re.fullmatch("[0-9a-f]{40}", commit) and found.is_dir() else None
+    return found if is_commit(commit) and found.is_dir() else None
+
+
+def is_commit(revision: str | None) -> bool:
+    """Whether a revision is a whole commit, not a branch, a tag or the beginning of one."""
+    return re.fullmatch("[0-9a-f]{40}", revision or "") is not None
 
 
 def _of_folder(hub: str, folder: Path, revision: str | None) -> Repository:
@@ -251,7 +278,9 @@ def _of_folder(hub: str, folder: Path, revision: str | None) -> Repository:
     if len(below) == 1:  # as in models--ORG--NAME/snapshots/COMMIT
         (folder,) = below
     names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    commit = folder.name if re.fullmatch("[0-9a-f]{40}", folder.name) else revision
+    commit = folder.name if is_commit(folder.name) else revision
+    if is_commit(revision) and commit != revision:
+        raise RequestError(f"{folder} is of another revision than the card of {hub} names, {revision}: give another copy")
 
     def read(name: str) -> bytes:
         try:
@@ -267,7 +296,14 @@ def _of_folder(hub: str, folder: Path, revision: str | None) -> Repository:
     def url(name: str) -> str | None:
         return None if commit is None else f"{_endpoint()}/{hub}/resolve/{commit}/{quote(name)}"
 
-    return Repository(hub, commit, _Lazy(names, digest), None, read, url)
+    return Repository(hub, commit, _Lazy(names, digest), _licence_of_readme(read(README)) if README in names else None, read, url)
+
+
+def _licence_of_readme(data: bytes) -> str | None:
+    text = data.decode(errors="replace").replace("\r\n", "\n").removeprefix("\ufeff")
+    front = text.split("\n---", 1)[0] if text.startswith("---\n") else ""
+    found = _LICENCE.search(front)
+    return _told(found[1] if found else None)
 
 
 class _Lazy(dict[str, RepositoryFile]):
@@ -306,7 +342,7 @@ def _ask(hub: str, revision: str) -> Repository:
             value, {"sha": str, "siblings": [{"rfilename": str, "size?": int, "blobId?": str, "lfs?": {"sha256": str, "size": int}}]}
         )
         commit = value["sha"]
-        if not re.fullmatch("[0-9a-f]{40}", commit):
+        if not is_commit(commit):
             raise ValueError("has no commit")
     except ValueError as error:
         raise RequestError(f"the answer of {endpoint} about {hub} {error}: is it a host of the Hugging Face hub?") from error
@@ -341,7 +377,11 @@ def _licence(value: Mapping[str, Any]) -> str | None:
         tags = value.get("tags")
         tagged = [tag for tag in tags if isinstance(tag, str) and tag.startswith("license:")] if isinstance(tags, list) else []
         licence = tagged[0].removeprefix("license:") if tagged else None
-    return licence
+    return _told(licence)
+
+
+def _told(licence: str | None) -> str | None:
+    return None if licence is None or licence.lower() in ("", "other", "unknown") else licence
 
 
 def _get(url: str, asset: Asset, hub: str) -> bytes:

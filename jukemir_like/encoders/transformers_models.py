@@ -37,11 +37,10 @@ import numpy as np
 from jukemir_like.core import files as core_files
 from jukemir_like.core import jsonfiles
 from jukemir_like.core.errors import InputError, RequestError
-from jukemir_like.encoders import card as cards
 from jukemir_like.encoders import chunks, log_mel, weights
 from jukemir_like.encoders.card import Card
 from jukemir_like.encoders.encoder import LayeredEncoder
-from jukemir_like.encoders.hub import CONFIG, PREPROCESSOR, RESOLVED, WEIGHT_SUFFIXES
+from jukemir_like.encoders.hub import CONFIG, PREPROCESSOR, WEIGHT_SUFFIXES
 from jukemir_like.encoders.model_types import INSTALL, Model
 
 if TYPE_CHECKING:
@@ -78,8 +77,6 @@ class TransformersEncoder(LayeredEncoder):
         folder = self.header.path.parent
         self.model = describe(card, {name: folder / name for name in self.header.sources})
         _check_unchanged(self.header)
-        pinned = folder / RESOLVED
-        self.revision = cards.read_file(pinned).revision if pinned.exists() else card.revision
         self._batch_seconds: float | None = None
 
     @property
@@ -90,9 +87,9 @@ class TransformersEncoder(LayeredEncoder):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """As of every encoder with layers; and repository, commit, digests of its descriptions, length of a chunk."""
+        """As of every encoder with layers; and repository and commit of the weights, digests of its descriptions, length of a chunk."""
         described = {name: digest for name, digest in sorted(self.header.sources.items()) if name.endswith(".json")}
-        hub = {"hub": self.card.hub, "revision": self.revision, "described": described}
+        hub = {"hub": self.header.repository, "revision": self.header.revision, "described": described}
         return super().parameters | hub | {"chunk_samples": self.chunk_samples, "least_samples": self.model.least_samples}
 
     @staticmethod

@@ -60,12 +60,17 @@ class WeightsHeader:
         sources: published file → digest.
         digest: SHA-256 of its tensors.
         shapes: of the tensors, by name.
+        repository, revision: on the Hugging Face hub, of its sources.
+        settings: digest of the card's settings on which the conversion depends; None: there were none.
     """
 
     path: Path
     sources: dict[str, str]
     digest: str
     shapes: dict[str, tuple[int, ...]]
+    repository: str | None = None
+    revision: str | None = None
+    settings: str | None = None
 
 
 def declaration(card: Card) -> Declaration:
@@ -147,9 +152,12 @@ def _convert(card: Card, cache: Cache, convert: Convert, summary: DownloadSummar
     digests = {asset.path: str(folder.journal.verified_digest(asset)) for asset in folder.declaration.assets}
     target = converted_file(card, cache)
     with locked(folder.lock_file("conversion"), advice="choose a cache on another with --cache"):
-        if not _is_made_of(target, digests):
+        if not _is_made_of(target, card, digests):
             save(target, card, convert(card, published_files(card, cache)), digests)
             summary.notes.append(f"converted to {target}")
+        hub.pin(card, cache)
+    if card.licence == hub.UNKNOWN_LICENCE:
+        summary.notes.append(f"licence {card.licence}")
     if not card.commercial:
         summary.notes.append(f"licence of {card.title}: {card.licence}: no commercial use")
     return summary
@@ -195,7 +203,8 @@ def save(path: Path, card: Card, tensors: Mapping[str, Tensor | LazyTensor], sou
         StorageError: it cannot be written.
     """
     about = {"encoder": card.name, "version": str(_VERSION), "sources": json.dumps(dict(sources), sort_keys=True), "digest": "0" * 64}
-    about |= {} if card.revision is None else {"repository": str(card.hub), "revision": card.revision}
+    origin = {"repository": card.hub, "revision": card.revision, "settings": hub.choice(card)}
+    about |= {name: value for name, value in origin.items() if value is not None}
     entries: dict[str, Any] = {"__metadata__": about}
     end = 0
     for name, tensor in tensors.items():
@@ -245,7 +254,8 @@ def read_header(path: Path) -> WeightsHeader:
         if not about["encoder"] or about["version"] != str(_VERSION):
             raise ValueError
         shapes = {name: tensor.shape for name, tensor in table.tensors.items()}
-        return WeightsHeader(path, {str(name): str(digest) for name, digest in sources.items()}, about["digest"], shapes)
+        origin = {name: about.get(name) for name in ("repository", "revision", "settings")}
+        return WeightsHeader(path, {str(name): str(digest) for name, digest in sources.items()}, about["digest"], shapes, **origin)
     except (KeyError, ValueError) as error:
         raise RequestError(f"{path} holds no weights that jukemir-like converted: `jukemir-like download` makes them") from error
 
@@ -296,12 +306,14 @@ def load(header: WeightsHeader, expected: Mapping[str, tuple[int, ...]]) -> dict
     return load_file(header.path)
 
 
-def _is_made_of(path: Path, digests: Mapping[str, str]) -> bool:
-    """Whether the converted file is there, whole, and made of the files with these digests."""
+def _is_made_of(path: Path, card: Card, digests: Mapping[str, str]) -> bool:
+    """Whether the converted file is there, whole, and made of the files with these digests, as the card's settings ask for."""
     try:
-        return read_header(path).sources == digests
+        header = read_header(path)
     except RequestError:
         return False
+    origin = (header.repository, header.revision, header.settings)
+    return header.sources == digests and origin == (card.hub, card.revision, hub.choice(card))
 
 
 def _asset(card: Card, file: WeightFile) -> Asset:

@@ -1,6 +1,7 @@
 """What all encoders share: names, layers, signatures, devices, weights that are checked before the first clip."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -112,3 +113,31 @@ def test_options_are_passed_on_by_classes_that_take_more(tiny_card, tiny_file, c
             encoder.load("tiny", cache=cache, **refused)
     monkeypatch.setattr(encoder, "encoder_class", lambda card: Wider)
     assert encoder.load("tiny", cache=cache, colour="red", device="cpu", precision="16").precision == "16"
+
+
+def test_weights_that_were_made_of_other_files_than_the_card_names_are_refused(tiny, tiny_card, cache):
+    (file,) = tiny_card.files
+    other = replace(tiny_card, files=(replace(file, sha256="1" * 64),))
+    reason = "was made of another tiny.bin than the card of tiny names: `jukemir-like download tiny`"
+    with pytest.raises(RequestError, match=reason):
+        Tiny(other, name="tiny@layer=0", cache=cache)
+    assert Tiny(other, cache=cache, weights=weights.converted_file(tiny_card, cache)).header == tiny().header  # asked for by name
+    member = replace(file, path="tiny.zip", sha256="2" * 64, member="a/tiny.bin", member_sha256=file.sha256)
+    assert Tiny(replace(tiny_card, files=(member,)), cache=cache).header == tiny().header
+    with pytest.raises(RequestError, match=reason):
+        Tiny(replace(tiny_card, files=(replace(member, member_sha256="3" * 64),)), cache=cache)
+
+
+def test_weights_of_another_repository_or_commit_than_the_card_names_are_refused(tiny_card, tiny_file, cache):
+    card = replace(tiny_card, hub="a/b", revision="1" * 40)
+    weights.get(card, cache, Tiny.convert, own_copy=tiny_file.parent)
+    header = Tiny(card, cache=cache).header
+    assert (header.repository, header.revision) == ("a/b", "1" * 40)
+    assert Tiny(replace(card, revision=None), cache=cache).header == header
+    for changed, what in (({"hub": "a/c"}, "repository"), ({"revision": "2" * 40}, "revision"), ({"settings": {"unused": []}}, "choice")):
+        other = replace(card, **changed)
+        with pytest.raises(RequestError, match=f"made of another {what}.*: `jukemir-like download tiny`"):
+            Tiny(other, cache=cache)
+        weights.get(other, cache, Tiny.convert, own_copy=tiny_file.parent)  # the remedy
+        assert Tiny(other, cache=cache).header.digest == header.digest
+        weights.get(card, cache, Tiny.convert, own_copy=tiny_file.parent)

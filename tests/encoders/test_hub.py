@@ -347,3 +347,116 @@ def test_the_command_line_downloads_and_extracts(host, cache, tmp_path, command,
     done = command("extract", f"{NAME}@layer=2", tmp_path / "in", tmp_path / "out", "--workers", "2", environment=environment)
     assert done.returncode == 0, done.stderr
     assert np.load(tmp_path / "out" / "a.npy").shape == (16,)
+
+
+def mine(**settings):
+    return replace(tiny_models.card("hubert-base"), settings={"chunk_seconds": 1.0} | settings)
+
+
+def bring_card(card, cache, own_copy=None):
+    resolved = hub.with_files(card, cache, own_copy)
+    return resolved, weights.get(resolved, cache, TransformersEncoder.convert, own_copy=own_copy)
+
+
+def test_other_files_are_looked_for_where_a_setting_that_chooses_them_has_changed(host, cache):
+    from safetensors.torch import load_file, save_file
+
+    folder = host.repositories["facebook/hubert-base-ls960"]
+    save_file({name: 2 * tensor for name, tensor in load_file(folder / "model.safetensors").items()}, folder / "other.safetensors")
+    first, _ = bring_card(mine(), cache)
+    digest = weights.read_header(weights.locate(first, cache)).digest
+    asked = len(host.requests)
+    assert hub.with_files(mine(chunk_seconds=0.5), cache).files == first.files  # chooses none
+    assert len(host.requests) == asked
+    changed, _ = bring_card(mine(weights_file="other.safetensors"), cache)
+    assert {file.path for file in changed.files} == {"config.json", "preprocessor_config.json", "other.safetensors"}
+    assert weights.read_header(weights.locate(changed, cache)).digest != digest
+
+
+def test_weights_are_converted_again_where_the_conversion_depends_on_a_changed_setting(host, cache):
+    for settings, converted in (
+        ({}, True),
+        ({}, False),
+        ({"unused": ["none.*"]}, True),
+        ({"unused": ["none.*"], "chunk_seconds": 0.5}, False),
+    ):
+        _, summary = bring_card(mine(**settings), cache)
+        assert any("converted to" in note for note in summary.notes) == converted, settings
+
+
+def test_what_has_not_succeeded_is_not_pinned(host, cache):
+    first, _ = bring_card(mine(), cache)
+    path = cache.weights(first.name) / hub.RESOLVED
+    before = path.read_bytes()
+    folder = host.repositories["facebook/hubert-base-ls960"]
+    (folder / "broken.safetensors").write_bytes(b"no weights")
+    resolved = hub.with_files(mine(weights_file="broken.safetensors"), cache)
+    assert path.read_bytes() == before  # as by --dry_run
+    with pytest.raises(RequestError):
+        weights.get(resolved, cache, TransformersEncoder.convert)
+    assert path.read_bytes() == before
+    resolved = hub.with_files(mine(weights_file="broken.safetensors"), cache)
+    (folder / "broken.safetensors").unlink()
+    (cache.weights(first.name) / "broken.safetensors").unlink()
+    lost = replace(resolved, files=tuple(replace(file, urls=()) for file in resolved.files))
+    assert weights.get(lost, cache, TransformersEncoder.convert).failed
+    assert path.read_bytes() == before
+    other = Cache(cache.root / "other")
+    assert encoder.card_to_download(NAME, other).revision == COMMIT
+    assert not other.root.exists()
+
+
+def test_a_folder_counts_more_than_what_was_taken_from_another_folder(host, cache, tmp_path):
+    bring(NAME, cache, own_copy=host.repositories["facebook/hubert-base-ls960"])
+    own = tmp_path / "models" / LATER
+    own.mkdir(parents=True)
+    for path in host.repositories["facebook/hubert-base-ls960"].iterdir():
+        (own / path.name).write_bytes(path.read_bytes())
+    assert bring(NAME, cache, own_copy=own).revision == LATER
+    assert weights.read_header(weights.locate(bring(NAME, cache), cache)).revision == LATER
+    assert not host.requests
+
+
+def test_weights_and_a_folder_of_another_commit_are_refused(host, cache, tmp_path):
+    card, _ = bring_card(mine(), cache)
+    loaded = TransformersEncoder(mine(), cache=cache)
+    assert (loaded.parameters["hub"], loaded.parameters["revision"]) == (card.hub, COMMIT)
+    (cache.weights(card.name) / hub.RESOLVED).unlink()  # says nothing about what the weights are
+    assert TransformersEncoder(mine(), cache=cache).parameters == loaded.parameters
+    for changed in (replace(mine(), revision=LATER), mine(weights_file="other.safetensors"), replace(mine(), hub="a/b")):
+        with pytest.raises(
+            RequestError, match=r"was made of another .* than the card of hubert-base names: `jukemir-like download hubert-b"
+        ):
+            TransformersEncoder(changed, cache=cache)
+    snapshot = tmp_path / COMMIT
+    snapshot.mkdir()
+    with pytest.raises(RequestError, match=f"is of another revision than the card of a/b names, {LATER}"):
+        hub._of_folder("a/b", snapshot, LATER)
+
+
+@pytest.mark.parametrize(
+    ("readme", "licence", "commercial"),
+    [
+        ("---\nlanguage: en\nlicense: apache-2.0\n---\n# Model\n", "apache-2.0", True),
+        ('---\r\nlicense: "cc-by-nc-4.0"  # as the paper\r\n---\r\n', "cc-by-nc-4.0", False),
+        ("---\nlicense:\n- mit\ntags:\n- audio\n---\n", "mit", True),
+        ("---\nlicense: other\nlicense_name: mine\n---\n", None, True),
+        ("---\nlanguage: en\n---\nlicense: mit\n", None, True),
+        ("# Model\nlicense: mit\n", None, True),
+        ("", None, True),
+        (None, None, True),
+    ],
+)
+def test_the_licence_of_a_folder_is_that_of_its_card(host, cache, readme, licence, commercial):
+    folder = host.repositories["facebook/hubert-base-ls960"]
+    if readme is not None:
+        (folder / "README.md").write_bytes(readme.encode())
+    card = hub.resolve(NAME, cache, folder)
+    assert (card.licence, card.commercial) == (licence or "not known: see its card on the hub", commercial)
+
+
+def test_a_licence_that_is_not_known_is_said(host, cache):
+    host.extra.update(cardData={"license": "other"}, tags=["license:other"])
+    summary = weights.get(hub.resolve(NAME, cache), cache, TransformersEncoder.convert)
+    assert "licence not known: see its card on the hub" in summary.notes
+    assert not any("no commercial use" in note for note in summary.notes)
