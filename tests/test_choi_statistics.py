@@ -30,7 +30,7 @@ def cache(tmp_path_factory):
     torch.manual_seed(0)
     path = weights.converted_file(CARD, cache)
     path.parent.mkdir(parents=True)
-    weights.save(path, CARD, ChoiNet().state_dict(), {CARD.files[0].path: "sha256:0"})
+    weights.save(path, CARD, ChoiNet().state_dict(), {CARD.files[0].path: f"sha256:{CARD.files[0].sha256}"})
     return cache
 
 
@@ -64,7 +64,7 @@ def test_frozen_statistics_of_a_folder_give_the_vectors_of_its_batch(cache, song
     np.testing.assert_allclose(frozen, batched, rtol=1e-4, atol=1e-5)
     value = json.loads((tmp_path / "own.json").read_text())
     assert [excerpt["path"] for excerpt in value["excerpts"]] == ["a.wav", "b.wav"]
-    assert value["weights"] == {CARD.files[0].path: "sha256:0"}
+    assert value["weights"] == {CARD.files[0].path: f"sha256:{CARD.files[0].sha256}"}
 
     run(cache, songs, tmp_path / "again.json", "--songs", tmp_path / "own.json")
     assert (tmp_path / "again.json").read_text() == (tmp_path / "own.json").read_text()

@@ -39,6 +39,8 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import MISSING, Field, dataclass, field
 from dataclasses import fields as fields_of
 from datetime import date, time
@@ -238,6 +240,24 @@ def _toml(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+@contextmanager
+def misfit_errors(card: Card) -> Iterator[None]:
+    """A user's own card whose settings or files do not fit its family becomes one line; with a card of this package it is a bug of ours.
+
+    Raises:
+        RequestError: what was raised in the block, where the card is the user's.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, StopIteration, TypeError, ValueError) as error:
+        if card.name in names() and card == read(card.name):
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise RequestError(
+            f"the card of {card.name} does not fit the family {card.family} ({what}): compare it with one of this package"
+        ) from error
 
 
 def _check(values: dict[str, Any]) -> None:

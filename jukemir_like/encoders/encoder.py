@@ -203,7 +203,10 @@ def load(name: str, *, cache: Cache | None = None, card: str | Path | None = Non
     chosen = encoder_class(described)
     if refused := sorted(options.keys() - _options_of(chosen)):
         raise RequestError(f"{name} takes no {', '.join(refused)}: leave it out")
-    return chosen(described, name=name, cache=cache, **options)
+    with cards.misfit_errors(described):
+        encoder = chosen(described, name=name, cache=cache, **options)
+        _ = encoder.signature, encoder.dimension  # which depend on the card's settings too
+    return encoder
 
 
 def _options_of(chosen: type[Encoder]) -> set[str]:

@@ -33,14 +33,12 @@ from jukemir_like.downloads.partial_files import PartialFile
 from jukemir_like.downloads.retries import HostFailures, RetryPolicy, fetch
 from jukemir_like.downloads.threads import DownloadProgress, FileProgress
 from jukemir_like.encoders import card as cards
-from jukemir_like.encoders.card import Card, WeightFile
+from jukemir_like.encoders.card import RESOLVED, Card, WeightFile
 from jukemir_like.encoders.model_types import Model
 from jukemir_like.representations.names import RepresentationName, parse
 
 CONFIG, PREPROCESSOR, README = "config.json", "preprocessor_config.json", "README.md"
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
-RESOLVED = "card.toml"
-"""The card with everything that the hub was asked, in the folder of an encoder's weights."""
 UNKNOWN_LICENCE = "not known: see its card on the hub"
 
 _CHOOSING = ("config", "model_type", "statistics_file", "unused", "weights_file")  # settings on which files and conversion depend

@@ -32,7 +32,7 @@ from jukemir_like.downloads.own_copies import KnownFiles, OwnCopy
 from jukemir_like.downloads.summary import DownloadSummary, format_bytes
 from jukemir_like.downloads.verification import AssetFolder, VerificationJournal
 from jukemir_like.encoders import hub
-from jukemir_like.encoders.card import Card, WeightFile
+from jukemir_like.encoders.card import Card, WeightFile, misfit_errors
 from jukemir_like.stemjepa import safetensors_file
 
 if TYPE_CHECKING:
@@ -153,7 +153,9 @@ def _convert(card: Card, cache: Cache, convert: Convert, summary: DownloadSummar
     target = converted_file(card, cache)
     with locked(folder.lock_file("conversion"), advice="choose a cache on another with --cache"):
         if not _is_made_of(target, card, digests):
-            save(target, card, convert(card, published_files(card, cache)), digests)
+            with misfit_errors(card):
+                tensors = convert(card, published_files(card, cache))
+            save(target, card, tensors, digests)
             summary.notes.append(f"converted to {target}")
         hub.pin(card, cache)
     if card.licence == hub.UNKNOWN_LICENCE:

@@ -76,6 +76,15 @@ def test_the_member_of_an_archive_is_taken_from_where_it_lies_alone(tiny_card, t
     assert weights.read_header(weights.locate(card, other)).digest == weights.read_header(weights.locate(card, cache)).digest
 
 
+def test_a_user_s_card_that_does_not_fit_its_family_is_one_line(tiny_card, tiny_file, cache):
+    def convert(card, files):
+        return {"first": card.settings["filters"]}
+
+    with pytest.raises(RequestError, match=r"the card of tiny does not fit the family tiny \(KeyError: 'filters'\)"):
+        weights.get(tiny_card, cache, convert, own_copy=tiny_file.parent)
+    assert not weights.converted_file(tiny_card, cache).exists()
+
+
 def test_the_missing_are_one_line_with_the_command(tiny_card, cache):
     with pytest.raises(RequestError, match=r"the weights of tiny are not in the cache: `jukemir-like download tiny` gets them \(1.3 kB\)"):
         weights.locate(tiny_card, cache)
