@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
+
+from bench import timing
 
 POOLS = ("mean", "mean+std")
 SIZES, PRECISIONS = ("tiny", "base"), {"32": "fp32", "bf16": "bf16"}
@@ -85,7 +85,7 @@ def _figures() -> dict[str, Any]:
         chunks, frontend = torch.from_numpy(clip).view(-1, model.chunk_samples), LogMel(model.frontend)
         calls["frontend"] = lambda frontend=frontend, chunks=chunks: frontend(chunks)
         with torch.inference_mode():
-            seconds = _in_turn(calls, RUNS)
+            seconds = timing.calls_in_turn(calls, RUNS)
         found[size] = {"difference": float(np.linalg.norm(vectors["bf16"] - vectors["32"]) / np.linalg.norm(vectors["32"]))}
         found[size]["layers"] = {pool: seconds[f"layers {pool}"] for pool in POOLS}
         for precision in PRECISIONS:
@@ -122,18 +122,6 @@ def _all_layers(net: Any, clip: Any, pool: str) -> Callable[[], object]:
         return [one.vector() for one in pools.values()]
 
     return feed
-
-
-def _in_turn(calls: dict[str, Callable[[], object]], runs: int) -> dict[str, float]:
-    """Median processor seconds of each call, A B A B …, after one uncounted turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(runs + 1):
-        for name, call in calls.items():
-            started = time.process_time()
-            call()
-            if turn:
-                seconds[name].append(time.process_time() - started)
-    return {name: statistics.median(measured) for name, measured in seconds.items()}
 
 
 def _flops(model: Any) -> int:

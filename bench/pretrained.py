@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from bench import timing
 
 CLIP_SECONDS, RUNS = 30, 3
 MODELS: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
@@ -93,19 +93,7 @@ def _measure(name: str, model: str, settings: dict[str, Any], extractor: str, of
                     net(inputs, output_hidden_states=True).hidden_states[int(encoder.layer)].mean(dim=(0, 1)).numpy()
 
         calls = {"bare": bare, "one": lambda: encoder([clip]), "all": lambda: encoder.vectors_of_layers([clip], encoder.layers)}
-        return _in_turn(calls) | {"net": building}
-
-
-def _in_turn(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Median processor seconds of each call, A B C A B C …, after one uncounted turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(RUNS + 1):
-        for name, call in calls.items():
-            started = time.process_time()
-            call()
-            if turn:
-                seconds[name].append(time.process_time() - started)
-    return {name: statistics.median(measured) for name, measured in seconds.items()}
+        return timing.calls_in_turn(calls, RUNS) | {"net": building}
 
 
 if __name__ == "__main__":

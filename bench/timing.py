@@ -70,3 +70,15 @@ def machine() -> str:
     except (OSError, StopIteration):
         model = platform.processor() or platform.machine()
     return f"{len(os.sched_getaffinity(0))} cores of {model}, Python {platform.python_version()}"
+
+
+def calls_in_turn(calls: Mapping[str, Callable[[], object]], runs: int) -> dict[str, float]:
+    """Median processor seconds of each call, A B A B …, after one uncounted turn."""
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(runs + 1):
+        for name, call in calls.items():
+            started = time.process_time()
+            call()
+            if turn:
+                seconds[name].append(time.process_time() - started)
+    return {name: statistics.median(measured) for name, measured in seconds.items()}

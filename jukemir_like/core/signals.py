@@ -61,6 +61,15 @@ def install() -> None:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, _raise)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    atexit.register(_ignore_at_the_end)  # called after all that are registered later
+
+
+def _ignore_at_the_end() -> None:
+    """Nothing is left to be interrupted. The interpreter gives its handlers back next, and libraries may take long to end: a signal then
+    would end the process with another exit code than its work has had.
+    """
+    for number in EXIT_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

@@ -21,11 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jukemir_like.audio import mel
-from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders import choi_statistics
 from jukemir_like.encoders.card import Card
-from jukemir_like.encoders.encoder import Encoder
+from jukemir_like.encoders.encoder import ClipEncoder
 from jukemir_like.representations import spectra
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ _CHUNK = 32  # frames
 _SHORTER = ("repeated", "zeros")
 
 
-class Choi(Encoder):
+class Choi(ClipEncoder):
     """The encoder ``choi``; see the module, and :class:`~jukemir_like.encoders.encoder.Encoder` for its options.
 
     Settings of its card: ``statistics``, what clips are measured against (:func:`jukemir_like.encoders.choi_statistics.read`), and
@@ -58,19 +57,11 @@ class Choi(Encoder):
     """
 
     recipe = 1
+    precisions = ("32",)
+    front_end_rate = _SAMPLE_RATE
 
-    def __init__(
-        self,
-        card: Card,
-        *,
-        name: str | None = None,
-        cache: Cache | None = None,
-        weights: str | Path | None = None,
-        device: str | None = None,
-    ) -> None:
-        super().__init__(card, name=name, cache=cache, weights=weights, device=device)
-        if card.sample_rate != _SAMPLE_RATE:
-            raise RequestError(f"the card of {card.name} has sample_rate {card.sample_rate}, and choi hears {_SAMPLE_RATE} Hz: correct it")
+    def __init__(self, card: Card, **options: Any) -> None:
+        super().__init__(card, **options)
         self.shorter = card.settings.get("shorter", _SHORTER[0])
         if self.shorter not in _SHORTER:
             raise RequestError(f"the card of {card.name} has shorter = {self.shorter!r}: choose one of {', '.join(_SHORTER)}")

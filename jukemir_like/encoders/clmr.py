@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jukemir_like.encoders.encoder import Encoder
+from jukemir_like.encoders.encoder import ClipEncoder
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 _FRAMES_AT_ONCE = 8  # some 300 MB
 
 
-class CLMR(Encoder):
+class CLMR(ClipEncoder):
     """The mean over frames of a SampleCNN's output. The card's setting ``frame`` is the length of a frame in samples."""
 
     recipe = 1
+    front_end_rate = 22_050
 
     @property
     def parameters(self) -> dict[str, Any]:

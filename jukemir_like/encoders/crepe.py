@@ -17,14 +17,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders.card import Card
-from jukemir_like.encoders.encoder import Encoder
+from jukemir_like.encoders.encoder import ClipEncoder
 from jukemir_like.representations import spectra
 from jukemir_like.representations.pooling import make_pool
 
@@ -46,7 +45,7 @@ CAPACITIES = {"tiny": 4, "full": 32}
 _FRAMES_AT_ONCE = 64
 
 
-class Crepe(Encoder):
+class Crepe(ClipEncoder):
     """The encoders ``crepe`` and ``crepe-tiny``; see the module, and :class:`~jukemir_like.encoders.encoder.Encoder` for the options.
 
     Settings of the card: ``capacity``, ``full`` or ``tiny``; ``hop_samples``, from one frame to the next.
@@ -56,19 +55,11 @@ class Crepe(Encoder):
     """
 
     recipe = 1
+    precisions = ("32",)
+    front_end_rate = _SAMPLE_RATE
 
-    def __init__(
-        self,
-        card: Card,
-        *,
-        name: str | None = None,
-        cache: Cache | None = None,
-        weights: str | Path | None = None,
-        device: str | None = None,
-    ) -> None:
-        super().__init__(card, name=name, cache=cache, weights=weights, device=device)
-        if card.sample_rate != _SAMPLE_RATE:
-            raise RequestError(f"the card of {card.name} has sample_rate {card.sample_rate}, and crepe hears {_SAMPLE_RATE} Hz: correct it")
+    def __init__(self, card: Card, **options: Any) -> None:
+        super().__init__(card, **options)
         self.width, self.hop_samples = _width(card), card.settings.get("hop_samples", 0)
         if not isinstance(self.hop_samples, int) or self.hop_samples < 1:
             raise RequestError(f"the card of {card.name} has no hop_samples above 0: give the samples from one frame to the next")

@@ -35,9 +35,9 @@ _CLIPS_ON_GPU = 16  # in a chunk: the batches that are computed at once are as l
 
 
 class Encoder(Representation):
-    """A neural encoder that a card describes; one with layers to choose derives from :class:`LayeredEncoder`.
+    """A neural encoder that a card describes: the base of :class:`ClipEncoder` and :class:`LayeredEncoder`.
 
-    A subclass sets :attr:`recipe` and writes :meth:`convert`, :meth:`build`, and :meth:`vector` or ``feed``.
+    A subclass sets :attr:`recipe` and writes :meth:`convert` and :meth:`build`.
 
     Args:
         card: the encoder's.
@@ -100,16 +100,6 @@ class Encoder(Representation):
     def build(self) -> torch.nn.Module:
         """The net, with any numbers; it is made on torch's meta device, so that it takes no memory."""
 
-    def vector(self, clip: np.ndarray) -> np.ndarray:
-        """The vector of one clip: shape ``(dimension,)``."""
-        raise NotImplementedError
-
-    def __call__(self, clips: Sequence[np.ndarray]) -> np.ndarray:
-        """Vectors of clips: float32, shape ``(len(clips), dimension)``."""
-        with self.computing():
-            vectors = [np.asarray(self.vector(clip), np.float32) for clip in clips]
-        return np.stack(vectors) if vectors else np.empty((0, self.dimension), np.float32)
-
     @property
     def gpus(self) -> int:  # type: ignore[override]
         """How many GPUs it computes on."""
@@ -138,6 +128,32 @@ class Encoder(Representation):
         shapes = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
         net.load_state_dict(weights.load(self.header, shapes), assign=True)
         return net.to(self.device).eval().requires_grad_(False)
+
+
+class ClipEncoder(Encoder):
+    """An encoder without layers to choose: a subclass writes :meth:`vector`.
+
+    Attributes:
+        front_end_rate: the sample rate in Hz that its front-end is made for.
+    """
+
+    front_end_rate: ClassVar[int]
+
+    def __init__(self, card: Card, **options: Any) -> None:
+        super().__init__(card, **options)
+        if card.sample_rate != self.front_end_rate:
+            fault = f"the card of {card.name} has sample_rate {card.sample_rate}"
+            raise RequestError(f"{fault}; {card.family} is made for {self.front_end_rate} Hz: correct it")
+
+    @abstractmethod
+    def vector(self, clip: np.ndarray) -> np.ndarray:
+        """The vector of one clip: shape ``(dimension,)``."""
+
+    def __call__(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+        """Vectors of clips: float32, shape ``(len(clips), dimension)``."""
+        with self.computing():
+            vectors = [np.asarray(self.vector(clip), np.float32) for clip in clips]
+        return np.stack(vectors) if vectors else np.empty((0, self.dimension), np.float32)
 
 
 class LayeredEncoder(LayeredRepresentation, Encoder):

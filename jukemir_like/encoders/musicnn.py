@@ -26,7 +26,7 @@ import numpy as np
 from jukemir_like.audio import mel
 from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders.card import Card
-from jukemir_like.encoders.encoder import Encoder
+from jukemir_like.encoders.encoder import ClipEncoder
 from jukemir_like.representations import spectra
 from jukemir_like.representations.mfcc import BandedProduct
 
@@ -67,7 +67,7 @@ TAGS = {
 """Names of the tags, in the order of :meth:`Musicnn.tags`, by ``vocabulary`` of the card: of the Million Song Dataset, of MagnaTagATune."""
 
 
-class Musicnn(Encoder):
+class Musicnn(ClipEncoder):
     """A musicnn, large or small: ``filters`` and ``hidden`` of the card's settings are the sizes of its convolutions and dense layer.
 
     Args: as of :class:`~jukemir_like.encoders.encoder.Encoder`.
@@ -78,6 +78,7 @@ class Musicnn(Encoder):
     """
 
     recipe = 1
+    front_end_rate = 16_000
     precisions = ("32", "16")  # bfloat16 is up to 1.5 % off
 
     @property

@@ -143,6 +143,23 @@ def test_the_bound_is_that_of_the_contract():
     assert said == f"{signals.MESSAGE}\n"
 
 
+def test_a_signal_at_the_interpreter_s_own_end_does_not_change_the_exit_code():
+    """The C library calls getchar after Python has ended, which waits for this test: libraries too may take long to end."""
+    script = (
+        "import ctypes, os\nfrom jukemir_like.core import signals\nsignals.install()\n"
+        "c = ctypes.CDLL(None)\nc.on_exit(c.getchar, None)\nsignals.disarm()\nos.write(1, b'.')\n"
+    )
+    process = start(sys.executable, "-c", script, stdin=subprocess.PIPE)
+    assert process.stdout.read(1) == "."
+    deadline = time.monotonic() + HANG_SECONDS
+    while hears(process) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for number in ENDING:
+        process.send_signal(number)
+    said = process.communicate("x", timeout=HANG_SECONDS)[1]
+    assert (process.returncode, said) == (0, "")
+
+
 def test_workers_finish_what_they_are_at(tmp_path):
     """So nothing half done is left, where that takes no longer than a moment."""
     script = f"def work(number):\n    os.write(1, b'.')\n    time.sleep(0.5)\n    open({str(tmp_path)!r} + f'/{{number}}', 'w').close()\n"

@@ -228,7 +228,7 @@ def test_a_card_that_cannot_be_is_refused(encoder):
     ]:
         with pytest.raises(RequestError, match=reason):
             Choi(card, weights=path, **options)
-    with pytest.raises(RequestError, match="choi takes no precision"):
+    with pytest.raises(RequestError, match="choi has no precision bf16: choose one of 32"):
         load("choi", precision="bf16")
 
 

@@ -188,12 +188,12 @@ def test_a_card_that_cannot_be_is_refused(converted):
     for card, options, reason in [
         (with_settings(capacity="huge"), {}, "capacity 'huge': choose one of tiny, full"),
         (with_settings(hop_samples=0), {}, "no hop_samples above 0"),
-        (replace(TINY, sample_rate=22050), {}, "sample_rate 22050, and crepe hears 16000 Hz"),
+        (replace(TINY, sample_rate=22050), {}, "sample_rate 22050; crepe is made for 16000 Hz"),
         (TINY, {"name": "crepe-tiny@pool=max"}, "crepe-tiny has no layers or pools"),
     ]:
         with pytest.raises(RequestError, match=reason):
             Crepe(card, weights=converted, **options)
-    with pytest.raises(RequestError, match="crepe-tiny takes no precision"):
+    with pytest.raises(RequestError, match="crepe-tiny has no precision bf16: choose one of 32"):
         load("crepe-tiny", precision="bf16")
 
 
