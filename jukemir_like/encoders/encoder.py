@@ -21,7 +21,7 @@ from jukemir_like.core import devices
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders import card as cards
-from jukemir_like.encoders import hub, weights
+from jukemir_like.encoders import hub, repositories, weights
 from jukemir_like.encoders.card import Card
 from jukemir_like.representations.base import Representation
 from jukemir_like.representations.layers import LayeredRepresentation
@@ -300,7 +300,7 @@ def _difference(header: weights.WeightsHeader, card: Card) -> str | None:
                 return path
     if card.hub is not None and header.repository not in (None, card.hub):
         return "repository"
-    if hub.is_commit(card.revision) and header.revision != card.revision:
+    if repositories.is_commit(card.revision) and header.revision != card.revision:
         return "revision"
     return "choice of settings" if header.settings != hub.choice(card) else None
 

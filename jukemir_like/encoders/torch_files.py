@@ -190,6 +190,8 @@ def _read_legacy(file: BinaryIO) -> tuple[Any, dict[str, tuple[int, int]]]:
         size = count * _itemsize(storage.dtype)
         places[storage.key] = (begin + _COUNT_BYTES, size)
         begin += _COUNT_BYTES + size
+    if begin > file.seek(0, io.SEEK_END):  # also where what is cut belongs to no tensor, or to an empty one
+        raise ValueError("cut short")
     return state, places
 
 

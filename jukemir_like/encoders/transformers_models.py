@@ -40,8 +40,8 @@ from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.encoders import chunks, log_mel, weights
 from jukemir_like.encoders.card import Card
 from jukemir_like.encoders.encoder import LayeredEncoder
-from jukemir_like.encoders.hub import CONFIG, PREPROCESSOR, WEIGHT_SUFFIXES
 from jukemir_like.encoders.model_types import INSTALL, Model
+from jukemir_like.encoders.repositories import CONFIG, PREPROCESSOR, WEIGHT_SUFFIXES
 
 if TYPE_CHECKING:
     import torch

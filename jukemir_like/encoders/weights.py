@@ -31,7 +31,7 @@ from jukemir_like.downloads.download import download
 from jukemir_like.downloads.own_copies import KnownFiles, OwnCopy
 from jukemir_like.downloads.summary import DownloadSummary, format_bytes
 from jukemir_like.downloads.verification import AssetFolder, VerificationJournal
-from jukemir_like.encoders import hub
+from jukemir_like.encoders import hub, repositories
 from jukemir_like.encoders.card import Card, WeightFile, misfit_errors
 from jukemir_like.stemjepa import safetensors_file
 
@@ -327,7 +327,7 @@ def _asset(card: Card, file: WeightFile) -> Asset:
 
 def _installed_files(card: Card) -> KnownFiles | None:
     """The files that an installed Python package or Hugging Face's cache has; None where there is none, or the card names none."""
-    if card.hub is not None and (folder := hub.snapshot(card.hub, card.revision)) is not None:
+    if card.hub is not None and (folder := repositories.snapshot(card.hub, card.revision)) is not None:
         return KnownFiles(folder, {asset.tag: folder / asset.path for asset in declaration(card).assets})
     if not card.files or any(file.package is None for file in card.files):
         return None

@@ -16,7 +16,8 @@ from jukemir_like import representations
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders import card as cards
-from jukemir_like.encoders import encoder, hub, weights
+from jukemir_like.encoders import encoder, hub, repositories, weights
+from jukemir_like.encoders.card import RESOLVED
 from jukemir_like.encoders.transformers_models import TransformersEncoder
 
 pytest.importorskip("transformers")
@@ -310,13 +311,13 @@ def test_files_outside_of_a_repository_are_not_asked_for(host, cache):
 
 
 def test_a_damaged_description_is_noticed(host, cache, monkeypatch):
-    monkeypatch.setattr(hub, "_file", lambda sibling, file=hub._file: replace_digest(file(sibling)))
+    monkeypatch.setattr(repositories, "_file", lambda sibling, file=repositories._file: replace_digest(file(sibling)))
     with pytest.raises(RequestError, match=r"config\.json arrived damaged"):
         encoder.card_to_download(NAME, cache)
 
 
 def replace_digest(file):
-    return hub.RepositoryFile(file.size, file.sha256, file.git_digest and "0" * 40)
+    return repositories.RepositoryFile(file.size, file.sha256, file.git_digest and "0" * 40)
 
 
 def test_offline_is_offline(host, cache, monkeypatch):
@@ -386,7 +387,7 @@ def test_weights_are_converted_again_where_the_conversion_depends_on_a_changed_s
 
 def test_what_has_not_succeeded_is_not_pinned(host, cache):
     first, _ = bring_card(mine(), cache)
-    path = cache.weights(first.name) / hub.RESOLVED
+    path = cache.weights(first.name) / RESOLVED
     before = path.read_bytes()
     folder = host.repositories["facebook/hubert-base-ls960"]
     (folder / "broken.safetensors").write_bytes(b"no weights")
@@ -421,7 +422,7 @@ def test_weights_and_a_folder_of_another_commit_are_refused(host, cache, tmp_pat
     card, _ = bring_card(mine(), cache)
     loaded = TransformersEncoder(mine(), cache=cache)
     assert (loaded.parameters["hub"], loaded.parameters["revision"]) == (card.hub, COMMIT)
-    (cache.weights(card.name) / hub.RESOLVED).unlink()  # says nothing about what the weights are
+    (cache.weights(card.name) / RESOLVED).unlink()  # says nothing about what the weights are
     assert TransformersEncoder(mine(), cache=cache).parameters == loaded.parameters
     for changed in (replace(mine(), revision=LATER), mine(weights_file="other.safetensors"), replace(mine(), hub="a/b")):
         with pytest.raises(
@@ -431,7 +432,7 @@ def test_weights_and_a_folder_of_another_commit_are_refused(host, cache, tmp_pat
     snapshot = tmp_path / COMMIT
     snapshot.mkdir()
     with pytest.raises(RequestError, match=f"is of another revision than the card of a/b names, {LATER}"):
-        hub._of_folder("a/b", snapshot, LATER)
+        repositories.of_folder("a/b", snapshot, LATER)
 
 
 @pytest.mark.parametrize(

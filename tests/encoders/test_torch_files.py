@@ -84,6 +84,15 @@ def test_a_file_that_is_cut_anywhere_is_refused(tmp_path, is_zip):
             read_tensors(path)
 
 
+def test_a_cut_in_the_storage_of_an_empty_tensor_is_refused_too(tmp_path):
+    """Storages are in the order of their addresses, so an empty one may be the last: here it is the only one."""
+    torch.save({"empty": torch.zeros(0)}, tmp_path / "x.pt", _use_new_zipfile_serialization=False)
+    assert read_tensors(tmp_path / "x.pt")["empty"].shape == (0,)
+    (tmp_path / "x.pt").write_bytes((tmp_path / "x.pt").read_bytes()[:-1])
+    with pytest.raises(RequestError, match="cannot be read as a file of PyTorch"):
+        read_tensors(tmp_path / "x.pt")
+
+
 def test_text_and_missing_files_are_one_line(tmp_path):
     (tmp_path / "x.pt").write_text("<html>not found</html>")
     with pytest.raises(RequestError, match="cannot be read as a file of PyTorch"):
