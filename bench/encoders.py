@@ -26,7 +26,7 @@ FILES, SECONDS, SAMPLE_RATE = 8, 30, 44100
 RUNS = 3
 
 # Called as a user would, file by file. How much its network alone takes is seen in the calls of its session, of which the longest, the
-# first, is not counted; the arguments are the folder of files, that of the vectors, and a file for these processor's seconds.
+# first, is not counted; the arguments are those that Reference says.
 MUSICNN = """
 import os
 os.environ |= {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -34,7 +34,7 @@ import json, sys, time
 from pathlib import Path
 import numpy, tensorflow
 from musicnn.extractor import extractor
-folder, output, figures = map(Path, sys.argv[1:])
+folder, output, figures, _ = map(Path, sys.argv[1:])
 seconds, run = [], tensorflow.compat.v1.Session.run
 def timed(*arguments, **options):
     started = time.process_time()
@@ -54,6 +54,47 @@ for path in sorted(folder.glob("*.wav")):
 figures.write_text(json.dumps(network))
 """
 
+# Keras 1 on Theano, for which it was published, can no longer be installed: the same layers in Keras 2 on TensorFlow, with the same file of
+# weights. All files are one batch, as there; the network has the spectrogram in it.
+CHOI = """
+import os
+os.environ |= {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+import sys
+from pathlib import Path
+import h5py, librosa, numpy, tensorflow, tf_keras
+from tf_keras import layers
+folder, output, figures, weights = map(Path, sys.argv[1:])
+file = h5py.File(weights / "weights_layer4_theano.hdf5")
+blocks, front = file["ConvBNEluDr"], file["melgram"]
+samples = layers.Input((348000, 1))
+parts = []
+for name in ("param_0", "param_1"):
+    kernel = front[name][()][::-1, :, 0, :]
+    part = layers.Conv1D(257, 512, strides=256, use_bias=False, weights=[kernel])(layers.ZeroPadding1D(256)(samples))
+    parts.append(layers.Lambda(tensorflow.square)(part))
+power = layers.Dense(96, use_bias=False, weights=[front["param_2"][()]])(layers.add(parts))
+def decibels(mel):
+    decibels = 10 * tensorflow.math.log(tensorflow.maximum(mel, 1e-10)) / numpy.log(10)
+    decibels = tensorflow.maximum(decibels - tensorflow.reduce_max(decibels), -80)
+    return tensorflow.transpose(decibels, (0, 2, 1))[..., None]
+maps, means = layers.Lambda(decibels)(power), []
+for index, pool in enumerate(((2, 4), (3, 4), (2, 5), (2, 4), (4, 4)), start=1):
+    kernel, bias = (blocks[f"convolution2d_{index}_{name}"][()] for name in "Wb")
+    kernel = kernel[:, :, ::-1, ::-1].transpose(2, 3, 1, 0)
+    scale, shift = (blocks[f"batchnormalization_{index}_{name}"][()] for name in ("gamma", "beta"))
+    maps = layers.Conv2D(32, 3, padding="same", weights=[kernel, bias])(maps)
+    maps = layers.BatchNormalization(epsilon=1e-3, weights=[scale, shift, 0 * scale, 0 * scale + 1])(maps, training=True)
+    maps = layers.MaxPooling2D(pool)(layers.ELU()(maps))
+    means.append(layers.GlobalAveragePooling2D()(maps))
+model = tf_keras.Model(samples, layers.concatenate(means))
+output.mkdir()
+paths = sorted(folder.glob("*.wav"))
+clips = numpy.stack([librosa.load(path, sr=12000)[0][:348000, None] for path in paths])
+for path, vector in zip(paths, model.predict(clips, batch_size=len(paths), verbose=0)):
+    numpy.save(output / f"{path.stem}.npy", vector)
+figures.write_text("[]")
+"""
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -63,8 +104,8 @@ class Reference:
         encoder: whose vectors it computes.
         title: the program and what it runs on.
         variable: environment variable that names the interpreter.
-        script: what the interpreter runs, with three paths: of the files, of the vectors, and of a JSON list of the
-            processor's seconds that the network alone took for each file.
+        script: what the interpreter runs, with four paths: of the files, of the vectors, of a JSON list of the processor's seconds that the
+            network alone took for each file (empty: not measured), and of the folder of weights in the cache.
     """
 
     encoder: str
@@ -83,7 +124,10 @@ class Reference:
         return None
 
 
-REFERENCES = (Reference("musicnn-msd", "musicnn 0.1.0 with TensorFlow", "JUKEMIR_LIKE_BENCH_MUSICNN", MUSICNN),)
+REFERENCES = (
+    Reference("musicnn-msd", "musicnn 0.1.0 with TensorFlow", "JUKEMIR_LIKE_BENCH_MUSICNN", MUSICNN),
+    Reference("choi", "the same layers in Keras 2 with TensorFlow", "JUKEMIR_LIKE_BENCH_KERAS", CHOI),
+)
 
 
 def section() -> str:
@@ -106,7 +150,8 @@ def section() -> str:
         "",
         f"{FILES} files of {SECONDS} s at 44.1 kHz, whole processes: imports, decoding, resampling and saving included. Medians of "
         f"{RUNS} runs in turn; an original has its default threads, and here there is one worker per core. MB: peak of one process. "
-        "*Network*: processor seconds for one clip, without reading it and without the first call; here with the spectrogram.",
+        "*Network*: processor seconds for one clip, without reading it and without the first call; here with the spectrogram. "
+        "choi was published for Keras 1 on Theano, which can no longer be installed.",
         *(f"\n{line}" for line in absent),
     ]
     return "\n".join(lines)
@@ -116,11 +161,12 @@ def _row(reference: Reference, songs: Path, root: Path, cores: int) -> str:
     outputs = {name: root / f"{reference.encoder}-{name}" for name in ("original", "here")}
     seconds = root / "seconds.json"
     pinned = ["taskset", "--cpu-list", ",".join(map(str, sorted(os.sched_getaffinity(0))[:cores]))]
-    original = [*pinned, os.environ[reference.variable], "-c", reference.script, str(songs), str(outputs["original"]), str(seconds)]
+    weights = Cache.default().weights(reference.encoder)
+    original = [*pinned, os.environ[reference.variable], "-c", reference.script, *map(str, (songs, outputs["original"], seconds, weights))]
     here = [*pinned, sys.executable, "-m", "jukemir_like", "extract", reference.encoder, str(songs), str(outputs["here"])]
     commands = {"original": original, "here": [*here, "--workers", str(cores)]}
     figures = timing.in_turn(commands, runs=RUNS, before=lambda name: shutil.rmtree(outputs[name], ignore_errors=True), warm_up=False)
-    network = statistics.median(json.loads(seconds.read_text()))
+    of_network = json.loads(seconds.read_text())
     command = [*pinned, sys.executable, "-m", "bench.encoders", reference.encoder]
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # as workers have
     own = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env=one_thread)
@@ -128,8 +174,9 @@ def _row(reference: Reference, songs: Path, root: Path, cores: int) -> str:
     (theirs, ours) = (figures[name] for name in ("original", "here"))
     return (
         f"| {reference.encoder} | {reference.title} | {cores} | {theirs.seconds:.1f} | {ours.seconds:.1f} | "
-        f"**{theirs.seconds / ours.seconds:.1f}** | {theirs.megabytes:.0f} | {ours.megabytes:.0f} | {network:.2f} | {own_network:.2f} | "
-        f"**{network / own_network:.1f}** |"
+        f"**{theirs.seconds / ours.seconds:.1f}** | {theirs.megabytes:.0f} | {ours.megabytes:.0f} | "
+        + (f"{statistics.median(of_network):.2f} | {own_network:.2f} | " if of_network else f"– | {own_network:.2f} | ")
+        + (f"**{statistics.median(of_network) / own_network:.1f}** |" if of_network else "– |")
     )
 
 

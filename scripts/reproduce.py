@@ -26,8 +26,7 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, RequestError
 from jukemir_like.core.locks import locked
 from jukemir_like.core.parallel import available_cpus
-from jukemir_like.encoders import card as cards
-from jukemir_like.encoders import hub
+from jukemir_like.encoders import encoder, hub
 from jukemir_like.encoders.weights import MissingWeightsError
 from jukemir_like.launch import engine, images
 from jukemir_like.packs import origin, published
@@ -243,7 +242,7 @@ def _has_layers(representation: str, cache: Cache) -> bool:
     try:
         return bool(representations.load(representation, cache=cache).layers)
     except MissingWeightsError:
-        return parsed.family == "hf" or cards.read(parsed.base).layers is not None
+        return parsed.family == "hf" or encoder.find_card(parsed.base, cache=cache).layers is not None
 
 
 def _is_taken_over(representation: str, wanted: list[str], cache: Cache) -> bool:

@@ -59,14 +59,13 @@ def download(
     from jukemir_like import datasets
     from jukemir_like.encoders import encoder
 
-    if encoder.is_encoder(dataset, card):
-        copy = None if own_copy is None else Path(own_copy)
-        return _download_weights(dataset, card, options.open_cache(cache), dry_run=dry_run, own_copy=copy, **download_options)
+    folders = options.open_cache(cache)
+    copy = None if own_copy is None else Path(own_copy)
+    if encoder.is_encoder(dataset, card, folders):
+        return _download_weights(dataset, card, folders, dry_run=dry_run, own_copy=copy, **download_options)
     from jukemir_like.downloads.declarations import select_assets
     from jukemir_like.downloads.summary import describe_selection
 
-    folders = options.open_cache(cache)
-    copy = None if own_copy is None else Path(own_copy)
     if representation is not None:
         return _obtain(dataset, representation, folders, copy, dry_run, **download_options)
     name = datasets.assets(dataset) if dataset.partition("+")[0] in datasets.names() else dataset
@@ -89,16 +88,19 @@ def download(
 
 def _download_weights(name: str, card: str | None, cache: Cache, *, dry_run: bool, own_copy: Path | None, **download_options: Any) -> int:
     from jukemir_like.downloads.summary import describe_selection
-    from jukemir_like.encoders import encoder, weights
+    from jukemir_like.encoders import encoder, hub, weights
 
-    described = encoder.card_to_download(name, cache, card, own_copy)
+    asked = described = encoder.card_to_download(name, cache, card, own_copy)
     if described.weights_name != described.name:
         described = encoder.card_to_download(described.weights_name, cache, None, own_copy)
     if dry_run:
         click.echo(describe_selection(weights.selection(described), cache))
         return DONE
     convert = encoder.encoder_class(described).convert
-    return options.finish(weights.get(described, cache, convert, own_copy=own_copy, **download_options))
+    summary = weights.get(described, cache, convert, own_copy=own_copy, **download_options)
+    if asked is not described and not summary.failed:
+        hub.pin(asked, cache)
+    return options.finish(summary)
 
 
 def _obtain(dataset: str, representation: str, cache: Cache, copy: Path | None, dry_run: bool, **download_options: Any) -> int:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from jukemir_like.core import devices
-from jukemir_like.core.cache import Cache
+from jukemir_like.core.cache import Cache, is_name
 from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders import card as cards
 from jukemir_like.encoders import hub, repositories, weights
@@ -238,11 +238,11 @@ def _options_of(chosen: type[Encoder]) -> set[str]:
 
 
 def find_card(name: str, *, cache: Cache | None = None, card: str | Path | None = None) -> Card:
-    """The card of the encoder called ``name``: of this package, a user's own, or, of ``hf:ORG/NAME``, that which the download wrote.
+    """The card of the encoder called ``name``: of this package, a user's own, or that which a download wrote into the cache.
 
     Args:
         name: with or without options.
-        cache: where the download wrote it; None: the default cache.
+        cache: where the download of a user's own encoder, or of ``hf:ORG/NAME``, wrote its card; None: the default cache.
         card: file of the user's own card.
 
     Raises:
@@ -254,27 +254,36 @@ def find_card(name: str, *, cache: Cache | None = None, card: str | Path | None 
         if described.name != parsed.base:
             raise RequestError(f"{card} is the card of {described.name}, not of {parsed.base}")
         return described
+    if (own := own_card(name, cache)) is not None:
+        return cards.read_file(own)
     if parsed.family == "hf":
-        path = (Cache.default() if cache is None else cache).weights(RepresentationName(parsed.base).folder) / "card.toml"
-        if not path.exists():
-            raise weights.MissingWeightsError(f"{parsed.base} is not in the cache: `jukemir-like download {parsed.base}` gets it")
-        return cards.read_file(path)
+        raise weights.MissingWeightsError(f"{parsed.base} is not in the cache: `jukemir-like download {parsed.base}` gets it")
     return cards.read(parsed.base)
 
 
-def is_encoder(name: str, card: str | Path | None = None) -> bool:
-    """Whether ``name`` is an encoder's: of a card of this package or of a user's, or a model of the Hugging Face hub."""
-    return card is not None or name.startswith("hf:") or name in cards.names()
+def own_card(name: str, cache: Cache | None = None) -> Path | None:
+    """The card of an encoder that is not of this package, as its download wrote it into the cache; None: there is none."""
+    base = parse(name).base
+    folder = RepresentationName(base).folder
+    if base in cards.names() or not is_name(folder):
+        return None
+    path = (Cache.default() if cache is None else cache).weights(folder) / cards.RESOLVED
+    return path if path.exists() else None
 
 
-def weights_of(name: str) -> str:
-    """What `jukemir-like download` is asked for by whom wants the weights of the encoder called ``name``, of this package or of the hub.
+def is_encoder(name: str, card: str | Path | None = None, cache: Cache | None = None) -> bool:
+    """Whether ``name`` is an encoder's: of a card of this package, of a user's or in the cache, or a model of the Hugging Face hub."""
+    return card is not None or name.startswith("hf:") or name in cards.names() or own_card(name, cache) is not None
+
+
+def weights_of(name: str, cache: Cache | None = None) -> str:
+    """What `jukemir-like download` is asked for by whom wants the weights of the encoder called ``name``.
 
     >>> weights_of("clmr-59049"), weights_of("hf:facebook/hubert-base-ls960@layer=7")
     ('clmr', 'hf:facebook/hubert-base-ls960')
     """
     parsed = parse(name)
-    return parsed.base if parsed.family == "hf" else cards.read(parsed.base).weights_name
+    return parsed.base if parsed.family == "hf" else find_card(name, cache=cache).weights_name
 
 
 def card_to_download(name: str, cache: Cache, card: str | Path | None = None, own_copy: Path | None = None) -> Card:

@@ -105,9 +105,10 @@ def with_files(card: Card, cache: Cache, own_copy: Path | None = None) -> Card:
 
 
 def pin(card: Card, cache: Cache) -> None:
-    """Writes down the card of what was downloaded and converted, if it is one of the hub; from then on it counts."""
+    """Writes down the card of what was downloaded and converted, if it is a user's own or of the hub; from then on it counts."""
     path, data = cache.weights(card.name) / RESOLVED, cards.to_toml(card).encode()
-    if card.hub is not None and not (path.exists() and path.read_bytes() == data):
+    is_known = card.hub is None and card.name in cards.names()
+    if not is_known and not (path.exists() and path.read_bytes() == data):
         write_bytes(path, data)
 
 

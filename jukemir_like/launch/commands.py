@@ -87,7 +87,7 @@ def _extract_arguments(
 ) -> Iterator[str]:
     """The arguments, with absolute paths. A cache that matters is named, as its variable may not be set where the line is run."""
     yield "extract"
-    family = images.family_of(representation, options.get("card"))
+    family = images.family_of(representation, planning.described_by(representation, options.get("card"), Cache.default(cache)))
     if dataset is not None or family.weights:
         yield from ("--cache", str(absolute(Cache.default(cache).root)))
     if dataset is not None:

@@ -70,7 +70,8 @@ def extraction(
     source, target = extract.folders(representation, input, output, dataset, folders, layers=layers)
     for vectors in [target, *(target.glob(f"{escape(representation_folder(representation))}.layer*") if layers else [])]:
         origin.refuse_extraction(vectors)
-    family, image = images.family_of(representation, card), images.image_of(representation, card)
+    described = described_by(representation, card, folders)
+    family, image = images.family_of(representation, described), images.image_of(representation, described)
     options = {name: value for name, value in (options | {"layers": layers}).items() if value is not None}
     paths = PathMapping()
     if family.weights == images.CHECKPOINTS:
@@ -100,6 +101,13 @@ def extraction(
         environment={name: os.environ[name] for name in extract.BATCH_VARIABLES if os.environ.get(name)},
         gpu=family.torch,
     )
+
+
+def described_by(representation: str, card: str | None, cache: Cache) -> str | Path | None:
+    """The card of an encoder that is not of this package: the one given, or that of the cache; None: there is none."""
+    from jukemir_like.encoders import encoder
+
+    return card or encoder.own_card(representation, cache)
 
 
 def _checkpoint(representation: str, weights: str | None, cache: Cache, paths: PathMapping) -> dict[str, str]:
@@ -163,8 +171,10 @@ def _image_with_converter(params: dict[str, Any]) -> str:
     """The image for a download: of an encoder its own, which converts its weights."""
     from jukemir_like.encoders import encoder
 
-    name, card = params["dataset"], params.get("card")
-    return images.image_of(name, card) if encoder.is_encoder(name, card) else images.STAGES["download"].image
+    name, card, cache = params["dataset"], params.get("card"), Cache.default(params.get("cache"))
+    if not encoder.is_encoder(name, card, cache):
+        return images.STAGES["download"].image
+    return images.image_of(name, described_by(name, card, cache))
 
 
 def _needs_network(params: dict[str, Any]) -> bool:

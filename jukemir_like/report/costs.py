@@ -51,7 +51,7 @@ def facts(cache: Cache, representation: str) -> Facts:
         parsed = parse(representation)
         if published.is_published(parsed.base):  # by the original program: nothing was tried here
             return replace(facts(cache, parsed.base.removesuffix(published.SUFFIX)), tried="")
-        if encoder.is_encoder(parsed.base):
+        if encoder.is_encoder(parsed.base, cache=cache):
             return _of_card(encoder.find_card(parsed.base, cache=cache), cache)
         if parsed.family == "stemjepa":
             return _of_stemjepa(parsed.base, cache)

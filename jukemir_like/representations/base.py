@@ -193,7 +193,7 @@ def load(name: str, *, cache: Cache | None = None, **options: Any) -> Representa
         if refused:
             raise RequestError(f"{name} takes no {', '.join(refused)}: leave it out")
         return representation_class(**arguments, **options)  # type: ignore[no-any-return]
-    if "card" in options or family == "hf" or parsed.base in _encoders().names():
+    if _encoders().is_encoder(parsed.base, options.get("card"), cache):
         encoder: Representation = _encoders().load(name, cache=cache, **options)
         return encoder
     for point in _entry_points():
