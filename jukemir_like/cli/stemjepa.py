@@ -81,12 +81,15 @@ def _settings(recipe: str | None, data: str | None, overrides: tuple[str, ...]) 
 
 def _run_and_weights(name: str, output: str | None, root: str | None) -> tuple[Path, Path]:
     """The folder of the run, and the file of its weights next to it."""
+    from jukemir_like.core.cache import reads_as_options
     from jukemir_like.stemjepa.config import SUFFIX, excerpt, is_name
 
     if not is_name(name):
         raise RequestError(
             f"--name {excerpt(name, 100)!r} is no name: leave out folders, suffix and control characters, do not begin with a dot, be short"
         )
+    if reads_as_options(name):
+        raise RequestError(f"--name {name!r} reads as a layer or a pool of another representation: leave out its last dot")
     file_name = f"{name}{SUFFIX}"
     weights = Path(output).absolute() / file_name if output else options.open_cache(root).checkpoint(name)
     return weights.with_suffix(""), weights

@@ -16,6 +16,7 @@ How files get there, whole or not at all, is in :mod:`jukemir_like.core.atomic`.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from jukemir_like.core.errors import RequestError
 
 ENVIRONMENT_VARIABLE = "JUKEMIR_LIKE_CACHE_DIR"
 
+_LIKE_OPTIONS = re.compile(r"hf--.*|.*\.(layer[^.]*|mean|mean\+std|max)", re.DOTALL)
 _MAX_NAME_BYTES = 200  # file systems take 255: a suffix must fit
 
 
@@ -89,6 +91,15 @@ def representation_folder(name: str) -> str:
     if base.startswith("hf:"):
         base = "hf--" + base.removeprefix("hf:").replace("/", "--")
     return ".".join([base, *(option.replace("layer=", "layer").removeprefix("pool=") for option in options)])
+
+
+def reads_as_options(base: str) -> bool:
+    """Whether ``base``, a name without options, is what paths call another one with options: their vectors would share a folder.
+
+    >>> reads_as_options("stemjepa-mine.layer3"), reads_as_options("stemjepa-mine.v3")
+    (True, False)
+    """
+    return _LIKE_OPTIONS.fullmatch(base) is not None
 
 
 def is_name(name: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from jukemir_like.core.cache import representation_folder
+from jukemir_like.core.cache import reads_as_options, representation_folder
 from jukemir_like.core.errors import RequestError
 
 POOLS = ("mean", "mean+std", "max")
@@ -66,12 +66,14 @@ def parse(name: str) -> RepresentationName:
     """The parts of ``name``, as users type it.
 
     Raises:
-        RequestError: an option that is none, stands twice, or has no such value.
+        RequestError: an option that is none, stands twice, or has no such value; or a name that paths have for another one.
 
     >>> parse("mert-95m@layer=7@pool=mean+std")
     RepresentationName(base='mert-95m', layer='7', pool='mean+std')
     """
     base, *options = name.split("@")
+    if reads_as_options(base):
+        raise RequestError(f"{base!r} cannot be a representation: so do paths call one with options, NAME@layer=L@pool=P or hf:ORG/NAME")
     values: dict[str, str] = {}
     for option in options:
         match = _OPTION.fullmatch(option)

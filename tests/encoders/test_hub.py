@@ -10,15 +10,19 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from safetensors import safe_open
 
 from jukemir_like import representations
+from jukemir_like.cli.data import download
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders import card as cards
 from jukemir_like.encoders import encoder, hub, repositories, weights
 from jukemir_like.encoders.card import RESOLVED
 from jukemir_like.encoders.transformers_models import TransformersEncoder
+from jukemir_like.launch import images, planning
+from jukemir_like.report import costs
 
 pytest.importorskip("transformers")
 
@@ -184,6 +188,31 @@ layer = "1"
     )
     bring("mine", cache, path)
     np.testing.assert_array_equal(vector("mine", cache, card=str(path)), (bring(NAME, cache), vector(f"{NAME}@layer=1", cache))[1])
+    # From then on it is known by its name alone, wherever a name is enough.
+    np.testing.assert_array_equal(vector("mine@layer=1", cache), vector("mine", cache, card=str(path)))
+    assert encoder.is_encoder("mine", cache=cache)
+    assert encoder.weights_of("mine", cache) == "mine"
+    assert costs.facts(cache, "mine@layer=2").licence == "Apache 2.0"
+    container = planning.extraction("mine", str(tmp_path), str(tmp_path / "out"), cache=str(cache.root))
+    assert container.image == images.reference("representations_hf")
+    assert [mount.target for mount in container.mounts if "weights" in mount.target] == ["/cache/weights/mine"]
+    # Another choice in the user's card counts when it is downloaded again; the weights are kept.
+    path.write_text(path.read_text().replace('layer = "1"', 'layer = "2"'))
+    assert vector("mine", cache, card=str(path)).tolist() != vector("mine", cache).tolist()
+    bring("mine", cache, path)
+    np.testing.assert_array_equal(vector("mine", cache), vector("mine@layer=2", cache))
+
+
+def test_a_card_that_shares_the_weights_of_another_is_known_by_its_name_too(host, cache, tmp_path, monkeypatch):
+    shared = tiny_models.card("hubert-base")  # the package's, with the numbers of the tiny model
+    monkeypatch.setattr(cards, "read", {"hubert-base": shared}.__getitem__)
+    path = tmp_path / "own.toml"
+    path.write_text(cards.to_toml(replace(shared, name="own", weights="hubert-base", hub=None, layer="2")))
+    finished = CliRunner().invoke(download, ["own", "--card", str(path), "--cache", str(cache.root)], catch_exceptions=False)
+    assert "3 done" in finished.output, finished.output
+    assert encoder.find_card("own", cache=cache).layer == "2"
+    assert encoder.weights_of("own", cache) == "hubert-base"
+    np.testing.assert_array_equal(vector("own", cache), vector("hubert-base@layer=2", cache))
 
 
 def test_weights_in_parts_are_found_by_their_index(host, cache):

@@ -31,6 +31,9 @@ def test_a_name_is_parsed_as_it_is_written_and_no_two_share_a_folder(base, layer
         ("mert-95m@pool=median", "no pool is called median: choose one of mean, mean\\+std, max"),
         ("mert-95m@layer=../x", "is no option"),
         ("mert-95m@", "is no option"),
+        ("stemjepa-mine.layer3", "so do paths call one with options"),
+        ("stemjepa-mine.max@layer=3", "so do paths call one with options"),
+        ("hf--facebook--hubert", "so do paths call one with options"),
     ],
 )
 def test_what_is_no_name_is_one_line(name, reason):
