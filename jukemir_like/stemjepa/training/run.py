@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from jukemir_like.core import parallel, signals, stdio
+from jukemir_like.core import machine, signals, stdio
 from jukemir_like.core.atomic import write_json
 from jukemir_like.core.errors import DONE, INTERRUPTED, JukemirLikeError, RequestError
 from jukemir_like.stemjepa.settings import Training
@@ -61,7 +61,7 @@ def train(settings: Training, folder: Path, *, resume: bool = True, on_change: s
     with state.lock_folder(folder) if placement.rank == 0 else nullcontext():
         try:
             if placement.accelerator == "cpu":
-                torch.set_num_threads(settings.trainer.threads or max(1, parallel.available_cpus() // placement.devices))
+                torch.set_num_threads(settings.trainer.threads or max(1, machine.available_cpus() // placement.devices))
             return fit(settings, data, folder, placement)
         finally:
             torch.set_num_threads(threads)
