@@ -156,8 +156,6 @@ def test_where_the_system_tells_nothing_it_is_all_the_memory_of_the_machine(tmp_
     assert available_memory(tmp_path, {}) == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.parametrize(
-    ("each", "wanted", "available", "fit"), [(3, 16, 10, 3), (3, 2, 10, 2), (11, 16, 10, 1), (5, 4, 0, 1)]
-)
+@pytest.mark.parametrize(("each", "wanted", "available", "fit"), [(3, 16, 10, 3), (3, 2, 10, 2), (11, 16, 10, 1), (5, 4, 0, 1)])
 def test_as_many_workers_as_there_is_memory_for_but_one(each, wanted, available, fit):
     assert workers_that_fit(each, wanted, available) == fit
