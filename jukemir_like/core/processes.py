@@ -99,8 +99,8 @@ def is_known_to_have_ended(identity: str) -> bool | None:
 def _place() -> str:
     """Digest of where the number and the start time of a process count.
 
-    Never remembered: a process may be frozen and go on elsewhere. The host's name tells apart what has the same boot ID all the same: copies of
-    a running virtual machine.
+    Never remembered: a process may be frozen and go on elsewhere. The host's name tells apart copies of a running virtual machine, which
+    have the same boot ID.
     """
     try:
         clock = Path("/proc/self/ns/time").readlink().name
