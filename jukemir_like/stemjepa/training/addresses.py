@@ -91,6 +91,8 @@ def is_own_name_known_to_others() -> bool:
 
 def _address_by_slurm(name: str) -> str:
     """The address by which SLURM reaches a node; empty where it cannot be asked, as in most containers."""
+    if not name:  # scontrol would show all nodes
+        return ""
     with suppress(OSError, subprocess.SubprocessError):
         command = ["scontrol", "--oneliner", "show", "node", name]
         answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_SCONTROL_SECONDS)
