@@ -46,6 +46,21 @@ def available_cpus(root: Path = Path("/"), environment: Mapping[str, str] = os.e
     return max(1, min(limits))
 
 
+def cpus_per_process(processes: int, root: Path = Path("/"), environment: Mapping[str, str] = os.environ) -> int:
+    """Processors for each of so many processes that do the same on this machine, at least 1.
+
+    Args:
+        processes: of which this one is one. Tasks of SLURM that ask for processors have their own; others share what they may use.
+        root: of the file system.
+        environment: variables of SLURM.
+
+    >>> cpus_per_process(1_000_000)
+    1
+    """
+    has_own = environment.get("SLURM_NTASKS", "1") != "1" and bool(_first([environment.get("SLURM_CPUS_PER_TASK", "")]))
+    return max(1, available_cpus(root, environment) // (1 if has_own else processes))
+
+
 def available_memory(root: Path = Path("/"), environment: Mapping[str, str] = os.environ) -> int:
     """Bytes of memory that processes may still take, at least 0. What the system can give back of files that it has read counts as free.
 

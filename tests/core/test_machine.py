@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from jukemir_like.core.machine import available_cpus, available_memory, workers_that_fit
+from jukemir_like.core.machine import available_cpus, available_memory, cpus_per_process, workers_that_fit
 
 GB = 1 << 30
 VERSION_2 = "25 30 0:27 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -96,6 +96,20 @@ def test_the_least_of_all_limits_counts(tree, monkeypatch):
     assert available_cpus(root, {"SLURM_CPUS_PER_TASK": "2"}) == 2
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5})
     assert available_cpus(root, {"SLURM_CPUS_PER_TASK": "2"}) == 1
+
+
+@pytest.mark.parametrize(
+    ("environment", "processors"),
+    [
+        ({}, 16),
+        ({"SLURM_NTASKS": "4", "SLURM_CPUS_PER_TASK": "8"}, 8),
+        ({"SLURM_NTASKS": "4", "SLURM_CPUS_ON_NODE": "32"}, 8),
+        ({"SLURM_NTASKS": "1", "SLURM_CPUS_PER_TASK": "8"}, 2),  # one task that starts four processes
+        ({"SLURM_CPUS_PER_TASK": "2"}, 1),
+    ],
+)
+def test_processors_of_each_of_four_processes(tree, environment, processors):
+    assert cpus_per_process(4, tree({}), environment) == processors
 
 
 def test_on_this_machine_there_is_something():

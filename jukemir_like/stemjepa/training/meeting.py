@@ -24,6 +24,7 @@ from jukemir_like.stemjepa.training.devices import Placement
 
 _POLL_SECONDS = 0.1
 _NETWORK_INTERFACE = "GLOO_SOCKET_IFNAME"
+_WAITING = "the others are missing"
 
 
 def meet(placement: Placement, seconds: float) -> None:
@@ -103,7 +104,7 @@ class _Group:
             )
             store = PrefixStore(f"attempt/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", server)
             store.set(f"address/{placement.rank}", addresses.towards(placement.address) or "")
-            self.arrived, self.phase = store.add("arrived", 1), "the others are missing"
+            self.arrived, self.phase = store.add("arrived", 1), _WAITING
             while self.arrived < placement.world_size:
                 if time.monotonic() > self._deadline:
                     raise _failure(placement, self._seconds, f"{self.arrived} of {placement.world_size} came")
@@ -115,10 +116,11 @@ class _Group:
             torch.distributed.init_process_group(
                 backend, store=store, rank=placement.rank, world_size=placement.world_size, timeout=default_pg_timeout
             )
-        except torch.distributed.DistError as error:
+        except RuntimeError as error:  # of torch's store, or of gloo
             if "EADDRINUSE" in str(error):
                 raise RequestError(f"port {placement.port} of this node is taken: set MASTER_PORT to a free one") from error
-            raise _failure(placement, self._seconds, f"{self.arrived} of {placement.world_size} came; the first has ended") from error
+            phase = "the first has ended" if self.phase == _WAITING else self.phase
+            raise _failure(placement, self._seconds, f"{self.arrived} of {placement.world_size} came; {phase}") from error
 
 
 def _choose_interface(placement: Placement, store: PrefixStore) -> None:

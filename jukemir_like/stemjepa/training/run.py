@@ -63,7 +63,7 @@ def train(settings: Training, folder: Path, *, resume: bool = True, on_change: s
     with state.lock_folder(folder) if placement.rank == 0 else nullcontext():
         try:
             if placement.accelerator == "cpu":
-                torch.set_num_threads(settings.trainer.threads or max(1, machine.available_cpus() // placement.devices))
+                torch.set_num_threads(settings.trainer.threads or machine.cpus_per_process(placement.devices))
             return fit(settings, data, folder, placement)
         finally:
             torch.set_num_threads(threads)

@@ -100,8 +100,8 @@ def test_nodes_that_do_not_know_their_own_name_use_the_network_on_which_they_mee
 
 
 def test_those_that_came_say_how_many(meet, port):
-    ended = meet(*[(rank, 3, 1, "127.0.0.1", port, 4) for rank in (0, 1)])
-    where = f"the 3 processes of the run did not meet at 127.0.0.1:{port} within 4 s"
+    ended = meet(*[(rank, 3, 1, "127.0.0.1", port, 2) for rank in (0, 1)])
+    where = f"the 3 processes of the run did not meet at 127.0.0.1:{port} within 2 s"
     assert ended[0].last_line == f"jukemir-like: {where} (2 of 3 came): {ADVICE}"
     assert ended[1].last_line.startswith(f"jukemir-like: {where} (2 of 3 came")
     assert [process.code for process in ended] == [1, 1]
@@ -128,6 +128,12 @@ def test_an_address_that_does_not_resolve_and_a_port_that_is_taken_are_one_line(
     with socket.create_server(("", port)):
         (ended,) = meet((0, 2, 1, "127.0.0.1", port, GENEROUS_SECONDS))
     assert ended.last_line == f"jukemir-like: port {port} of this node is taken: set MASTER_PORT to a free one"
+
+
+def test_those_that_meet_and_cannot_reach_one_another_say_so(meet, port):
+    ended = meet(*[(rank, 2, 2, "127.0.0.1", port, 60) for rank in (0, 1)], GLOO_SOCKET_IFNAME="nowhere0")
+    assert [process.code for process in ended] == [1, 1]
+    assert "(2 of 2 came; they do not reach one another)" in ended[0].last_line
 
 
 def test_where_torchrun_listens_all_come_to_it(meet, port):
