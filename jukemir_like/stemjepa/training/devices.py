@@ -24,6 +24,7 @@ import torch
 from jukemir_like.core import signals
 from jukemir_like.core.errors import BUG, INTERRUPTED, RequestError
 from jukemir_like.stemjepa.settings import Trainer
+from jukemir_like.stemjepa.training import addresses
 
 GRACE_SECONDS = 30.0
 """Time for a step and a saved state after a signal: as long as SLURM waits before it kills."""
@@ -79,7 +80,8 @@ def find_placement(trainer: Trainer, environment: Mapping[str, str] = os.environ
         environment: variables of a scheduler or a launcher.
 
     Raises:
-        RequestError: these devices do not exist, or their number is not that of the processes that were started.
+        RequestError: these devices do not exist, their number is not that of the processes that were started, or the first node has no
+            address.
 
     >>> placement = find_placement(Trainer(accelerator="cpu"), {"WORLD_SIZE": "2", "RANK": "1"})
     >>> placement.rank, placement.world_size, placement.external
@@ -155,20 +157,15 @@ def _from_slurm(environment: Mapping[str, str]) -> dict[str, Any] | None:
     if tasks == 1 or "SLURM_PROCID" not in environment or "SLURM_LOCALID" not in environment:
         return None
     nodes = int(environment.get("SLURM_STEP_NUM_NODES", environment.get("SLURM_NNODES", 1)))
-    address = "127.0.0.1"
-    if nodes > 1:
-        node_list = environment.get("SLURM_STEP_NODELIST", environment.get("SLURM_JOB_NODELIST", ""))  # compressed: node[1-4]
-        names = subprocess.run(["scontrol", "show", "hostnames", node_list], capture_output=True, text=True, check=True)
-        address = names.stdout.split()[0]
     return {
         "devices": tasks // nodes,
         "nodes": nodes,
         "rank": int(environment["SLURM_PROCID"]),
         "local_rank": int(environment["SLURM_LOCALID"]),
         "node_rank": int(environment.get("SLURM_NODEID", 0)),
-        "address": address,
+        "address": addresses.of_first_node(environment) if nodes > 1 else "127.0.0.1",
         # All tasks of a job have to choose the same port without asking one another, and two jobs on one node different ones.
-        "port": 15000 + int(environment.get("SLURM_JOB_ID", 0)) % 20000,
+        "port": int(environment.get("MASTER_PORT") or 15000 + int(environment.get("SLURM_JOB_ID", 0)) % 20000),
     }
 
 

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import torch
 
-from jukemir_like.core import parallel, signals, stdio
+from jukemir_like.core import machine, signals, stdio
 from jukemir_like.core.atomic import write_json
 from jukemir_like.core.errors import DONE, INTERRUPTED, JukemirLikeError, RequestError
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import batches, devices, state
+from jukemir_like.stemjepa.training.meeting import meet
 
 DATA = "data.json"
 """How the data were understood. The same tracks in another layout are the same run, so this is not part of ``settings.json``."""
@@ -39,7 +40,7 @@ def train(settings: Training, folder: Path, *, resume: bool = True, on_change: s
         on_change: what to do where the folder is that of another run: ``refuse``, or ``restart``, which removes it first.
 
     Raises:
-        RequestError: the settings cannot be carried out, or the folder is that of another run.
+        RequestError: the settings cannot be carried out, the folder is that of another run, or the processes of the run do not meet.
         StorageError: the folder cannot be written.
         KeyboardInterrupt: a signal stopped the run; its state is saved.
         SystemExit: one of several processes failed; it has printed why.
@@ -47,6 +48,7 @@ def train(settings: Training, folder: Path, *, resume: bool = True, on_change: s
     check_phases(settings)
     placement = devices.find_placement(settings.trainer)
     batches.micro_batch_size(settings, placement)
+    meet(placement, settings.trainer.meeting_seconds)
     data = batches.find_tracks(settings, workers=settings.data.dataloader.num_workers or 1)
     if placement.rank == 0:
         state.claim(settings.to_dict() | {state.TRACKS: data.digest()}, folder, resume=resume, on_change=on_change)
@@ -61,7 +63,7 @@ def train(settings: Training, folder: Path, *, resume: bool = True, on_change: s
     with state.lock_folder(folder) if placement.rank == 0 else nullcontext():
         try:
             if placement.accelerator == "cpu":
-                torch.set_num_threads(settings.trainer.threads or max(1, parallel.available_cpus() // placement.devices))
+                torch.set_num_threads(settings.trainer.threads or machine.cpus_per_process(placement.devices))
             return fit(settings, data, folder, placement)
         finally:
             torch.set_num_threads(threads)
