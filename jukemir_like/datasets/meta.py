@@ -16,6 +16,7 @@ from typing import Any
 
 from jukemir_like.core import files, jsonfiles
 from jukemir_like.core.atomic import write_json
+from jukemir_like.core.errors import DamagedFileError
 from jukemir_like.core.files import printable
 from jukemir_like.core.version import __version__
 from jukemir_like.datasets.dataset import KEYS, PRIMARY_METRICS, SPLITS, Dataset, Item, Task
@@ -35,6 +36,7 @@ _DESCRIPTION_SHAPE = {
     "sources?": {str: object},
     "versions?": {str: str},
 }
+_COUNTED_SHAPE = {"items": {str: int}, "metadata_only": bool, "failed": {str: str}, "skipped": {str: str}}
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,24 @@ def read_description(folder: Path) -> Description:
     counts, failed, sources, versions = (value.get(name) or {} for name in ("items", "failed", "sources", "versions"))
     made_from = value["name"] if isinstance(value.get("name"), str) else None
     return Description(tasks, value.get("group"), stems, counts, failed, sources, versions, made_from)
+
+
+def count_wavs(folder: Path) -> int | None:
+    """How many WAV files the processed dataset in ``folder`` has, as ``dataset.json`` says; None where it does not say.
+
+    It is written when the last of them is, and another machine sees it whole or not at all, which a listing of the folder does not promise.
+
+    >>> count_wavs(Path("nowhere")) is None
+    True
+    """
+    try:
+        value = jsonfiles.read(folder / DESCRIPTION, _COUNTED_SHAPE, remedy(folder))
+    except (FileNotFoundError, DamagedFileError):
+        return None
+    if value["metadata_only"]:
+        return None
+    counts: dict[str, int] = value["items"]
+    return sum(counts.values()) - len({**value["failed"], **value["skipped"]})
 
 
 def read_stems(folder: Path) -> tuple[str, ...] | None:
