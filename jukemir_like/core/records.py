@@ -13,6 +13,7 @@ import json
 import math
 import os
 import stat
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -128,7 +129,10 @@ def _record(line: bytes) -> Record | None:
         return None
     if not isinstance(record, dict) or not _FIELDS.keys() & record.keys() >= {"input", "status"}:
         return None
-    return record if all(is_valid(record[name]) for name, is_valid in _FIELDS.items() if name in record) else None
+    if not all(is_valid(record[name]) for name, is_valid in _FIELDS.items() if name in record):
+        return None
+    # All lines have the same names and a few signatures: held once, they are not half of the memory of many records.
+    return {sys.intern(name): sys.intern(value) if name in _REPEATED else value for name, value in record.items()}
 
 
 def _is_text(value: Any) -> bool:
@@ -161,6 +165,7 @@ _FIELDS = {
     "seconds": _is_duration,
     "time": _is_number,
 }
+_REPEATED = {"status", "signature"}
 
 
 class Journal:
