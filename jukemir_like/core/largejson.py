@@ -136,7 +136,8 @@ class _Window:
         self._text, self._at = "", 0
         self._bytes = 0  # of the file, before the place
         self._has_ended = False
-        self._fill(_WINDOW_BYTES)
+        while not self._text and self._fill(_WINDOW_BYTES):
+            pass
         if self._text.startswith("\ufeff"):
             self._advance(1)
 
@@ -162,8 +163,8 @@ class _Window:
         while True:
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)
-                # A number may go on behind the window.
-                if end < len(self._text) or not self._fill(more):
+                # A number may go on behind the window: of 1.5e3, what has come may be 1, 1. or 1.5e.
+                if (end < len(self._text) and self._text[end] not in ".eE") or not self._fill(more):
                     break
             except (ValueError, RecursionError) as error:
                 if not self._fill(more):
