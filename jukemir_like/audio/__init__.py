@@ -8,17 +8,20 @@ Samples are float32 in [-1, 1), arrays ``(channels, samples)`` or, for mono, ``(
 
 from jukemir_like.audio.conversion import mix_down, resample, to_int16, to_mono
 from jukemir_like.audio.decoding import Audio, decode, decode_mono, load
-from jukemir_like.audio.inputs import EXTENSIONS, digest, find, is_audio
+from jukemir_like.audio.inputs import EXTENSIONS, Listing, check_readable, digest, find, is_audio, list_audio
 from jukemir_like.audio.wav import write_wav
 
 __all__ = [
     "EXTENSIONS",
     "Audio",
+    "Listing",
+    "check_readable",
     "decode",
     "decode_mono",
     "digest",
     "find",
     "is_audio",
+    "list_audio",
     "load",
     "mix_down",
     "resample",

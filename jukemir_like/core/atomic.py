@@ -13,6 +13,7 @@ import io
 import itertools
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -71,32 +72,44 @@ def make_folder(folder: Path) -> Path:
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, temporary_folder: Path | None = None) -> Iterator[Path]:
     """Yields a temporary path in the folder of ``path``; on a clean exit it is renamed to ``path``, on any other it is removed.
 
     The temporary name is hidden, and short, so that the longest legal name can be written.
+
+    Args:
+        path: the file to write.
+        temporary_folder: where the temporary path is instead, on the same file system; created where it is missing. What killed processes
+            leave can then be found without listing the folder of ``path``, which may have a million files.
 
     >>> with atomic_write(Path("notes.txt")) as temporary:
     ...     _ = temporary.write_text("whole, or the earlier file stays")
     """
     make_folder(path.parent)
-    temporary = _temporary_path(path.parent, path.suffix[:8])
+    temporary = _temporary_path(make_folder(temporary_folder or path.parent), path.suffix[:8])
     try:
         with storage_errors(path):
             yield temporary
-            temporary.replace(path)
+            try:
+                temporary.replace(path)
+            except OSError as error:
+                if error.errno != errno.EXDEV or temporary_folder is None:
+                    raise
+                # The folder of ``path`` is a mount of its own, or a link to another disk.
+                with atomic_write(path) as nearer:
+                    shutil.copyfile(temporary, nearer)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, data: bytes) -> str:
-    """Writes a whole file or none; returns its SHA-256."""
-    with atomic_write(path) as temporary:
+def write_bytes(path: Path, data: bytes, temporary_folder: Path | None = None) -> str:
+    """Writes a whole file or none, see :func:`atomic_write`; returns its SHA-256."""
+    with atomic_write(path, temporary_folder) as temporary:
         temporary.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
 
 
-def write_array(path: Path, array: np.ndarray) -> str:
+def write_array(path: Path, array: np.ndarray, temporary_folder: Path | None = None) -> str:
     """Writes a ``.npy`` file, whole or not at all; returns its SHA-256.
 
     Through memory: ``numpy.save`` into a file reports a full disk in an error that does not say so.
@@ -105,7 +118,7 @@ def write_array(path: Path, array: np.ndarray) -> str:
 
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
-    return write_bytes(path, buffer.getvalue())
+    return write_bytes(path, buffer.getvalue(), temporary_folder)
 
 
 def write_json(path: Path, value: Any) -> None:

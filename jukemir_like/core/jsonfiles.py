@@ -56,7 +56,7 @@ def parse(data: bytes) -> Any:
     {'seed': 0, 'labels': ['a']}
     """
     try:
-        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=_object)
+        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=without_duplicates)
     except RecursionError:
         raise ValueError("is nested too deeply") from None
     except UnicodeDecodeError as error:
@@ -164,7 +164,8 @@ def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of these members; ValueError where a name is a duplicate. For ``object_pairs_hook`` of :mod:`json`."""
     value = dict(pairs)
     if len(value) < len(pairs):
         names = [name for name, _ in pairs]

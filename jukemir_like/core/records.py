@@ -7,12 +7,15 @@ old one count.
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import math
 import os
 import stat
+import sys
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +26,11 @@ from jukemir_like.core.errors import DONE, SOME_FAILED, InputError, StorageError
 from jukemir_like.core.files import is_inside, open_regular, printable
 
 FOLDER = ".records"
+TEMPORARY_FOLDER = "temporary"
+"""In ``.records``: files that are being written, see :func:`jukemir_like.core.atomic.atomic_write`."""
+
+_SUFFIX = ".jsonl"
+_BEGIN = b'{"input": "'
 
 Record = dict[str, Any]
 """Its fields: ``input`` (relative path), ``status`` (``done`` or ``failed``), ``reason`` (why it failed), ``digest`` (SHA-256 of the
@@ -52,28 +60,65 @@ def failure(error: Exception) -> Record:
 
 
 def read(output: Path) -> dict[str, Record]:
-    """The last record of every input, by its relative path: what to show. (Not what to keep: see :mod:`jukemir_like.core.resumable`.)"""
-    return {name: records[-1] for name, records in read_all(output).items()}
+    """The last record of every input, by its relative path: what to show. (Not what to keep: see :mod:`jukemir_like.core.resumable`.)
+
+    Memory: one record per input, however often it was recorded.
+    """
+    last: dict[str, tuple[float, Record]] = {}
+    for dated, record in _lines(output, journals(output)):
+        earlier = last.get(record["input"])
+        if earlier is None or dated >= earlier[0]:
+            last[record["input"]] = dated, record
+    return {name: record for name, (_, record) in last.items()}
 
 
-def read_all(output: Path) -> dict[str, list[Record]]:
+def read_all(output: Path, names: Iterable[str] | None = None, within: Iterable[str] | None = None) -> dict[str, list[Record]]:
     """All records of every input, from all journals in ``output``: by ``time`` where they have it, else by when their journal was written.
 
     Lines that are torn, or are no record, are passed over; so are those whose ``input`` would lead out of its folder.
+
+    Args:
+        output: folder whose ``.records`` are read.
+        names: of inputs: only their records, which are all that takes memory; None: of all.
+        within: names of journals: only these; None: all.
     """
-    dated: list[tuple[float, Record]] = []
-    for journal in sorted((output / FOLDER).glob("*.jsonl")):
-        try:
-            with open_regular(journal) as file:
-                written, lines = os.fstat(file.fileno()).st_mtime, file.read().splitlines()
-        except OSError:  # what it says is not known, as if it were missing
-            continue
-        records = (_record(line) for line in lines)
-        dated += [(float(record.get("time", written)), record) for record in records if record is not None]
+    dated = list(_lines(output, journals(output) if within is None else within, None if names is None else set(names)))
     by_input: dict[str, list[Record]] = {}
     for _, record in sorted(dated, key=lambda pair: pair[0]):
         by_input.setdefault(record["input"], []).append(record)
     return by_input
+
+
+def journals(output: Path) -> list[str]:
+    """The names of the journals in ``output``, sorted."""
+    return sorted(path.name.removesuffix(_SUFFIX) for path in (output / FOLDER).glob(f"*{_SUFFIX}"))
+
+
+def _lines(output: Path, within: Iterable[str], names: set[str] | None = None) -> Iterator[tuple[float, Record]]:
+    """Records and what they are ordered by, line after line."""
+    spelled = None if names is None else {json.dumps(name).encode() for name in names}
+    for journal in within:
+        try:
+            with open_regular(output / FOLDER / f"{journal}{_SUFFIX}") as raw, io.BufferedReader(raw) as file:  # type: ignore[type-var]
+                written = os.fstat(file.fileno()).st_mtime
+                for line in file:
+                    if spelled is not None and not _may_be_of(line, spelled):
+                        continue
+                    record = _record(line)
+                    if record is not None and (names is None or record["input"] in names):
+                        yield float(record.get("time", written)), record
+        except OSError:  # what it says is not known, as if it were missing
+            continue
+
+
+def _may_be_of(line: bytes, spelled: set[bytes]) -> bool:
+    """Whether a line may be a record of one of the inputs; of lines as this module writes them, most are decided without parsing."""
+    if not line.startswith(_BEGIN):
+        return True
+    end = line.find(b'"', len(_BEGIN))
+    name = line[len(_BEGIN) - 1 : end + 1]
+    # What follows the name might name another input: the last one counts.
+    return name in spelled or b"\\" in name or not name.isascii() or line.count(b'"input"') > 1
 
 
 def _record(line: bytes) -> Record | None:
@@ -84,7 +129,10 @@ def _record(line: bytes) -> Record | None:
         return None
     if not isinstance(record, dict) or not _FIELDS.keys() & record.keys() >= {"input", "status"}:
         return None
-    return record if all(is_valid(record[name]) for name, is_valid in _FIELDS.items() if name in record) else None
+    if not all(is_valid(record[name]) for name, is_valid in _FIELDS.items() if name in record):
+        return None
+    # All lines have the same names and a few signatures: held once, they are not half of the memory of many records.
+    return {sys.intern(name): sys.intern(value) if name in _REPEATED else value for name, value in record.items()}
 
 
 def _is_text(value: Any) -> bool:
@@ -117,13 +165,14 @@ _FIELDS = {
     "seconds": _is_duration,
     "time": _is_number,
 }
+_REPEATED = {"status", "signature"}
 
 
 class Journal:
     """Appends records to ``output/.records/<name>.jsonl``; one writer per name. As a context manager it is closed at the block's end."""
 
     def __init__(self, output: Path, name: str):
-        self.path = make_folder(output / FOLDER) / f"{name}.jsonl"
+        self.path = make_folder(output / FOLDER) / f"{name}{_SUFFIX}"
         with storage_errors(self.path):
             # O_NONBLOCK: a named pipe would else wait for a reader. O_RDWR: the last byte is read.
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o666)

@@ -10,16 +10,17 @@ A stage makes its jobs with :meth:`Stage.job`, groups them into chunks, and iter
 
 from __future__ import annotations
 
+import re
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jukemir_like.core import files, records
-from jukemir_like.core.atomic import remove_abandoned
+from jukemir_like.core.atomic import make_folder, remove_abandoned
 from jukemir_like.core.errors import InputError, RequestError, StorageError
 from jukemir_like.core.parallel import map_unordered
 from jukemir_like.core.progress import Progress
@@ -53,6 +54,11 @@ class Job:
         """A new record of this job."""
         return records.new(self.input, self.signature, **more)
 
+    @property
+    def temporary_folder(self) -> Path | None:
+        """Where the output may be while it is written, see :func:`jukemir_like.core.atomic.atomic_write`; None: in its own folder."""
+        return None if self.folder is None else temporary_folder(self.folder)
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -75,17 +81,18 @@ class Stage:
         output: folder whose ``.records`` describe its outputs.
         journal: name of the journal that this run writes.
         unit: what the progress counts.
+        outputs: of a batch, input → output: what earlier runs recorded of other inputs is not looked at. None: all of it is read.
 
     Attributes:
         summary: as given.
-        known: input → all records of earlier runs.
+        known: input → records of earlier runs: all, or those that tell whether one of ``outputs`` can be kept.
     """
 
-    def __init__(self, summary: Summary, output: Path, journal: str, *, unit: str = "file"):
+    def __init__(self, summary: Summary, output: Path, journal: str, *, unit: str = "file", outputs: Mapping[str, Path] | None = None):
         self._started = time.perf_counter()
         self.summary = summary
         self._output, self._journal, self._unit = output, journal, unit
-        self.known = records.read_all(output)
+        self.known = records.read_all(output) if outputs is None else _known_of_batch(output, journal, outputs)
 
     def job(self, name: str, output: Path, signature: str) -> Job:
         """The job of computing ``output`` of input ``name``."""
@@ -153,10 +160,73 @@ def _describes_output(record: Record, signature: str) -> bool:
     return record["status"] == "done" and record.get("signature") == signature and bool(record.get("output_digest"))
 
 
+def _known_of_batch(output: Path, journal: str, outputs: Mapping[str, Path]) -> dict[str, list[Record]]:
+    """Records of the inputs of a batch, by which outputs that are there can be kept.
+
+    The batch's own journal has them, unless another run made an output: the whole folder, batches of another size, another program. Then
+    the other journals are read, those of batches that overlap with this one first, until all outputs are described.
+    """
+    known = records.read_all(output, outputs, [journal])
+    there = {name: digest for name, path in outputs.items() if (digest := digest_or_none(path)) is not None}
+    _forget_described(there, known)
+    if there:
+        for other in sorted(records.journals(output), key=lambda name: not _overlap(name, journal)):
+            if other != journal:
+                found = records.read_all(output, there, [other])
+                for name, more in found.items():
+                    known.setdefault(name, []).extend(more)
+                _forget_described(there, found)
+                if not there:
+                    break
+    return known
+
+
+def _forget_described(digests: dict[str, str], known: Mapping[str, list[Record]]) -> None:
+    """Removes the outputs of which a record says that they were made as they are."""
+    for name, made in known.items():
+        if name in digests and any(record.get("output_digest") == digests[name] for record in made):
+            del digests[name]
+
+
+def journal_of_batch(batch_size: int, batch_idx: int) -> str:
+    """The name of the journal of a batch.
+
+    >>> journal_of_batch(256, 3)
+    'batch-256-3'
+    """
+    return f"batch-{batch_size}-{batch_idx}"
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two journals are those of batches with an input in common, as long as inputs are neither added nor removed."""
+    matches = [re.fullmatch(r"batch-([0-9]{1,9})-([0-9]{1,9})", name) for name in (one, other)]
+    spans = [(int(match[1]) * int(match[2]), int(match[1]) * (int(match[2]) + 1)) for match in matches if match]
+    return len(spans) == 2 and spans[0][0] < spans[1][1] and spans[1][0] < spans[0][1]
+
+
+def temporary_folder(output: Path) -> Path:
+    """Where the jobs of a stage write what is not finished. With so few files in it, it can be cleaned up by every batch.
+
+    >>> temporary_folder(Path("vectors")).as_posix()
+    'vectors/.records/temporary'
+    """
+    return output / records.FOLDER / records.TEMPORARY_FOLDER
+
+
 def clean_up(outputs: Iterable[Path]) -> None:
     """Removes the temporary files that killed processes left in the folders of ``outputs``."""
     for folder in {output.parent for output in outputs}:
         remove_abandoned(folder)
+
+
+def clean_up_batch(output: Path, outputs: Iterable[Path]) -> None:
+    """As :func:`clean_up`, for one batch of many: the folders of ``outputs``, which may be large, are listed in the first run into
+    ``output`` alone, as earlier versions wrote there.
+    """
+    folder = temporary_folder(output)
+    if not folder.is_dir():
+        clean_up(outputs)
+    remove_abandoned(make_folder(folder))
 
 
 def digest_or_none(path: Path) -> str | None:

@@ -7,15 +7,17 @@ who names the stems of a folder in it (:func:`read_stems`): a file that is not a
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from jukemir_like.core import files, jsonfiles
-from jukemir_like.core.atomic import write_json
+from jukemir_like.core import files, jsonfiles, largejson
+from jukemir_like.core.atomic import atomic_write, write_json
+from jukemir_like.core.errors import DamagedFileError
 from jukemir_like.core.files import printable
 from jukemir_like.core.version import __version__
 from jukemir_like.datasets.dataset import KEYS, PRIMARY_METRICS, SPLITS, Dataset, Item, Task
@@ -23,6 +25,9 @@ from jukemir_like.datasets.dataset import KEYS, PRIMARY_METRICS, SPLITS, Dataset
 META, DESCRIPTION, WAV_FOLDER = "meta.json", "dataset.json", "wav"
 TASK_SHAPE: dict[str, Any] = {"type": set(PRIMARY_METRICS), "labels": [str]}
 """The shape of a task in ``dataset.json``, as :mod:`jukemir_like.core.jsonfiles` describes shapes."""
+
+LARGE_BYTES = 64 << 20
+"""Of a ``meta.json``: up to some 100,000 items its records are held in memory."""
 
 _META_SHAPE = {str: {"split?": set(SPLITS), "y?": object, "clip?": {str: object}, "extra?": {str: object}}}
 _STEMS_SHAPE: dict[str, Any] = {"stems?": [str]}
@@ -35,6 +40,7 @@ _DESCRIPTION_SHAPE = {
     "sources?": {str: object},
     "versions?": {str: str},
 }
+_COUNTED_SHAPE = {"items": {str: int}, "metadata_only": bool, "failed": {str: str}, "skipped": {str: str}}
 
 
 @dataclass(frozen=True)
@@ -98,11 +104,14 @@ def write_meta(folder: Path, dataset: Dataset, *, failed: Mapping[str, str], ski
         "versions": _versions(),
     } | ({} if dataset.understood is None else {"understood": dataset.understood})
     write_json(folder / DESCRIPTION, description)
-    write_json(folder / META, {item.uid: _record(item) for item in dataset.items})
+    with atomic_write(folder / META) as temporary, open(temporary, "w", encoding="ascii", newline="") as file:
+        file.writelines(_object_lines((item.uid, _record(item)) for item in dataset.items))
 
 
-def read_meta(folder: Path) -> tuple[dict[str, dict[str, Any]], str]:
+def read_meta(folder: Path) -> tuple[Mapping[str, dict[str, Any]], str]:
     """uid → record of ``meta.json``, and the SHA-256 of the file.
+
+    Of a file of more than :data:`LARGE_BYTES` the records are not held in memory, but read again when they are asked for.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -110,12 +119,18 @@ def read_meta(folder: Path) -> tuple[dict[str, dict[str, Any]], str]:
     """
     path = folder / META
     with files.damage_errors(path, remedy(folder)):
+        if path.stat().st_size > LARGE_BYTES:
+            try:
+                records = largejson.StoredObject(path, _check_record)
+            except largejson.StreamError:
+                pass  # what is wrong is said below, in the words for the whole file
+            else:
+                return records, records.sha256
         data = files.read_regular(path)
         items = jsonfiles.parse(data)
         jsonfiles.check(items, _META_SHAPE)
         for uid in items:
-            if not files.is_inside(uid):
-                raise ValueError(f"is damaged: uid {uid!r} is no name of a file below the dataset's folder")
+            _check_uid(uid)
     return items, hashlib.sha256(data).hexdigest()
 
 
@@ -134,6 +149,24 @@ def read_description(folder: Path) -> Description:
     counts, failed, sources, versions = (value.get(name) or {} for name in ("items", "failed", "sources", "versions"))
     made_from = value["name"] if isinstance(value.get("name"), str) else None
     return Description(tasks, value.get("group"), stems, counts, failed, sources, versions, made_from)
+
+
+def count_wavs(folder: Path) -> int | None:
+    """How many WAV files the processed dataset in ``folder`` has, as ``dataset.json`` says; None where it does not say.
+
+    It is written when the last of them is, and another machine sees it whole or not at all, which a listing of the folder does not promise.
+
+    >>> count_wavs(Path("nowhere")) is None
+    True
+    """
+    try:
+        value = jsonfiles.read(folder / DESCRIPTION, _COUNTED_SHAPE, remedy(folder))
+    except (FileNotFoundError, DamagedFileError):
+        return None
+    if value["metadata_only"]:
+        return None
+    counts: dict[str, int] = value["items"]
+    return sum(counts.values()) - len({**value["failed"], **value["skipped"]})
 
 
 def read_stems(folder: Path) -> tuple[str, ...] | None:
@@ -182,6 +215,27 @@ def _stems(description: Mapping[str, Any]) -> tuple[str, ...] | None:
     if stems and (not all(stems) or len(set(stems)) < len(stems)):
         raise ValueError("is damaged: stems has a duplicate name, or an empty one")
     return tuple(stems) if stems else None
+
+
+def _check_record(uid: str, record: Any) -> None:
+    jsonfiles.check({uid: record}, _META_SHAPE)
+    _check_uid(uid)
+
+
+def _check_uid(uid: str) -> None:
+    if not files.is_inside(uid):
+        raise ValueError(f"is damaged: uid {uid!r} is no name of a file below the dataset's folder")
+
+
+def _object_lines(fields: Iterable[tuple[str, Any]]) -> Iterator[str]:
+    """What :func:`jukemir_like.core.atomic.write_json` writes of a dictionary, without holding all of it."""
+    encode = json.JSONEncoder(indent=1, ensure_ascii=True, allow_nan=False).encode
+    opening = "{"
+    for name, value in fields:
+        # The text within a value has no line breaks of its own.
+        yield f"{opening}\n {json.dumps(name)}: " + encode(value).replace("\n", "\n ")
+        opening = ","
+    yield "{}\n" if opening == "{" else "\n}\n"
 
 
 def _record(item: Item) -> dict[str, Any]:

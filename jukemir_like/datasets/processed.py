@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -73,7 +73,8 @@ def read_processed(folder: Path) -> ProcessedDataset:
         ) from error
     if len(description.tasks) != 1:
         with files.damage_errors(folder / meta.META, meta.remedy(folder)):
-            jsonfiles.check(items, {str: {"y?": {str: object}}})  # task → label
+            for uid, record in items.items():
+                jsonfiles.check({uid: record}, {str: {"y?": {str: object}}})  # task → label
     return ProcessedDataset(
         folder=folder,
         name=name,
@@ -136,7 +137,7 @@ class ProcessedDataset:
     folder: Path
     name: str
     tasks: dict[str, Task]
-    items: dict[str, dict[str, Any]]
+    items: Mapping[str, dict[str, Any]]
     group: str | None
     stems: tuple[str, ...] | None
     failed: dict[str, str]
@@ -183,18 +184,21 @@ class ProcessedDataset:
         """
         chosen = self._task(task)
         encode = label_encoder(chosen)
-        labels = [self.label_of(uid, chosen.name) for uid in self.items]
-        missing = np.array([label is None or label == "" for label in labels], bool)
+        missing = np.zeros(len(self), bool)
         values: np.ndarray
         if chosen.type in ("multiclass", "key"):
-            values = np.full(len(labels), "", f"<U{max(map(len, chosen.labels))}")
+            values = np.full(len(self), "", f"<U{max(map(len, chosen.labels))}")
         else:
-            values = np.full((len(labels), len(chosen.labels)), *((False, bool) if chosen.type == "multilabel" else (np.nan, np.float64)))
-        for row in np.flatnonzero(~missing):
+            values = np.full((len(self), len(chosen.labels)), *((False, bool) if chosen.type == "multilabel" else (np.nan, np.float64)))
+        for row, uid in enumerate(self.items):
+            label = self.label_of(uid, chosen.name)
+            missing[row] = label is None or label == ""
+            if missing[row]:
+                continue
             try:
-                encoded = encode(labels[row])
+                encoded = encode(label)
             except (ValueError, TypeError, OverflowError) as error:
-                where = f"label of {self.uids[row]} in {self.name}"
+                where = f"label of {uid} in {self.name}"
                 raise RequestError(f"{where} does not fit task {chosen.name}: {error}; correct it and process again") from error
             values[row] = chosen.labels[encoded] if values.ndim == 1 else encoded
         return Labels(chosen, values, missing)
@@ -294,11 +298,11 @@ class ProcessedDataset:
         """The item's group: the value of ``extra`` that :attr:`group` names, else its recording, else itself."""
         record = self.items[uid]
         value = (record.get("extra") or {}).get(self.group) if self.group else None
-        return str(value) if value not in (None, "") else self.recording_of(uid)
+        return str(value) if value not in (None, "") else _recording(uid, record)
 
     def recording_of(self, uid: str) -> str:
         """The recording that the item is a clip of; itself where it is no clip."""
-        return str((self.items[uid].get("clip") or {}).get("audio_uid", uid))
+        return _recording(uid, self.items[uid])
 
     def label_of(self, uid: str, task: str) -> Any:
         """The label as ``meta.json`` has it; None where it is missing."""
@@ -312,6 +316,10 @@ class ProcessedDataset:
             problem = f"has {len(self.tasks) or 'no'} tasks" if name is None else f"has no task {name!r}"
             raise RequestError(f"{self.name} {problem}" + (f": choose from {', '.join(self.tasks)}" if self.tasks else ""))
         return self.tasks[name]
+
+
+def _recording(uid: str, record: Mapping[str, Any]) -> str:
+    return str((record.get("clip") or {}).get("audio_uid", uid))
 
 
 def _not_processed(name: str, folders: Cache) -> str:

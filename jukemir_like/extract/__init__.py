@@ -10,7 +10,7 @@ and records.
 
 from __future__ import annotations
 
-from jukemir_like.extract.inputs import BATCH_VARIABLES, batch_idx_of_environment, find_inputs, folders, select
+from jukemir_like.extract.inputs import BATCH_VARIABLES, batch_idx_of_environment, count_inputs, find_inputs, folders, select
 from jukemir_like.extract.stage import extract
 
-__all__ = ["BATCH_VARIABLES", "batch_idx_of_environment", "extract", "find_inputs", "folders", "select"]
+__all__ = ["BATCH_VARIABLES", "batch_idx_of_environment", "count_inputs", "extract", "find_inputs", "folders", "select"]

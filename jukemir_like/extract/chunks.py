@@ -66,7 +66,7 @@ def extract_chunk(
                 record |= records.failure(vectors)
             else:
                 vector = vectors[layers.index(str(layer_of[job.signature]))] if layers else vectors
-                record["output_digest"] = write_array(job.output, np.ascontiguousarray(vector, dtype="<f4"))
+                record["output_digest"] = write_array(job.output, np.ascontiguousarray(vector, dtype="<f4"), job.temporary_folder)
     if layers:
         for clip in clips:
             for _, record in clip.missing:

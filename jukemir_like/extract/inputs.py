@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+import numpy as np
 
 from jukemir_like import audio
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
-from jukemir_like.datasets.meta import WAV_FOLDER
+from jukemir_like.core.records import FOLDER, TEMPORARY_FOLDER
+from jukemir_like.datasets.meta import WAV_FOLDER, count_wavs
+from jukemir_like.extract import manifest
 
 BATCH_VARIABLES = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")
 """Environment variables of schedulers that hold the index of a batch; the first that is set counts."""
+
+WORTH_A_MANIFEST = 5000
+"""Files and folders from which on a folder gets a manifest; a smaller one is listed in a few hundredths of a second."""
 
 
 def folders(
@@ -71,26 +80,83 @@ def find_inputs(folder: Path, unreadable: dict[str, str] | None = None) -> list[
     >>> find_inputs(Path("music"))
     ['0.wav', '1.wav', '2.wav']
     """
-    if not folder.is_dir():
-        raise RequestError(f"{folder} is not a folder: give the folder of audio files")
-    inputs = audio.find(folder, on_error=None if unreadable is None else unreadable.__setitem__)
-    if not inputs:
-        first = f"; {printable(min(unreadable))}: {unreadable[min(unreadable)]}" if unreadable else ""
-        raise RequestError(f"no audio files in {folder}: is it the right folder (or, in a container, the right mount)?{first}")
-    outputs: dict[str, str] = {}
-    for path in inputs:
-        vector = vector_name(path)
-        if vector in outputs:
-            first, second = printable(outputs[vector]), printable(path)
-            raise RequestError(f"{first} and {second} in {folder} would both write {printable(vector)}: rename one of them")
-        outputs[vector] = path
-    # A folder may be called x.npy: then the vector of x.wav would need its name.
-    for vector, path in outputs.items():
-        for parent in PurePosixPath(vector).parents:
-            if str(parent) in outputs:
-                first, second = printable(outputs[str(parent)]), printable(path)
-                raise RequestError(f"{first} in {folder} would write a file where {second} needs a folder: rename one of them")
-    return inputs
+    listing = _list(folder)
+    if unreadable is None:
+        audio.check_readable(folder, listing)
+    else:
+        unreadable |= listing.unreadable
+    return list(map(os.fsdecode, listing.names))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The inputs of a batch.
+
+    Args:
+        names: relative paths, in order.
+        unreadable: sub-folders of the whole folder that cannot be read → why.
+        keep_listing: to be called when the batch is known to be possible, before the work: it writes the manifest of the folder, where that
+            is worth it and the folder has just been listed.
+    """
+
+    names: list[str]
+    unreadable: dict[str, str]
+    keep_listing: Callable[[], object] = lambda: None
+
+
+def inputs_of_batch(folder: Path, records_folder: Path, batch_size: int | None, batch_idx: int | None) -> Batch:
+    """The inputs of a batch: from the manifest in ``records_folder``, if there is one and it still holds; else the folder is listed.
+
+    Args:
+        folder: of audio files.
+        records_folder: where the manifest is, or will be.
+        batch_size, batch_idx: see :func:`select`; without them the folder is always listed.
+
+    Raises:
+        RequestError: as :func:`find_inputs` and :func:`select`.
+
+    >>> inputs_of_batch(Path("music"), Path("vectors/.records"), 2, 0).names
+    ['0.wav', '1.wav']
+    """
+    path = records_folder / manifest.FILE
+    known = None if batch_size is None else manifest.read(path, folder)
+    if known is not None:
+        start, stop = _slice(known.count, batch_size, batch_idx)
+        try:
+            return Batch(known.names(start, stop), known.unreadable)
+        except manifest.DamagedManifestError:
+            pass
+    clock = manifest.Clock()
+    listing = _list(folder)
+    start, stop = _slice(len(listing.names), batch_size, batch_idx)
+
+    def keep() -> None:
+        manifest.write(path, folder, listing, clock, temporary_folder=records_folder / TEMPORARY_FOLDER)
+
+    worth_it = batch_size is not None and len(listing.names) + len(listing.folders) >= WORTH_A_MANIFEST
+    return Batch(list(map(os.fsdecode, listing.names[start:stop])), listing.unreadable, *([keep] if worth_it else []))
+
+
+def count_inputs(folder: Path, output: Path | None = None) -> int:
+    """How many inputs ``folder`` has, for counting batches, without listing it where somebody has counted before.
+
+    ``dataset.json`` says it of the folder ``wav`` of a processed dataset, which another machine may still see as it was a moment ago; the
+    manifest in ``output`` says it of any folder that it still describes.
+
+    Args:
+        folder: of audio files.
+        output: folder of the vectors; None: there is none yet.
+
+    Raises:
+        RequestError: as :func:`find_inputs`.
+
+    >>> count_inputs(Path("music"))
+    3
+    """
+    if folder.name == WAV_FOLDER and (recorded := count_wavs(folder.parent)):
+        return recorded
+    known = None if output is None else manifest.read(output / FOLDER / manifest.FILE, folder)
+    return len(_list(folder).names) if known is None else known.count
 
 
 def select(inputs: list[str], batch_size: int | None, batch_idx: int | None) -> list[str]:
@@ -102,17 +168,62 @@ def select(inputs: list[str], batch_size: int | None, batch_idx: int | None) -> 
     >>> select(["a.wav", "b.wav", "c.wav"], 2, 1)
     ['c.wav']
     """
+    start, stop = _slice(len(inputs), batch_size, batch_idx)
+    return inputs[start:stop]
+
+
+def _slice(count: int, batch_size: int | None, batch_idx: int | None) -> tuple[int, int]:
     if batch_size is None and batch_idx is None:
-        return inputs
+        return 0, count
     if batch_size is None or batch_idx is None:
         given, missing = ("--batch_idx", "--batch_size") if batch_size is None else ("--batch_size", "--batch_idx")
         raise RequestError(f"{given} needs {missing}: give both, or neither for the whole folder")
     if batch_size < 1 or batch_idx < 0:
         raise RequestError(f"--batch_size must be at least 1 and --batch_idx at least 0, not {batch_size} and {batch_idx}")
-    batches = -(-len(inputs) // batch_size)
+    batches = -(-count // batch_size)
     if batch_idx >= batches:
-        raise RequestError(f"--batch_idx {batch_idx} is past the end: {len(inputs)} files make {batches} batches of {batch_size}, from 0")
-    return inputs[batch_idx * batch_size : (batch_idx + 1) * batch_size]
+        raise RequestError(f"--batch_idx {batch_idx} is past the end: {count} files make {batches} batches of {batch_size}, from 0")
+    return batch_idx * batch_size, min((batch_idx + 1) * batch_size, count)
+
+
+def _list(folder: Path) -> audio.Listing:
+    """The audio files of ``folder``; raises as :func:`find_inputs`."""
+    if not folder.is_dir():
+        raise RequestError(f"{folder} is not a folder: give the folder of audio files")
+    listing = audio.list_audio(folder)
+    if not listing.names:
+        path = min(listing.unreadable, default="")
+        first = f"; {printable(path)}: {listing.unreadable[path]}" if path else ""
+        raise RequestError(f"no audio files in {folder}: is it the right folder (or, in a container, the right mount)?{first}")
+    _check_outputs(folder, listing.names)
+    return listing
+
+
+def _check_outputs(folder: Path, names: list[bytes]) -> None:
+    """Raises where two inputs would write one output, or one output would have to be a folder."""
+    hashes = np.fromiter((hash(_vector_name(name)) for name in names), np.int64, len(names))
+    order = np.sort(hashes)
+    alike = set(order[1:][order[1:] == order[:-1]].tolist())  # almost always none, and a name takes eight bytes here
+    outputs: dict[bytes, bytes] = {}
+    for name in names if alike else ():
+        vector = _vector_name(name)
+        if hash(vector) in alike:
+            if vector in outputs:
+                first, second, shown = (printable(os.fsdecode(path)) for path in (outputs[vector], name, vector))
+                raise RequestError(f"{first} and {second} in {folder} would both write {shown}: rename one of them")
+            outputs[vector] = name
+    # A folder may be called x.npy: then the vector of x.wav would need its name.
+    folders: dict[bytes, bytes] = {}
+    for name in names:
+        if b".npy/" in name:
+            end = name.find(b".npy/")
+            while end >= 0:
+                folders.setdefault(name[: end + 4], name)
+                end = name.find(b".npy/", end + 1)
+    for name in names if folders else ():
+        if (inside := folders.get(_vector_name(name))) is not None:
+            first, second = printable(os.fsdecode(name)), printable(os.fsdecode(inside))
+            raise RequestError(f"{first} in {folder} would write a file where {second} needs a folder: rename one of them")
 
 
 def vector_name(path: str) -> str:
@@ -122,3 +233,8 @@ def vector_name(path: str) -> str:
     'rock/a.npy'
     """
     return str(PurePosixPath(path).with_suffix(".npy"))
+
+
+def _vector_name(path: bytes) -> bytes:
+    """As :func:`vector_name`, of an input's name, which ends in a suffix."""
+    return path[: path.rindex(b".")] + b".npy"

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like import representations
-from jukemir_like.core import machine
+from jukemir_like.core import machine, records
 from jukemir_like.core.atomic import make_folder
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.records import Summary
-from jukemir_like.core.resumable import Chunk, Stage, clean_up
+from jukemir_like.core.resumable import Chunk, Stage, clean_up, clean_up_batch, journal_of_batch, temporary_folder
 from jukemir_like.extract.chunks import extract_chunk
-from jukemir_like.extract.inputs import find_inputs, select, vector_name
+from jukemir_like.extract.inputs import inputs_of_batch, vector_name
 from jukemir_like.packs import origin
 from jukemir_like.representations.base import Representation
 from jukemir_like.representations.names import parse
@@ -52,26 +52,28 @@ def extract(
 
     >>> extract("mfcc", Path("music"), Path("vectors")).done
     3
+    >>> import numpy as np
     >>> np.load("vectors/0.npy").shape
     (120,)
     """
     started = time.perf_counter()
-    unreadable: dict[str, str] = {}
-    inputs = select(find_inputs(folder, unreadable), batch_size, batch_idx)
+    if layers is None:  # a wrong request is found before weights are loaded
+        batch = inputs_of_batch(folder, output / records.FOLDER, batch_size, batch_idx)
     representation = representations.load(name, **options)
-    summary = Summary(f"extract {name}", failed=unreadable)
-    journal = "all" if batch_size is None else f"batch-{batch_size}-{batch_idx}"
     targets = _targets(name, representation, output, layers, options)
+    if layers is not None:
+        batch = inputs_of_batch(folder, targets[0].folder / records.FOLDER, batch_size, batch_idx)
+    summary = Summary(f"extract {name}", failed=dict(batch.unreadable))
     for target in targets:
         origin.refuse_extraction(target.folder)
-    stages = [Stage(summary, make_folder(target.folder), journal) for target in targets]
+    stages = [_open(summary, target, batch.names, batch_size, batch_idx) for target in targets]
+    batch.keep_listing()
     # The jobs of one input, one per layer, follow one another, so that a chunk has all of them.
     jobs = [
         stage.job(path, target.folder / vector_name(path), target.signature)
-        for path in inputs
+        for path in batch.names
         for stage, target in zip(stages, targets, strict=True)
     ]
-    clean_up(job.output for job in jobs)
     chunk_size = max(1, representation.batch_size) * len(targets)
     chunks = (Chunk(tuple(jobs[start : start + chunk_size])) for start in range(0, len(jobs), chunk_size))
     layer_of = {target.signature: target.layer for target in targets}
@@ -106,6 +108,17 @@ class _Target:
     folder: Path
     signature: str
     layer: str | None = None
+
+
+def _open(summary: Summary, target: _Target, names: list[str], batch_size: int | None, batch_idx: int | None) -> Stage:
+    """The stage that writes into ``target``, cleaned up; of a batch, with the records of its own inputs."""
+    outputs = {name: target.folder / vector_name(name) for name in names}
+    make_folder(target.folder)
+    if batch_size is None or batch_idx is None:
+        clean_up([*outputs.values(), temporary_folder(target.folder) / "any"])
+        return Stage(summary, target.folder, "all")
+    clean_up_batch(target.folder, outputs.values())
+    return Stage(summary, target.folder, journal_of_batch(batch_size, batch_idx), outputs=outputs)
 
 
 def _targets(name: str, representation: Representation, output: Path, layers: str | None, options: dict[str, Any]) -> list[_Target]:

@@ -1,5 +1,7 @@
 """Files are written whole or not at all, and what a killed process left is removed."""
 
+import errno
+import hashlib
 import json
 import os
 import socket
@@ -28,6 +30,29 @@ def test_the_longest_legal_name_can_be_written(tmp_path):
     target = tmp_path / ("n" * 251 + ".npy")
     atomic.write_bytes(target, b"x")
     assert target.read_bytes() == b"x"
+
+
+def test_a_file_can_be_written_in_another_folder_until_it_is_whole(tmp_path):
+    with atomic.atomic_write(tmp_path / "out" / "x.npy", tmp_path / "hidden" / "t") as temporary:
+        temporary.write_bytes(b"x")
+        assert temporary.parent == tmp_path / "hidden" / "t"
+        assert not list((tmp_path / "out").iterdir())
+    assert (tmp_path / "out" / "x.npy").read_bytes() == b"x"
+    assert not list((tmp_path / "hidden" / "t").iterdir())
+
+
+def test_where_that_folder_is_on_another_disk_the_file_is_copied_beside_its_target_first(tmp_path, monkeypatch):
+    replace = Path.replace
+
+    def refuse(self, target):
+        if self.parent != Path(target).parent:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    assert atomic.write_bytes(tmp_path / "out" / "x.npy", b"x", tmp_path / "t") == hashlib.sha256(b"x").hexdigest()
+    assert [path.read_bytes() for path in (tmp_path / "out").iterdir()] == [b"x"]
+    assert not list((tmp_path / "t").iterdir())
 
 
 DIES_WHILE_WRITING = """
