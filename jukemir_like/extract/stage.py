@@ -13,6 +13,7 @@ from jukemir_like.core.atomic import make_folder
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.records import Summary
 from jukemir_like.core.resumable import Chunk, Stage, clean_up
+from jukemir_like.extract.batch_matrix import BatchMatrix
 from jukemir_like.extract.chunks import extract_chunk
 from jukemir_like.extract.inputs import find_inputs, select, vector_name
 from jukemir_like.packs import origin
@@ -29,6 +30,7 @@ def extract(
     batch_idx: int | None = None,
     workers: int = 1,
     layers: str | None = None,
+    matrix: bool = False,
     **options: Any,
 ) -> Summary:
     """Extracts representation ``name`` of the audio files of ``folder`` into ``output``.
@@ -42,6 +44,8 @@ def extract(
         workers: processes, at most; what is computed on GPUs has one per GPU.
         layers: ``all``, or names of layers with commas between: the vectors of each, from one forward pass, go to
             ``output/NAME.layerL/``.
+        matrix: all vectors of the batch in one file (:mod:`jukemir_like.core.matrices`) instead of one each. Those that are there in the
+            other form are kept, and change their form.
         options: passed on to :func:`jukemir_like.representations.load`, as ``weights=`` and ``cache=``.
 
     Raises:
@@ -64,9 +68,10 @@ def extract(
     for target in targets:
         origin.refuse_extraction(target.folder)
     stages = [Stage(summary, make_folder(target.folder), journal) for target in targets]
+    in_one_file = {target.signature: BatchMatrix(target.folder, journal, matrix) for target in targets}
     # The jobs of one input, one per layer, follow one another, so that a chunk has all of them.
     jobs = [
-        stage.job(path, target.folder / vector_name(path), target.signature)
+        in_one_file[target.signature].job(stage.job(path, target.folder / vector_name(path), target.signature))
         for path in inputs
         for stage, target in zip(stages, targets, strict=True)
     ]
@@ -75,8 +80,11 @@ def extract(
     chunks = (Chunk(tuple(jobs[start : start + chunk_size])) for start in range(0, len(jobs), chunk_size))
     layer_of = {target.signature: target.layer for target in targets}
     work = partial(extract_chunk, name, representation.signature, layer_of, tuple(options.items()), folder)
-    for _ in stages[0].run(work, chunks, len(jobs), min(workers, representation.gpus or workers)):
-        pass
+    for record in stages[0].run(work, chunks, len(jobs), min(workers, representation.gpus or workers)):
+        in_one_file[record["signature"]].count(record)
+    for batch in in_one_file.values():
+        batch.finish()
+        summary.notes += batch.notes
     if len(targets) > 1:
         summary.audio_seconds /= len(targets)
         first, last = targets[0].folder.name, targets[-1].folder.name
