@@ -14,10 +14,12 @@ written after it: whenever a process is killed, a list of names stands for the r
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -25,11 +27,13 @@ from typing import BinaryIO
 from jukemir_like.core import arrays, files, jsonfiles
 from jukemir_like.core.atomic import make_folder, storage_errors, temporary_file, write_json
 from jukemir_like.core.errors import DamagedFileError
+from jukemir_like.core.locks import locked
 
 FOLDER = ".matrices"
 SHAPE = {"format": {1}, "matrix": str, "dimension": int, "names": [(str, None)]}
 """Of a list of names, in the terms of :mod:`jukemir_like.core.jsonfiles`. ``null``: the row is of no use any more."""
 
+_LOCK = ".lock"
 _NO_FILE = (errno.ENOTDIR, errno.ENAMETOOLONG)  # no file can have this name
 _DIGEST = r"-[0-9a-f]{16}\.npy"
 
@@ -120,6 +124,8 @@ def read_matrix(index: Path, remedy: str) -> Matrix:
         with files.damage_errors(index, remedy):
             _check(index, content)
         path = index.parent / content["matrix"]
+        if not any(name is not None for name in content["names"]):  # the matrix may be gone already
+            return Matrix(index, path, (), content["dimension"], 0)
         try:
             with files.damage_errors(path, remedy), files.open_regular(path) as file:
                 rows, dimension, start = arrays.matrix_layout(file)
@@ -180,28 +186,42 @@ def write_matrix(folder: Path, name: str, dimension: int, vectors: Iterable[tupl
             file.flush()
             os.fsync(file.fileno())  # the files whose vectors it has are removed next
         path = index.parent / f"{name}-{digest.hexdigest()[:16]}.npy"
-        temporary.replace(path)
-    write_json(index, {"format": 1, "matrix": path.name, "dimension": dimension, "names": names})
+        with changes(folder):
+            temporary.replace(path)
+            write_json(index, {"format": 1, "matrix": path.name, "dimension": dimension, "names": names})
     return Matrix(index, path, tuple(names), dimension, start)
 
 
 def drop_rows(matrix: Matrix, unwanted: Callable[[str], bool]) -> None:
     """Takes vectors out of a list of names; a matrix of which no vector is left is removed."""
     names = [None if name is None or unwanted(name) else name for name in matrix.names]
-    if tuple(names) == matrix.names:
-        return
-    if any(name is not None for name in names):
+    if tuple(names) != matrix.names:
         write_json(matrix.index, {"format": 1, "matrix": matrix.path.name, "dimension": matrix.dimension, "names": names})
-        return
-    for path in (matrix.index, matrix.path):
-        path.unlink(missing_ok=True)
+    if not any(name is not None for name in names):
+        for path in (matrix.path, matrix.index):  # a list without names needs no matrix
+            path.unlink(missing_ok=True)
 
 
 def remove_replaced(folder: Path, name: str, current: Path | None) -> None:
     """Removes the matrices called ``name`` that no list names any more: all but ``current``."""
-    for path in (folder / FOLDER).glob("*.npy"):
+    for path in (folder / FOLDER).glob(f"{glob.escape(name)}-*.npy"):
         if re.fullmatch(re.escape(name) + _DIGEST, path.name) and path != current:
             path.unlink(missing_ok=True)
+
+
+def remove_unlisted(folder: Path) -> None:
+    """Removes the matrices that killed processes have not written a list of names for. To be called within :func:`changes`."""
+    unlisted = set((folder / FOLDER).glob("*.npy")) - set((folder / FOLDER).glob(".*"))
+    for path in unlisted:
+        if not list_of(folder, re.sub(f"{_DIGEST}$", "", path.name)).exists():
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def changes(folder: Path) -> Iterator[None]:
+    """Nobody else writes or removes matrices of ``folder`` meanwhile (where its file system has locks)."""
+    with locked(folder / FOLDER / _LOCK, required=False):
+        yield
 
 
 class VectorFolder:

@@ -18,13 +18,11 @@ from jukemir_like.core import files, matrices
 from jukemir_like.core.atomic import remove_abandoned, storage_errors, write_bytes
 from jukemir_like.core.errors import DamagedFileError
 from jukemir_like.core.files import check_free_space
-from jukemir_like.core.locks import locked
 from jukemir_like.core.matrices import Matrix, Row
 from jukemir_like.core.records import Record
 from jukemir_like.core.resumable import Job
 
 _REMEDY = "its vectors are computed again"
-_LOCK = ".lock"
 _BATCH = re.compile(r"(batch-[0-9]+)-[0-9]+")
 
 
@@ -116,8 +114,9 @@ class BatchMatrix:
         elif self._own is not None:
             matrices.drop_rows(self._own, names.__contains__)
         others = list(self._others() if self._other_rows is None and self.wanted else self._all_others())
-        if others:
-            with locked(self.folder / matrices.FOLDER / _LOCK, required=False):
+        if others or not self.wanted:
+            with matrices.changes(self.folder):
+                matrices.remove_unlisted(self.folder)
                 for index in others:
                     if (matrix := self._read(index)) is not None:
                         matrices.drop_rows(matrix, names.__contains__)

@@ -42,7 +42,8 @@ class RotatedRows:
         mean, scale = standardisation(rows)
         gram = np.zeros((rows.shape[1], rows.shape[1]))
         for _, chunk in rows.chunks():
-            standard = (chunk - mean) / scale
+            standard = chunk - mean
+            standard /= scale
             gram += standard.T @ standard
             report_progress()
         basis, variance = principal_axes(gram / len(rows))
@@ -96,7 +97,9 @@ class RotatedRows:
         """Chunks of ``rows``, standardised."""
         for part, chunk in rows.chunks():
             with np.errstate(over="ignore"):
-                yield part, ((chunk - self.mean) / self.scale).astype(np.float32)
+                standard = chunk - self.mean
+                standard /= self.scale
+                yield part, standard.astype(np.float32)
 
     def _wide(self, parameters: Parameters) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Weights (dimension, strengths · labels) for standardised features, and biases."""
