@@ -2,7 +2,8 @@
 
     python scripts/compare_caches.py CACHE OTHER_CACHE
 
-Vectors, audio, weights, predictions and tables must be equal to the bit. Left out of the comparison are times, durations, versions of
+Vectors, audio, weights, predictions and tables must be equal to the bit; whether vectors have a file each, or are rows of matrices
+(extract --matrix), does not matter. Left out of the comparison are times, durations, versions of
 software and the names of the two folders. Exit codes: 0 the same, 1 different (each file is named, with the first difference).
 """
 
@@ -20,9 +21,11 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load
 
+from jukemir_like.core.matrices import FOLDER, VectorFolder
+
 NOT_COMPARED = {"seconds", "time", "versions", "version", "jukemir-like", "created", "host", "examples_per_second"}
 """Fields of JSON and columns of tables that differ between any two runs, also as the last part of a name: ``valid/seconds``."""
-SKIPPED_FOLDERS = {".snakemake", ".stages", "tensorboard", "states"}
+SKIPPED_FOLDERS = {".snakemake", ".stages", "tensorboard", "states", FOLDER}
 SKIPPED_FILES = {".lock"}
 
 
@@ -32,20 +35,26 @@ def main() -> int:
         print(__doc__, file=sys.stderr)
         return 2
     first, second = (Path(argument).resolve() for argument in sys.argv[1:])
-    names = sorted({*_names(first), *_names(second)})
-    differences = {name: difference for name in names if (difference := compare(first, second, name))}
+    rows = {cache: _rows(cache) for cache in (first, second)}
+    names = sorted({*_names(first), *_names(second), *rows[first], *rows[second]})
+    differences = {name: difference for name in names if (difference := compare(first, second, name, rows))}
     for name, difference in differences.items():
         print(f"{name}: {difference}")
     print(f"{len(names)} files compared, {len(differences)} of them differ")
     return int(bool(differences))
 
 
-def compare(first: Path, second: Path, name: str) -> str | None:
+def compare(first: Path, second: Path, name: str, rows: dict[Path, dict[str, VectorFolder]]) -> str | None:
     """The first difference between the file ``name`` of two caches; None where they are the same."""
+    contents = []
     for cache in (first, second):
-        if not (cache / name).is_file():
+        if name in rows[cache]:
+            vectors = rows[cache][name]
+            contents.append(vectors.read((cache / name).relative_to(vectors.folder).as_posix().removesuffix(".npy")))
+        elif (cache / name).is_file():
+            contents.append((cache / name).read_bytes())
+        else:
             return f"is missing in {cache}"
-    contents = [(cache / name).read_bytes() for cache in (first, second)]
     if contents[0] == contents[1]:
         return None
     read = READERS.get(Path(name).suffix)
@@ -61,6 +70,15 @@ def _names(cache: Path) -> Iterator[str]:
         relative = path.relative_to(cache)
         if path.is_file() and path.name not in SKIPPED_FILES and not SKIPPED_FOLDERS.intersection(relative.parts):
             yield relative.as_posix()
+
+
+def _rows(cache: Path) -> dict[str, VectorFolder]:
+    """The files that rows of matrices stand for, and the folder of vectors that each is in."""
+    rows = {}
+    for matrices in cache.rglob(FOLDER):
+        vectors = VectorFolder(matrices.parent, "extract again")
+        rows |= {(vectors.folder / f"{name}.npy").relative_to(cache).as_posix(): vectors for name in vectors.names() if vectors.row(name)}
+    return rows
 
 
 def _of_json(content: bytes) -> Any:

@@ -15,12 +15,13 @@ from jukemir_like.cli import options
 @click.option("--batch_size", type=int, help="Files per batch.")
 @click.option("--batch_idx", type=int, help="Which batch, from 0 [default: SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX, where set].")
 @click.option("--layers", metavar="all|L,L,…", help="Vectors of these layers from one pass, into OUTPUT/NAME.layerL/.")
+@click.option("--matrix", is_flag=True, help="One file per batch, in OUTPUT/.matrices/, instead of one per audio file.")
 @options.representation_options
 @options.workers
 @options.cache
 def extract(
     representation: str, input: str | None, output: str | None, dataset: str | None,  # noqa: A002
-    batch_size: int | None, batch_idx: int | None, layers: str | None, workers: int | None, cache: str | None,
+    batch_size: int | None, batch_idx: int | None, layers: str | None, matrix: bool, workers: int | None, cache: str | None,
     **representation_options: Any,
 ) -> int:  # fmt: skip
     """Extract REPRESENTATION of every audio file of INPUT into OUTPUT, one .npy per file.
@@ -46,6 +47,7 @@ def extract(
         batch_idx=batch_idx,
         workers=workers,
         layers=layers,
+        matrix=matrix,
         cache=folders,
         **representation_options,
     )
@@ -65,11 +67,14 @@ def extract(
 )
 @click.option("--seed", "seeds", type=click.IntRange(0), multiple=True, default=(0,), show_default=True, help="May be repeated.")
 @click.option("--layers", metavar="all|L,L,…", help="Probe these layers of REPRESENTATION, and choose one by validation.")
+@click.option(
+    "--chunks_above", type=click.FloatRange(0), metavar="GB", help="Read vectors of more GB in chunks, in little memory [default: 1]."
+)
 @options.workers
 @options.cache
 def probe(
     dataset: str, representation: str, tasks: tuple[str, ...], protocol: str, seeds: tuple[int, ...], layers: str | None,
-    workers: int | None, cache: str | None,
+    chunks_above: float | None, workers: int | None, cache: str | None,
 ) -> int:  # fmt: skip
     """Probe REPRESENTATION (or `trivial`: the baselines) on the tasks of DATASET.
 
@@ -82,6 +87,8 @@ def probe(
 
     folders = options.open_cache(cache)
     request: dict[str, Any] = {"tasks": tasks or None, "protocol": protocol, "seeds": seeds, "workers": workers}
+    if chunks_above is not None:
+        request["chunks_above"] = int(chunks_above * 1e9)
     if layers is None:
         probed: Any = probe_dataset(folders, dataset, representation, **request)
     else:

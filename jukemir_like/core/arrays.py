@@ -12,7 +12,8 @@ import os
 import struct
 import zipfile
 import zlib
-from functools import lru_cache
+from functools import cache, lru_cache
+from typing import BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -38,6 +39,43 @@ def parse(data: bytes) -> np.ndarray:
     if len(data) - end != math.prod(shape) * dtype.itemsize:
         raise ValueError(f"is truncated: the header declares {math.prod(shape) * dtype.itemsize:,} bytes, the file has {len(data) - end:,}")
     return np.frombuffer(data, dtype, offset=end).reshape(shape, order="F" if column_order else "C")
+
+
+@cache
+def vector_header(dimension: int) -> bytes:
+    """The bytes of a ``.npy`` file before its data, of a vector of so many float32.
+
+    >>> len(vector_header(120))
+    128
+    """
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(dimension, "<f4"))
+    return buffer.getvalue()[: -4 * dimension]
+
+
+def matrix_header(rows: int, columns: int) -> bytes:
+    """The same of a matrix of float32; as long for any number of rows."""
+    buffer = io.BytesIO()
+    npy.write_array_header_1_0(buffer, {"descr": "<f4", "fortran_order": False, "shape": (rows, columns)})
+    return buffer.getvalue()
+
+
+def matrix_layout(file: BinaryIO) -> tuple[int, int, int]:
+    """Rows, columns, and the number of bytes before the data, of an opened ``.npy`` file that holds a matrix of little-endian float32.
+
+    Raises:
+        ValueError: it holds none, or is truncated; the message is to follow the name of the file.
+    """
+    start = file.read(10)
+    data = start + file.read(int.from_bytes(start[8:10], "little"))
+    shape, column_order, dtype = _header(data)
+    if len(shape) != 2 or column_order or dtype.str != "<f4" or not all(shape):
+        raise ValueError(f"is no matrix of float32: it holds {dtype} of shape {shape}")
+    rows, columns = shape
+    size = os.fstat(file.fileno()).st_size - len(data)
+    if size != 4 * rows * columns:
+        raise ValueError(f"is truncated: the header declares {4 * rows * columns:,} bytes, the file has {size:,}")
+    return rows, columns, len(data)
 
 
 def read_archive(path: str | os.PathLike[str], remedy: str) -> dict[str, np.ndarray]:

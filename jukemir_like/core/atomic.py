@@ -102,6 +102,22 @@ def atomic_write(path: Path, temporary_folder: Path | None = None) -> Iterator[P
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def temporary_file(folder: Path, suffix: str = "") -> Iterator[Path]:
+    """Yields a hidden path in ``folder``; what is there at the end of the block is removed (see also :func:`remove_abandoned`).
+
+    >>> with temporary_file(Path(), ".npy") as path:
+    ...     _ = path.write_bytes(b"large")
+    >>> path.exists()
+    False
+    """
+    path = _temporary_path(make_folder(folder), suffix)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def write_bytes(path: Path, data: bytes, temporary_folder: Path | None = None) -> str:
     """Writes a whole file or none, see :func:`atomic_write`; returns its SHA-256."""
     with atomic_write(path, temporary_folder) as temporary:

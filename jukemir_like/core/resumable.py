@@ -26,6 +26,9 @@ from jukemir_like.core.parallel import map_unordered
 from jukemir_like.core.progress import Progress
 from jukemir_like.core.records import Record, Summary
 
+WHOLE_FOLDER = "all"
+"""Name of the journal of a run that is no batch."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -82,17 +85,21 @@ class Stage:
         journal: name of the journal that this run writes.
         unit: what the progress counts.
         outputs: of a batch, input → output: what earlier runs recorded of other inputs is not looked at. None: all of it is read.
+        is_stored_elsewhere: whether outputs of a batch may be in other files than these, which any of the earlier runs may have recorded.
 
     Attributes:
         summary: as given.
         known: input → records of earlier runs: all, or those that tell whether one of ``outputs`` can be kept.
     """
 
-    def __init__(self, summary: Summary, output: Path, journal: str, *, unit: str = "file", outputs: Mapping[str, Path] | None = None):
+    def __init__(
+        self, summary: Summary, output: Path, journal: str, *, unit: str = "file",
+        outputs: Mapping[str, Path] | None = None, is_stored_elsewhere: bool = False,
+    ):  # fmt: skip
         self._started = time.perf_counter()
         self.summary = summary
         self._output, self._journal, self._unit = output, journal, unit
-        self.known = records.read_all(output) if outputs is None else _known_of_batch(output, journal, outputs)
+        self.known = records.read_all(output) if outputs is None else _known_of_batch(output, journal, outputs, is_stored_elsewhere)
 
     def job(self, name: str, output: Path, signature: str) -> Job:
         """The job of computing ``output`` of input ``name``."""
@@ -160,12 +167,14 @@ def _describes_output(record: Record, signature: str) -> bool:
     return record["status"] == "done" and record.get("signature") == signature and bool(record.get("output_digest"))
 
 
-def _known_of_batch(output: Path, journal: str, outputs: Mapping[str, Path]) -> dict[str, list[Record]]:
+def _known_of_batch(output: Path, journal: str, outputs: Mapping[str, Path], is_stored_elsewhere: bool) -> dict[str, list[Record]]:
     """Records of the inputs of a batch, by which outputs that are there can be kept.
 
     The batch's own journal has them, unless another run made an output: the whole folder, batches of another size, another program. Then
     the other journals are read, those of batches that overlap with this one first, until all outputs are described.
     """
+    if is_stored_elsewhere:
+        return records.read_all(output, outputs)
     known = records.read_all(output, outputs, [journal])
     there = {name: digest for name, path in outputs.items() if (digest := digest_or_none(path)) is not None}
     _forget_described(there, known)
@@ -188,13 +197,13 @@ def _forget_described(digests: dict[str, str], known: Mapping[str, list[Record]]
             del digests[name]
 
 
-def journal_of_batch(batch_size: int, batch_idx: int) -> str:
-    """The name of the journal of a batch.
+def journal_of_batch(batch_size: int | None, batch_idx: int | None) -> str:
+    """The name of the journal of a batch, or of a run over the whole folder.
 
-    >>> journal_of_batch(256, 3)
-    'batch-256-3'
+    >>> journal_of_batch(256, 3), journal_of_batch(None, None)
+    ('batch-256-3', 'all')
     """
-    return f"batch-{batch_size}-{batch_idx}"
+    return WHOLE_FOLDER if batch_size is None or batch_idx is None else f"batch-{batch_size}-{batch_idx}"
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -14,6 +14,7 @@ from jukemir_like.core.atomic import make_folder
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.records import Summary
 from jukemir_like.core.resumable import Chunk, Stage, clean_up, clean_up_batch, journal_of_batch, temporary_folder
+from jukemir_like.extract.batch_matrix import BatchMatrix
 from jukemir_like.extract.chunks import extract_chunk
 from jukemir_like.extract.inputs import inputs_of_batch, vector_name
 from jukemir_like.packs import origin
@@ -30,6 +31,7 @@ def extract(
     batch_idx: int | None = None,
     workers: int = 1,
     layers: str | None = None,
+    matrix: bool = False,
     **options: Any,
 ) -> Summary:
     """Extracts representation ``name`` of the audio files of ``folder`` into ``output``.
@@ -43,6 +45,8 @@ def extract(
         workers: processes, at most; what is computed on GPUs has one per GPU, and on processors as many as there is memory for.
         layers: ``all``, or names of layers with commas between: the vectors of each, from one forward pass, go to
             ``output/NAME.layerL/``.
+        matrix: all vectors of the batch in one file (:mod:`jukemir_like.core.matrices`) instead of one each. Those that are there in the
+            other form are kept, and change their form.
         options: passed on to :func:`jukemir_like.representations.load`, as ``weights=`` and ``cache=``.
 
     Raises:
@@ -66,11 +70,13 @@ def extract(
     summary = Summary(f"extract {name}", failed=dict(batch.unreadable))
     for target in targets:
         origin.refuse_extraction(target.folder)
-    stages = [_open(summary, target, batch.names, batch_size, batch_idx) for target in targets]
+    journal = journal_of_batch(batch_size, batch_idx)
+    in_one_file = {target.signature: BatchMatrix(target.folder, journal, matrix) for target in targets}
+    stages = [_open(summary, target, batch.names, journal, in_one_file[target.signature]) for target in targets]
     batch.keep_listing()
     # The jobs of one input, one per layer, follow one another, so that a chunk has all of them.
     jobs = [
-        stage.job(path, target.folder / vector_name(path), target.signature)
+        in_one_file[target.signature].job(stage.job(path, target.folder / vector_name(path), target.signature))
         for path in batch.names
         for stage, target in zip(stages, targets, strict=True)
     ]
@@ -79,8 +85,11 @@ def extract(
     layer_of = {target.signature: target.layer for target in targets}
     work = partial(extract_chunk, name, representation.signature, layer_of, tuple(options.items()), folder)
     processes = _processes(representation, min(workers, -(-len(jobs) // chunk_size)), summary)
-    for _ in stages[0].run(work, chunks, len(jobs), processes):
-        pass
+    for record in stages[0].run(work, chunks, len(jobs), processes):
+        in_one_file[record["signature"]].count(record)
+    for of_batch in in_one_file.values():
+        of_batch.finish()
+        summary.notes += of_batch.notes
     if len(targets) > 1:
         summary.audio_seconds /= len(targets)
         first, last = targets[0].folder.name, targets[-1].folder.name
@@ -110,15 +119,14 @@ class _Target:
     layer: str | None = None
 
 
-def _open(summary: Summary, target: _Target, names: list[str], batch_size: int | None, batch_idx: int | None) -> Stage:
+def _open(summary: Summary, target: _Target, names: list[str], journal: str, matrix: BatchMatrix) -> Stage:
     """The stage that writes into ``target``, cleaned up; of a batch, with the records of its own inputs."""
     outputs = {name: target.folder / vector_name(name) for name in names}
-    make_folder(target.folder)
-    if batch_size is None or batch_idx is None:
+    if journal == WHOLE_FOLDER:
         clean_up([*outputs.values(), temporary_folder(target.folder) / "any"])
-        return Stage(summary, target.folder, "all")
+        return Stage(summary, target.folder, journal)
     clean_up_batch(target.folder, outputs.values())
-    return Stage(summary, target.folder, journal_of_batch(batch_size, batch_idx), outputs=outputs)
+    return Stage(summary, target.folder, journal, outputs=outputs, is_stored_elsewhere=matrix.has_others)
 
 
 def _targets(name: str, representation: Representation, output: Path, layers: str | None, options: dict[str, Any]) -> list[_Target]:

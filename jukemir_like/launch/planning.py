@@ -72,7 +72,7 @@ def extraction(
         origin.refuse_extraction(vectors)
     described = described_by(representation, card, folders)
     family, image = images.family_of(representation, described), images.image_of(representation, described)
-    options = {name: value for name, value in (options | {"layers": layers}).items() if value is not None}
+    options = {name: value for name, value in (options | {"layers": layers}).items() if value is not None and value is not False}
     paths = PathMapping()
     if family.weights == images.CHECKPOINTS:
         options |= _checkpoint(representation, weights, folders, paths)
@@ -87,7 +87,7 @@ def extraction(
         raise RequestError(f"{source} is not a folder: give the folder of audio files")
     paths.mount(source, INPUT)
     paths.mount(target, OUTPUT, writable=True)
-    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    words = [word for name, value in options.items() for word in (f"--{name}", *([] if value is True else [str(value)]))]
     entrypoint = None
     if representation != family.name:
         # The image's own entry point extracts the representation that the family is named after; a variant is named to the program.

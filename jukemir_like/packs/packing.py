@@ -19,6 +19,7 @@ from jukemir_like.core.atomic import atomic_write
 from jukemir_like.core.cache import Cache, representation_folder
 from jukemir_like.core.errors import DamagedFileError, InputError, RequestError, StorageError
 from jukemir_like.core.files import printable
+from jukemir_like.core.matrices import VectorFolder
 from jukemir_like.core.progress import Progress
 from jukemir_like.core.records import Record
 from jukemir_like.core.version import __version__
@@ -79,7 +80,8 @@ def pack(
     started = time.perf_counter()
     folder = cache.representation(dataset, representation)
     again = f"run `jukemir-like extract {representation} --dataset {dataset}` again"
-    written, notes = _records(folder, again), []
+    vectors = VectorFolder(folder, again)
+    written, notes = _records(vectors, again), []
     done = {uid: record for uid, record in written.items() if record["status"] == "done"}
     meta_digest = None
     try:
@@ -106,7 +108,7 @@ def pack(
     card = Card(
         dataset,
         representation,
-        _dimension(folder, min(done), again),
+        _dimension(vectors, min(done), again),
         signatures[0],
         {uid: str(done[uid]["output_digest"]) for uid in sorted(done)},
         {"vectors": licence or (earlier.licence if earlier else NOT_STATED), **_licences(cache, dataset, known)},
@@ -123,7 +125,7 @@ def pack(
         raise RequestError(f"{folder} cannot be packed: it {error}") from error
     path = Path(f"{dataset}-{representation_folder(representation)}.zip") if output is None else output
     try:
-        _write(path, card, written, folder, again)
+        _write(path, card, written, vectors, again)
     except InputError as error:  # of the file's name
         raise RequestError(f"{path} {error}: give another --output") from error
     except OSError as error:  # what atomic_write has no words for
@@ -131,7 +133,7 @@ def pack(
     return Packed(path, card, path.stat().st_size, files.sha256(path), notes, time.perf_counter() - started)
 
 
-def _write(path: Path, card: Card, written: Mapping[str, Record], folder: Path, again: str) -> None:
+def _write(path: Path, card: Card, written: Mapping[str, Record], vectors: VectorFolder, again: str) -> None:
     lines = [json.dumps(_plain(written[uid]), sort_keys=True, allow_nan=False) for uid in sorted(written)]
     texts = {CARD: card.to_bytes(), LICENCE: _licence_text(card).encode(), card.records_member: ("\n".join(lines) + "\n").encode()}
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
@@ -139,7 +141,7 @@ def _write(path: Path, card: Card, written: Mapping[str, Record], folder: Path, 
             archive.writestr(_member(name), data)
         with Progress(len(card.vectors), f"pack {card.representation}", "vector") as bar:
             for uid, digest in card.vectors.items():
-                archive.writestr(_member(f"{card.folder}/{uid}.npy"), _vector(folder / f"{uid}.npy", digest, card.dimension, again))
+                archive.writestr(_member(f"{card.folder}/{uid}.npy"), _vector(vectors, uid, digest, card.dimension, again))
                 bar.update(1)
 
 
@@ -149,51 +151,56 @@ def _member(name: str) -> zipfile.ZipInfo:
     return member
 
 
-def _vector(path: Path, digest: str, dimension: int, again: str) -> bytes:
+def _vector(vectors: VectorFolder, uid: str, digest: str, dimension: int, again: str) -> bytes:
     """The bytes of a vector's file, checked."""
-    try:
-        with files.damage_errors(path, again):
-            data = files.read_regular(path)
-            if hashlib.sha256(data).hexdigest() != digest:
-                raise ValueError("is not what was written there: it was changed since")
-            check_vector(data, dimension)
-    except FileNotFoundError as error:
-        raise DamagedFileError(f"{path} is missing, although its record says that it was written: {again}") from error
+    data = _read(vectors, uid, again)
+    with files.damage_errors(vectors.where(uid), again):
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise ValueError(f"{vectors.words(uid)}is not what was written there: it was changed since")
+        check_vector(data, dimension)
     return data
 
 
-def _dimension(folder: Path, uid: str, again: str) -> int:
-    path = folder / f"{uid}.npy"
+def _dimension(vectors: VectorFolder, uid: str, again: str) -> int:
+    data = _read(vectors, uid, again)
+    with files.damage_errors(vectors.where(uid), again):
+        return check_vector(data)
+
+
+def _read(vectors: VectorFolder, uid: str, again: str) -> bytes:
+    path = vectors.where(uid)
     try:
         with files.damage_errors(path, again):
-            return check_vector(files.read_regular(path))
+            return vectors.read(uid)
     except FileNotFoundError as error:
         raise DamagedFileError(f"{path} is missing, although its record says that it was written: {again}") from error
 
 
-def _records(folder: Path, again: str) -> dict[str, Record]:
+def _records(vectors: VectorFolder, again: str) -> dict[str, Record]:
     """uid → the record of its vector as it is now, or the last one of an item that has none.
 
     Raises:
         DamagedFileError: a vector has no record.
     """
     found: dict[str, Record] = {}
-    for name, of_input in records.read_all(folder).items():
+    for name, of_input in records.read_all(vectors.folder).items():
         uid = str(PurePosixPath(name).with_suffix(""))
-        path = folder / f"{uid}.npy"
-        if not path.exists():
+        path = vectors.where(uid)
+        try:
+            with files.damage_errors(path, again):
+                digest = hashlib.sha256(vectors.read(uid)).hexdigest()
+        except FileNotFoundError:
             if of_input[-1]["status"] == "failed":
                 found[uid] = of_input[-1]
             continue
-        with files.damage_errors(path, again):
-            digest = files.sha256(path)
         describing = [record for record in of_input if record.get("output_digest") == digest and record.get("signature")]
         if not describing:
-            raise DamagedFileError(f"{path} is not what its record says, or has none: {again}")
+            raise DamagedFileError(f"{path} {vectors.words(uid)}is not what its record says, or has none: {again}")
         found[uid] = describing[-1]
-    unknown = next((path for path in folder.rglob("*.npy") if str(path.relative_to(folder).with_suffix("")) not in found), None)
+    unknown = next((name for name in vectors.names() if name not in found), None)
     if unknown is not None:
-        raise DamagedFileError(f"{unknown} has no record of what computed it: {again}, or remove it")
+        where = f"{vectors.where(unknown)} {vectors.words(unknown)}".strip()
+        raise DamagedFileError(f"{where} has no record of what computed it: {again}, or remove it")
     return found
 
 

@@ -216,7 +216,7 @@ def probe(
     """How much of a label a simple model predicts from vectors: fitted on train, selected on validation, scored on test, with intervals.
 
     Args:
-        X: (items, dimension) numbers: array, tensor or DataFrame.
+        X: (items, dimension) numbers: array, tensor or DataFrame. More than 1 GB (as float32) is read in chunks, a memory map from disk.
         y: one label per item: words or whole numbers (classes), names of keys, lists of tags, a boolean matrix (items, tags), numbers
             (items,) or (items, outputs), or the labels of a processed dataset. None, NaN and empty labels are missing: such items are
             left out and counted.

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.progress import Progress
+from jukemir_like.core.rows import Rows, as_array, as_rows
 from jukemir_like.datasets import Task
 from jukemir_like.probes import metrics
 from jukemir_like.probes.metrics import RULES, mirex_table
@@ -115,17 +116,30 @@ def one_thread() -> Iterator[None]:
 
 def _fit_path(selection: Selection, settings: RegularisationPath, name: str) -> None:
     """Considers a probe of every strength."""
-    from jukemir_like.probes.linear import Rotation, fit_path
-
-    data = selection.data
     with Progress(len(set(settings.strengths)), name, "probe") as bar:
-        rotation, Z = Rotation.fit(data.train.X)
-        rotated = {split: rotation(data.splits[split].X) for split in SCORED_SPLITS}
-        models = fit_path(data.task.type, Z, rotation.variance, data.train.y, len(data.task.labels), settings)
-        for strength, model in models.items():
-            scores = {split: model.scores(rotated[split]) for split in SCORED_SPLITS}
+        for strength, scores in _scores_by_strength(selection.data, settings):
             selection.consider(Candidate(-strength, {"strength": strength}, scores, {}))
             bar.update()
+
+
+def _scores_by_strength(data: ProbeData, settings: RegularisationPath) -> Iterator[tuple[float, Scores]]:
+    """Strength and scores, the strongest first."""
+    from jukemir_like.probes.chunked_path import RotatedRows
+    from jukemir_like.probes.linear import Rotation, fit_path
+
+    X = {name: split.X for name, split in data.splits.items()}
+    task, labels, y = data.task.type, len(data.task.labels), data.train.y
+    train = X["train"]
+    if isinstance(train, Rows) and len(train) >= train.shape[1]:
+        rotated_rows = RotatedRows.fit(train)
+        models = fit_path(task, rotated_rows, rotated_rows.variance, y, labels, settings)
+        by_split = {split: rotated_rows.scores(models, as_rows(X[split])) for split in SCORED_SPLITS}
+        yield from ((strength, {split: by_split[split][strength] for split in SCORED_SPLITS}) for strength in models)
+    else:  # rows that are fewer than the dimension are not many
+        rotation, Z = Rotation.fit(as_array(train))
+        rotated = {split: rotation(as_array(X[split])) for split in SCORED_SPLITS}
+        models = fit_path(task, Z, rotation.variance, y, labels, settings)
+        yield from ((strength, {split: model.scores(rotated[split]) for split in SCORED_SPLITS}) for strength, model in models.items())
 
 
 def _fit_grid(selection: Selection, settings: Grid, options: FitOptions, name: str, unfinished: UnfinishedRun | None) -> None:

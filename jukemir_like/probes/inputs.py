@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
+from jukemir_like.core.rows import Rows
 from jukemir_like.datasets import SPLITS, TaskType
 from jukemir_like.datasets.dataset import SPLIT_OF_WORD, SPLIT_SHARES
 from jukemir_like.probes.labels import is_missing, per_item, read_labels, to_plain
 from jukemir_like.probes.tasks import LabelledItems, ProbeData, assemble
+from jukemir_like.probes.vectors import CHUNKS_ABOVE, note
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,14 @@ def read_inputs(
         RequestError: lengths differ, a number is not finite, labels do not fit together, a split is empty, a group is in two splits.
     """
     matrix = _matrix(X)
-    n = len(matrix)
+    n = matrix.shape[0]
     _check_index(X, y)
     labels = read_labels(y, n, task_type, label_names)
     names = _names(uid, n)
     known = [label is not None for label in labels.encoded]
     recording_names = [recording or names[i] for i, recording in enumerate(_texts(recordings, n, "recordings"))]
     group_names = [group or recording_names[i] for i, group in enumerate(_texts(groups, n, "groups"))]
-    notes = list(labels.notes)
+    notes = [*labels.notes, *note(matrix)]
     if split is None:
         strata = labels.encoded if labels.task.type in ("multiclass", "key") else None
         splits = assign_splits(group_names, known, strata, seed)
@@ -130,20 +132,30 @@ def assign_splits(groups: Sequence[str], known: Sequence[bool], strata: Sequence
     return splits
 
 
-def _matrix(X: Any) -> NDArray[np.float32]:
-    """Vectors as float32 (n, dimension)."""
+def _matrix(X: Any) -> NDArray[np.float32] | Rows:
+    """Vectors as float32 (n, dimension). Many stay as they are, and are read in chunks: so a memory map stays on disk."""
     try:
         array = np.asarray(to_plain(X))
         if array.ndim != 2 or not array.size:
             raise RequestError(f"X must have the shape (items, dimension), not {array.shape}")
+        if array.dtype.kind in "fiub" and 4 * array.size > CHUNKS_ABOVE:
+            rows = Rows.of_array(array)
+            for part, chunk in rows.chunks():
+                _check_finite(chunk, part.start)
+            return rows
         with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite, which is detected below
             matrix = array.astype(np.float32)
     except (ValueError, TypeError) as error:
         raise RequestError(f"X must be a matrix of numbers: {error}") from error
+    _check_finite(matrix, 0)
+    return matrix
+
+
+def _check_finite(matrix: NDArray[np.float32], first: int) -> None:
     finite = np.isfinite(matrix).all(1)
     if not finite.all():
-        raise RequestError(f"X holds a number that is not finite in float32, in item {int(finite.argmin())}: remove such items first")
-    return matrix
+        item = first + int(finite.argmin())
+        raise RequestError(f"X holds a number that is not finite in float32, in item {item}: remove such items first")
 
 
 def _given_splits(split: Any, n: int) -> list[str | None]:

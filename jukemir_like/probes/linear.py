@@ -19,16 +19,22 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jukemir_like.core.progress import report_progress
+from jukemir_like.core.rows import Rows
 from jukemir_like.probes.protocols import RegularisationPath
 
 Array = NDArray[np.float64]
 Loss = Callable[[NDArray[np.float32]], Array]
 """Logits (n, strengths, labels) → summed loss (strengths,); the logits are overwritten with the gradient of the loss."""
+Parameters = dict[float, Array]
+"""Strength → weights (rank + 1, labels), the bias last."""
+Evaluation = Callable[[Parameters], dict[float, tuple[float, Array]]]
+"""Parameters → mean loss and its gradient, of the same shape, for every strength."""
 
 _MEMORY = 10  # pairs of changes that L-BFGS keeps
 _SUFFICIENT = 1e-4  # of the decrease that the slope promises (Armijo)
@@ -57,9 +63,7 @@ class Rotation:
         n, dimension = X.shape
         tall = n >= dimension
         gram = (standard.T @ standard if tall else standard @ standard.T) / n
-        values, vectors = np.linalg.eigh(gram)
-        kept = values > max(values[-1], 0) * 1e-10
-        values, vectors = values[kept][::-1], vectors[:, kept][:, ::-1]
+        vectors, values = principal_axes(gram)
         basis = vectors if tall else standard.T @ (vectors / np.sqrt(n * values))
         return cls(mean, scale, basis, values), (standard @ basis).astype(np.float32)
 
@@ -82,31 +86,80 @@ class Model:
             return (Z @ self.weights.astype(np.float32) + self.bias).astype(np.float32)
 
 
-def standardisation(X: NDArray[np.float32]) -> tuple[Array, Array]:
+class Features(Protocol):
+    """Rotated train features, wherever they are: what fitting needs of them."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, rank)."""
+
+    def correlation(self, residual: Array) -> Array:
+        """Product (rank, labels) of the features and ``residual`` (n, labels)."""
+
+    def objective(self, onehot: NDArray[np.bool_], multinomial: bool) -> Evaluation:
+        """Mean loss, without penalty, of logistic regression on labels ``onehot`` (n, labels): classes or tags."""
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Rotated train features (n, rank) in memory."""
+
+    Z: NDArray[np.float32]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.Z.shape[0], self.Z.shape[1]
+
+    def correlation(self, residual: Array) -> Array:
+        return np.asarray(self.Z.T.astype(np.float64) @ residual)
+
+    def objective(self, onehot: NDArray[np.bool_], multinomial: bool) -> Evaluation:
+        loss = loss_of(multinomial)(onehot)
+        return lambda parameters: _loss_and_gradient(self.Z, parameters, loss)
+
+
+def principal_axes(gram: Array) -> tuple[Array, Array]:
+    """Eigenvectors (k, rank) of a symmetric matrix (k, k) and their values, the largest first; those of 0, up to rounding, are left out."""
+    values, vectors = np.linalg.eigh(gram)
+    kept = values > max(values[-1], 0) * 1e-10
+    return vectors[:, kept][:, ::-1], values[kept][::-1]
+
+
+def standardisation(X: NDArray[np.float32] | Rows) -> tuple[Array, Array]:
     """Mean and population standard deviation of every feature; the latter is 1 where a feature is constant up to rounding.
 
     >>> [values.tolist() for values in standardisation(np.float32([[0, 5], [2, 5]]))]
     [[1.0, 5.0], [1.0, 1.0]]
     """
-    mean = X.mean(0, dtype=np.float64)
-    scale = X.std(0, dtype=np.float64)
+    if isinstance(X, Rows):
+        mean, scale = _moments(X)
+    else:
+        mean, scale = X.mean(0, dtype=np.float64), X.std(0, dtype=np.float64)
     scale[scale <= 10 * np.finfo(np.float32).eps * np.abs(mean)] = 1.0
     return mean, np.where(scale > 0, scale, 1.0)
 
 
+def _moments(rows: Rows) -> tuple[Array, Array]:
+    """Mean and population standard deviation, from two passes over the rows."""
+    mean = sum((chunk.sum(0, dtype=np.float64) for _, chunk in rows.chunks()), np.zeros(rows.shape[1])) / len(rows)
+    squares = sum((((chunk - mean) ** 2).sum(0) for _, chunk in rows.chunks()), np.zeros(rows.shape[1]))
+    return mean, np.sqrt(squares / len(rows))
+
+
 def fit_path(
-    kind: str, Z: NDArray[np.float32], variance: Array, y: np.ndarray, labels: int, path: RegularisationPath
+    kind: str, Z: NDArray[np.float32] | Features, variance: Array, y: np.ndarray, labels: int, path: RegularisationPath
 ) -> dict[float, Model]:
     """Models for all strengths, the strongest first.
 
     Args:
         kind: type of the task.
-        Z: rotated train features (n, rank), of ``variance`` (rank,).
+        Z: rotated train features (n, rank), in memory or elsewhere, of ``variance`` (rank,).
         y: labels of train, as in ``predictions.npz``.
         labels: number of outputs.
         path: settings.
     """
     strengths = sorted(set(path.strengths), reverse=True)
+    Z = InMemory(Z) if isinstance(Z, np.ndarray) else Z
     if kind == "regression":
         return _ridge(Z, variance, y, strengths)
     multinomial = kind != "multilabel"
@@ -126,14 +179,14 @@ def fit_path(
     return models
 
 
-def _ridge(Z: NDArray[np.float32], variance: Array, y: Array, strengths: list[float]) -> dict[float, Model]:
+def _ridge(Z: Features, variance: Array, y: Array, strengths: list[float]) -> dict[float, Model]:
     bias = y.mean(0)
-    correlation = Z.T.astype(np.float64) @ (y - bias) / len(y)
+    correlation = Z.correlation(y - bias) / len(y)
     return {strength: Model(correlation / (variance + strength)[:, None], bias) for strength in strengths}
 
 
 def _logistic(
-    Z: NDArray[np.float32], variance: Array, onehot: NDArray[np.bool_], multinomial: bool, strengths: list[float], path: RegularisationPath
+    Z: Features, variance: Array, onehot: NDArray[np.bool_], multinomial: bool, strengths: list[float], path: RegularisationPath
 ) -> dict[float, Model]:
     """Logistic regression for all strengths together.
 
@@ -149,11 +202,11 @@ def _logistic(
     solvers = {strength: minimise((start * roots[strength]).ravel(), path.tolerance, path.max_iterations) for strength in strengths}
     pending = {strength: next(solver) for strength, solver in solvers.items()}  # the points where values and gradients are wanted
     models: dict[float, Model] = {}
-    loss = _LOSSES[multinomial](onehot)
+    evaluate = Z.objective(onehot, multinomial)
     while pending:
         report_progress()
         parameters = {strength: point.reshape(rank + 1, labels) / roots[strength] for strength, point in pending.items()}
-        for strength, (value, gradient) in _loss_and_gradient(Z, parameters, loss).items():
+        for strength, (value, gradient) in evaluate(parameters).items():
             weights = parameters[strength][:-1]
             gradient[:-1] += strength * weights
             try:
@@ -209,7 +262,9 @@ def _binary_cross_entropy(onehot: NDArray[np.bool_]) -> Loss:
     return loss
 
 
-_LOSSES: dict[bool, Callable[[NDArray[np.bool_]], Loss]] = {True: _cross_entropy, False: _binary_cross_entropy}
+def loss_of(multinomial: bool) -> Callable[[NDArray[np.bool_]], Loss]:
+    """What makes the loss of labels (n, labels): cross-entropy over classes, or binary cross-entropy of each tag."""
+    return _cross_entropy if multinomial else _binary_cross_entropy
 
 
 def minimise(start: Array, tolerance: float, max_iterations: int) -> Generator[Array, tuple[float, Array], Array]:

@@ -36,6 +36,7 @@ So ``metrics.evaluate(run.task, y, scores)`` gives the run's metrics, and with `
 - ``left_out``: ``vectors``: reason → number of items; ``no_label``, ``no_split``: numbers of items; ``not_in_train``: labels that no
   train item has; ``undefined``: split → metric → number of tags that it leaves out
 - ``notes``: one line each, worth showing to the user
+- ``chunks``, only where vectors stayed on disk: their ``bytes``, and the number ``above`` which they do
 - ``seconds`` of fitting and scoring; ``versions``: name → version
 - ``lineage``: ``meta``, ``vectors``: SHA-256 (the latter over uid and bytes of every vector used); ``task``: digest of type, labels
   and grouping; ``signature``: of the representation, null where no record names it; ``sources``: what the dataset was made from;

@@ -1,7 +1,7 @@
 """Protocol ``jukemir``: every point of the grid is trained, over worker processes or on a GPU.
 
 Features are standardised once and written to a temporary folder, which the workers map into memory: memory holds one copy for any
-number of workers.
+number of workers. Those that are on disk already (:class:`~jukemir_like.core.rows.Rows`) stay there, and are standardised as they are read.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from jukemir_like.core.atomic import storage_errors
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.parallel import map_unordered
+from jukemir_like.core.rows import MatrixFile, Rows, as_array, as_rows
 from jukemir_like.core.signals import on_forced_exit
 from jukemir_like.datasets import SPLITS, Task
-from jukemir_like.probes.linear import standardisation
+from jukemir_like.probes.chunked_features import ChunkedFeatures, Features
+from jukemir_like.probes.linear import Array, standardisation
 from jukemir_like.probes.metrics import Songs
 from jukemir_like.probes.protocols import Grid, Point, group_points
 from jukemir_like.probes.tasks import ProbeData
@@ -76,9 +78,9 @@ def search(
         return
     with _temporary_folder() as folder:
         with storage_errors(folder):
-            _write_features(data, grid, folder)
+            features = _chunked(data, folder) if isinstance(data.train.X, Rows) else _write_features(data, grid, folder)
         labels = _Labels(data.task, data.train.y, data.splits["valid"].y, data.splits["valid"].songs)
-        work = partial(_train, folder, labels, grid, seed, device)
+        work = partial(_train, features, labels, grid, seed, device)
         for _, result in map_unordered(work, jobs, 1 if device != "cpu" else min(workers, len(jobs))):
             if isinstance(result, InputError):
                 raise RequestError("a process that trained a probe died (out of memory?): run again with fewer workers")
@@ -105,28 +107,58 @@ def _jobs(points: list[Point], together: bool) -> list[list[Point]]:
     return sorted(jobs, key=lambda job: (-job[0].hidden * job[0].batch_size, -job[0].batch_size, job[0].learning_rate))
 
 
-def _write_features(data: ProbeData, grid: Grid, folder: Path) -> None:
+def _write_features(data: ProbeData, grid: Grid, folder: Path) -> Path:
     mean, scale = standardisation(data.train.X)
     for name, split in data.splits.items():
+        of_split = as_array(split.X)
         for standardise in sorted(set(grid.standardise)):
             with np.errstate(over="ignore"):  # overflow is detected by the reader of the scores
-                X = ((split.X - mean) / scale).astype(np.float32) if standardise else split.X
+                X = ((of_split - mean) / scale).astype(np.float32) if standardise else of_split
             np.save(folder / f"{name}-{standardise:d}.npy", X)
+    return folder
 
 
-def _train(folder: Path, labels: _Labels, grid: Grid, seed: int, device: str, job: list[Point]) -> list[TrainedPoint]:
+@dataclass(frozen=True)
+class _OnDisk:
+    """Split → features on disk, and how those of train are standardised."""
+
+    rows: dict[str, Rows]
+    standardisation: tuple[Array, Array]
+
+
+def _chunked(data: ProbeData, folder: Path) -> _OnDisk:
+    """Features that are on disk, as they are; those that are in an array, which workers cannot see, are written."""
+    rows = {name: as_rows(split.X) for name, split in data.splits.items()}
+    moments = standardisation(rows["train"])
+    for name, of_split in rows.items():
+        if any(isinstance(source, np.ndarray) for source in of_split.sources):
+            path = folder / f"{name}.bin"
+            with path.open("wb") as file:
+                for _, chunk in of_split.chunks():
+                    file.write(chunk.tobytes())
+            rows[name] = Rows.of_file(MatrixFile(path, 0), *of_split.shape)
+    return _OnDisk(rows, moments)
+
+
+def _train(features: Path | _OnDisk, labels: _Labels, grid: Grid, seed: int, device: str, job: list[Point]) -> list[TrainedPoint]:
     """Trains one job. Runs in a worker."""
     with _one_torch_thread():
-        data = _training_data(folder, labels, job[0].standardise, torch.device(device))
+        data = _training_data(features, labels, job[0].standardise, torch.device(device))
         return train(data, job, seed, grid.evaluate_every, grid.patience)
 
 
-def _training_data(folder: Path, labels: _Labels, standardise: bool, device: torch.device) -> TrainingData:
-    # Mapped copy-on-write, since PyTorch expects memory that is writable.
-    features = {split: torch.from_numpy(np.load(folder / f"{split}-{standardise:d}.npy", mmap_mode="c")).to(device) for split in SPLITS}
+def _training_data(features: Path | _OnDisk, labels: _Labels, standardise: bool, device: torch.device) -> TrainingData:
+    splits: dict[str, Features]
+    if isinstance(features, _OnDisk):
+        moments = features.standardisation if standardise else None
+        splits = {split: ChunkedFeatures(rows, moments, device) for split, rows in features.rows.items()}
+    else:
+        # Mapped copy-on-write, since PyTorch expects memory that is writable.
+        paths = {split: features / f"{split}-{standardise:d}.npy" for split in SPLITS}
+        splits = {split: torch.from_numpy(np.load(path, mmap_mode="c")).to(device) for split, path in paths.items()}
     target = torch.from_numpy(targets(labels.train_y, len(labels.task.labels))).to(device)
     evaluation = validation_metric(labels.task, labels.valid_y, labels.valid_songs, device)
-    return TrainingData(labels.task.type, **features, target=target, evaluation=evaluation)
+    return TrainingData(labels.task.type, **splits, target=target, evaluation=evaluation)
 
 
 def targets(y: np.ndarray, labels: int) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ import json
 import platform
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.core.rows import Rows
 from jukemir_like.core.version import __version__
 from jukemir_like.datasets import Task
 from jukemir_like.datasets.meta import DESCRIPTION, META
@@ -70,6 +72,7 @@ def probe_dataset(
     workers: int = 1,
     settings: Settings | None = None,
     device: str | None = None,
+    chunks_above: int = vectors.CHUNKS_ABOVE,
 ) -> ProbedDataset:
     """Fits and tests a probe for each task of a dataset. Runs that are finished on the same vectors and labels are kept.
 
@@ -83,6 +86,8 @@ def probe_dataset(
         workers: processes. Results do not depend on their number.
         settings: of the protocol (:mod:`jukemir_like.probes.protocols`); None: its defaults.
         device: ``cpu`` or ``cuda`` for ``jukemir``; None: a GPU where there is one.
+        chunks_above: bytes of vectors, as float32, above which they stay on disk and are read in chunks: memory does not grow with their
+            number, and results are the same up to the order of sums.
 
     Raises:
         RequestError: the request, the labels or the vectors do not allow it; the message says which. Where only some tasks cannot be
@@ -99,24 +104,17 @@ def probe_dataset(
     uids = [uid for uid, record in processed.items.items() if record.get("split") is not None]
     if not uids:
         raise RequestError(f"{cache.processed(dataset) / META} has no item in a split: there is nothing to probe")
-    if representation == TRIVIAL:
-        of_items = without_vectors(processed, uids)
-    else:
-        of_items = vectors.read(cache, dataset, representation, uids, processed.failed)
-    inputs = _Inputs(cache, processed, representation, of_items)
-    runs: list[Run] = []
-    errors: list[str] = []
-    with one_thread():
-        for seed in seeds:
-            options = FitOptions(settings, seed, workers, device)
-            for name in tasks or processed.tasks:
-                try:
-                    runs.append(_run(inputs, processed.tasks[name], protocol, options))
-                except RequestError as error:
-                    errors.append(str(error))
-                except InputError as error:  # of a task, which is a folder
-                    errors.append(f"task {name!r} {error}")
-        if runs or not errors:
+    with ExitStack() as opened:
+        if representation == TRIVIAL:
+            of_items = without_vectors(processed, uids)
+        else:
+            large = vectors.Large(chunks_above, cache.probe(dataset, representation), opened)
+            of_items = vectors.read(cache, dataset, representation, uids, processed.failed, large)
+        inputs = _Inputs(cache, processed, representation, of_items, chunks_above)
+        of_seeds = [FitOptions(settings, seed, workers, device) for seed in seeds]
+        runs, errors = _runs(inputs, tasks or list(processed.tasks), protocol, of_seeds)
+    if runs or not errors:
+        with one_thread():
             table = tabulate_runs(cache, dataset, representation)
     if errors:
         raise RequestError("; ".join(dict.fromkeys(errors)))
@@ -131,6 +129,23 @@ class _Inputs:
     processed: ProcessedDataset
     representation: str
     vectors: Vectors
+    chunks_above: int
+
+
+def _runs(inputs: _Inputs, tasks: Sequence[str], protocol: str, options: Sequence[FitOptions]) -> tuple[list[Run], list[str]]:
+    """A run per task and seed, and why some cannot be."""
+    runs: list[Run] = []
+    errors: list[str] = []
+    with one_thread():
+        for of_seed in options:
+            for name in tasks:
+                try:
+                    runs.append(_run(inputs, inputs.processed.tasks[name], protocol, of_seed))
+                except RequestError as error:
+                    errors.append(str(error))
+                except InputError as error:  # of a task, which is a folder
+                    errors.append(f"task {name!r} {error}")
+    return runs, errors
 
 
 def _run(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -> Run:
@@ -145,12 +160,13 @@ def _run(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -> Run
         unfinished.remove()  # the run that wrote both may have been killed before it removed the file
         return finished
     data = prepare(inputs.processed, task, inputs.vectors)
+    data.notes.extend(vectors.note(inputs.vectors.X))
     if inputs.representation == TRIVIAL:
         fitted = fit_baseline(data)
     else:
         fitted = fit(data, options, f"probe {inputs.representation} {task.name}", unfinished)
     seconds = round(time.perf_counter() - started + unfinished.seconds, 3)
-    record = {**identity, **_outcome(data, fitted), "seconds": seconds, "versions": versions}
+    record = {**identity, **_outcome(data, fitted), **_chunks(inputs), "seconds": seconds, "versions": versions}
     run = save_run(folder, record, fitted.predictions)
     unfinished.remove()
     return run
@@ -194,6 +210,12 @@ def _outcome(data: ProbeData, fitted: FittedProbe) -> dict[str, Any]:
         "left_out": data.left_out,
         "notes": data.notes,
     }
+
+
+def _chunks(inputs: _Inputs) -> dict[str, Any]:
+    """The part of ``run.json`` on vectors that were read in chunks; empty for others."""
+    X = inputs.vectors.X
+    return {"chunks": {"bytes": X.nbytes, "above": inputs.chunks_above}} if isinstance(X, Rows) else {}
 
 
 def _versions(protocol: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
+from jukemir_like.core.rows import Rows
 from jukemir_like.datasets import SPLITS, Task
 from jukemir_like.datasets.dataset import label_encoder
 from jukemir_like.datasets.processed import ProcessedDataset
@@ -35,13 +36,13 @@ class Split:
     """One split of one task.
 
     Args:
-        X: float32 of shape (n, dimension).
+        X: float32 of shape (n, dimension); of a large matrix, its rows on disk.
         y: labels as in ``predictions.npz``.
         uid: n strings. group: n strings.
         songs: which clips belong to which song; None where items are scored.
     """
 
-    X: NDArray[np.float32]
+    X: NDArray[np.float32] | Rows
     y: np.ndarray
     uid: NDArray[np.str_]
     group: NDArray[np.str_]
@@ -145,7 +146,7 @@ def prepare(processed: ProcessedDataset, task: Task, vectors: Vectors) -> ProbeD
     return assemble(task, processed.name, vectors.X, items, left_out)
 
 
-def assemble(task: Task, source: str, X: NDArray[np.float32], items: LabelledItems, left_out: Mapping[str, Any]) -> ProbeData:
+def assemble(task: Task, source: str, X: NDArray[np.float32] | Rows, items: LabelledItems, left_out: Mapping[str, Any]) -> ProbeData:
     """The splits of a task, with notes on what is left out and what cannot be learned.
 
     Args:
@@ -181,7 +182,7 @@ def without_vectors(processed: ProcessedDataset, uids: Sequence[str]) -> Vectors
     return Vectors(np.empty((len(used), 0), np.float32), {uid: i for i, uid in enumerate(used)}, missing, digest, None)
 
 
-def _splits(task: Task, source: str, X: NDArray[np.float32], items: LabelledItems) -> dict[str, Split]:
+def _splits(task: Task, source: str, X: NDArray[np.float32] | Rows, items: LabelledItems) -> dict[str, Split]:
     where: dict[str, list[int]] = {split: [] for split in SPLITS}
     for index, split in enumerate(items.split):
         where[split].append(index)

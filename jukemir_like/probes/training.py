@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from jukemir_like.core.progress import report_progress
 from jukemir_like.datasets import Task
+from jukemir_like.probes import chunked_features
+from jukemir_like.probes.chunked_features import Features
 from jukemir_like.probes.metrics import Songs, mirex_table
 from jukemir_like.probes.protocols import Point
 from jukemir_like.probes.stacks import HiddenStack, LinearStack, RandomStreams, Stack
@@ -36,9 +39,9 @@ class TrainingData:
     """
 
     kind: str
-    train: Tensor
-    valid: Tensor
-    test: Tensor
+    train: Features
+    valid: Features
+    test: Features
     target: Tensor
     evaluation: Evaluation
 
@@ -78,7 +81,7 @@ class _Training:
     def __init__(self, data: TrainingData, points: Sequence[Point], seed: int, evaluate_every: int, patience: int):
         self.data, self.points = data, list(points)
         self.evaluate_every, self.patience = evaluate_every, patience
-        self.device = data.train.device
+        self.device = data.target.device
         n, dimension = data.train.shape
         self.random = RandomStreams(seed, points[0], n, dimension)
         kind = HiddenStack if points[0].hidden else LinearStack
@@ -98,7 +101,7 @@ class _Training:
         while active:
             self._train_until_evaluation()
             report_progress()
-            values = self.data.evaluation(self.stack.outputs(self.data.valid)).tolist()
+            values = self.data.evaluation(chunked_features.outputs(self.stack.outputs, self.data.valid)).tolist()
             for index, point in enumerate(active):
                 if values[index] > self.best[point][0]:
                     self.best[point] = values[index], self.steps, self.stack.state(index)
@@ -116,7 +119,7 @@ class _Training:
     def _train_until_evaluation(self) -> None:
         minibatches = torch.from_numpy(self.random.minibatches(self.evaluate_every)).to(self.device)
         for rows, target in zip(minibatches, self.data.target[minibatches], strict=True):
-            torch.index_select(self.data.train, 0, rows, out=self.x)
+            chunked_features.take(self.data.train, rows, self.x)
             self.random.input_mask(self.input_mask.numpy())
             if self.hidden_mask.shape[1]:
                 self.random.hidden_mask(self.hidden_mask.numpy())
@@ -126,7 +129,8 @@ class _Training:
     def _trained(self, point: int, steps: int) -> TrainedPoint:
         _, step, state = self.best[point]
         splits = {"valid": self.data.valid, "test": self.data.test}
-        scores = {split: self.stack.outputs_of(state, x).cpu().numpy() for split, x in splits.items()}
+        outputs_of = partial(self.stack.outputs_of, state)
+        scores = {split: chunked_features.outputs(outputs_of, features).cpu().numpy() for split, features in splits.items()}
         return TrainedPoint(self.points[point], step, steps, scores)
 
 

@@ -1,0 +1,108 @@
+"""Protocol ``linear`` on rows that are on disk: the same sums as :mod:`jukemir_like.probes.linear`, a chunk of rows at a time.
+
+No copy of the features is made, neither standardised nor rotated. With standardised features S and the basis V, the rotated ones are SV; so
+logits are S(VW), and a gradient is Vᵀ(SᵀR): weights are rotated, which are few, and S is computed for a chunk when it is needed.
+
+What differs is the order of sums, and where numbers are rounded to float32. Memory is that of a chunk, of its logits for all strengths,
+and of a few (dimension, dimension) matrices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jukemir_like.core.progress import report_progress
+from jukemir_like.core.rows import Rows
+from jukemir_like.probes.linear import Array, Evaluation, Model, Parameters, loss_of, principal_axes, standardisation
+
+
+@dataclass(frozen=True)
+class RotatedRows:
+    """Train features in the coordinates in which models are fitted, without being computed.
+
+    Args:
+        rows: the features (n, dimension), with n ≥ dimension.
+        mean, scale: of every feature (dimension,).
+        basis: V (dimension, rank). variance: (rank,) of the rotated features.
+    """
+
+    rows: Rows
+    mean: Array
+    scale: Array
+    basis: Array
+    variance: Array
+
+    @classmethod
+    def fit(cls, rows: Rows) -> RotatedRows:
+        """Standardisation and rotation of the train features."""
+        mean, scale = standardisation(rows)
+        gram = np.zeros((rows.shape[1], rows.shape[1]))
+        for _, chunk in rows.chunks():
+            standard = chunk - mean
+            standard /= scale
+            gram += standard.T @ standard
+            report_progress()
+        basis, variance = principal_axes(gram / len(rows))
+        return cls(rows, mean, scale, basis, variance)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.rows), self.basis.shape[1]
+
+    def correlation(self, residual: Array) -> Array:
+        """Product (rank, labels) of the rotated features and ``residual`` (n, labels)."""
+        total = np.zeros((self.rows.shape[1], residual.shape[1]))
+        for part, standard in self.standardised(self.rows):
+            total += standard.T.astype(np.float64) @ residual[part]
+        return np.asarray(self.basis.T @ total)
+
+    def objective(self, onehot: NDArray[np.bool_], multinomial: bool) -> Evaluation:
+        """Mean loss and gradient of logistic regression; see :meth:`jukemir_like.probes.linear.InMemory.objective`."""
+        loss = loss_of(multinomial)
+
+        def evaluate(parameters: Parameters) -> dict[float, tuple[float, Array]]:
+            strengths, labels = len(parameters), onehot.shape[1]
+            weights, bias = self._wide(parameters)
+            values, residuals = np.zeros(strengths), np.zeros(strengths * labels)
+            gradient = np.zeros((self.rows.shape[1], strengths * labels))
+            for part, standard in self.standardised(self.rows):
+                logits = (standard @ weights + bias).reshape(-1, strengths, labels)
+                values += loss(onehot[part])(logits)  # overwrites the logits with their gradient
+                residual = logits.reshape(len(standard), -1)
+                gradient += standard.T @ residual
+                residuals += residual.sum(0, dtype=np.float64)
+                report_progress()
+            n = len(self.rows)
+            parts = (np.concatenate([self.basis.T @ gradient, residuals[None]]) / n).reshape(-1, strengths, labels)
+            return {strength: (float(values[i] / n), parts[:, i].copy()) for i, strength in enumerate(parameters)}
+
+        return evaluate
+
+    def scores(self, models: dict[float, Model], rows: Rows) -> dict[float, NDArray[np.float32]]:
+        """Strength → logits or values (n, labels) of other rows, from one pass over them."""
+        labels = len(next(iter(models.values())).bias)
+        scores = {strength: np.empty((len(rows), labels), np.float32) for strength in models}
+        weights = {strength: (self.basis @ model.weights).astype(np.float32) for strength, model in models.items()}
+        for part, standard in self.standardised(rows):
+            with np.errstate(over="ignore", invalid="ignore"):  # overflow is detected by the reader of the scores
+                for strength, model in models.items():
+                    scores[strength][part] = standard @ weights[strength] + model.bias
+        return scores
+
+    def standardised(self, rows: Rows) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Chunks of ``rows``, standardised."""
+        for part, chunk in rows.chunks():
+            with np.errstate(over="ignore"):
+                standard = chunk - self.mean
+                standard /= self.scale
+                yield part, standard.astype(np.float32)
+
+    def _wide(self, parameters: Parameters) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Weights (dimension, strengths · labels) for standardised features, and biases."""
+        rotated = np.concatenate([value[:-1] for value in parameters.values()], axis=1)
+        bias = np.concatenate([value[-1] for value in parameters.values()])
+        return (self.basis @ rotated).astype(np.float32), bias.astype(np.float32)

@@ -1,0 +1,98 @@
+"""Vectors of a folder in either form: the same bytes, whichever form each has."""
+
+import io
+
+import numpy as np
+import pytest
+
+from jukemir_like.core import arrays, matrices
+from jukemir_like.core.errors import DamagedFileError
+from jukemir_like.core.matrices import VectorFolder, read_matrix, write_matrix
+
+RANDOM = np.random.default_rng(0)
+NAMES = ["a/1", "a/2", "b", "caf\udce9", "line\nbreak"]
+VECTORS = {name: RANDOM.normal(size=6).astype("<f4") for name in NAMES}
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def write(folder, names, name="all"):
+    return write_matrix(folder, name, 6, [(one, npy(VECTORS[one])) for one in names])
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 120, 4800, 10**7])
+def test_headers_are_those_of_numpy_and_as_long_for_any_number_of_rows(dimension):
+    vector = np.zeros(dimension, "<f4")
+    assert arrays.vector_header(dimension) + vector.tobytes() == npy(vector)
+    lengths = {len(arrays.matrix_header(rows, dimension)) for rows in (1, 9, 10, 999, 10**6, 10**9)}
+    assert len(lengths) == 1
+    assert arrays.matrix_header(2, 3) + bytes(24) == npy(np.zeros((2, 3), "<f4"))
+
+
+def test_names_of_any_bytes_come_back(tmp_path):
+    write(tmp_path, NAMES)
+    matrix = read_matrix(matrices.list_of(tmp_path, "all"), "again")
+    assert list(matrix.names) == NAMES
+    for name, row in matrix.rows():
+        assert row.read() == npy(VECTORS[name])
+
+
+def test_the_same_vectors_give_the_same_files_and_others_another_name(tmp_path):
+    first, second = write(tmp_path / "1", NAMES), write(tmp_path / "2", NAMES)
+    assert (first.path.name, first.path.read_bytes()) == (second.path.name, second.path.read_bytes())
+    assert write(tmp_path / "3", NAMES[::-1]).path.name != first.path.name
+    assert write(tmp_path / "4", []) is None
+    assert list((tmp_path / "4" / matrices.FOLDER).iterdir()) == []
+
+
+def test_mixed_forms_are_read_and_a_file_counts_before_a_row(tmp_path):
+    write(tmp_path, NAMES[:2], "one")
+    write(tmp_path, NAMES[2:4], "two")
+    (tmp_path / "a").mkdir()
+    newer = np.ones(6, "<f4")
+    for name, vector in (("a/2", newer), (NAMES[4], VECTORS[NAMES[4]])):
+        (tmp_path / f"{name}.npy").write_bytes(npy(vector))
+    vectors = VectorFolder(tmp_path, "again")
+    assert sorted(vectors.names()) == sorted(NAMES)
+    for name, vector in (VECTORS | {"a/2": newer}).items():
+        assert vectors.read(name) == npy(vector)
+    assert vectors.row("a/2") is None
+    assert vectors.where("a/1").parent.name == matrices.FOLDER
+    for name in ("nosuch", "b/under a vector", "x" * 300, "x" * 300 + "/y"):
+        with pytest.raises(FileNotFoundError):
+            vectors.read(name)
+    vectors.close()
+
+
+def test_vectors_taken_out_of_a_list_are_gone_and_the_last_takes_the_matrix_along(tmp_path):
+    matrix = write(tmp_path, NAMES)
+    matrices.drop_rows(matrix, NAMES[1:].__contains__)
+    vectors = VectorFolder(tmp_path, "again")
+    assert list(vectors.names()) == NAMES[:1]
+    assert vectors.read(NAMES[0]) == npy(VECTORS[NAMES[0]])
+    matrices.drop_rows(read_matrix(matrix.index, "again"), lambda _: True)
+    assert list((tmp_path / matrices.FOLDER).iterdir()) == []
+
+
+def test_a_list_that_is_replaced_while_it_is_read_is_read_again(tmp_path, monkeypatch):
+    write(tmp_path, NAMES[:2])
+    old = matrices.list_of(tmp_path, "all").read_bytes()
+    new = write(tmp_path, NAMES)
+    matrices.remove_replaced(tmp_path, "all", new.path)
+    contents = [old, matrices.list_of(tmp_path, "all").read_bytes()]
+    monkeypatch.setattr(matrices.jsonfiles, "read", lambda *_: matrices.jsonfiles.parse(contents.pop(0)))
+    assert list(read_matrix(new.index, "again").names) == NAMES
+
+
+def test_a_matrix_that_is_damaged_is_named(tmp_path):
+    matrix = write(tmp_path, NAMES)
+    matrix.path.write_bytes(matrix.path.read_bytes()[:-4])
+    with pytest.raises(DamagedFileError, match=rf"{matrix.path.name} is truncated: .* 120 bytes, the file has 116: extract again"):
+        VectorFolder(tmp_path, "extract again")
+    matrix.path.unlink()
+    with pytest.raises(DamagedFileError, match=r"is missing, although all\.json in its folder names its rows: extract again"):
+        VectorFolder(tmp_path, "extract again")
