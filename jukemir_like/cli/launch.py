@@ -22,6 +22,10 @@ class Stages(click.Group):
             command = _in_its_image(command)
         return name, command, rest
 
+    def invoke(self, context: click.Context) -> Any:
+        """As click does; the exit code is that of the command, unless ``--partial_ok`` makes it another."""
+        return options.end(context, super().invoke(context))
+
 
 def _in_its_image(command: click.Command) -> click.Command:
     """``command``, which is parsed and checked here as usual, but runs in a container."""

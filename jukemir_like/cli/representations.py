@@ -17,6 +17,7 @@ from jukemir_like.cli import options
 @click.option("--layers", metavar="all|L,L,…", help="Vectors of these layers from one pass, into OUTPUT/NAME.layerL/.")
 @options.representation_options
 @options.workers
+@options.partial_ok
 @options.cache
 def extract(
     representation: str, input: str | None, output: str | None, dataset: str | None,  # noqa: A002
@@ -66,6 +67,7 @@ def extract(
 @click.option("--seed", "seeds", type=click.IntRange(0), multiple=True, default=(0,), show_default=True, help="May be repeated.")
 @click.option("--layers", metavar="all|L,L,…", help="Probe these layers of REPRESENTATION, and choose one by validation.")
 @options.workers
+@options.partial_ok
 @options.cache
 def probe(
     dataset: str, representation: str, tasks: tuple[str, ...], protocol: str, seeds: tuple[int, ...], layers: str | None,
@@ -97,6 +99,7 @@ def probe(
 @click.option("--representation", "representations", multiple=True, help="Only this representation; may be repeated.")
 @click.option("--protocol", type=click.Choice(["linear", "jukemir"]), help="Only this protocol.")
 @click.option("--show", "shown", multiple=True, metavar="NAME@layer=L", help="A row for this layer, beside that of the chosen layer.")
+@options.partial_ok
 @options.cache
 def report(
     datasets: tuple[str, ...], representations: tuple[str, ...], protocol: str | None, shown: tuple[str, ...], cache: str | None
