@@ -42,7 +42,7 @@ partial_ok = click.option(
     envvar=PARTIAL_OK_VARIABLE,
     expose_value=False,
     callback=_remember,
-    help=f"Where some inputs failed, end with 0 and not 3, as schedulers need it; the failures are told as usual [also: {PARTIAL_OK_VARIABLE}=1].",
+    help=f"Where some inputs failed, end with 0 and not 3, for schedulers; failures are told as usual [also: {PARTIAL_OK_VARIABLE}=1].",
 )
 weights = click.option("--weights", help="Name of weights in the package or the cache, or a path [default: the package's own].")
 

@@ -7,12 +7,15 @@ old one count.
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import math
 import os
 import stat
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -74,6 +77,20 @@ def read_all(output: Path) -> dict[str, list[Record]]:
     for _, record in sorted(dated, key=lambda pair: pair[0]):
         by_input.setdefault(record["input"], []).append(record)
     return by_input
+
+
+def stream(output: Path) -> Iterator[tuple[str, float, Record]]:
+    """The records of all journals in ``output``, one after the other, as they are read: name of the journal, time, record.
+
+    Of several records of an input the one of the latest time counts. What is passed over is what :func:`read_all` passes over.
+    """
+    for journal in sorted((output / FOLDER).glob("*.jsonl")):
+        with suppress(OSError), open_regular(journal) as file:
+            written = os.fstat(file.fileno()).st_mtime
+            for line in io.BufferedReader(file):  # type: ignore[type-var]
+                record = _record(line)
+                if record is not None:
+                    yield journal.stem, float(record.get("time", written)), record
 
 
 def _record(line: bytes) -> Record | None:
