@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jukemir_like.cli import options
+
+if TYPE_CHECKING:
+    from jukemir_like.probes.runs import Run
 
 
 @click.command()
@@ -86,12 +89,23 @@ def probe(
     request: dict[str, Any] = {"tasks": tasks or None, "protocol": protocol, "seeds": seeds, "workers": workers}
     if layers is None:
         probed: Any = probe_dataset(folders, dataset, representation, **request)
+        runs = probed.runs
     else:
         probed = probe_layers(folders, dataset, representation, layers, **request)
+        runs = [run for of_layer in probed.layers.values() for run in of_layer.runs]
     click.echo(probed)
     for note in probed.notes:
         click.echo(f"note: {printable(note)}", err=True)
+    incomplete = next(filter(_lacks_vectors, runs), None)
+    if incomplete is not None:
+        collect = f"jukemir-like commands collect --dataset {dataset} --representation {incomplete.representation}"
+        click.echo(f"note: not everything is extracted: `{collect}` tells which batches are missing", err=True)
     return int(probed.exit_code)
+
+
+def _lacks_vectors(run: Run) -> bool:
+    """Whether the run left out items whose vector is missing though no record says why: they were never extracted here."""
+    return run.taken_over is None and "no vector" in run.record["left_out"].get("vectors", {})
 
 
 @click.command()

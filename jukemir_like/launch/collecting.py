@@ -117,7 +117,8 @@ class Collected:
         if incomplete:
             tasks = {number % (max_array_size - 1) for number in incomplete}
             lines.append("Only these batches again, by the script of `commands extract --runner slurm` (what is finished is kept):")
-            lines.append(f"  sbatch --array={batch_numbers.as_text(tasks)} FILE")
+            several = f"  (task T has the batches T, T + {max_array_size - 1} …)" if incomplete[-1] >= max_array_size - 1 else ""
+            lines.append(f"  sbatch --array={batch_numbers.as_text(tasks)} FILE{several}")
             lines.append("or by any other runner:")
             lines.append(f"  jukemir-like commands extract … --batch_size {self.batch_size} --batches {batch_numbers.as_text(incomplete)}")
         return "\n".join(lines)
