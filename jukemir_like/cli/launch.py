@@ -161,8 +161,8 @@ def _named(claims: tuple[str, ...]) -> dict[str, str]:
 def _user_and_group(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    user, _, group = text.partition(":")
-    if not (user.isdecimal() and (group or user).isdecimal()):
+    user, colon, group = text.partition(":")
+    if not (user.isdecimal() and (group if colon else user).isdecimal()):
         raise click.UsageError(f"--user is UID:GID, two numbers, not {text!r}")
     return int(user), int(group or user)
 

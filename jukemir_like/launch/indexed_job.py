@@ -18,6 +18,7 @@ from typing import Any
 from jukemir_like import extract
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
+from jukemir_like.core.files import printable
 from jukemir_like.launch import batch_numbers, images, planning, resources
 from jukemir_like.launch.images import Mount
 
@@ -136,7 +137,7 @@ def _template() -> Any:
     environment = Environment(  # noqa: S701 -- values are written as JSON, or are names made here
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"yaml": _yaml, "comment": lambda text: " ".join(str(text).split())}
+    environment.filters |= {"yaml": _yaml, "comment": printable}
     return environment.get_template("indexed_job.yaml")
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from jukemir_like import extract
 from jukemir_like.core.cache import Cache
+from jukemir_like.core.files import printable
 from jukemir_like.launch import batch_numbers, commands, images, planning, resources
 from jukemir_like.launch.resources import Resources
 
@@ -123,13 +124,13 @@ def _text(
     ]  # fmt: skip
     head = [
         "#!/bin/sh",
-        f"# {representation} of {files:,} files in {batches:,} batches of {batch_size}; submit it by: sbatch FILE".translate(_ONE_LINE),
+        f"# {representation} of {files:,} files in {batches:,} batches of {batch_size}; submit it by: sbatch FILE",
         "#",
         "# Options of sbatch on its command line (--partition, --account, --time, ...) come before those below. The time limit is made for",
         f"# files of {resources.CLIP_SECONDS:.0f} s. What is finished is kept: a task that was ended, or runs again, goes on where it was.",
         "#",
         "# Some batches again: sbatch --array=3,17 FILE. Which ones, and what failed in them:",
-        f"#     {collect}".translate(_ONE_LINE),
+        f"#     {printable(collect)}",
     ]
     return "\n".join([*head, *(f"#SBATCH {directive}" for directive in directives), "", _body(tasks, batches, check, line), ""])
 
@@ -156,6 +157,3 @@ for batch in {numbers}; do
     [ "$status" -eq 0 ] || code=$status
 done
 exit "$code\""""
-
-
-_ONE_LINE = {ord("\n"): " ", ord("\r"): " "}
