@@ -99,7 +99,7 @@ _ONLY_OF = {
     type=click.FloatRange(0, min_open=True),
     help="slurm: time limit per batch [default: what the representation needs for files of 30 s].",
 )
-@click.option("--max_array_size", type=click.IntRange(2), default=1001, show_default=True, help="slurm: the cluster's MaxArraySize.")
+@options.max_array_size
 @click.option(
     "--claim",
     "claims",
@@ -176,7 +176,7 @@ def _user_and_group(text: str | None) -> tuple[int, int] | None:
 @click.option("--representation", help="What was extracted of --dataset.")
 @click.option("--batch_size", type=click.IntRange(1), help="Files per batch [default: as the records are named].")
 @click.option("--most", type=click.IntRange(0), default=20, show_default=True, help="Lines of batches and of failures.")
-@click.option("--max_array_size", type=click.IntRange(2), default=1001, show_default=True, help="As of the script for SLURM.")
+@options.max_array_size
 @options.cache
 def collect(
     output: str | None, input_: str | None, dataset: str | None, representation: str | None, batch_size: int | None, most: int,

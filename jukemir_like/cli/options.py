@@ -44,6 +44,9 @@ partial_ok = click.option(
     callback=_remember,
     help=f"Where some inputs failed, end with 0 and not 3, for schedulers; failures are told as usual [also: {PARTIAL_OK_VARIABLE}=1].",
 )
+max_array_size = click.option(
+    "--max_array_size", type=click.IntRange(2), default=1001, show_default=True, help="slurm: what the cluster calls MaxArraySize."
+)
 weights = click.option("--weights", help="Name of weights in the package or the cache, or a path [default: the package's own].")
 
 
