@@ -76,10 +76,13 @@ def manifest(
         raise RequestError(f"{batches:,} batches are more than a Job may have ({_MOST_COMPLETIONS:,}): give a larger --batch_size")
     if image is not None and image.endswith(".sif"):
         raise RequestError(f"{image} is for Apptainer: Kubernetes needs the name of an image")
-    container = planning.extraction(representation, input, output, dataset, cache, batch_size=batch_size, **options)
+    is_own = images.family_of(representation, options.get("card")).all_options
     needed = resources.of_batch(
         representation, batch_size, folders, card=options.get("card"), gpus=gpus, memory=memory, cpus=cpus or options.get("workers")
     )
+    if is_own:
+        options["workers"] = options.get("workers") or needed.cpus  # not one per processor of the node
+    container = planning.extraction(representation, input, output, dataset, cache, batch_size=batch_size, **options)
     user_id, group = user or ((os.getuid(), os.getgid() or USER[1]) if os.getuid() else USER)
     if user_id == 0:
         raise RequestError("a pod must not run as root: give another --user")
@@ -95,7 +98,7 @@ def manifest(
         image=image or container.image,
         command=[_escaped(word) for word in container.entrypoint or ()],
         arguments=[_escaped(word) for word in container.arguments],
-        env=PARTIAL_OK if images.family_of(representation, options.get("card")).all_options else {},
+        env=PARTIAL_OK if is_own else {},
         cpus=needed.cpus,
         memory=f"{needed.mebibytes}Mi",
         gpus=needed.gpus,

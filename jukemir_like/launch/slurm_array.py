@@ -70,6 +70,9 @@ def script(
     tasks = min(batches, max_array_size - 1)
     chosen = None if only is None else sorted({number % tasks for number in batch_numbers.parse(only, batches)})
     batch = {"batch_size": batch_size, **options}
+    if container == "none" or images.family_of(representation, options.get("card")).all_options:
+        # Nothing else tells a container how many of the node's processors are the task's.
+        batch["workers"] = options.get("workers") or needed.cpus
     notes: list[str] = []
     if container == "none":
         first, *others = commands.extract_arguments(representation, (input, output), dataset, cache, batch)

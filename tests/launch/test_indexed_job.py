@@ -96,7 +96,10 @@ def test_a_pod_per_batch_each_with_its_index(manifest):
     assert (job["apiVersion"], job["kind"], job["metadata"]["name"]) == ("batch/v1", "Job", "extract-chroma")
     spec = job["spec"]
     assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 3, 2)
-    assert container(job)["args"] == ["--batch_size", "2"]
+    assert container(job)["args"] == ["--batch_size", "2", "--workers", "4"]  # as many as it has processors
+    assert container(yaml.safe_load(manifest(cpus=3)))["args"][-1] == "3"
+    assert container(yaml.safe_load(manifest(cpus=3, workers=2)))["args"][-1] == "2"
+    assert container(yaml.safe_load(manifest("level")))["args"] == ["--batch_size", "2"]  # all that others' images take
     assert "command" not in container(job)
     assert container(job)["image"].startswith("stemjepa/representations_chroma:")
     assert yaml.safe_load(manifest(parallel=99))["spec"]["parallelism"] == 3
@@ -149,7 +152,7 @@ def test_an_encoder_sees_its_weights(manifest, tmp_path):
     assert mounts(job)["/cache/weights/musicnn-msd"] == (of_host(weights), None, False)
     assert container(job)["command"] == ["jukemir-like", "extract"]
     assert container(job)["args"] == [
-        *("musicnn-msd", "/input", "/output", "--batch_size", "2", "--precision", "bf16", "--layers", "all")
+        *("musicnn-msd", "/input", "/output", "--batch_size", "2", "--precision", "bf16", "--workers", "4", "--layers", "all")
     ]  # fmt: skip
 
 

@@ -133,7 +133,7 @@ def test_the_image_sees_its_folders_and_the_number_of_the_batch(script, apptaine
     assert made.notes == ()
     assert (tmp_path / "it's out").is_dir()
     assert (apptainer / "asked").read_text() == (
-        f"run --containall --nv --bind {folder}:/input:ro --bind {tmp_path}/it's out:/output {image} --batch_size 2 --batch_idx 1\n"
+        f"run --containall --nv --bind {folder}:/input:ro --bind {tmp_path}/it's out:/output {image} --batch_size 2 --workers 4 --batch_idx 1\n"
     )
 
 
@@ -186,6 +186,17 @@ def test_folders_may_have_any_name(tmp_path, write_audio, name):
     text = slurm_array.script(*request, batch_size=7, container="none").text
     assert run(text, 0).returncode == 0
     assert (tmp_path / name / "out" / "a.npy").exists()
+
+
+def test_a_task_has_as_many_workers_as_processors_unless_it_is_said(script):
+    for options, workers in (({}, "4"), ({"cpus": 3}, "3"), ({"cpus": 3, "workers": 2}, "2"), ({"workers": 5}, "5")):
+        for container in ({"container": "none"}, {"container": "apptainer", "image": "registry.example/chroma:1"}):
+            text = script(**options, **container).text
+            (line,) = (line for line in text.splitlines() if '--batch_idx "$batch"' in line)
+            assert f" --workers {workers} " in line
+            assert directives(text)["--cpus-per-task"] == str(options.get("cpus", options.get("workers", 4)))
+    foreign = script("level", container="apptainer", image="registry.example/level:1").text
+    assert "--workers" not in foreign
 
 
 def test_what_the_image_does_not_take_is_refused(script):
