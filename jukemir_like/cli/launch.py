@@ -182,7 +182,7 @@ def collect(
     output: str | None, input_: str | None, dataset: str | None, representation: str | None, batch_size: int | None, most: int,
     max_array_size: int, cache: str | None,
 ) -> int:  # fmt: skip
-    """List what failed or is missing over all batches of an extraction, by their records; and how to repeat only these batches.
+    """List what failed or is missing over all batches of an extraction, and how to repeat only these batches.
 
     The exit code is 0 where all files are done, else 3.
     """

@@ -1,17 +1,22 @@
-"""What became of all batches of an extraction, from their records: what is done, what failed and why, which batches are missing.
+"""What became of all batches of an extraction: what is done, what failed and why, which batches are missing.
 
-The records are read once, one line after the other. Kept in memory are the names of the inputs and a few numbers of each: some 250 bytes
-per input.
+The records are read once, one line after the other, and the folders of the vectors are listed; no vector is read. Kept in memory are the
+names of the inputs and a few numbers of each: some 250 bytes per input.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from array import array
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from os.path import splitext
 from pathlib import Path
+
+import numpy as np
 
 from jukemir_like import extract
 from jukemir_like.core import records
@@ -46,7 +51,7 @@ class Batch:
 
     Args:
         done, failed: files.
-        missing: files of which nothing is recorded.
+        missing: files of which nothing is recorded, or whose vector is not there any more.
     """
 
     done: int = 0
@@ -73,7 +78,7 @@ class Collected:
         batches: all batches, by number.
         failures: inputs that failed, by batch and name.
         done: files, also those whose batch is not known.
-        missing: files of which nothing is recorded.
+        missing: files of which nothing is recorded, or whose vector is not there any more.
         notes: what is not known, one line each.
     """
 
@@ -125,7 +130,7 @@ class Collected:
 
 
 def collect(output: Path, *, source: Path | None = None, batch_size: int | None = None) -> Collected:
-    """What became of the extraction into ``output``, by the last record of each input.
+    """What became of the extraction into ``output``, by the last record of each input, and by which vectors there are.
 
     Args:
         output: folder of the vectors.
@@ -187,7 +192,16 @@ class _Tally:
             self._status[index] = _DONE if record["status"] == "done" else _FAILED
             if record["status"] == "failed":
                 self._reasons[index] = record.get("reason") or "no reason is recorded"
+        self._forget_lost(output)
         self._summarise(collected)
+
+    def _forget_lost(self, output: Path) -> None:
+        """Inputs that are recorded as done, but whose vector is not there, are missing. Of the names of vectors, hashes are kept."""
+        there = np.fromiter(map(hash, _vector_names(output)), np.int64)
+        expected = np.fromiter((hash(splitext(name)[0]) for name in self._index), np.int64, len(self._index))  # noqa: PTH122
+        for index in np.flatnonzero(~np.isin(expected, there)):
+            if self._status[index] == _DONE:
+                self._status[index] = _UNKNOWN
 
     def _summarise(self, collected: Collected) -> None:
         counts: Counter[tuple[int, int]] = Counter(zip(self._batches, self._status, strict=True))
@@ -210,12 +224,23 @@ def _complete_by_journals(collected: Collected, begun: set[int]) -> None:
     batches = {number: collected.batches.get(number, Batch()) for number in range(last + 1)}
     if not collected.notes:
         for number, batch in batches.items():
-            recorded = batch.done + batch.failed
+            recorded = batch.done + batch.failed + batch.missing
             if number < last or not recorded:  # how many files the last one has is not known
-                batches[number] = Batch(batch.done, batch.failed, max(number == last, size - recorded))
-                collected.missing += batches[number].missing
+                more = max(0, size - recorded)
+                batches[number] = Batch(batch.done, batch.failed, batch.missing + more)
+                collected.missing += more
     collected.batches = batches
     collected.notes.append(f"whether there are batches after {last} is not known without the inputs: --input FOLDER tells")
+
+
+def _vector_names(output: Path) -> Iterator[str]:
+    """The vectors in ``output``: their relative paths, without suffix."""
+    for folder, folders, names in os.walk(output):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        relative = os.path.relpath(folder, output)
+        for name in names:
+            if name.endswith(".npy") and not name.startswith("."):
+                yield os.path.normpath(os.path.join(relative, name[: -len(".npy")]))  # noqa: PTH118
 
 
 def _batches_begun(output: Path) -> dict[int, set[int]]:
