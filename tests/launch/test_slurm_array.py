@@ -237,10 +237,12 @@ def cluster():
 
 
 @pytest.mark.slurm
-def test_the_script_as_it_is_printed_runs_as_an_array(cluster, command, folder, tmp_path):
+@pytest.mark.parametrize(("max_array_size", "told"), [(1001, [False, True, False]), (3, [False, True])])
+def test_the_script_as_it_is_printed_runs_as_an_array(cluster, command, folder, tmp_path, max_array_size, told):
     (folder / "2bad.wav").write_text("no audio")
-    words = ("--representation", "chroma", "in", "out", "--batch_size", "2", "--cpus", "1", "--memory", "0.4")
-    printed = command("commands", "extract", *words, "--runner", "slurm", "--container", "none", cwd=tmp_path)
+    words = ["--representation", "chroma", "in", "out", "--batch_size", "2", "--cpus", "1", "--memory", "0.4"]
+    words += ["--runner", "slurm", "--container", "none", "--max_array_size", str(max_array_size)]
+    printed = command("commands", "extract", *words, cwd=tmp_path)
     (tmp_path / "chroma.sh").write_text(printed.stdout)
     submitted = subprocess.run(["sbatch", "--parsable", "chroma.sh"], cwd=tmp_path, capture_output=True, text=True, check=True)
     job = submitted.stdout.strip().partition(";")[0]
@@ -253,9 +255,9 @@ def test_the_script_as_it_is_printed_runs_as_an_array(cluster, command, folder, 
         time.sleep(0.5)
     assert same_as_one_run(command, folder, tmp_path)
     logs = {path.name: path.read_text() for path in tmp_path.glob("*.log")}
-    assert sorted(logs) == [f"extract-chroma-{job}_{task}.log" for task in range(3)]
-    assert ["2bad.wav" in logs[name] for name in sorted(logs)] == [False, True, False]
-    collected = command("commands", "collect", "out", "--input", "in", cwd=tmp_path)
+    assert sorted(logs) == [f"extract-chroma-{job}_{task}.log" for task in range(len(told))]
+    assert ["2bad.wav" in logs[name] for name in sorted(logs)] == told
+    collected = command("commands", "collect", "out", "--input", "in", "--max_array_size", str(max_array_size), cwd=tmp_path)
     assert collected.returncode == 3
     assert "batch 1: 1 done, 1 failed" in collected.stdout
     assert "--array=1 FILE" in collected.stdout
