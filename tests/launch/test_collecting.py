@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jukemir_like import extract
 from jukemir_like.cli import cli
 from jukemir_like.core import records
 from jukemir_like.core.errors import RequestError
@@ -89,11 +90,11 @@ def test_inputs_that_are_none_any_more_do_not_count(write, source, out):
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-def test_vectors_that_are_not_there_any_more_are_missing(command, write_audio, source, out, is_known):
+def test_vectors_that_are_not_there_any_more_are_missing(write_audio, source, out, is_known):
     for name in ("a", "b", "c", "d", "e", "deep.er/f.g"):
         write_audio(source / f"{name}.wav", seconds=0.3)
     for index in range(3):
-        assert command("extract", "mfcc", source, out, "--batch_size", "2", "--batch_idx", str(index)).returncode == 0
+        assert extract.extract("mfcc", source, out, batch_size=2, batch_idx=index).exit_code == 0
     known = source if is_known else None
     assert collect(out, source=known).exit_code == 0
     (out / "deep.er" / "f.g.npy").unlink()
@@ -176,7 +177,7 @@ def test_names_are_shown_so_that_a_terminal_can(tmp_path, out):
     assert line.startswith("  failed: a")
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from(["done", "failed"]), st.integers(0, 5), st.booleans()), max_size=12))
 def test_counts_are_those_of_the_last_records(tmp_path_factory, lines):
     folder = tmp_path_factory.mktemp("collect")
