@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the embedded dataset.")
 @click.option("--card", type=click.Path(dir_okay=False), help="Card of an encoder of your own.")
 @options.workers
+@options.partial_ok
 @options.cache
 def download(
     dataset: str,
@@ -158,6 +159,7 @@ def pack(dataset: str, representation: str, output: str | None, made_by: str | N
 @click.option("--name", help="Name of the dataset in the cache [default: DATASET].")
 @click.option("--metadata_only", is_flag=True, help="Write meta.json and dataset.json, no audio.")
 @options.workers
+@options.partial_ok
 @options.cache
 def process(dataset: str, workers: int | None, cache: str | None, metadata_only: bool, name: str | None, **table_options: Any) -> int:
     """Turn DATASET (or `folder`: your own audio) into WAV and meta.json.
@@ -199,6 +201,7 @@ def _folder_dataset(
 @click.command()
 @click.argument("dataset")
 @options.workers
+@options.partial_ok
 @options.cache
 def audit(dataset: str, workers: int | None, cache: str | None) -> int:
     """Look for what a score on DATASET could owe to something else than the music.

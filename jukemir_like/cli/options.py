@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from jukemir_like.core.errors import DONE, SOME_FAILED
+
 if TYPE_CHECKING:
     from jukemir_like.core.cache import Cache
     from jukemir_like.core.records import Summary
@@ -16,6 +18,14 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 REPRESENTATION_VARIABLE, INPUT_VARIABLE, OUTPUT_VARIABLE = (f"JUKEMIR_LIKE_{name}" for name in ("REPRESENTATION", "INPUT", "OUTPUT"))
 """What the arguments of an extraction are where they are not given; set in the images of encoders."""
+PARTIAL_OK_VARIABLE = "JUKEMIR_LIKE_PARTIAL_OK"
+"""Set to 1, it is ``--partial_ok`` of every stage."""
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Keeps the option for :func:`end`; the stage itself does the same with and without it."""
+    context.meta[str(parameter.name)] = value
+
 
 cache = click.option(
     "--cache",
@@ -26,6 +36,17 @@ workers = click.option("--workers", type=click.IntRange(1), help="Worker process
 gpus = click.option("--gpus", is_flag=True, help="Give the containers the GPUs.")
 device = click.option("--device", help="cpu, cuda (in extraction: all GPUs) or cuda:1 [default: cuda where there is one].")
 threads = click.option("--threads", type=click.IntRange(1), help="Processors to compute on [default: all].")
+partial_ok = click.option(
+    "--partial_ok",
+    is_flag=True,
+    envvar=PARTIAL_OK_VARIABLE,
+    expose_value=False,
+    callback=_remember,
+    help=f"Where some inputs failed, end with 0 and not 3, for schedulers; failures are told as usual [also: {PARTIAL_OK_VARIABLE}=1].",
+)
+max_array_size = click.option(
+    "--max_array_size", type=click.IntRange(2), default=1001, show_default=True, help="slurm: what the cluster calls MaxArraySize."
+)
 weights = click.option("--weights", help="Name of weights in the package or the cache, or a path [default: the package's own].")
 
 
@@ -76,3 +97,11 @@ def finish(summary: Summary) -> int:
     """Prints ``summary``, on standard error if some inputs failed; returns the exit code."""
     click.echo(summary.text(), err=bool(summary.failed))
     return summary.exit_code
+
+
+def end(context: click.Context, code: Any) -> Any:
+    """The exit code of a command that has ended with ``code``: with ``--partial_ok`` 0 instead of 3, which is then said."""
+    if code == SOME_FAILED and context.meta.get("partial_ok"):
+        click.echo("some inputs failed; the exit code is 0, as --partial_ok asks", err=True)
+        return DONE
+    return code

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jukemir_like.cli import options
+
+if TYPE_CHECKING:
+    from jukemir_like.probes.runs import Run
 
 
 @click.command()
@@ -18,6 +21,7 @@ from jukemir_like.cli import options
 @click.option("--matrix", is_flag=True, help="One file per batch, in OUTPUT/.matrices/, instead of one per audio file.")
 @options.representation_options
 @options.workers
+@options.partial_ok
 @options.cache
 def extract(
     representation: str, input: str | None, output: str | None, dataset: str | None,  # noqa: A002
@@ -71,6 +75,7 @@ def extract(
     "--chunks_above", type=click.FloatRange(0), metavar="GB", help="Read vectors of more GB in chunks, in little memory [default: 1]."
 )
 @options.workers
+@options.partial_ok
 @options.cache
 def probe(
     dataset: str, representation: str, tasks: tuple[str, ...], protocol: str, seeds: tuple[int, ...], layers: str | None,
@@ -91,12 +96,23 @@ def probe(
         request["chunks_above"] = int(chunks_above * 1e9)
     if layers is None:
         probed: Any = probe_dataset(folders, dataset, representation, **request)
+        runs = probed.runs
     else:
         probed = probe_layers(folders, dataset, representation, layers, **request)
+        runs = [run for of_layer in probed.layers.values() for run in of_layer.runs]
     click.echo(probed)
     for note in probed.notes:
         click.echo(f"note: {printable(note)}", err=True)
+    incomplete = next(filter(_lacks_vectors, runs), None)
+    if incomplete is not None:
+        collect = f"jukemir-like commands collect --dataset {dataset} --representation {incomplete.representation}"
+        click.echo(f"note: not everything is extracted: `{collect}` tells which batches are missing", err=True)
     return int(probed.exit_code)
+
+
+def _lacks_vectors(run: Run) -> bool:
+    """Whether the run left out items whose vector is missing though no record says why: they were never extracted here."""
+    return run.taken_over is None and "no vector" in run.record["left_out"].get("vectors", {})
 
 
 @click.command()
@@ -104,6 +120,7 @@ def probe(
 @click.option("--representation", "representations", multiple=True, help="Only this representation; may be repeated.")
 @click.option("--protocol", type=click.Choice(["linear", "jukemir"]), help="Only this protocol.")
 @click.option("--show", "shown", multiple=True, metavar="NAME@layer=L", help="A row for this layer, beside that of the chosen layer.")
+@options.partial_ok
 @options.cache
 def report(
     datasets: tuple[str, ...], representations: tuple[str, ...], protocol: str | None, shown: tuple[str, ...], cache: str | None

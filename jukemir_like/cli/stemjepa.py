@@ -104,6 +104,7 @@ def _run_and_weights(name: str, output: str | None, root: str | None) -> tuple[P
 @options.weights
 @options.device
 @options.threads
+@options.partial_ok
 @options.cache
 def retrieve(
     context: str, instrument: str, folder: str, top: int, as_json: bool,
@@ -142,6 +143,7 @@ def retrieve(
 @options.weights
 @options.device
 @options.threads
+@options.partial_ok
 @options.cache
 def evaluate_retrieval(
     data: str | None, dataset: str | None, split: str | None, output: str | None, seed: int, batch_size: int, precision: str,

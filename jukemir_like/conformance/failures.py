@@ -17,6 +17,7 @@ UNREADABLE = "locked.wav"
 
 _FEW, _NONE, _ONE_OUTPUT = "three inputs", "no inputs", "two inputs with one output"
 _OLDER = "older.npy"
+_BAD = "bb.wav"  # between b.wav and c.wav
 
 
 # ---- C8: wrong requests ----
@@ -127,6 +128,12 @@ def failing(session: Session) -> Observation:
     return Observation(outcome, files, snapshots.take(target))
 
 
+def failing_batch(session: Session) -> Observation:
+    """The second of two batches, named by a scheduler's variable as an Indexed Job does; the first of its two inputs is a bad one."""
+    files = {**synthetic_audio.few(), _BAD: b"no audio"}
+    return session.observe(files, "--batch_size", "2", environment={BATCH_VARIABLES[1]: "1"})
+
+
 def _good() -> dict[str, bytes]:
     """Inputs that come before the bad ones, and one that comes after."""
     return {**synthetic_audio.few(), "z.wav": wav(3)}
@@ -163,3 +170,11 @@ def _older_output(observed: Observation) -> Iterator[str]:
 @RULES.rule("C9.others", "the others have theirs", failing)
 def _others(observed: Observation) -> Iterator[str]:
     yield from observed.missing_outputs(*_good())
+
+
+@RULES.rule("C9.batch", "the same in a batch that a variable names: its other inputs have their outputs, and the code is 3", failing_batch)
+def _failing_batch(observed: Observation) -> Iterator[str]:
+    yield from observed.outcome.code_faults(SOME_FAILED)
+    written = set(snapshots.outputs(observed.output))
+    if written != {"c.npy"}:
+        yield f"wrote {', '.join(sorted(written)) or 'nothing'} instead of c.npy"

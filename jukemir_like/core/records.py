@@ -121,6 +121,16 @@ def _may_be_of(line: bytes, spelled: set[bytes]) -> bool:
     return name in spelled or b"\\" in name or not name.isascii() or line.count(b'"input"') > 1
 
 
+def stream(output: Path) -> Iterator[tuple[str, float, Record]]:
+    """The records of all journals in ``output``, one after the other, as they are read: name of the journal, time, record.
+
+    Of several records of an input the one of the latest time counts. What is passed over is what :func:`read_all` passes over.
+    """
+    for journal in journals(output):
+        for dated, record in _lines(output, [journal]):
+            yield journal, dated, record
+
+
 def _record(line: bytes) -> Record | None:
     """The record in a line; None where there is none. Each field that it has is of its type in ``_FIELDS``."""
     try:

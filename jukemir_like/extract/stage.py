@@ -10,10 +10,9 @@ from typing import Any
 
 from jukemir_like import representations
 from jukemir_like.core import machine, records
-from jukemir_like.core.atomic import make_folder
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.records import Summary
-from jukemir_like.core.resumable import Chunk, Stage, clean_up, clean_up_batch, journal_of_batch, temporary_folder
+from jukemir_like.core.resumable import WHOLE_FOLDER, Chunk, Stage, clean_up, clean_up_batch, journal_of_batch, temporary_folder
 from jukemir_like.extract.batch_matrix import BatchMatrix
 from jukemir_like.extract.chunks import extract_chunk
 from jukemir_like.extract.inputs import inputs_of_batch, vector_name

@@ -12,14 +12,14 @@ from typing import Any
 
 from jukemir_like import extract
 from jukemir_like.core.cache import Cache
-from jukemir_like.launch import confinement, images, planning
+from jukemir_like.launch import batch_numbers, confinement, images, planning
 from jukemir_like.launch.images import Container
 from jukemir_like.launch.planning import absolute, is_path_of_weights
 
 
 def batches(
     representation: str, input: str | None, output: str | None, dataset: str | None, cache: str | None, *,  # noqa: A002
-    batch_size: int, runner: str, gpus: bool = False, image: str | None = None, **options: Any,
+    batch_size: int, runner: str, gpus: bool = False, image: str | None = None, only: str | None = None, **options: Any,
 ) -> Iterator[str]:  # fmt: skip
     """One command line per batch, in order; they can be run in any order, at the same time, and from any folder.
 
@@ -29,15 +29,18 @@ def batches(
         runner: ``docker``, ``apptainer`` or ``plain``.
         gpus: whether containers get the GPUs.
         image: to be used instead of the representation's own.
+        only: list of the batches wanted, such as ``3,17-20``; None: all.
 
     Raises:
-        RequestError: the folder is missing or has no audio in it, or the representation's image does not take one of the options.
+        RequestError: the folder is missing or has no audio in it, there is no such batch, or the representation's image does not take one
+            of the options.
     """
     source, _ = extract.folders(representation, input, output, dataset, Cache.default(cache), layers=options.get("layers"))
-    for batch_idx in range(-(-len(extract.find_inputs(source)) // batch_size)):
+    _, number = batch_numbers.count(source, batch_size)
+    for batch_idx in range(number) if only is None else batch_numbers.parse(only, number):
         batch = {"batch_size": batch_size, "batch_idx": batch_idx, **options}
         if runner == "plain":
-            yield plain(_extract_arguments(representation, (input, output), dataset, cache, batch))
+            yield plain(extract_arguments(representation, (input, output), dataset, cache, batch))
         else:
             container = planning.extraction(representation, input, output, dataset, cache, **batch)
             # The batch stands in the options; a variable of this shell says nothing about the shell that runs the line.
@@ -82,10 +85,13 @@ def plain(arguments: Iterable[str]) -> str:
     return shlex.join([*program, *arguments])
 
 
-def _extract_arguments(
+def extract_arguments(
     representation: str, folders: tuple[str | None, ...], dataset: str | None, cache: str | None, options: Mapping[str, Any]
 ) -> Iterator[str]:
-    """The arguments, with absolute paths. A cache that matters is named, as its variable may not be set where the line is run."""
+    """The arguments of ``extract``, which comes first, with absolute paths.
+
+    A cache that matters is named, as its variable may not be set where the line is run.
+    """
     yield "extract"
     family = images.family_of(representation, planning.described_by(representation, options.get("card"), Cache.default(cache)))
     if dataset is not None or family.weights:

@@ -71,7 +71,7 @@ def test_a_reader_that_leaves_early_is_no_bug():
 
 def test_an_option_that_several_commands_have_is_the_same_in_all_of_them():
     commands = [*cli.commands.values(), *cli.commands["commands"].commands.values()]
-    for name in ("cache", "workers", "gpus", "device", "threads"):
+    for name in ("cache", "workers", "gpus", "device", "threads", "partial_ok", "max_array_size"):
         options = [option.to_info_dict() for command in commands for option in command.params if option.name == name]
         assert len(options) > 1
         assert all(option == options[0] for option in options)

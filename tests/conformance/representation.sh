@@ -239,6 +239,7 @@ one() {
     record failed '"is no audio"'
     failures=$((failures + 1))
     fault stops-at-bad && exit 3
+    fault stops-batch && [ "$size_given" ] && exit 3
     return
   fi
   if fault in-place; then

@@ -71,6 +71,7 @@ FAULTS = {
     "empty-vectors": "C9.no-output C10.failed",
     "keeps-older": "C9.older-output C9.turned-bad",
     "stops-at-bad": "C9.others C9.older-output C10.failed C10.no-digest",
+    "stops-batch": "C9.batch",
     "no-failures": "C10.failed C10.no-digest",
     "bare-failures": "C10.failed",
     "long-failures": "C10.failed",

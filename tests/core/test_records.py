@@ -129,3 +129,19 @@ def test_any_name_can_be_shown_on_any_terminal(name):
     shown.encode("utf-8")
     if name.isprintable() and "\\" not in name:
         assert shown == name
+
+
+def test_a_stream_has_the_records_that_are_read_at_once(tmp_path):
+    with records.Journal(tmp_path, "b") as first, records.Journal(tmp_path, "a") as second:
+        first.append(record("x.wav", 2.0))
+        second.append(record("x.wav", 1.0))
+        second.append({"input": "y.wav", "status": "failed"})  # of another program: no time
+    path = tmp_path / records.FOLDER / "b.jsonl"
+    path.write_bytes(path.read_bytes() + b'no record\n{"input": "../z.wav", "status": "done"}\n{"input": "torn.wav", "sta')
+    os.mkfifo(tmp_path / records.FOLDER / "c.jsonl")  # it is not waited for
+    streamed = list(records.stream(tmp_path))
+    assert [(journal, one["input"]) for journal, _, one in streamed] == [("a", "x.wav"), ("a", "y.wav"), ("b", "x.wav")]
+    by_input = {}
+    for _, _, one in sorted(streamed, key=lambda line: line[1]):
+        by_input.setdefault(one["input"], []).append(one)
+    assert by_input == records.read_all(tmp_path)

@@ -91,6 +91,16 @@ def test_there_is_one_line_per_batch(folder, tmp_path, size):
         assert all(words[words.index("--batch_size") + 1] == str(size) for words in asked)
 
 
+@pytest.mark.parametrize(("only", "expected"), [("0", [0]), ("1-2", [1, 2]), ("4,0", [0, 4])])
+def test_only_some_batches_can_be_asked_for(folder, tmp_path, only, expected):
+    for runner in ("docker", "apptainer", "plain"):
+        made = commands.batches("mfcc", str(folder), str(tmp_path / "out"), None, None, batch_size=1, runner=runner, only=only)
+        asked = [shlex.split(line) for line in made]
+        assert [words[words.index("--batch_idx") + 1] for words in asked] == list(map(str, expected))
+    with pytest.raises(RequestError, match="there is no batch 5: there are 5, from 0 to 4"):
+        list(commands.batches("mfcc", str(folder), str(tmp_path / "out"), None, None, batch_size=1, runner="plain", only="5"))
+
+
 def test_plain_lines_run_in_any_folder_give_the_same_vectors_as_one_run(command, folder, tmp_path):
     printed = command(
         "commands", "extract", "--representation", "mfcc", "in", "it's out", "--batch_size", "2", "--runner", "plain", cwd=tmp_path
