@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from jukemir_like.core import devices, parallel
+from jukemir_like.core import devices, parallel, workers
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.parallel import map_unordered
 
@@ -156,7 +156,7 @@ def test_memory_is_measured_from_where_it_was(monkeypatch):
 
 
 def test_a_process_that_has_used_a_gpu_does_not_fork(monkeypatch):
-    assert not parallel._uses_gpu()
+    assert not workers._uses_gpu()
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     assert dict(map_unordered(abs, [-1, -2], 2)) == {-1: 1, -2: 2}
-    assert parallel._uses_gpu()
+    assert workers._uses_gpu()
