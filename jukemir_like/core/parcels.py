@@ -1,7 +1,7 @@
 """Objects with large arrays, on their way from one process to another: the arrays are copied once, however many processes they pass.
 
 Pickled, an array is copied four times per pipe, and twice as often where the parent is between two workers. Here it is written into a file
-in memory that has no name (``memfd_create``); what goes through the pipe is a descriptor of that file, and the receiver maps it. Since the
+in memory that has no name (``memfd_create``); what goes through the pipe is a descriptor of that file, and the last one reads it. Since the
 file has no name, none is left when a process is killed; and it does not lie in ``/dev/shm``, of which containers have 64 MB.
 
 Where there are no such files (outside Linux) arrays go through the pipe.
@@ -9,7 +9,6 @@ Where there are no such files (outside Linux) arrays go through the pipe.
 
 from __future__ import annotations
 
-import mmap
 import os
 import pickle
 import socket
@@ -17,13 +16,16 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-_ALIGNMENT = 64
 _MOST_DESCRIPTORS = 250  # that Linux sends at once
 _open_files: set[int] = set()
 
 
 class Parcel:
     """A picklable object, packed. Whoever has one closes it: the sender when it is sent, the receiver when it is opened or passed on.
+
+    Args:
+        value: the object.
+        into: a parcel that is needed no more, whose file is used again: memory that is there need not be cleared by the system first.
 
     Attributes:
         size: bytes of the arrays; 0: there are none.
@@ -35,7 +37,7 @@ class Parcel:
     >>> parcel.close()
     """
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Any, into: Parcel | None = None) -> None:
         buffers: list[pickle.PickleBuffer] = []
         has_files = hasattr(os, "memfd_create")
         self._data = pickle.dumps(value, protocol=5, buffer_callback=buffers.append if has_files else None)
@@ -44,30 +46,36 @@ class Parcel:
         self.size = sum(self._sizes)
         self._file: int | None = None
         if self.size:
-            self._file = os.memfd_create("parcel")
-            _open_files.add(self._file)
+            self._file = _new_file() if into is None or into._file is None else into._give_up_file()
             try:
-                for array, start in zip(arrays, self._starts(), strict=True):
-                    _write(self._file, array, start)
-                os.truncate(self._file, self._length)
+                os.ftruncate(self._file, self.size)
+                start = 0
+                for array in arrays:
+                    start = _write(self._file, array, start)
             except BaseException:
                 self.close()
                 raise
 
     def open(self) -> Any:
-        """The object. Its arrays are its own: they stay when the parcel is closed, and changing them changes no other copy."""
-        if self._file is None:
-            return pickle.loads(self._data, buffers=[bytearray() for _ in self._sizes])  # noqa: S301 -- of our own
-        mapped = memoryview(mmap.mmap(self._file, self._length, access=mmap.ACCESS_COPY))
-        arrays = [mapped[start : start + size] for start, size in zip(self._starts(), self._sizes, strict=True)]
+        """The object. Its arrays are its own."""
+        arrays, start = [], 0
+        for size in self._sizes:
+            array = bytearray(size)
+            start = _read(self._file, memoryview(array), start)
+            arrays.append(array)
         return pickle.loads(self._data, buffers=arrays)  # noqa: S301 -- of our own
 
     def close(self) -> None:
-        """Forgets the arrays. (Their memory is free when no process has them any more.)"""
+        """Forgets the arrays."""
         if self._file is not None:
-            os.close(self._file)
             _open_files.discard(self._file)
+            os.close(self._file)
             self._file = None
+
+    def _give_up_file(self) -> int:
+        file, self._file = self._file, None
+        assert file is not None  # noqa: S101 -- for the type checker
+        return file
 
     def __getstate__(self) -> tuple[Any, ...]:
         return self._data, self._sizes, self.size, self._file is not None
@@ -75,16 +83,6 @@ class Parcel:
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self._data, self._sizes, self.size, self._is_awaited = state
         self._file = None
-
-    @property
-    def _length(self) -> int:
-        return sum(map(_aligned, self._sizes))
-
-    def _starts(self) -> Iterator[int]:
-        start = 0
-        for size in self._sizes:
-            yield start
-            start += _aligned(size)
 
 
 def send_files(connection: Connection[Any, Any], message: Any) -> None:
@@ -130,11 +128,24 @@ def _parcels_in(message: Any) -> list[Parcel]:
     return [part for part in (message if isinstance(message, tuple) else (message,)) if isinstance(part, Parcel)]
 
 
-def _aligned(size: int) -> int:
-    return -(-size // _ALIGNMENT) * _ALIGNMENT
+def _new_file() -> int:
+    file = os.memfd_create("parcel")
+    _open_files.add(file)
+    return file
 
 
-def _write(file: int, array: memoryview, start: int) -> None:
-    while array.nbytes:  # the system takes 2 GiB at a time, at most
+def _write(file: int, array: memoryview, start: int) -> int:
+    """Writes ``array`` at ``start``, and returns where it ends. (The system takes 2 GiB at a time, at most.)"""
+    while array.nbytes:
         written = os.pwrite(file, array, start)
         array, start = array[written:], start + written
+    return start
+
+
+def _read(file: int | None, array: memoryview, start: int) -> int:
+    while array.nbytes and file is not None:
+        read = os.preadv(file, [array], start)
+        if not read:
+            raise EOFError
+        array, start = array[read:], start + read
+    return start

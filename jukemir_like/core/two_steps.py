@@ -23,6 +23,8 @@ Part = TypeVar("Part")
 Value = TypeVar("Value")
 Result = TypeVar("Result")
 
+_Task = tuple[int, int, Part, Parcel | None]
+
 _BYTES_AHEAD = 512 << 20  # of arrays that wait for the second step, for each of its processes
 
 
@@ -80,10 +82,6 @@ class _Open(Generic[Item, Part]):
         """What has been made of the parts."""
         return [self.parcels[place] for place in sorted(self.parcels)]
 
-    def close(self) -> None:
-        for parcel in self.parcels.values():
-            parcel.close()
-
 
 class _Run(Generic[Item, Part, Value, Result]):
     """The items under way, by number, and the workers of both steps."""
@@ -94,8 +92,9 @@ class _Run(Generic[Item, Part, Value, Result]):
         self._first_pool: list[Worker[Any, Any]] = []
         self._second_pool: list[Worker[Any, Any]] = []
         self._open: dict[int, _Open[Item, Part]] = {}
-        self._parts: deque[tuple[int, int, Part]] = deque()  # that the first step has not begun
+        self._parts: deque[_Task[Part]] = deque()  # that the first step has not begun
         self._ready: deque[int] = deque()  # of which all parts are there
+        self._spare: list[Parcel] = []  # whose files can be used again
         self._number = 0
         self._finished: list[tuple[Item, Result | Exception]] = []
 
@@ -117,8 +116,8 @@ class _Run(Generic[Item, Part, Value, Result]):
                         self._finish(task[0], result)
         finally:
             dismiss([*self._first_pool, *self._second_pool])
-            for opened in self._open.values():
-                opened.close()
+            for parcel in (*self._spare, *(parcel for opened in self._open.values() for parcel in opened.parcels.values())):
+                parcel.close()
 
     def _next_items(self) -> Iterator[tuple[Any, ...]]:
         """Tasks of the second step that can be begun: number of the item, and its parts."""
@@ -128,19 +127,19 @@ class _Run(Generic[Item, Part, Value, Result]):
             opened.is_given = True
             yield (number, *opened.in_order())
 
-    def _next_parts(self) -> Iterator[tuple[int, int, Part]]:
-        """Tasks of the first step that can be begun: number of the item, place in it, and the part."""
+    def _next_parts(self) -> Iterator[_Task[Part]]:
+        """Tasks of the first step that can be begun: number of the item, place in it, the part, and a parcel to be used again."""
         while True:
             while self._parts:
                 task = self._parts.popleft()
                 if task[0] in self._open:  # else another part of it has failed
-                    yield task
+                    yield (*task[:3], self._spare.pop() if self._spare else None)
             if self._is_far_ahead() or (item := next(self._source, NO_ITEM)) is NO_ITEM:
                 return
             opened = _Open(item, self._work.split(item))
             self._number += 1
             self._open[self._number] = opened
-            self._parts.extend((self._number, place, part) for place, part in enumerate(opened.parts))
+            self._parts.extend((self._number, place, part, None) for place, part in enumerate(opened.parts))
 
     def _is_far_ahead(self) -> bool:
         """Whether each process of the second step has its next item, and those of the first have another to go on with."""
@@ -150,8 +149,9 @@ class _Run(Generic[Item, Part, Value, Result]):
         most = self._work.second_workers + 1 + -(-self._workers // len(waiting[0].parts))
         return len(waiting) >= most or sum(opened.size for opened in waiting) >= _BYTES_AHEAD * self._work.second_workers
 
-    def _take_part(self, task: tuple[int, int, Part], result: Parcel | Exception) -> None:
-        number, place, _ = task
+    def _take_part(self, task: _Task[Part], result: Parcel | Exception) -> None:
+        number, place, _, _ = task
+        parcels.close(task)
         opened = self._open.get(number)
         if opened is None:
             parcels.close(result)
@@ -167,12 +167,12 @@ class _Run(Generic[Item, Part, Value, Result]):
 
     def _finish(self, number: int, result: Result | Exception) -> None:
         opened = self._open.pop(number)
-        opened.close()
+        self._spare += [parcel for parcel in opened.parcels.values() if parcel.size]
         self._finished.append((opened.item, result))
 
 
-def _do_first(first: Callable[[Part], Value], task: tuple[int, int, Part]) -> Parcel:
-    return Parcel(first(task[2]))
+def _do_first(first: Callable[[Part], Value], task: _Task[Part]) -> Parcel:
+    return Parcel(first(task[2]), into=task[3])
 
 
 def _do_second(second: Callable[[list[Value]], Result], task: tuple[Any, ...]) -> Result:
