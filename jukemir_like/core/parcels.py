@@ -39,13 +39,15 @@ class Parcel:
 
     def __init__(self, value: Any, into: Parcel | None = None) -> None:
         buffers: list[pickle.PickleBuffer] = []
-        has_files = hasattr(os, "memfd_create")
-        self._data = pickle.dumps(value, protocol=5, buffer_callback=buffers.append if has_files else None)
+        self._data = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
         arrays = [buffer.raw() for buffer in buffers]
         self._sizes = [array.nbytes for array in arrays]
         self.size = sum(self._sizes)
         self._file: int | None = None
-        if self.size:
+        self._carried = b""  # the arrays, where there are no files in memory
+        if not hasattr(os, "memfd_create"):
+            self._carried = b"".join(arrays)
+        elif self.size:
             self._file = _new_file() if into is None or into._file is None else into._give_up_file()
             try:
                 os.ftruncate(self._file, self.size)
@@ -60,9 +62,10 @@ class Parcel:
         """The object. Its arrays are its own."""
         arrays, start = [], 0
         for size in self._sizes:
-            array = bytearray(size)
-            start = _read(self._file, memoryview(array), start)
+            array = bytearray(self._carried[start : start + size] if self._carried else size)
+            _read(self._file, memoryview(array), start)
             arrays.append(array)
+            start += size
         return pickle.loads(self._data, buffers=arrays)  # noqa: S301 -- of our own
 
     def close(self) -> None:
@@ -78,10 +81,10 @@ class Parcel:
         return file
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return self._data, self._sizes, self.size, self._file is not None
+        return self._data, self._sizes, self.size, self._carried, self._file is not None
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self._data, self._sizes, self.size, self._is_awaited = state
+        self._data, self._sizes, self.size, self._carried, self._is_awaited = state
         self._file = None
 
 
@@ -142,10 +145,9 @@ def _write(file: int, array: memoryview, start: int) -> int:
     return start
 
 
-def _read(file: int | None, array: memoryview, start: int) -> int:
+def _read(file: int | None, array: memoryview, start: int) -> None:
     while array.nbytes and file is not None:
         read = os.preadv(file, [array], start)
         if not read:
             raise EOFError
         array, start = array[read:], start + read
-    return start
