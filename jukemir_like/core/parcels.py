@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import pickle
 import socket
-from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from jukemir_like.core.atomic import make_folder
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.records import Summary
 from jukemir_like.core.resumable import Chunk, Stage, clean_up
-from jukemir_like.extract.chunks import extract_chunk
+from jukemir_like.extract.chunks import Extraction
 from jukemir_like.extract.inputs import find_inputs, select, vector_name
 from jukemir_like.packs import origin
 from jukemir_like.representations.base import Representation
@@ -39,7 +38,7 @@ def extract(
         output: folder of the vectors, created where it is missing; ``output/.records/`` tells what was done with every file.
         batch_size: files per batch; None: all files.
         batch_idx: which batch, from 0; needed with ``batch_size``.
-        workers: processes, at most; what is computed on GPUs has one per GPU.
+        workers: processes, at most. What is computed on GPUs has beside them a process per GPU, at most as many; with 1 there is none.
         layers: ``all``, or names of layers with commas between: the vectors of each, from one forward pass, go to
             ``output/NAME.layerL/``.
         options: passed on to :func:`jukemir_like.representations.load`, as ``weights=`` and ``cache=``.
@@ -74,9 +73,14 @@ def extract(
     chunk_size = max(1, representation.batch_size) * len(targets)
     chunks = (Chunk(tuple(jobs[start : start + chunk_size])) for start in range(0, len(jobs), chunk_size))
     layer_of = {target.signature: target.layer for target in targets}
-    work = partial(extract_chunk, name, representation.signature, layer_of, tuple(options.items()), folder)
-    for _ in stages[0].run(work, chunks, len(jobs), min(workers, representation.gpus or workers)):
-        pass
+    settings = tuple(options.items())
+    work = Extraction(name, representation.signature, settings, representation.sample_rate, layer_of, folder, representation.why_no_gpu())
+    steps = work.steps(min(workers, representation.gpus))
+    records = stages[0].run(steps, chunks, len(jobs), workers)
+    devices = {record["device"] for record in records if record["status"] == "done" and "device" in record}
+    if devices:
+        reason = f": {work.why_no_gpu}" if devices == {"cpu"} and work.why_no_gpu else ""
+        summary.notes.append(f"computed on {', '.join(sorted(devices))}{reason}")
     if len(targets) > 1:
         summary.audio_seconds /= len(targets)
         first, last = targets[0].folder.name, targets[-1].folder.name
