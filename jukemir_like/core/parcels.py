@@ -26,6 +26,9 @@ class Parcel:
         value: the object.
         into: a parcel that is needed no more, whose file is used again: memory that is there need not be cleared by the system first.
 
+    Raises:
+        MemoryError: there is no room for the arrays.
+
     Attributes:
         size: bytes of the arrays; 0: there are none.
 
@@ -47,15 +50,17 @@ class Parcel:
         if not hasattr(os, "memfd_create"):
             self._carried = b"".join(arrays)
         elif self.size:
+            start = 0
             self._file = _new_file() if into is None or into._file is None else into._give_up_file()
             try:
                 os.ftruncate(self._file, self.size)
-                start = 0
                 for array in arrays:
                     start = _write(self._file, array, start)
-            except BaseException:
-                self.close()
-                raise
+            except OSError as error:
+                raise MemoryError(f"no room for arrays of {self.size:,} bytes") from error
+            finally:
+                if start < self.size:
+                    self.close()
 
     def open(self) -> Any:
         """The object. Its arrays are its own."""

@@ -116,6 +116,8 @@ class _Run(Generic[Item, Part, Value, Result]):
                         self._finish(task[0], result)
         finally:
             dismiss([*self._first_pool, *self._second_pool])
+            for worker in self._first_pool:
+                parcels.close(worker.item)
             for parcel in (*self._spare, *(parcel for opened in self._open.values() for parcel in opened.parcels.values())):
                 parcel.close()
 

@@ -52,9 +52,7 @@ def test_a_clip_that_does_not_fit_into_this_machine_s_memory_fails_alone_with_on
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, lambda text: RuntimeError("CUDA error: out of memory\nCUDA kernel errors")])
 def test_a_clip_that_does_not_fit_into_the_gpu_is_no_bad_clip(error):
     room = Room(200, gpus=1, error=error)
-    with pytest.raises(
-        RequestError, match=r"the GPU has no room for one clip of 0\.9 s by room: choose --precision bf16 or 16"
-    ):
+    with pytest.raises(RequestError, match=r"the GPU has no room for one clip of 0\.9 s by room: choose --precision bf16 or 16"):
         encode(room, clips_of(100, 900, 100))
     assert room.tried == [1, 1]
 
