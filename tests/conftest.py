@@ -124,6 +124,43 @@ def abandon():
     return leave
 
 
+@pytest.fixture
+def fake_gpus(monkeypatch, tmp_path):
+    """A function that sets how many GPUs this machine has. What is asked of one is done by the processor.
+
+    ``CUDA_VISIBLE_DEVICES`` limits them as CUDA says: up to the first number that is none of theirs. Forked processes have them too.
+    """
+    import torch
+
+    from jukemir_like.core import devices
+
+    def fake(count, name="Fake GPU"):
+        opened = []
+
+        def visible(variable):
+            if variable is None:
+                return count
+            numbers = [word.strip() for word in variable.split(",")]
+            known = [number in map(str, range(count)) for number in numbers]
+            return known.index(False) if False in known else len(known)
+
+        def open_device(device):
+            kind, _, number = device.partition(":")
+            if kind == "cuda" and int(number or 0) >= visible(os.environ.get("CUDA_VISIBLE_DEVICES")):
+                raise RuntimeError("CUDA error: invalid device ordinal\nCUDA kernel errors might be reported later")
+            opened.append(device)
+            return torch.device("cpu")
+
+        monkeypatch.setattr(devices, "_DEVICE_FILES", (tmp_path,) if count else ())
+        monkeypatch.setattr(devices, "_ask_elsewhere", lambda variable: (visible(variable), ""))
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: visible(os.environ.get("CUDA_VISIBLE_DEVICES")) > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: visible(os.environ.get("CUDA_VISIBLE_DEVICES")))
+        monkeypatch.setattr(devices, "_open", open_device)
+        monkeypatch.setattr(devices, "describe", lambda device: f"{opened[-1]} ({name})" if opened[-1] != "cpu" else "cpu")
+
+    return fake
+
+
 @pytest.fixture(scope="session")
 def absent():
     """A function that skips for a reason, or fails where all that tests of containers need must be there (REQUIRE_DOCKER=1)."""

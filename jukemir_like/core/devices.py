@@ -6,13 +6,16 @@ does not survive a fork.
 
 from __future__ import annotations
 
+import itertools
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from jukemir_like.core.errors import RequestError
 
@@ -22,14 +25,49 @@ if TYPE_CHECKING:
 PRECISIONS = ("32", "bf16", "16")
 """What matrix products and convolutions are computed in: float32, bfloat16, float16."""
 
+VISIBLE_VARIABLE = "CUDA_VISIBLE_DEVICES"
+"""Environment variable with the GPUs that a process may use, as schedulers set it."""
+
 _DEVICE_FILES = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))  # of CUDA, of CUDA in WSL, of ROCm
-_COUNT = "import torch; print(torch.cuda.device_count() if torch.cuda.is_available() else 0)"
-_ALLOCATION_FAILURES = ("can't allocate memory", "STATUS_ALLOC_FAILED")  # of a processor's memory, of cuDNN and cuBLAS
+_ASK = """\
+import json, warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import torch
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+reasons = [str(warning.message) for warning in caught if "cuda" in str(warning.message).lower()]
+if not (torch.version.cuda or torch.version.hip):
+    reasons = [f"torch {torch.__version__} is built for processors alone"]
+print(json.dumps([count, " ".join("; ".join(reasons).split())]))
+"""
+# What messages say, of CUDA, ROCm and their libraries. Behind the first three it is said by what needed room and did not get it.
+_NO_ROOM_ON_GPU = (
+    *("cublasCreate(", "cudnnCreate(", "Unable to find a valid cuDNN algorithm"),
+    *("CUDA error: out of memory", "HIP error: out of memory", "STATUS_ALLOC_FAILED", "CUFFT_ALLOC_FAILED"),
+)
+_NO_ROOM_HERE = ("can't allocate memory",)
+_GPU_FAULTS = (
+    *("CUDA error", "CUDA driver error", "No CUDA GPUs are available", "Cannot re-initialize CUDA", "NVRTC_ERROR"),
+    *("cuDNN error", "CUDNN_STATUS_", "CUBLAS_STATUS_", "cuFFT error", "CUFFT_", "cusolver error", "CUSOLVER_STATUS_", "CUSPARSE_STATUS_"),
+    *("HIP error", "HIPBLAS_STATUS_", "hipFFT error", "MIOpen Error", "miopenStatus"),
+)
+
+
+def visible_ids(variable: str | None) -> list[str] | None:
+    """What the value of :data:`VISIBLE_VARIABLE` names: numbers or identifiers of GPUs, up to the first word that is none; None: all.
+
+    >>> visible_ids(None), visible_ids("2"), visible_ids("0,GPU-8932f937,-1,3"), visible_ids(""), visible_ids("NoDevFiles")
+    (None, ['2'], ['0', 'GPU-8932f937'], [], [])
+    """
+    if variable is None:
+        return None
+    words = [word.strip() for word in variable.split(",")]
+    return list(itertools.takewhile(lambda word: word.isdigit() or word.startswith(("GPU-", "MIG-")), words))
 
 
 def may_have_gpu(device: str | None = None) -> bool:
     """Whether a net that is asked to compute on ``device`` may have a GPU. Asks nobody, and may be wrong where a driver does not work."""
-    return device != "cpu" and any(file.exists() for file in _DEVICE_FILES)
+    return device != "cpu" and visible_ids(os.environ.get(VISIBLE_VARIABLE)) != [] and any(file.exists() for file in _DEVICE_FILES)
 
 
 def gpu_count(*, here: bool = False) -> int:
@@ -44,13 +82,29 @@ def gpu_count(*, here: bool = False) -> int:
         import torch
 
         return torch.cuda.device_count() if torch.cuda.is_available() else 0
-    return _count_elsewhere()
+    return _ask_elsewhere(os.environ.get(VISIBLE_VARIABLE))[0]
+
+
+def why_no_gpu() -> str:
+    """Why torch has no GPU to compute on, in a few words; empty where it has one."""
+    variable = os.environ.get(VISIBLE_VARIABLE)
+    if visible_ids(variable) == []:
+        return f"{VISIBLE_VARIABLE} is {variable!r}"
+    if not may_have_gpu():
+        return "there is no GPU here"
+    count, reason = _ask_elsewhere(variable)
+    return "" if count else reason or "torch cannot use the GPU here"
 
 
 @cache
-def _count_elsewhere() -> int:
-    asked = subprocess.run([sys.executable, "-c", _COUNT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
-    return int(asked.stdout) if asked.returncode == 0 else 0
+def _ask_elsewhere(variable: str | None) -> tuple[int, str]:  # noqa: ARG001 -- the answer depends on it
+    """Number of GPUs, and why there is none, in torch's own words where it has any."""
+    asked = subprocess.run([sys.executable, "-c", _ASK], capture_output=True, text=True, check=False)
+    try:
+        count, reason = json.loads(asked.stdout.splitlines()[-1])
+    except (ValueError, IndexError):
+        return 0, (asked.stderr.strip().splitlines() or ["torch does not answer"])[-1]
+    return int(count), str(reason)
 
 
 def gpus_of(device: str | None) -> int:
@@ -90,17 +144,23 @@ def open_device(device: str | None = None) -> torch.device:
     >>> open_device("cpu")
     device(type='cpu')
     """
-    import torch
-
     name = name_in_worker(device)
     if name.startswith("cuda") and not gpu_count(here=True):
-        raise RequestError("there is no GPU that torch can use: choose the device cpu")
+        raise RequestError(f"there is no GPU that torch can use ({why_no_gpu()}): choose the device cpu")
+    if name.partition(":")[0] == "meta":
+        raise RequestError("the device meta has shapes and no numbers: choose another, such as cpu")
     try:
-        opened = torch.device(name)
-        torch.empty(0, device=opened)
+        return _open(name)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise RequestError(f"device {name!r} cannot be used by torch ({reason}): choose another, such as cpu") from error
+
+
+def _open(name: str) -> torch.device:
+    import torch
+
+    opened = torch.device(name)
+    torch.empty(0, device=opened)
     if opened.type == "cuda":
         torch.cuda.set_device(opened)
     return opened
@@ -132,12 +192,65 @@ def computing(device: torch.device, precision: str = "32") -> Iterator[None]:
         yield
 
 
+def describe(device: torch.device) -> str:
+    """A device as records name it: ``cpu``, or a GPU's number among those that are visible, and its name."""
+    if device.type != "cuda":
+        return str(device)
+    import torch
+
+    return f"{device} ({torch.cuda.get_device_name(device)})"
+
+
+def memory_without_room(error: BaseException) -> Literal["GPU", "processor"] | None:
+    """Whose memory had no room, where an exception of torch or of Python says so; None: it says something else.
+
+    >>> memory_without_room(MemoryError()), memory_without_room(ValueError("is odd"))
+    ('processor', None)
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return "GPU"
+    if isinstance(error, MemoryError):
+        return "processor"
+    if isinstance(error, RuntimeError):
+        text = str(error)
+        if any(words in text for words in _NO_ROOM_ON_GPU):
+            return "GPU"
+        if any(words in text for words in _NO_ROOM_HERE):
+            return "processor"
+    return None
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception, of torch or of Python, says that there was no room."""
+    return memory_without_room(error) is not None
+
+
+def is_gpu_fault(error: BaseException) -> bool:
+    """Whether an exception is a GPU's, its driver's or its libraries', after which this process cannot compute on it any more.
+
+    >>> is_gpu_fault(RuntimeError("CUDA error: an illegal memory access was encountered")), is_gpu_fault(RuntimeError("shapes differ"))
+    (True, False)
+    """
+    if not isinstance(error, RuntimeError) or is_out_of_memory(error):
+        return False
     torch = sys.modules.get("torch")
-    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _ALLOCATION_FAILURES)
+    of_device = getattr(torch, "AcceleratorError", None)  # which torch has since 2.8
+    return (of_device is not None and isinstance(error, of_device)) or any(words in str(error) for words in _GPU_FAULTS)
+
+
+@contextmanager
+def faults_end_the_request(what: str) -> Iterator[None]:
+    """Turns a fault of the GPU into a :class:`RequestError` of one line that begins with ``what``: no clip is to blame for it."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_gpu_fault(error):
+            raise
+        reason = str(error).partition("\n")[0].strip().rstrip(".")
+        raise RequestError(
+            f"{what}: the GPU has failed ({reason}); what is finished is kept: run again, and if it fails again choose --device cpu"
+        ) from error
 
 
 class GPUMemory:

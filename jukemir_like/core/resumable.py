@@ -25,6 +25,7 @@ from jukemir_like.core.errors import InputError, RequestError, StorageError
 from jukemir_like.core.parallel import map_unordered
 from jukemir_like.core.progress import Progress
 from jukemir_like.core.records import Record, Summary
+from jukemir_like.core.two_steps import TwoSteps
 
 WHOLE_FOLDER = "all"
 """Name of the journal of a run that is no batch."""
@@ -111,7 +112,8 @@ class Stage:
 
         Args:
             work: picklable; returns a record for each job of a chunk, whose status is ``done``, ``failed`` or ``kept``. A record's
-                ``result`` is yielded but not written to the journal.
+                ``result`` is yielded but not written to the journal. In two steps where it is a
+                :class:`~jukemir_like.core.two_steps.TwoSteps`.
             chunks: read lazily.
             total: jobs in all of them.
             workers: processes.
@@ -152,7 +154,8 @@ def _results(work: Callable[[Chunk], list[Record]], chunks: Iterable[Chunk], wor
     """Chunks and their records. A chunk that fails as a whole is repeated job by job: one bad input does not spoil the others."""
     divided: list[Chunk] = []
     for items in (chunks, divided):
-        for chunk, result in map_unordered(work, items, workers):
+        mapped = work.map_unordered(items, workers) if isinstance(work, TwoSteps) else map_unordered(work, items, workers)
+        for chunk, result in mapped:
             if isinstance(result, StorageError | RequestError):
                 raise result
             if isinstance(result, Exception):

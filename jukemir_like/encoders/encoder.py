@@ -105,6 +105,14 @@ class Encoder(Representation):
         """How many GPUs it computes on."""
         return devices.gpus_of(self._device)
 
+    def where(self) -> str:
+        """The device that it computes on in this process."""
+        return devices.describe(self.device)
+
+    def why_no_gpu(self) -> str:
+        """Why it computes on the processor though a GPU would be taken."""
+        return devices.why_no_gpu() if self._device is None else ""
+
     @cached_property
     def device(self) -> torch.device:
         """Where the net computes, in this process."""

@@ -34,8 +34,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jukemir_like.core import devices, jsonfiles
 from jukemir_like.core import files as core_files
-from jukemir_like.core import jsonfiles
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.encoders import chunks, log_mel, weights
 from jukemir_like.encoders.card import Card
@@ -145,8 +145,13 @@ class TransformersEncoder(LayeredEncoder):
                 batch = found[:size]
                 try:
                     states = self._states(np.stack([self.prepare(clips[number][begin : begin + length]) for number, begin in batch]))
-                except MemoryError:
-                    self._halve(size, length)
+                except Exception as error:
+                    if size == 1 or not devices.is_out_of_memory(error):
+                        raise
+                    states = None
+                if states is None:
+                    devices.release_memory()  # here, where no traceback holds tensors any more
+                    self._batch_seconds = size // 2 * length / self.sample_rate
                     continue
                 frames = self.frames(length, states[0].shape[1])
                 for row, (number, _) in enumerate(batch):
@@ -201,25 +206,12 @@ class TransformersEncoder(LayeredEncoder):
 
         from jukemir_like.encoders.nets import pretrained
 
-        try:
-            return pretrained.states(self.model, self.net, torch.from_numpy(inputs).to(self.device))
-        except torch.OutOfMemoryError as error:
-            raise MemoryError from error
+        return pretrained.states(self.model, self.net, torch.from_numpy(inputs).to(self.device))
 
     def _batch_size(self, length: int) -> int:
         if self._batch_seconds is None:
             self._batch_seconds = _BATCH_SECONDS.get(self.device.type, _BATCH_SECONDS["cuda"])
         return max(1, int(self._batch_seconds * self.sample_rate / length))
-
-    def _halve(self, size: int, length: int) -> None:
-        """Makes batches smaller: the last one, of ``size`` chunks, took more memory than there is. Of one chunk, its clip fails."""
-        seconds = length / self.sample_rate
-        if size == 1:
-            remedy = "" if self.device.type == "cpu" else ": --device cpu, or a larger GPU"
-            raise InputError(
-                f"has a chunk of {seconds:.0f} s, for which {self.card.name} has no room in the memory of {self.device}{remedy}"
-            )
-        self._batch_seconds = size // 2 * seconds
 
 
 def describe(card: Card, files: Mapping[str, Path]) -> Model:

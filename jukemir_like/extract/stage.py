@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.core.records import Summary
 from jukemir_like.core.resumable import WHOLE_FOLDER, Chunk, Stage, clean_up, clean_up_batch, journal_of_batch, temporary_folder
 from jukemir_like.extract.batch_matrix import BatchMatrix
-from jukemir_like.extract.chunks import extract_chunk
+from jukemir_like.extract.chunks import Extraction
 from jukemir_like.extract.inputs import inputs_of_batch, vector_name
 from jukemir_like.packs import origin
 from jukemir_like.representations.base import Representation
@@ -41,7 +40,8 @@ def extract(
         output: folder of the vectors, created where it is missing; ``output/.records/`` tells what was done with every file.
         batch_size: files per batch; None: all files.
         batch_idx: which batch, from 0; needed with ``batch_size``.
-        workers: processes, at most; what is computed on GPUs has one per GPU, and on processors as many as there is memory for.
+        workers: processes, at most, and of what is computed on processors as many as there is memory for. What is computed on GPUs has
+            beside them a process per GPU, at most as many; with 1 there is none.
         layers: ``all``, or names of layers with commas between: the vectors of each, from one forward pass, go to
             ``output/NAME.layerL/``.
         matrix: all vectors of the batch in one file (:mod:`jukemir_like.core.matrices`) instead of one each. Those that are there in the
@@ -82,13 +82,21 @@ def extract(
     chunk_size = max(1, representation.batch_size) * len(targets)
     chunks = (Chunk(tuple(jobs[start : start + chunk_size])) for start in range(0, len(jobs), chunk_size))
     layer_of = {target.signature: target.layer for target in targets}
-    work = partial(extract_chunk, name, representation.signature, layer_of, tuple(options.items()), folder)
-    processes = _processes(representation, min(workers, -(-len(jobs) // chunk_size)), summary)
-    for record in stages[0].run(work, chunks, len(jobs), processes):
+    settings = tuple(options.items())
+    work = Extraction(name, representation.signature, settings, representation.sample_rate, layer_of, folder, representation.why_no_gpu())
+    steps = work.steps(min(workers, representation.gpus))
+    processes = workers if representation.gpus else _processes(representation, min(workers, -(-len(jobs) // chunk_size)), summary)
+    devices = set()
+    for record in stages[0].run(steps, chunks, len(jobs), processes):
         in_one_file[record["signature"]].count(record)
+        if record["status"] == "done" and "device" in record:
+            devices.add(record["device"])
     for of_batch in in_one_file.values():
         of_batch.finish()
         summary.notes += of_batch.notes
+    if devices:
+        reason = f": {work.why_no_gpu}" if devices == {"cpu"} and work.why_no_gpu else ""
+        summary.notes.append(f"computed on {', '.join(sorted(devices))}{reason}")
     if len(targets) > 1:
         summary.audio_seconds /= len(targets)
         first, last = targets[0].folder.name, targets[-1].folder.name
@@ -98,9 +106,9 @@ def extract(
 
 
 def _processes(representation: Representation, wanted: int, summary: Summary) -> int:
-    """As many of ``wanted`` worker processes as there are GPUs, or memory, for; a note says where they are fewer for want of memory."""
-    if representation.gpus or representation.memory is None:
-        return min(wanted, representation.gpus or wanted)
+    """As many of ``wanted`` worker processes as there is memory for; a note says where they are fewer."""
+    if representation.memory is None:
+        return wanted
     available = machine.available_memory()
     fitting = machine.workers_that_fit(representation.memory, wanted, available)
     if fitting < wanted:

@@ -22,7 +22,7 @@ def count(folder: Path, batch_size: int) -> tuple[int, int]:
     >>> count(Path("music"), 2)
     (3, 2)
     """
-    files = len(extract.find_inputs(folder))
+    files = extract.count_inputs(folder)
     return files, -(-files // batch_size)
 
 

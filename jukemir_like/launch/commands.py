@@ -54,13 +54,13 @@ def docker(container: Container, *, gpus: bool = False) -> str:
     >>> docker(Container("stemjepa/probe:1"))
     'docker run --rm --init --network none ... --user "$(id -u):$(id -g)" stemjepa/probe:1'
     """
-    words = ["docker", "run", "--rm", *confinement.docker_options(container), *(["--gpus", "all"] if gpus else [])]
-    words += [*confinement.docker_mounts(container), *_environment(container)]
+    start = shlex.join(["docker", "run", "--rm", *confinement.docker_options(container)]) + (f" {confinement.DOCKER_GPUS}" if gpus else "")
+    words = [*confinement.docker_mounts(container), *_environment(container)]
     words += ["--workdir", container.working_folder] if container.working_folder else []
     entrypoint = list(container.entrypoint or ())
     words += ["--entrypoint", entrypoint[0]] if entrypoint else []
     before, after = shlex.join(words), shlex.join([container.image, *entrypoint[1:], *container.arguments])
-    return f"{_make_folders(container)}{before} {confinement.USER} {after}"
+    return f"{_make_folders(container)}{' '.join(filter(None, [start, before]))} {confinement.USER} {after}"
 
 
 def apptainer(container: Container, *, gpus: bool = False) -> str:
@@ -72,11 +72,12 @@ def apptainer(container: Container, *, gpus: bool = False) -> str:
     >>> apptainer(Container("stemjepa/probe:1"))
     'apptainer run --containall docker-daemon:stemjepa/probe:1'
     """
-    words = ["apptainer", "exec" if container.entrypoint else "run", *confinement.apptainer_options(), *(["--nv"] if gpus else [])]
-    words += [*confinement.apptainer_mounts(container), *_environment(container)]
+    words = ["apptainer", "exec" if container.entrypoint else "run", *confinement.apptainer_options()]
+    start = shlex.join(words) + (f" {confinement.APPTAINER_GPUS}" if gpus else "")
+    words = [*confinement.apptainer_mounts(container), *_environment(container)]
     words += ["--pwd", container.working_folder] if container.working_folder else []
     words += [_apptainer_source(container.image), *(container.entrypoint or ()), *container.arguments]
-    return f"{_make_folders(container)}{shlex.join(words)}"
+    return f"{_make_folders(container)}{start} {shlex.join(words)}"
 
 
 def plain(arguments: Iterable[str]) -> str:

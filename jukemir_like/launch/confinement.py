@@ -16,6 +16,7 @@ the caller's identity  :func:`user_and_groups`, :data:`USER`       its default
 only these folders     mounts; read-only unless declared writable  the same, and ``--containall`` hides the home folder
 shared memory          ``shm_size`` where a stage needs more       the machine's
 processes end          ``init``, which passes signals on           its default
+these GPUs only        :func:`visible_gpus`, :data:`DOCKER_GPUS`   :data:`APPTAINER_GPUS`: it sees all, its program uses these
 =====================  ==========================================  ===========================================================
 """
 
@@ -27,6 +28,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from jukemir_like.core import devices
 from jukemir_like.launch.images import Container, Mount
 
 TEMPORARY = "/tmp"  # noqa: S108 -- in the container
@@ -40,6 +42,14 @@ RESTRICTIONS: Mapping[str, Any] = {**NO_NETWORK, **READ_ONLY_ROOT, **NO_CAPABILI
 """All of them, as keyword arguments of ``create_host_config`` and ``containers.create`` of Docker's SDK."""
 
 USER = '--user "$(id -u):$(id -g)"'  # of ``docker run``: the shell that runs the line fills it in
+
+# GPUs for who asks for them: those of the shell that runs the line, as a scheduler has bound them; without a binding all. In a container of
+# Docker GPUs are numbered anew, and the variable would name others; in one of Apptainer they have their own numbers.
+DOCKER_GPUS = (
+    '$(case "${CUDA_VISIBLE_DEVICES-all}" in all) echo --gpus all;; '
+    r"""[0-9GM]*) echo --gpus "\"device=$CUDA_VISIBLE_DEVICES\"";; esac)"""
+)
+APPTAINER_GPUS = '--nv $(test -z "${CUDA_VISIBLE_DEVICES+set}" || echo --env "CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES")'
 
 _DOCKER_OPTIONS = {
     "init": "--init",
@@ -66,6 +76,15 @@ def engine_options(container: Container) -> dict[str, Any]:
     if container.shared_memory:
         options["shm_size"] = container.shared_memory
     return options
+
+
+def visible_gpus(environment: Mapping[str, str] = os.environ) -> list[str] | None:
+    """The GPUs that a container gets of those of this machine, by number or identifier; None: all of them.
+
+    >>> visible_gpus({}), visible_gpus({"CUDA_VISIBLE_DEVICES": "0,2"}), visible_gpus({"CUDA_VISIBLE_DEVICES": ""})
+    (None, ['0', '2'], [])
+    """
+    return devices.visible_ids(environment.get(devices.VISIBLE_VARIABLE))
 
 
 def user_and_groups(information: Mapping[str, Any]) -> tuple[str, list[str]]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LAUNCHER_LABEL = "org.jukemir-like.launcher"
 GRACE_SECONDS = 10  # from asking a container to end until it is killed
 
-_ALL_GPUS = "nvidia.com/gpu=all"  # name of a device in the Container Device Interface
+_CDI_KIND = "nvidia.com/gpu"  # of devices in the Container Device Interface
 
 
 def connect() -> APIClient:
@@ -77,21 +77,24 @@ def missing_image_error(references: Iterable[str]) -> RequestError:
     return RequestError(f"no image {', '.join(names)} is here: build it with `make images`, or get it with `docker pull {names[0]}`")
 
 
-def gpu_requests(information: dict[str, Any], devices: Path = Path("/dev")) -> list[Any]:
-    """The engine's device requests that give a container all GPUs; empty where there is no GPU or the engine cannot give them.
+def gpu_requests(information: dict[str, Any], devices: Path = Path("/dev"), ids: list[str] | None = None) -> list[Any]:
+    """The engine's device requests that give a container GPUs; empty where there is none or the engine cannot give them.
 
     Args:
         information: what the engine says about itself (``client.info()``).
         devices: folder of device files.
+        ids: which of them, by number or identifier; None: all.
     """
     from docker.types import DeviceRequest
 
-    if not any(devices.glob("nvidia[0-9]*")):
+    if ids == [] or not any(devices.glob("nvidia[0-9]*")):
         return []
     if "nvidia" in (information.get("Runtimes") or {}):
-        return [DeviceRequest(count=-1, capabilities=[["gpu"]])]
+        which: dict[str, Any] = {"count": -1} if ids is None else {"device_ids": ids}
+        return [DeviceRequest(**which, capabilities=[["gpu"]])]
+    wanted = [f"{_CDI_KIND}={name}" for name in (["all"] if ids is None else ids)]
     discovered = {device.get("ID") for device in information.get("DiscoveredDevices") or ()}
-    return [DeviceRequest(driver="cdi", device_ids=[_ALL_GPUS])] if _ALL_GPUS in discovered else []
+    return [DeviceRequest(driver="cdi", device_ids=wanted)] if discovered.issuperset(wanted) else []
 
 
 def launcher_label(process: int | None = None) -> str:

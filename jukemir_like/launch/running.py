@@ -76,7 +76,7 @@ def _create(client: APIClient, container: Container) -> str:
         mounts=[
             docker.types.Mount(mount.target, str(mount.source), type="bind", read_only=not mount.writable) for mount in container.mounts
         ],
-        device_requests=engine.gpu_requests(information) if container.gpu else None,
+        device_requests=engine.gpu_requests(information, ids=confinement.visible_gpus()) if container.gpu else None,
         group_add=groups,
         log_config=docker.types.LogConfig(type="none"),
     )

@@ -16,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from jukemir_like.core import devices
 from jukemir_like.core.errors import InputError, RequestError, StorageError
@@ -84,6 +84,14 @@ class Representation(ABC):
     def parameters(self) -> dict[str, Any]:
         """Everything that changes the numbers (JSON values): settings, digest of weights, version of the recipe."""
 
+    def where(self) -> str | None:
+        """The device that it computes on in this process, as records name it; None: what every process has."""
+        return None
+
+    def why_no_gpu(self) -> str:
+        """Why it computes on the processor though a GPU would be taken; empty: it does not, or was asked to, or needs none."""
+        return ""
+
     @abstractmethod
     def __call__(self, clips: Sequence[np.ndarray]) -> np.ndarray:
         """Vectors of clips.
@@ -111,7 +119,8 @@ class Representation(ABC):
 def encode(representation: Representation, clips: list[np.ndarray], layers: Sequence[str] = ()) -> list[np.ndarray | Exception]:
     """A vector, or the reason why there is none, for each clip; one bad clip does not affect the others.
 
-    A batch for which there is no room in memory is computed in halves, down to single clips.
+    A batch for which there is no room in memory is computed in halves, down to single clips. A single clip without room in this machine's
+    memory is that clip's fault; without room on the GPU it is the request's, as is anything that fails on the GPU.
 
     Args:
         representation: what to compute.
@@ -119,25 +128,38 @@ def encode(representation: Representation, clips: list[np.ndarray], layers: Sequ
         layers: of a representation that has layers: those that are wanted. A clip then has not a vector, but one per layer, as rows.
 
     Raises:
-        RequestError, StorageError: the fault is not a clip's but the representation's, such as weights that cannot be used.
+        RequestError, StorageError: the fault is not a clip's but the representation's, such as weights that cannot be used, or the GPU's.
         ValueError: the representation returned another shape than it declares.
     """
+    with devices.faults_end_the_request(representation.name):
+        return _encode_in_batches(representation, clips, layers)
+
+
+def _encode_in_batches(representation: Representation, clips: list[np.ndarray], layers: Sequence[str]) -> list[np.ndarray | Exception]:
     results: list[np.ndarray | Exception] = []
     while rest := clips[len(results) :]:
         part = rest[: representation.batches.count([len(clip) for clip in rest])]
         computed = _encode_together(representation, part, layers)
-        if computed is None:
+        if isinstance(computed, str):
             devices.release_memory()  # here, where no traceback holds tensors any more
             representation.batches.failed([len(clip) for clip in part])
-            if len(part) == 1:
-                seconds, where = len(part[0]) / representation.sample_rate, "of the GPU" if representation.gpus else "here"
-                computed = [InputError(f"is {seconds:,.1f} s long, for which the memory {where} has no room")]
-        results += computed or []
+            if len(part) > 1:
+                continue
+            seconds = len(part[0]) / representation.sample_rate
+            if computed == "GPU":
+                raise RequestError(
+                    f"the GPU has no room for one clip of {seconds:,.1f} s by {representation.name}: choose --precision bf16 or 16, "
+                    "--device cpu, a GPU that nothing else uses, or shorter clips"
+                )
+            computed = [InputError(f"is {seconds:,.1f} s long, for which the memory here has no room")]
+        results += computed
     return results
 
 
-def _encode_together(representation: Representation, clips: list[np.ndarray], layers: Sequence[str]) -> list[np.ndarray | Exception] | None:
-    """A vector or an error per clip of one batch; where the batch fails, each clip is computed alone. None: there was no room for it."""
+def _encode_together(
+    representation: Representation, clips: list[np.ndarray], layers: Sequence[str]
+) -> list[np.ndarray | Exception] | Literal["GPU", "processor"]:
+    """A vector or an error per clip of one batch; where the batch fails, each clip is computed alone. Or: whose memory had no room."""
     import numpy as np
 
     lengths = [len(clip) for clip in clips]
@@ -147,8 +169,10 @@ def _encode_together(representation: Representation, clips: list[np.ndarray], la
     except (RequestError, StorageError):
         raise
     except Exception as error:
-        if devices.is_out_of_memory(error):
-            return None
+        if memory := devices.memory_without_room(error):
+            return memory
+        if devices.is_gpu_fault(error):
+            raise
         if len(clips) == 1:
             return [error]
         return [vector for clip in clips for vector in encode(representation, [clip], layers)]

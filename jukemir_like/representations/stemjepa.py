@@ -100,6 +100,14 @@ class StemJEPARepresentation(LayeredRepresentation):
         """How many GPUs it computes on."""
         return devices.gpus_of(self._device)
 
+    def where(self) -> str:
+        """The device that it computes on in this process."""
+        return devices.describe(self._network.device)
+
+    def why_no_gpu(self) -> str:
+        """Why it computes on the processor though a GPU would be taken."""
+        return devices.why_no_gpu() if self._device is None else ""
+
     @property
     def parameters(self) -> dict[str, Any]:
         """Digest of the weights (or the seed of random ones), precision, the model's configuration, version of the recipe.

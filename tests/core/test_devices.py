@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from jukemir_like.core import devices, parallel
+from jukemir_like.core import devices, parallel, workers
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.parallel import map_unordered
 
@@ -55,20 +55,57 @@ def test_a_machine_without_device_files_asks_nobody(monkeypatch, tmp_path):
 
 def test_elsewhere_another_process_asks_torch(monkeypatch, tmp_path):
     monkeypatch.setattr(devices, "_DEVICE_FILES", (tmp_path,))
-    devices._count_elsewhere.cache_clear()
+    devices._ask_elsewhere.cache_clear()
     assert devices.gpu_count() == (torch.cuda.device_count() if torch.cuda.is_available() else 0)
     assert devices.may_have_gpu()
     assert not devices.may_have_gpu("cpu")
 
 
-@pytest.mark.parametrize(("printed", "count"), [("3\n", 3), (None, 0)])
-def test_the_count_is_what_torch_says_there_and_none_where_it_cannot(monkeypatch, tmp_path, printed, count):
-    code = f"print({printed!r}, end='')" if printed else "raise SystemExit('no torch')"
+OLD_DRIVER = "CUDA initialization: The NVIDIA driver on your system is too old (found version 11040)."
+
+
+@pytest.mark.parametrize(
+    ("code", "count", "reason"),
+    [
+        ("print('[3, \"\"]')", 3, ""),
+        (f"print('a line of another'); print('[0, \"{OLD_DRIVER}\"]')", 0, OLD_DRIVER),
+        ("print('[0, \"\"]')", 0, "torch cannot use the GPU here"),
+        ("raise SystemExit('no torch')", 0, "no torch"),
+        ("raise SystemExit(1)", 0, "torch does not answer"),
+    ],
+)
+def test_the_count_is_what_torch_says_there_and_where_there_is_none_its_reason(monkeypatch, tmp_path, code, count, reason):
     monkeypatch.setattr(devices, "_DEVICE_FILES", (tmp_path,))
-    monkeypatch.setattr(devices, "_COUNT", code)
-    devices._count_elsewhere.cache_clear()
+    monkeypatch.setattr(devices, "_ASK", code)
+    devices._ask_elsewhere.cache_clear()
     assert devices.gpu_count() == devices.gpu_count() == count
-    devices._count_elsewhere.cache_clear()
+    assert devices.why_no_gpu() == reason
+    devices._ask_elsewhere.cache_clear()
+
+
+@pytest.mark.parametrize("built", [None, "13.0"])
+def test_the_words_of_torch_s_own_warning_are_the_reason(monkeypatch, tmp_path, built):
+    """A torch that warns and counts none, as with an old driver; and one that is built without CUDA."""
+    (tmp_path / "torch.py").write_text(
+        "import types, warnings\n"
+        f"__version__, version = '2.13.0+cpu', types.SimpleNamespace(cuda={built!r}, hip=None)\n"
+        f"def is_available(): warnings.warn({OLD_DRIVER!r}); return False\n"
+        "cuda = types.SimpleNamespace(is_available=is_available)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(devices, "_DEVICE_FILES", (tmp_path,))
+    devices._ask_elsewhere.cache_clear()
+    assert devices.why_no_gpu() == (OLD_DRIVER if built else "torch 2.13.0+cpu is built for processors alone")
+    devices._ask_elsewhere.cache_clear()
+
+
+@pytest.mark.parametrize("value", ["", "-1", "NoDevFiles"])
+def test_a_variable_that_hides_all_gpus_means_none_and_asks_nobody(monkeypatch, tmp_path, value):
+    monkeypatch.setattr(devices, "_DEVICE_FILES", (tmp_path,))
+    monkeypatch.setattr(subprocess, "run", None)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
+    assert (devices.may_have_gpu(), devices.gpu_count(), devices.gpu_count(here=True)) == (False, 0, 0)
+    assert devices.why_no_gpu() == f"CUDA_VISIBLE_DEVICES is {value!r}"
 
 
 def test_counting_leaves_torch_and_cuda_alone():
@@ -82,7 +119,7 @@ def test_a_device_that_cannot_be_is_one_line(gpus):
         devices.open_device("gpu")
     gpus(0)
     for name in ("cuda", "cuda:1"):
-        with pytest.raises(RequestError, match="there is no GPU that torch can use: choose the device cpu"):
+        with pytest.raises(RequestError, match=r"there is no GPU that torch can use \(.*\): choose the device cpu"):
             devices.open_device(name)
     assert devices.open_device(None) == torch.device("cpu")
     if not torch.cuda.is_available():
@@ -156,7 +193,7 @@ def test_memory_is_measured_from_where_it_was(monkeypatch):
 
 
 def test_a_process_that_has_used_a_gpu_does_not_fork(monkeypatch):
-    assert not parallel._uses_gpu()
+    assert not workers._uses_gpu()
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     assert dict(map_unordered(abs, [-1, -2], 2)) == {-1: 1, -2: 2}
-    assert parallel._uses_gpu()
+    assert workers._uses_gpu()

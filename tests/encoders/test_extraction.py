@@ -1,16 +1,15 @@
 """Extraction of an encoder: all layers from one pass, by a user's own card, resumed, with bad inputs, and without a socket."""
 
 import json
-import os
 import socket
-import time
+import threading
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
-from jukemir_like.core import devices, parallel, records
+from jukemir_like.core import devices, records
 from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders import encoder, weights
 from jukemir_like.extract import extract
@@ -32,7 +31,7 @@ layer = "1"
 @pytest.fixture(autouse=True)
 def forked_workers(monkeypatch):
     """Workers know the tiny family from this process, also where an earlier test has left a thread that is about to end."""
-    monkeypatch.setattr(parallel.threading, "active_count", lambda: 1)
+    monkeypatch.setattr(threading, "active_count", lambda: 1)
 
 
 @pytest.fixture
@@ -132,55 +131,33 @@ def test_a_card_of_another_name_and_an_option_that_is_none_are_one_line(ready):
     assert json.dumps(encoder.load("tiny", **options).parameters)
 
 
-def test_each_worker_computes_on_a_gpu_of_its_own(ready, tmp_path, monkeypatch):
-    """Two GPUs that are none: what each worker opens is noted, and is the processor."""
-    folder, options = ready
-    for number in range(40):
-        (folder / f"{number}.wav").write_bytes((folder / "a.wav").read_bytes())
-    monkeypatch.setattr(devices, "gpu_count", lambda here=False: 2)
-    noted = tmp_path / "noted"
-    noted.mkdir()
-    both = True
-
-    def open_device(device):
-        name = devices.name_in_worker(device)
-        (noted / f"{name} {os.getpid()}").touch()
-        until = time.monotonic() + 60
-        while both and len(list(noted.iterdir())) < 2 and time.monotonic() < until:  # the other begins too
-            time.sleep(0.01)
-        return torch.device("cpu")
-
-    monkeypatch.setattr(devices, "open_device", open_device)
-    assert extract("tiny", folder, tmp_path / "out", workers=8, **options).done == 42
-    names = [path.name.split()[0] for path in noted.iterdir()]
-    assert sorted(names) == ["cuda:0", "cuda:1"]
-    (tmp_path / "out" / "a.npy").unlink()
-    both = False
-    assert extract("tiny", folder, tmp_path / "out", workers=8, device="cuda:1", **options).done == 1
-    assert f"cuda:1 {os.getpid()}" in {path.name for path in noted.iterdir()}
-
-
-def test_a_clip_for_which_there_is_no_room_fails_alone(ready, tmp_path, monkeypatch):
+def test_a_clip_for_which_the_gpu_has_no_room_ends_the_request_and_what_is_finished_is_kept(ready, tmp_path, monkeypatch, fake_gpus):
     folder, options = ready
     (folder / "short.wav").unlink()
+    (folder / "c.wav").write_bytes((folder / "a.wav").read_bytes())
+    (folder / "a.wav").unlink()  # c, which is too long, comes after b
 
     def feed(self, clips, pools, feed=Tiny.feed):
         if sum(map(len, clips)) > 500:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
         feed(self, clips, pools)
 
-    monkeypatch.setattr(Tiny, "feed", feed)
-    monkeypatch.setattr(devices, "may_have_gpu", lambda device=None: True)  # so that the clips are one chunk
-    monkeypatch.setattr(devices, "gpu_count", lambda here=False: 0)
-    summary = extract("tiny", folder, tmp_path / "out", **options)
-    assert summary.failed == {"a.wav": "is 0.1 s long, for which the memory here has no room"}
-    assert (summary.done, summary.exit_code) == (1, 3)
+    fake_gpus(1)
+    monkeypatch.setattr(encoder, "_CLIPS_ON_GPU", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Tiny, "feed", feed)
+        reason = "the GPU has no room for one clip of 0.1 s by tiny: choose --precision bf16 or 16, --device cpu"
+        with pytest.raises(RequestError, match=reason):
+            extract("tiny", folder, tmp_path / "out", **options)
+    assert {name: record["status"] for name, record in records.read(tmp_path / "out").items()} == {"b.wav": "done"}
+    summary = extract("tiny", folder, tmp_path / "out", device="cpu", **options)
+    assert (summary.done, summary.kept, summary.failed) == (1, 1, {})
 
 
 def test_a_gpu_that_is_not_there_is_one_line(ready, tmp_path, monkeypatch):
     folder, options = ready
     monkeypatch.setattr(devices, "gpu_count", lambda here=False: 0)
-    with pytest.raises(RequestError, match="there is no GPU that torch can use: choose the device cpu"):
+    with pytest.raises(RequestError, match=r"there is no GPU that torch can use \(there is no GPU here\): choose the device cpu"):
         extract("tiny", folder, tmp_path / "out", device="cuda", workers=2, **options)
 
 

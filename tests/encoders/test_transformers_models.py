@@ -365,8 +365,11 @@ def test_batches_are_halved_when_memory_runs_out(load, monkeypatch):
     np.testing.assert_allclose(encoder([samples]), expected, atol=1e-5)
     assert sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1, 1]
     monkeypatch.setattr(encoder, "_states", lambda _: (_ for _ in ()).throw(MemoryError))
-    with pytest.raises(InputError, match=r"has a chunk of 1 s, for which hubert-base has no room in the memory of cpu$"):
-        encoder([samples])
+    (error,) = encode(encoder, [samples])
+    assert str(error) == "is 7.5 s long, for which the memory here has no room"
+    monkeypatch.setattr(encoder, "_states", lambda _: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory")))
+    with pytest.raises(RequestError, match=r"the GPU has no room for one clip of 7\.5 s by hubert-base: "):
+        encode(encoder, [samples])
 
 
 def test_a_chunk_that_does_not_fit_alone_fails_its_clip_and_no_other(load, monkeypatch):

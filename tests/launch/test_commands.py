@@ -3,6 +3,7 @@
 import itertools
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,18 +45,52 @@ def test_the_docker_line_describes_the_whole_container():
         shared_memory=1 << 30,
         working_folder="/in",
     )
-    made, run = (shlex.split(part) for part in commands.docker(container, gpus=True).split(" && "))
+    made, run = (shlex.split(part) for part in commands.docker(container).split(" && "))
     assert made == ["mkdir", "-p", "/c,d"]
     assert run[:3] == ["docker", "run", "--rm"]
     pairs = set(itertools.pairwise(run))
     for option, value in {
-        "--network": "none", "--cap-drop": "ALL", "--security-opt": "no-new-privileges", "--tmpfs": "/tmp:mode=1777", "--gpus": "all",
+        "--network": "none", "--cap-drop": "ALL", "--security-opt": "no-new-privileges", "--tmpfs": "/tmp:mode=1777",
         "--volume": "/a b:/in:ro", "--mount": 'type=bind,"src=/c,d",dst=/out', "--env": "NAME=its value", "--shm-size": "1073741824",
         "--workdir": "/in", "--entrypoint": "program", "--user": "$(id -u):$(id -g)",
     }.items():  # fmt: skip
         assert (option, value) in pairs, option
     assert run[-4:] == ["some/image:1", "sub", "--flag", "a b"]
     assert "--gpus" not in commands.docker(container)
+
+
+SHELLS = [shell for shell in ("sh", "bash", "zsh") if shutil.which(shell)]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("bound", "docker", "apptainer"),
+    [
+        (None, ["--gpus", "all"], ["--nv"]),
+        ("2", ["--gpus", '"device=2"'], ["--nv", "--env", "CUDA_VISIBLE_DEVICES=2"]),
+        ("0,2", ["--gpus", '"device=0,2"'], ["--nv", "--env", "CUDA_VISIBLE_DEVICES=0,2"]),
+        ("GPU-8932f937,MIG-1", ["--gpus", '"device=GPU-8932f937,MIG-1"'], ["--nv", "--env", "CUDA_VISIBLE_DEVICES=GPU-8932f937,MIG-1"]),
+        ("", [], ["--nv", "--env", "CUDA_VISIBLE_DEVICES="]),
+        ("NoDevFiles", [], ["--nv", "--env", "CUDA_VISIBLE_DEVICES=NoDevFiles"]),
+    ],
+)
+def test_a_line_gives_the_gpus_that_the_shell_is_bound_to_which_runs_it(tmp_path, shell, bound, docker, apptainer):
+    """The programs only print what they are called with."""
+    container = Container("x.sif", ("--a", "b c"), None, (Mount(tmp_path / "in", "/in"),), {"N": "it's"})
+    environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+    environment |= {"PATH": f"{tmp_path}:{os.environ['PATH']}"} | ({} if bound is None else {"CUDA_VISIBLE_DEVICES": bound})
+    for name, line in (("docker", commands.docker), ("apptainer", commands.apptainer)):
+        (tmp_path / name).write_text(f'#!/bin/sh\nfor word in {name} "$@"; do printf \'%s\\n\' "$word"; done\n')
+        (tmp_path / name).chmod(0o755)
+        ran = [
+            subprocess.run([shell, "-c", line(container, **options)], capture_output=True, text=True, env=environment, check=True).stdout
+            for options in ({"gpus": True}, {})
+        ]
+        with_gpus, without = (text.splitlines() for text in ran)
+        given = docker if name == "docker" else apptainer
+        assert [word for word in without if word not in with_gpus] == []
+        start = next(place for place in range(len(with_gpus)) if with_gpus[place : place + len(given)] == given) if given else 0
+        assert with_gpus[:start] + with_gpus[start + len(given) :] == without
 
 
 @pytest.mark.parametrize(
@@ -69,10 +104,10 @@ def test_the_docker_line_describes_the_whole_container():
 )
 def test_the_apptainer_line_names_the_source_of_the_image(image, source):
     container = Container(image, ("--a", "b c"), None, (Mount(Path("/a b"), "/in"), Mount(Path("/c:d"), "/out", writable=True)), {"N": "v"})
-    made, run = (shlex.split(part) for part in commands.apptainer(container, gpus=True).split(" && "))
+    made, run = (shlex.split(part) for part in commands.apptainer(container).split(" && "))
     assert made == ["mkdir", "-p", "/c:d"]
     assert run == [
-        *("apptainer", "run", "--containall", "--nv", "--bind", "/a b:/in:ro", "--mount", "type=bind,src=/c:d,dst=/out"),
+        *("apptainer", "run", "--containall", "--bind", "/a b:/in:ro", "--mount", "type=bind,src=/c:d,dst=/out"),
         *("--env", "N=v", source, "--a", "b c"),
     ]
 

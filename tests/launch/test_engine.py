@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from jukemir_like.core.errors import RequestError
+from jukemir_like.launch import confinement
 from jukemir_like.launch import engine as docker_engine
 
 
@@ -31,6 +32,33 @@ def test_gpus_are_asked_for_where_they_are_there_and_the_engine_gives_them(tmp_p
     assert len(requests) == (asked is not None)
     for name, value in (asked or {}).items():
         assert requests[0][name] == value
+
+
+@pytest.mark.parametrize(
+    ("bound", "by_runtime", "by_cdi"),
+    [
+        (None, {"Count": -1, "DeviceIDs": None}, ["nvidia.com/gpu=all"]),
+        ("2", {"Count": 0, "DeviceIDs": ["2"]}, ["nvidia.com/gpu=2"]),
+        ("0,GPU-8932f937", {"Count": 0, "DeviceIDs": ["0", "GPU-8932f937"]}, ["nvidia.com/gpu=0", "nvidia.com/gpu=GPU-8932f937"]),
+        ("", None, None),
+        ("NoDevFiles", None, None),
+        ("7", {"Count": 0, "DeviceIDs": ["7"]}, None),  # which the engine does not have
+    ],
+)
+def test_a_container_gets_the_gpus_that_this_process_is_bound_to(tmp_path, monkeypatch, bound, by_runtime, by_cdi):
+    (tmp_path / "nvidia0").touch()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if bound is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", bound)
+    ids = confinement.visible_gpus()
+    requests = docker_engine.gpu_requests({"Runtimes": {"nvidia": {}}}, tmp_path, ids)
+    assert [{name: request[name] or by_runtime[name] for name in by_runtime} for request in requests] == (
+        [by_runtime] if by_runtime else []
+    )
+    names = ["all", "0", "1", "2", "GPU-8932f937"]
+    discovered = {"DiscoveredDevices": [{"Source": "cdi", "ID": f"nvidia.com/gpu={name}"} for name in names]}
+    requests = docker_engine.gpu_requests(discovered, tmp_path, ids)
+    assert [request["DeviceIDs"] for request in requests] == ([by_cdi] if by_cdi else [])
 
 
 def test_no_engine_is_one_line(monkeypatch):

@@ -7,9 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jukemir_like.core import devices
-from jukemir_like.core.errors import InputError
-from jukemir_like.extract import extract
-from jukemir_like.representations import base
+from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.representations.base import Representation, encode
 from jukemir_like.representations.batches import BatchSizes
 
@@ -44,14 +42,52 @@ def test_a_batch_without_room_is_halved_and_its_size_is_remembered(error):
     assert room.tried[6:] == [2, 2]
 
 
-def test_a_clip_that_does_not_fit_alone_fails_alone_with_one_line():
-    room = Room(200)
-    results = encode(room, clips_of(100, 900, 100))
+@pytest.mark.parametrize("error", [MemoryError, lambda text: RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_a_clip_that_does_not_fit_into_this_machine_s_memory_fails_alone_with_one_line(error):
+    results = encode(Room(200, error=error), clips_of(100, 900, 100))
     assert str(results.pop(1)) == "is 0.9 s long, for which the memory here has no room"
     assert [vector[0] for vector in results] == [0, 2]
-    (error,) = encode(Room(10, gpus=1), clips_of(100))
-    assert isinstance(error, InputError)
-    assert str(error) == "is 0.1 s long, for which the memory of the GPU has no room"
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, lambda text: RuntimeError("CUDA error: out of memory\nCUDA kernel errors")])
+def test_a_clip_that_does_not_fit_into_the_gpu_is_no_bad_clip(error):
+    room = Room(200, gpus=1, error=error)
+    with pytest.raises(RequestError, match=r"the GPU has no room for one clip of 0\.9 s by room: choose --precision bf16 or 16"):
+        encode(room, clips_of(100, 900, 100))
+    assert room.tried == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be asynchronously reported",
+        "CUDA error: device-side assert triggered",
+        "CUDA error: no kernel image is available for execution on the device",
+        "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+        "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm( handle, opa)`",
+    ],
+)
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_gpu_that_fails_ends_the_request_with_one_line_and_is_not_asked_again(text, batch):
+    class Broken(Room):
+        def __call__(self, clips):
+            self.tried.append(len(clips))
+            raise RuntimeError(text)
+
+    broken = Broken(1000)
+    with pytest.raises(RequestError, match=r"^room: the GPU has failed \(.*\); what is finished is kept: run again") as raised:
+        encode(broken, clips_of(*[100] * batch))
+    assert "\n" not in str(raised.value)
+    assert broken.tried == [batch]
+
+
+def test_a_gpu_that_fails_when_its_memory_is_given_back_ends_the_request_too(monkeypatch):
+    def fail():
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(devices, "release_memory", fail)
+    with pytest.raises(RequestError, match=r"room: the GPU has failed \(CUDA error: unspecified launch failure\)"):
+        encode(Room(10, gpus=1), clips_of(100))
 
 
 def test_another_error_of_a_batch_is_still_that_of_its_clip():
@@ -67,7 +103,7 @@ def test_another_error_of_a_batch_is_still_that_of_its_clip():
 
 @given(st.lists(st.integers(1, 50), max_size=20), st.integers(1, 400), st.integers(0, 1))
 def test_every_clip_has_its_own_vector_or_is_too_long(lengths, room, gpus):
-    results = encode(Room(room, gpus), clips_of(*lengths))
+    results = encode(Room(room, gpus, MemoryError), clips_of(*lengths))
     assert len(results) == len(lengths)
     for number, (length, result) in enumerate(zip(lengths, results, strict=True)):
         assert isinstance(result, InputError) if length > room else result[0] == number
@@ -112,15 +148,3 @@ def test_what_was_too_much_is_not_tried_again_whatever_is_measured(memory):
 def test_all_clips_are_one_batch_where_nothing_is_known():
     assert BatchSizes().count([1, 2, 3]) == 3
     assert BatchSizes(on_gpu=True).count([1, 2, 3]) == 1
-
-
-def test_there_are_as_many_workers_as_gpus(monkeypatch, tmp_path, write_audio):
-    for number in range(3):
-        write_audio(tmp_path / "in" / f"{number}.wav", seconds=0.1, sample_rate=1000)
-    asked = []
-    monkeypatch.setattr("jukemir_like.core.resumable.map_unordered", lambda work, chunks, workers: asked.append(workers) or iter(()))
-    for gpus, workers in ((0, 3), (1, 3), (2, 3), (2, 1)):
-        monkeypatch.setattr(base, "load", lambda name, gpus=gpus, **options: Room(1000, gpus))
-        monkeypatch.setattr("jukemir_like.representations.load", lambda name, gpus=gpus, **options: Room(1000, gpus))
-        extract("room", tmp_path / "in", tmp_path / "out", workers=workers)
-    assert asked[::2] == [3, 1, 2, 1]
