@@ -76,6 +76,7 @@ _ONLY_OF = {
     help="What runs it; for slurm and kubernetes a file is printed, for others a line per batch.",
 )
 @click.option("--layers", metavar="all|L,L,…", help="Vectors of these layers from one pass, into OUTPUT/NAME.layerL/.")
+@options.matrix
 @options.gpus
 @click.option("--image", help="Instead of the image of this version: another one, or a .sif file for Apptainer.")
 @click.option("--batches", "only", metavar="I,I-J,…", help="Only these batches, from 0; as `commands collect` prints them.")

@@ -44,6 +44,7 @@ partial_ok = click.option(
     callback=_remember,
     help=f"Where some inputs failed, end with 0 and not 3, for schedulers; failures are told as usual [also: {PARTIAL_OK_VARIABLE}=1].",
 )
+matrix = click.option("--matrix", is_flag=True, help="One file per batch, in OUTPUT/.matrices/, instead of one per audio file.")
 max_array_size = click.option(
     "--max_array_size", type=click.IntRange(2), default=1001, show_default=True, help="slurm: what the cluster calls MaxArraySize."
 )

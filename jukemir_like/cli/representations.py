@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("--batch_size", type=int, help="Files per batch.")
 @click.option("--batch_idx", type=int, help="Which batch, from 0 [default: SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX, where set].")
 @click.option("--layers", metavar="all|L,L,…", help="Vectors of these layers from one pass, into OUTPUT/NAME.layerL/.")
-@click.option("--matrix", is_flag=True, help="One file per batch, in OUTPUT/.matrices/, instead of one per audio file.")
+@options.matrix
 @options.representation_options
 @options.workers
 @options.partial_ok

@@ -100,7 +100,9 @@ def extract_arguments(
     if dataset is not None:
         yield from ("--dataset", dataset)
     for name, value in options.items():
-        if value is not None:
+        if value is True:
+            yield f"--{name}"
+        elif value is not None and value is not False:
             is_path = name == "card" or (name == "weights" and (family.weights == images.WEIGHTS or is_path_of_weights(value)))
             yield from (f"--{name}", str(absolute(value)) if is_path else str(value))
     yield from ("--", representation, *(str(absolute(folder)) for folder in folders if folder is not None))
