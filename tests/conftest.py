@@ -22,8 +22,8 @@ import pytest
 import soundfile
 
 # The same examples in every run, so that a change of the code is what makes a test fail; `pytest --hypothesis-profile=search` tries others.
-hypothesis.settings.register_profile("reproducible", derandomize=True)
-hypothesis.settings.register_profile("search", derandomize=False, print_blob=True)
+hypothesis.settings.register_profile("reproducible", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("search", derandomize=False, print_blob=True, deadline=None)
 hypothesis.settings.load_profile("reproducible")
 
 # A shell that runs the tests in the background ignores Ctrl-C for them, and nohup a closed terminal. What they start would inherit that; a

@@ -334,7 +334,7 @@ def test_two_runs_at_once_on_one_output_do_no_harm(run, folder, gate, tmp_path):
         (1_700_000_000, 0, 16, 2, ["2 of 7 workers: each takes 1.7 GB, 4.1 GB are available"]),
         (6_000_000_000, 0, 16, 1, ["1 of 7 workers: each takes 6.0 GB, 4.1 GB are available"]),
         (1_700_000_000, 0, 2, 2, []),
-        (1_700_000_000, 4, 16, 4, []),
+        (1_700_000_000, 4, 16, 16, []),  # they decode, and others compute
         (None, 0, 16, 7, []),
     ],
 )
