@@ -23,7 +23,7 @@ from safetensors.numpy import load
 NOT_COMPARED = {"seconds", "time", "versions", "version", "jukemir-like", "created", "host", "examples_per_second"}
 """Fields of JSON and columns of tables that differ between any two runs, also as the last part of a name: ``valid/seconds``."""
 SKIPPED_FOLDERS = {".snakemake", ".stages", "tensorboard", "states"}
-SKIPPED_FILES = {".lock"}
+SKIPPED_FILES = {".lock", "inputs.manifest"}
 
 
 def main() -> int:
