@@ -26,7 +26,7 @@ from jukemir_like.core.matrices import FOLDER, VectorFolder
 NOT_COMPARED = {"seconds", "time", "versions", "version", "jukemir-like", "created", "host", "examples_per_second"}
 """Fields of JSON and columns of tables that differ between any two runs, also as the last part of a name: ``valid/seconds``."""
 SKIPPED_FOLDERS = {".snakemake", ".stages", "tensorboard", "states", FOLDER}
-SKIPPED_FILES = {".lock"}
+SKIPPED_FILES = {".lock", "inputs.manifest"}
 
 
 def main() -> int:

@@ -70,7 +70,7 @@ class StoredObject(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         place = self._places[name]
         begin, size = place >> 32, place & 0xFFFFFFFF
-        return jsonfiles.parse(os.pread(self._file.fileno(), size, begin))
+        return json.loads(os.pread(self._file.fileno(), size, begin).decode())  # which has been checked
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)

@@ -91,7 +91,10 @@ def read_all(output: Path, names: Iterable[str] | None = None, within: Iterable[
 
 def journals(output: Path) -> list[str]:
     """The names of the journals in ``output``, sorted."""
-    return sorted(path.name.removesuffix(_SUFFIX) for path in (output / FOLDER).glob(f"*{_SUFFIX}"))
+    try:
+        return sorted(name.removesuffix(_SUFFIX) for name in os.listdir(output / FOLDER) if name.endswith(_SUFFIX))
+    except OSError:
+        return []
 
 
 def _lines(output: Path, within: Iterable[str], names: set[str] | None = None) -> Iterator[tuple[float, Record]]:

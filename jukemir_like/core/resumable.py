@@ -30,6 +30,8 @@ from jukemir_like.core.two_steps import TwoSteps
 WHOLE_FOLDER = "all"
 """Name of the journal of a run that is no batch."""
 
+_BATCH_JOURNAL = re.compile(r"batch-([0-9]{1,9})-([0-9]{1,9})")
+
 
 @dataclass(frozen=True)
 class Job:
@@ -182,14 +184,13 @@ def _known_of_batch(output: Path, journal: str, outputs: Mapping[str, Path], is_
     there = {name: digest for name, path in outputs.items() if (digest := digest_or_none(path)) is not None}
     _forget_described(there, known)
     if there:
-        for other in sorted(records.journals(output), key=lambda name: not _overlap(name, journal)):
-            if other != journal:
-                found = records.read_all(output, there, [other])
-                for name, more in found.items():
-                    known.setdefault(name, []).extend(more)
-                _forget_described(there, found)
-                if not there:
-                    break
+        for other in _overlapping_first(records.journals(output), journal):
+            found = records.read_all(output, there, [other])
+            for name, more in found.items():
+                known.setdefault(name, []).extend(more)
+            _forget_described(there, found)
+            if not there:
+                break
     return known
 
 
@@ -209,11 +210,22 @@ def journal_of_batch(batch_size: int | None, batch_idx: int | None) -> str:
     return WHOLE_FOLDER if batch_size is None or batch_idx is None else f"batch-{batch_size}-{batch_idx}"
 
 
-def _overlap(one: str, other: str) -> bool:
-    """Whether two journals are those of batches with an input in common, as long as inputs are neither added nor removed."""
-    matches = [re.fullmatch(r"batch-([0-9]{1,9})-([0-9]{1,9})", name) for name in (one, other)]
-    spans = [(int(match[1]) * int(match[2]), int(match[1]) * (int(match[2]) + 1)) for match in matches if match]
-    return len(spans) == 2 and spans[0][0] < spans[1][1] and spans[1][0] < spans[0][1]
+def _overlapping_first(journals: list[str], own: str) -> list[str]:
+    """Other journals than ``own``; first those of batches that have inputs of its batch, as long as inputs are not added or removed."""
+    span = _span(own)
+
+    def is_elsewhere(name: str) -> bool:
+        start, stop = _span(name)
+        return not (start < span[1] and span[0] < stop)
+
+    return sorted((name for name in journals if name != own), key=is_elsewhere)
+
+
+def _span(journal: str) -> tuple[int, int]:
+    """The places of the inputs of the batch that has this journal; none of another journal."""
+    match = _BATCH_JOURNAL.fullmatch(journal)
+    size, idx = (int(match[1]), int(match[2])) if match else (0, 0)
+    return size * idx, size * (idx + 1)
 
 
 def temporary_folder(output: Path) -> Path:
