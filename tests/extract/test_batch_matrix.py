@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from jukemir_like import representations
 from jukemir_like.core import matrices, records
-from jukemir_like.core.matrices import VectorFolder
 from jukemir_like.core.signals import Interrupted
+from jukemir_like.core.vector_folder import VectorFolder
 from jukemir_like.extract import extract
 
 NAMES = ["a/y", "a/z", "b", "c d/ü"]
