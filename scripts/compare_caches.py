@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load
 
-from jukemir_like.core.matrices import FOLDER, VectorFolder
+from jukemir_like.core.matrices import FOLDER
+from jukemir_like.core.vector_folder import VectorFolder
 
 NOT_COMPARED = {"seconds", "time", "versions", "version", "jukemir-like", "created", "host", "examples_per_second"}
 """Fields of JSON and columns of tables that differ between any two runs, also as the last part of a name: ``valid/seconds``."""

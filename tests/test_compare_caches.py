@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from jukemir_like.core.matrices import write_matrix
+
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "compare_caches.py"
 
 
@@ -54,6 +56,19 @@ def test_every_other_difference_is_named(tmp_path, changes, names):
     code, text = compared(tmp_path / "a", tmp_path / "b")
     assert code == 1
     assert [line.partition(":")[0] for line in text.splitlines()[:-1]] == names
+
+
+def test_a_row_of_a_matrix_is_the_file_that_it_stands_for(tmp_path):
+    write(tmp_path / "a")
+    write(tmp_path / "b")
+    path = tmp_path / "b" / "a.npy"
+    write_matrix(tmp_path / "b", "all", 3, [("a", path.read_bytes())])
+    path.unlink()
+    assert compared(tmp_path / "a", tmp_path / "b") == (0, "7 files compared, 0 of them differ\n")
+    (matrix,) = (tmp_path / "b").rglob("all-*.npy")
+    np.save(matrix, np.zeros((1, 3), "<f4"))
+    code, text = compared(tmp_path / "a", tmp_path / "b")
+    assert (code, text.splitlines()[0]) == (1, "a.npy: bytes differ")
 
 
 def test_a_bit_of_a_vector_and_a_missing_file_are_differences(tmp_path):

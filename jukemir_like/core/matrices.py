@@ -1,4 +1,4 @@
-"""Vectors of a folder: a ``.npy`` file each, or rows of matrices, each of which has the vectors of a batch in one file.
+"""Matrices: the vectors of a batch in one file, instead of a ``.npy`` file each.
 
 ::
 
@@ -7,13 +7,13 @@
     <folder>/.matrices/batch-256-3-<digest>.npy     float32, little-endian, (rows, dimension): NumPy opens it, also as a memory map
 
 A row stands for the ``.npy`` file of its vector, whose bytes follow from it; so records describe it by the same digest. A vector that has
-a file of its own is that file, whatever a matrix says. A matrix is called after a digest of names and numbers, and its list of names is
-written after it: whenever a process is killed, a list of names stands for the rows that it was written for.
+a file of its own is that file, whatever a matrix says (:mod:`jukemir_like.core.vector_folder`). A matrix is called after a digest of names
+and numbers, and its list of names is written after it: whenever a process is killed, a list of names stands for the rows that it was
+written for.
 """
 
 from __future__ import annotations
 
-import errno
 import glob
 import hashlib
 import os
@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from jukemir_like.core import arrays, files, jsonfiles
 from jukemir_like.core.atomic import make_folder, storage_errors, temporary_file, write_json
@@ -34,7 +33,6 @@ SHAPE = {"format": {1}, "matrix": str, "dimension": int, "names": [(str, None)]}
 """Of a list of names, in the terms of :mod:`jukemir_like.core.jsonfiles`. ``null``: the row is of no use any more."""
 
 _LOCK = ".lock"
-_NO_FILE = (errno.ENOTDIR, errno.ENAMETOOLONG)  # no file can have this name
 _DIGEST = r"-[0-9a-f]{16}\.npy"
 
 
@@ -222,108 +220,6 @@ def changes(folder: Path) -> Iterator[None]:
     """Nobody else writes or removes matrices of ``folder`` meanwhile (where its file system has locks)."""
     with locked(folder / FOLDER / _LOCK, required=False):
         yield
-
-
-class VectorFolder:
-    """The vectors of a folder, in either form, also mixed.
-
-    Args:
-        folder: of the vectors.
-        remedy: what to do about a damaged matrix, such as ``run `jukemir-like extract` again``.
-
-    Raises:
-        DamagedFileError: a list of names or a matrix is damaged.
-
-    >>> len(VectorFolder(Path("vectors"), "extract again"))
-    0
-    """
-
-    def __init__(self, folder: Path, remedy: str):
-        self.folder = folder
-        self._matrices: list[Matrix] = []
-        self._places: dict[str, tuple[int, int]] = {}  # matrix and row
-        self._listed: dict[str, set[str]] = {}  # by sub-folder
-        self._open: tuple[Path, BinaryIO] | None = None
-        for index in find_lists(folder):
-            try:
-                matrix = read_matrix(index, remedy)
-            except FileNotFoundError:  # another process has just removed it
-                continue
-            for number, name in enumerate(matrix.names):
-                if name is not None:
-                    self._places.setdefault(name, (len(self._matrices), number))
-            self._matrices.append(matrix)
-
-    def __len__(self) -> int:
-        """Vectors in matrices."""
-        return len(self._places)
-
-    def row(self, name: str) -> Row | None:
-        """The row that is the vector ``name``; None where it has a file of its own, or there is none."""
-        place = self._places.get(name)
-        if place is None or self._has_file(name):
-            return None
-        matrix = self._matrices[place[0]]
-        return Row(matrix.path, place[1], matrix.dimension, matrix.start)
-
-    def words(self, name: str) -> str:
-        """Words on the row that is the vector ``name``, to follow the file of :meth:`where`; none where it has a file of its own."""
-        return f"(row {files.printable(name)}) " if self.row(name) is not None else ""
-
-    def where(self, name: str) -> Path:
-        """The file that has the vector ``name``: its own, or that of a matrix; its own where there is none."""
-        row = self.row(name)
-        return self._path(name) if row is None else row.path
-
-    def read(self, name: str) -> bytes:
-        """The bytes of the ``.npy`` file of a vector, or those that it would have.
-
-        Raises:
-            FileNotFoundError: there is no vector of this name.
-            OSError: it cannot be read.
-            ValueError: its matrix is shorter than it was.
-        """
-        row = self.row(name)
-        if row is None:
-            try:
-                return files.read_regular(self._path(name))
-            except OSError as error:
-                if error.errno in _NO_FILE:
-                    raise FileNotFoundError(error.errno, error.strerror, str(self._path(name))) from error
-                raise
-        if self._open is None or self._open[0] != row.path:
-            self.close()
-            self._open = row.path, files.open_regular(row.path)
-        return read_row(self._open[1].fileno(), row)
-
-    def names(self) -> Iterator[str]:
-        """All vectors, those of files first."""
-        for path in self.folder.rglob("*.npy"):
-            relative = path.relative_to(self.folder)
-            if not any(part.startswith(".") for part in relative.parts):
-                yield relative.with_suffix("").as_posix()
-        yield from (name for name in self._places if not self._has_file(name))
-
-    def close(self) -> None:
-        """Closes the matrix that was read last."""
-        if self._open is not None:
-            self._open[1].close()
-            self._open = None
-
-    def _path(self, name: str) -> Path:
-        return self.folder / f"{name}.npy"
-
-    def _has_file(self, name: str) -> bool:
-        """By one listing per folder: to ask for each of a million files takes long where there are none."""
-        parent, _, last = name.rpartition("/")
-        listed = self._listed.get(parent)
-        if listed is None:
-            try:
-                listed = {entry.name for entry in os.scandir(self.folder / parent) if entry.name.endswith(".npy")}
-            except OSError:
-                listed = set()
-            self._listed[parent] = listed
-        return f"{last}.npy" in listed
 
 
 def _check(index: Path, content: dict[str, object]) -> None:

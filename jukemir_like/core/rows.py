@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from jukemir_like.core import files
 from jukemir_like.core.errors import DamagedFileError
 
-CHUNK_BYTES = 32 << 20
-"""Of float32 numbers that are read at a time."""
+CHUNK_BYTES = 8 << 20
+"""Of float32 numbers that are read at a time. Arrays of this size, and float64 of as many numbers, are small enough for the C library to
+use their memory again; that of larger ones is given back and cleared each time, which costs more than the arithmetic on them."""
 
 _MAX_OPEN_FILES = 64
 

@@ -86,10 +86,15 @@ class BatchMatrix:
         """Whether there is anything to do: a matrix is wanted, or there are some."""
         return self.wanted or self._present
 
-    @property
-    def has_others(self) -> bool:
-        """Whether there are matrices that runs of another size have written, which may hold vectors of this batch."""
-        return self._present and next(self._others(), None) is not None
+    def overlapping(self) -> list[Path]:
+        """Lists of names of others that can have vectors of this batch: batches of the same size have none, and they are many."""
+        size = _BATCH.fullmatch(self.name)
+
+        def is_of_same_size(index: Path) -> bool:
+            other = _BATCH.fullmatch(index.stem)
+            return size is not None and other is not None and other[1] == size[1]
+
+        return [index for index in self._all_others() if not is_of_same_size(index)]
 
     def job(self, job: Job) -> Job:
         """The same job, which knows of a row that its output may be."""
@@ -118,7 +123,7 @@ class BatchMatrix:
             self._write(finished)
         elif self._own is not None:
             matrices.drop_rows(self._own, names.__contains__)
-        others = list(self._others() if self._other_rows is None and self.wanted else self._all_others())
+        others = self.overlapping() if self._other_rows is None and self.wanted else list(self._all_others())
         if others or not self.wanted:
             with matrices.changes(self.folder):
                 matrices.remove_unlisted(self.folder)
@@ -180,14 +185,6 @@ class BatchMatrix:
     def _all_others(self) -> Iterator[Path]:
         own = matrices.list_of(self.folder, self.name)
         return (index for index in matrices.find_lists(self.folder) if index != own)
-
-    def _others(self) -> Iterator[Path]:
-        """Lists of names that can have some of this batch: batches of the same size have none, and they are many."""
-        size = _BATCH.fullmatch(self.name)
-        for index in self._all_others():
-            other = _BATCH.fullmatch(index.stem)
-            if size is None or other is None or other[1] != size[1]:
-                yield index
 
     def _read(self, index: Path) -> Matrix | None:
         try:

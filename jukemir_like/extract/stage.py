@@ -133,7 +133,7 @@ def _open(summary: Summary, target: _Target, names: list[str], journal: str, mat
         clean_up([*outputs.values(), temporary_folder(target.folder) / "any"])
         return Stage(summary, target.folder, journal)
     clean_up_batch(target.folder, outputs.values())
-    return Stage(summary, target.folder, journal, outputs=outputs, is_stored_elsewhere=matrix.has_others)
+    return Stage(summary, target.folder, journal, outputs=outputs, is_stored_elsewhere=bool(matrix.overlapping()))
 
 
 def _targets(name: str, representation: Representation, output: Path, layers: str | None, options: dict[str, Any]) -> list[_Target]:

@@ -19,9 +19,9 @@ from jukemir_like.core.atomic import atomic_write
 from jukemir_like.core.cache import Cache, representation_folder
 from jukemir_like.core.errors import DamagedFileError, InputError, RequestError, StorageError
 from jukemir_like.core.files import printable
-from jukemir_like.core.matrices import VectorFolder
 from jukemir_like.core.progress import Progress
 from jukemir_like.core.records import Record
+from jukemir_like.core.vector_folder import VectorFolder
 from jukemir_like.core.version import __version__
 from jukemir_like.datasets import meta
 from jukemir_like.downloads.declarations import read_declaration

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.blas import dsyrk
 
 from jukemir_like.core.progress import report_progress
 from jukemir_like.core.rows import Rows
@@ -40,13 +41,13 @@ class RotatedRows:
     def fit(cls, rows: Rows) -> RotatedRows:
         """Standardisation and rotation of the train features."""
         mean, scale = standardisation(rows)
-        gram = np.zeros((rows.shape[1], rows.shape[1]))
+        gram = np.zeros((rows.shape[1], rows.shape[1]), order="F")
         for _, chunk in rows.chunks():
             standard = chunk - mean
             standard /= scale
-            gram += standard.T @ standard
+            gram = dsyrk(1.0, standard.T, 1.0, gram, overwrite_c=True)  # adds SᵀS to the upper half, in place
             report_progress()
-        basis, variance = principal_axes(gram / len(rows))
+        basis, variance = principal_axes((np.triu(gram) + np.triu(gram, 1).T) / len(rows))
         return cls(rows, mean, scale, basis, variance)
 
     @property
@@ -99,7 +100,8 @@ class RotatedRows:
             with np.errstate(over="ignore"):
                 standard = chunk - self.mean
                 standard /= self.scale
-                yield part, standard.astype(np.float32)
+                chunk[:] = standard
+            yield part, chunk
 
     def _wide(self, parameters: Parameters) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Weights (dimension, strengths · labels) for standardised features, and biases."""

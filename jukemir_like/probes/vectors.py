@@ -20,8 +20,8 @@ from jukemir_like.core import arrays, atomic, files, records
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DamagedFileError, RequestError
 from jukemir_like.core.files import check_free_space, printable
-from jukemir_like.core.matrices import VectorFolder
 from jukemir_like.core.rows import MatrixFile, Rows
+from jukemir_like.core.vector_folder import VectorFolder
 from jukemir_like.packs import origin, published
 from jukemir_like.packs.origin import Origin
 
@@ -169,11 +169,12 @@ def _matrix(
     collected: _InMemory | _OnDisk | None = None
     rows: dict[str, int] = {}
     signatures: set[str | None] = set()
-    for uid in uids:
+    for uid, data in stored.read_many(uids):
         path = stored.where(uid)
         with files.damage_errors(path, again):
             try:
-                data = stored.read(uid)
+                if isinstance(data, Exception):
+                    raise data
                 vector = _vector(data)
             except FileNotFoundError:
                 continue

@@ -1,4 +1,4 @@
-"""Vectors of a folder in either form: the same bytes, whichever form each has."""
+"""Matrices with their lists of names: read and written, replaced, damaged."""
 
 import io
 
@@ -7,7 +7,8 @@ import pytest
 
 from jukemir_like.core import arrays, matrices
 from jukemir_like.core.errors import DamagedFileError
-from jukemir_like.core.matrices import VectorFolder, read_matrix, write_matrix
+from jukemir_like.core.matrices import read_matrix, write_matrix
+from jukemir_like.core.vector_folder import VectorFolder
 
 RANDOM = np.random.default_rng(0)
 NAMES = ["a/1", "a/2", "b", "caf\udce9", "line\nbreak"]
@@ -47,25 +48,6 @@ def test_the_same_vectors_give_the_same_files_and_others_another_name(tmp_path):
     assert write(tmp_path / "3", NAMES[::-1]).path.name != first.path.name
     assert write(tmp_path / "4", []) is None
     assert list((tmp_path / "4" / matrices.FOLDER).iterdir()) == []
-
-
-def test_mixed_forms_are_read_and_a_file_counts_before_a_row(tmp_path):
-    write(tmp_path, NAMES[:2], "one")
-    write(tmp_path, NAMES[2:4], "two")
-    (tmp_path / "a").mkdir()
-    newer = np.ones(6, "<f4")
-    for name, vector in (("a/2", newer), (NAMES[4], VECTORS[NAMES[4]])):
-        (tmp_path / f"{name}.npy").write_bytes(npy(vector))
-    vectors = VectorFolder(tmp_path, "again")
-    assert sorted(vectors.names()) == sorted(NAMES)
-    for name, vector in (VECTORS | {"a/2": newer}).items():
-        assert vectors.read(name) == npy(vector)
-    assert vectors.row("a/2") is None
-    assert vectors.where("a/1").parent.name == matrices.FOLDER
-    for name in ("nosuch", "b/under a vector", "x" * 300, "x" * 300 + "/y"):
-        with pytest.raises(FileNotFoundError):
-            vectors.read(name)
-    vectors.close()
 
 
 def test_vectors_taken_out_of_a_list_are_gone_and_the_last_takes_the_matrix_along(tmp_path):

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from jukemir_like import representations
 from jukemir_like.core import matrices, records
-from jukemir_like.core.matrices import VectorFolder
+from jukemir_like.core.errors import StorageError
 from jukemir_like.core.signals import Interrupted
+from jukemir_like.core.vector_folder import VectorFolder
 from jukemir_like.extract import extract
 
 NAMES = ["a/y", "a/z", "b", "c d/ü"]
@@ -204,6 +205,25 @@ def test_a_row_with_other_numbers_or_names_is_computed_again(clips, tmp_path):
     summary = run(clips, tmp_path / "out")
     assert (summary.done, summary.kept) == (2, 2)
     assert tree(tmp_path / "out") == tree(tmp_path / "straight")
+
+
+def test_the_command_says_what_a_batch_has_done(clips, tmp_path, command):
+    batch = ("--matrix", "--batch_size", "3", "--batch_idx", "0")
+    finished = command("extract", "mfcc", clips, tmp_path / "out", *batch)
+    assert finished.returncode == 0, finished.stderr
+    assert "3 done, 0 kept, 0 failed" in finished.stdout
+    (path,) = (tmp_path / "out").rglob("*.npy")
+    assert path.name.startswith("batch-3-0-")
+    assert "0 done, 3 kept" in command("extract", "mfcc", clips, tmp_path / "out", *batch).stdout
+
+
+def test_no_room_for_a_matrix_is_one_line_and_the_files_stay(clips, tmp_path, monkeypatch):
+    monkeypatch.setattr("jukemir_like.core.files.free_bytes", lambda _: 1000)
+    with pytest.raises(StorageError, match=r"no room in .* for a matrix of 4 vectors: .*: free some space, or extract in batches"):
+        run(clips, tmp_path / "out")
+    assert sorted(tree(tmp_path / "out")) == sorted(f"{name}.npy" for name in NAMES)
+    monkeypatch.undo()
+    assert run(clips, tmp_path / "out").kept == len(NAMES)
 
 
 class Stop(Interrupted):

@@ -222,6 +222,9 @@ def test_extraction_of_a_dataset_reads_and_writes_its_folders_in_the_cache(here)
     assert {target: source for target, (source, _) in mounted(container).items()} == folders
     container = plan("extract", "stemjepa", "--dataset", "mine", "--layers", "all")
     assert container.arguments == ("--layers", "all")
+    assert plan("extract", "mfcc", "--dataset", "mine", "--matrix").arguments == ("--matrix",)
+    with pytest.raises(RequestError, match="takes --batch_size and --batch_idx: leave out --matrix"):
+        plan("extract", "level", "--dataset", "mine", "--matrix")  # anyone's image knows the options of the contract
     assert mounted(container)["/output"] == (here / "cache" / "representations" / "mine", True)
     container = plan("extract", "stemjepa@layer=2", "--dataset", "mine")
     assert container.arguments == ("stemjepa@layer=2", "/input", "/output")

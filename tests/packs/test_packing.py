@@ -13,6 +13,7 @@ from jukemir_like import extract, representations
 from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DamagedFileError, RequestError, StorageError
+from jukemir_like.core.matrices import FOLDER, write_matrix
 from jukemir_like.packs import origin, packing
 from jukemir_like.packs.obtaining import describe, obtain
 from jukemir_like.packs.packing import pack
@@ -24,6 +25,16 @@ from .conftest import npy
 def tree(folder):
     """Relative path → bytes of the vectors."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.npy")}
+
+
+def as_matrices(folder, count=2, keep=0):
+    """Puts the vectors of a folder, but for the first ``keep``, into so many matrices."""
+    paths = sorted(folder.rglob("*.npy"))[keep:]
+    for number in range(count):
+        named = [(path.relative_to(folder).with_suffix("").as_posix(), path.read_bytes()) for path in paths[number::count]]
+        write_matrix(folder, f"batch-20-{number}", 6, named)
+    for path in paths:
+        path.unlink()
 
 
 @pytest.fixture
@@ -273,3 +284,28 @@ def test_by_the_command_line(made, other, tmp_path, command):
     assert "failed: a/07: is empty" in taken.stderr
     refused = command("download", "toy", "--representation", "nosuch", "--from", tmp_path / "toy-rep.zip", "--cache", other.root)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize("keep", [0, 11])
+def test_rows_of_matrices_are_packed_as_the_files_that_they_stand_for(made, tmp_path, keep):
+    first = pack(made, "toy", "rep", tmp_path / "files.zip")
+    folder = made.representation("toy", "rep")
+    as_matrices(folder, keep=keep)
+    assert pack(made, "toy", "rep", tmp_path / "matrices.zip").sha256 == first.sha256
+    matrix = min((folder / FOLDER).glob("*.npy"))
+    numbers = np.load(matrix)
+    numbers[0] += 1
+    np.save(matrix, numbers)
+    with pytest.raises(DamagedFileError, match=rf"{matrix.name} \(row .*\) is not what its record says, or has none: run"):
+        pack(made, "toy", "rep", tmp_path / "damaged.zip")
+    matrix.write_bytes(matrix.read_bytes()[:-1])
+    with pytest.raises(DamagedFileError, match=rf"{matrix.name} is truncated"):
+        pack(made, "toy", "rep", tmp_path / "damaged.zip")
+
+
+def test_vectors_in_matrices_are_not_overwritten_by_a_pack(made, other, tmp_path):
+    packed = pack(made, "toy", "rep", tmp_path / "toy.zip")
+    shutil.copytree(made.representation("toy", "rep"), other.representation("toy", "rep"))
+    as_matrices(other.representation("toy", "rep"))
+    with pytest.raises(RequestError, match="holds vectors that were computed here"):
+        obtain("toy", "rep", other, packed.path)

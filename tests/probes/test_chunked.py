@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,12 +13,15 @@ from jukemir_like.core import rows as rows_module
 from jukemir_like.core.errors import DamagedFileError, RequestError, StorageError
 from jukemir_like.core.matrices import FOLDER, write_matrix
 from jukemir_like.core.rows import MatrixFile, Rows
+from jukemir_like.datasets import Task
 from jukemir_like.probes import inputs, vectors
 from jukemir_like.probes.arrays import probe
 from jukemir_like.probes.chunked_path import RotatedRows
+from jukemir_like.probes.fitting import FitOptions, fit
 from jukemir_like.probes.linear import Rotation, fit_path, standardisation
 from jukemir_like.probes.protocols import Grid, RegularisationPath
 from jukemir_like.probes.stage import probe_dataset
+from jukemir_like.probes.tasks import ProbeData, Split
 
 TASKS = ("genre", "key", "tags", "emotion")
 SMALL = Grid(hidden=(0, 8), batch_size=(16,), learning_rate=(1e-2,), dropout=(0.25,), weight_decay=(0.0,), patience=2)
@@ -232,6 +236,29 @@ def test_models_are_those_of_scikit_learn(kind, monkeypatch):
         else:
             expected = np.stack([oracle.fit(standard, y[:, tag]).decision_function(standard) for tag in range(3)], 1)
     np.testing.assert_allclose(scores, expected, atol=2e-3 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "multilabel", "regression"])
+def test_memory_does_not_grow_with_the_number_of_vectors(tmp_path, monkeypatch, kind):
+    """But for labels and predictions: for each item a few numbers, and less than its vector takes."""
+    monkeypatch.setattr(rows_module, "CHUNK_BYTES", 1 << 16)
+    dimension, peaks = 256, []
+    random = np.random.default_rng(0)
+    X = random.normal(size=(12_000, dimension)).astype("<f4")
+    (tmp_path / "x").write_bytes(X.tobytes())
+    y = {"multiclass": X[:, :3].argmax(1), "multilabel": X[:, :3] > 0, "regression": X[:, :3].astype(float)}[kind]
+    task = Task("t", kind, ("a", "b", "c"))
+    for n in (6_000, 12_000):
+        ends, splits = np.linspace(0, n, 4).astype(int), {}
+        for name, begin, end in zip(("train", "valid", "test"), ends[:-1], ends[1:], strict=True):
+            uid = np.arange(begin, end).astype(str)
+            rows = Rows.of_file(MatrixFile(tmp_path / "x", 0), n, dimension)[np.arange(begin, end)]
+            splits[name] = Split(rows, y[begin:end], uid, uid, None)
+        tracemalloc.start()
+        fit(ProbeData(task, splits, {}, []), FitOptions(RegularisationPath(strengths=(1.0, 0.1), max_iterations=2)))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 6_000 * 4 * dimension / 5
 
 
 def test_minibatches_and_outputs_are_those_of_a_tensor(tmp_path, small_chunks):
