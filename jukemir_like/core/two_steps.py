@@ -7,6 +7,7 @@ which process was faster.
 
 from __future__ import annotations
 
+import resource
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ Result = TypeVar("Result")
 
 _Task = tuple[int, int, Part, Parcel | None]
 
+_MOST_FILES = 1 << 16  # that this process may have open, where the system lets it
 _BYTES_AHEAD = 512 << 20  # of arrays that wait for the second step, for each of its processes
 
 
@@ -96,11 +98,17 @@ class _Run(Generic[Item, Part, Value, Result]):
         self._ready: deque[int] = deque()  # of which all parts are there
         self._spare: list[Parcel] = []  # whose files can be used again
         self._number = 0
+        self._most_parts = 0
         self._finished: list[tuple[Item, Result | Exception]] = []
 
     def results(self) -> Iterator[tuple[Item, Result | Exception]]:
         """Items and their results as they finish."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+        self._most_parts = max(soft, most) // 4
         try:
+            if most > soft:  # each part that waits is an open file, here and in the process that takes it
+                resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
             while True:
                 hand_out(self._second, self._next_items(), self._second_pool, self._work.second_workers, self._first_pool)
                 hand_out(self._first, self._next_parts(), self._first_pool, self._workers, self._second_pool)
@@ -120,6 +128,7 @@ class _Run(Generic[Item, Part, Value, Result]):
                 parcels.close(worker.item)
             for parcel in (*self._spare, *(parcel for opened in self._open.values() for parcel in opened.parcels.values())):
                 parcel.close()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     def _next_items(self) -> Iterator[tuple[Any, ...]]:
         """Tasks of the second step that can be begun: number of the item, and its parts."""
@@ -149,7 +158,11 @@ class _Run(Generic[Item, Part, Value, Result]):
         if not waiting:
             return False
         most = self._work.second_workers + 1 + -(-self._workers // len(waiting[0].parts))
-        return len(waiting) >= most or sum(opened.size for opened in waiting) >= _BYTES_AHEAD * self._work.second_workers
+        return (
+            len(waiting) >= most
+            or sum(len(opened.parts) for opened in self._open.values()) >= self._most_parts
+            or sum(opened.size for opened in waiting) >= _BYTES_AHEAD * self._work.second_workers
+        )
 
     def _take_part(self, task: _Task[Part], result: Parcel | Exception) -> None:
         number, place, _, _ = task

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -45,6 +45,7 @@ VALUE = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(VALUE, VALUE)
 def test_what_is_opened_is_what_was_packed_also_in_a_used_file(first, second):
     used = Parcel(first)

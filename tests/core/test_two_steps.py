@@ -1,6 +1,7 @@
 """Two steps: what one process would give, whoever dies or fails; ahead, but not far; nothing left behind."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def test_every_item_comes_once_with_its_own_result(second_workers, first_workers
     assert dict(results) == EXPECTED
 
 
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=5).map(tuple), max_size=12, unique=True), st.integers(1, 2))
 def test_it_is_what_one_process_gives(items, second_workers):
     work = TwoSteps(parts, as_array, total, second_workers)
@@ -197,6 +198,19 @@ def test_arrays_that_wait_are_limited_by_their_size(monkeypatch):
         done += 1
         assert read <= done + 4
     assert done == 20
+
+
+def test_parts_may_be_more_than_files_are_allowed_at_first():
+    """1,024 is the usual soft limit."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    items = [tuple(range(number, number + 700)) for number in range(6)]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        results = dict(TwoSteps(parts, as_array, total, 2).map_unordered(items, 2))
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (256, before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert results == {item: 1000.0 * sum(item) for item in items}
 
 
 def test_leaving_early_ends_all_processes():

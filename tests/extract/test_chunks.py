@@ -169,6 +169,14 @@ def test_one_worker_is_this_process(noted, clips, expected, tmp_path, fake_gpus)
     assert computed_on(noted) == {"cuda:0": 1}
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_gpu_of_a_number_that_is_not_there_is_one_line_and_no_file_has_failed(noted, clips, tmp_path, fake_gpus, number):
+    fake_gpus(2)
+    with pytest.raises(RequestError, match=r"^device 'cuda:5' cannot be used by torch \(CUDA error: invalid device ordinal\)"):
+        extract.extract("noted", clips, tmp_path / "out", workers=number, device="cuda:5")
+    assert records.read(tmp_path / "out") == {}
+
+
 def test_what_is_there_is_kept_and_needs_no_gpu(noted, clips, expected, tmp_path, fake_gpus):
     fake_gpus(2)
     assert extract.extract("noted", clips, tmp_path / "out", workers=3).done == 24
