@@ -41,6 +41,7 @@ def loader(
     rank: int = 0,
     world_size: int = 1,
     workers: int = 2,
+    pin_memory: bool = False,
 ) -> Loader:
     """Batches ``first_batch`` … ``first_batch + batches - 1`` of one of ``world_size`` processes, as dicts of stacked tensors.
 
@@ -52,6 +53,8 @@ def loader(
         rank, world_size: the number of this process, and of all processes of the training.
         workers: processes that read; 0: this one does. They have one numerical thread each, ignore Ctrl-C and SIGTERM (a cluster sends them
             to all processes of a job, and this process still saves its state), and end when this process does.
+        pin_memory: copy batches into memory from which a GPU fetches them while it computes. It opens the GPU that is current when the
+            batches are asked for: for a loader that feeds that one only.
 
     Raises:
         RequestError: a number is out of its range.
@@ -63,9 +66,9 @@ def loader(
         )
     sampler = Batches(batch_size, first_batch, batches, rank, world_size)
     # A generator of its own: torch's global one initialises and trains the network, and would differ after an interruption.
-    common: dict[str, Any] = {"batch_sampler": sampler, "pin_memory": torch.cuda.is_available(), "generator": torch.Generator()}
+    common: dict[str, Any] = {"batch_sampler": sampler, "pin_memory": pin_memory, "generator": torch.Generator()}
     batch_bytes = batch_size * 2 * examples.chunk_samples * np.dtype(np.float32).itemsize
-    workers, prefetched = read_ahead(min(workers, max(1, batches)), batch_bytes, _free_shared_memory() // world_size)
+    workers, prefetched = read_ahead(min(workers, max(1, batches)), batch_bytes, min(_free_shared_memory(), _free_memory() // 2) // world_size)
     if workers == 0:
         return Loader(examples, **common)
     return Loader(
@@ -124,12 +127,13 @@ def _with_plain_errors(batches: Iterator[dict[str, Tensor]]) -> Iterator[dict[st
 def read_ahead(workers: int, batch_bytes: int, free_bytes: int) -> tuple[int, int]:
     """How many workers, and how many batches per worker, fit into the shared memory: as many as requested, if they fit.
 
-    A container has 64 MB of it unless it is given more, and a worker that finds none left is killed.
+    A container has 64 MB of it unless it is given more, and a worker that finds none left is killed. Shared memory is memory: a container
+    may be allowed more of it than the machine has.
 
     Args:
         workers: requested number of workers.
         batch_bytes: size of a batch.
-        free_bytes: of shared memory.
+        free_bytes: of shared memory, and of half of all free memory, for this process.
 
     >>> read_ahead(workers=2, batch_bytes=32 << 20, free_bytes=200 << 20)
     (2, 1)
@@ -141,7 +145,7 @@ def read_ahead(workers: int, batch_bytes: int, free_bytes: int) -> tuple[int, in
     fitting = min(workers, capacity // (prefetched + 1))
     if fitting < workers:
         _log.warning(
-            "%s has room for %d of %d loader workers: give the container more for speed (--shm-size 1g)", _SHARED_MEMORY, fitting, workers
+            "%s has room for %d of %d loader workers: give the container more for speed (--shm-size 8g)", _SHARED_MEMORY, fitting, workers
         )
     return fitting, prefetched
 
@@ -156,6 +160,18 @@ def _free_shared_memory() -> int:
     if not os.access(_SHARED_MEMORY, os.W_OK) or status.f_flag & os.ST_RDONLY:
         return 0
     return status.f_bavail * status.f_frsize
+
+
+def _free_memory() -> int:
+    """Bytes that processes of this machine, or of this container, may still take."""
+    if sys.platform != "linux":
+        return sys.maxsize
+    try:
+        with open("/proc/meminfo") as file:
+            free = next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return sys.maxsize
+    return free
 
 
 class _WorkerProcess(ForkServerProcess):

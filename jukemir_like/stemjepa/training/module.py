@@ -88,7 +88,7 @@ class TrainingModule(lightning.LightningModule):
         if contrasting or options.contrastive_weight:
             mix_weight = options.mix_weight if contrasting else 0.0
             parts = [views.prediction, views.target, *([views.context] if mix_weight else [])]
-            pooled = torch.cat([self.network.pooled(part).float() for part in parts], dim=1)
+            pooled = torch.cat([self.network.pooled(part) for part in parts], dim=1)
             query, key, *mix = gather_rows(pooled).chunk(len(parts), dim=1)
             tracks = gather_rows(track)
             forbidden = tracks[:, None] == tracks[None]
