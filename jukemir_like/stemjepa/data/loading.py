@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import forkserver
@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from jukemir_like.core.errors import JukemirLikeError, RequestError
 from jukemir_like.core.parallel import set_up_worker
@@ -64,22 +63,44 @@ def loader(
             f"batch_size {batch_size}, {workers} workers, rank {rank} of {world_size}: give at least 1, at least 0, and a rank below their "
             "number"
         )
-    sampler = Batches(batch_size, first_batch, batches, rank, world_size)
-    # A generator of its own: torch's global one initialises and trains the network, and would differ after an interruption.
-    common: dict[str, Any] = {"batch_sampler": sampler, "pin_memory": pin_memory, "generator": torch.Generator()}
     batch_bytes = batch_size * 2 * examples.chunk_samples * np.dtype(np.float32).itemsize
-    workers, prefetched = read_ahead(min(workers, max(1, batches)), batch_bytes, min(_free_shared_memory(), _free_memory() // 2) // world_size)
+    workers, prefetched = read_ahead(
+        min(workers, max(1, batches)), batch_bytes, min(_free_shared_memory(), _free_memory() // 2) // world_size
+    )
+    sampler = Batches(batch_size, first_batch, batches, rank, world_size)
+    return _load(examples, workers, prefetched, batch_sampler=sampler, pin_memory=pin_memory, persistent_workers=workers > 0)
+
+
+def items_ahead(items: Dataset[Any], numbers: Sequence[int], *, workers: int) -> Loader:
+    """``items[n]`` for each of ``numbers``, in their order, as they are: a few are read ahead by worker processes.
+
+    They come through pipes and not through shared memory, which the batches of a training may need as a whole.
+
+    Args:
+        items: picklable, as what it gives is.
+        numbers: which.
+        workers: as of :func:`loader`.
+    """
+    return _load(items, min(workers, len(numbers)), 1, sampler=list(numbers), batch_size=None, collate_fn=_unchanged)
+
+
+def _load(items: Dataset[Any], workers: int, prefetched: int, **options: Any) -> Loader:
+    # A generator of its own: torch's global one initialises and trains the network, and would differ after an interruption.
+    options["generator"] = torch.Generator()
     if workers == 0:
-        return Loader(examples, **common)
+        return Loader(items, **options)
     return Loader(
-        examples,
+        items,
         num_workers=workers,
-        persistent_workers=True,
         prefetch_factor=prefetched,
         worker_init_fn=_start_worker,
         multiprocessing_context=_worker_context(),
-        **common,
+        **options,
     )
+
+
+def _unchanged(item: Any) -> Any:
+    return item
 
 
 class Batches(Sampler[list[int]]):
@@ -101,7 +122,7 @@ class Batches(Sampler[list[int]]):
             yield list(range(first, first + self.batch_size))
 
 
-class Loader(DataLoader[dict[str, Tensor]]):
+class Loader(DataLoader[Any]):
     """A DataLoader whose workers do not import the main module, and whose errors have messages of one line, without a traceback."""
 
     def __iter__(self) -> Any:
@@ -112,7 +133,7 @@ class Loader(DataLoader[dict[str, Tensor]]):
         return _with_plain_errors(batches)
 
 
-def _with_plain_errors(batches: Iterator[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
+def _with_plain_errors(batches: Iterator[Any]) -> Iterator[Any]:
     try:
         yield from batches
         return

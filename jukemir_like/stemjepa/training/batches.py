@@ -9,7 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
 
 from jukemir_like.audio.stems.tracks import StemFolder, Track, split
 from jukemir_like.core import parallel
@@ -212,12 +215,26 @@ def train_loader(settings: Training, tracks: Sequence[Track], placement: Placeme
     )
 
 
-def valid_loader(settings: Training, tracks: Sequence[Track], batch_size: int) -> Any:
-    """The same batches at each validation: at least one example per held-out track, without augmentation."""
-    size = min(batch_size, max(4 * len(tracks), 2))
-    plain = replace(settings.data, augmentation=type(settings.data.augmentation)())
-    examples = Examples(tracks, plain, settings.model, _VALID_SEED)
-    return loader(examples, batch_size=size, batches=max(1, len(tracks) // size), workers=0)
+class ValidBatches(Dataset[dict[str, NDArray[Any]]]):
+    """``batches[n]``: the same at each validation, without augmentation; together at least one example per held-out track.
+
+    Args:
+        settings: of the run.
+        tracks: held out.
+        batch_size: examples per batch, at most.
+    """
+
+    def __init__(self, settings: Training, tracks: Sequence[Track], batch_size: int) -> None:
+        self.size = min(batch_size, max(4 * len(tracks), 2))
+        plain = replace(settings.data, augmentation=type(settings.data.augmentation)())
+        self.examples = Examples(tracks, plain, settings.model, _VALID_SEED)
+
+    def __len__(self) -> int:
+        return max(1, len(self.examples.tracks) // self.size)
+
+    def __getitem__(self, number: int) -> dict[str, NDArray[Any]]:
+        examples = [self.examples[number * self.size + place] for place in range(self.size)]
+        return {name: np.stack([example[name].numpy() for example in examples]) for name in examples[0]}
 
 
 def _find(data: Data, folder: str, count: int, sources: tuple[str, ...] | None, workers: int) -> StemFolder:

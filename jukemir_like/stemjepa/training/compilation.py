@@ -25,8 +25,8 @@ def check(device: torch.device) -> None:
     except Exception as error:  # what is missing shows in many ways
         reason = " ".join(str(error).split())[:160]
         raise RequestError(
-            f"trainer.compile=true, but torch.compile does not work here ({reason}): install a C++ compiler (g++) and the headers of Python "
-            "(python3-dev), or leave trainer.compile out"
+            f"trainer.compile=true, but torch.compile does not work here ({reason}): install a C++ compiler (g++) and the headers of "
+            "Python (python3-dev), or leave trainer.compile out"
         ) from None
 
 

@@ -73,6 +73,15 @@ class Placement:
         """
         return self.devices * self.nodes
 
+    @property
+    def device(self) -> torch.device:
+        """That of this process.
+
+        >>> Placement("cuda", devices=4, gpu=1).device
+        device(type='cuda', index=1)
+        """
+        return torch.device("cuda", self.gpu) if self.accelerator == "cuda" else torch.device("cpu")
+
     def say(self, line: str) -> None:
         """Prints a line on standard error, in the first process of the run only."""
         if self.rank == 0:
@@ -125,7 +134,8 @@ def choose_devices(gpus: int, batch_size: int | None, accumulate: int = 1) -> in
     """
     if batch_size is None:
         return gpus
-    return max((n for n in range(1, gpus + 1) if not batch_size % (n * accumulate) and batch_size // (n * accumulate) >= LEAST_EXAMPLES), default=1)
+    shares = {devices: batch_size / (devices * accumulate) for devices in range(1, gpus + 1)}
+    return max((devices for devices, share in shares.items() if share.is_integer() and share >= LEAST_EXAMPLES), default=1)
 
 
 def why_no_gpu() -> str:
@@ -137,7 +147,7 @@ def why_no_gpu() -> str:
     if torch.version.cuda is None and torch.version.hip is None:
         return "this torch was built for processors only"
     try:
-        torch.cuda.init()
+        torch.cuda.init()  # type: ignore[no-untyped-call]
     except (RuntimeError, AssertionError) as error:  # such as a driver that is older than torch needs
         return str(error).partition("\n")[0].partition(". ")[0]
     return "it shows none"
@@ -153,7 +163,7 @@ def _note(trainer: Trainer, devices: int, gpus: int, batch_size: int | None) -> 
         return ""
     share = (batch_size or 0) // (devices * trainer.accumulate)
     return (
-        f"using {devices} of {gpus} GPUs: a batch of {batch_size} has to be divided evenly, with {LEAST_EXAMPLES} examples or more for each "
+        f"using {devices} of {gpus} GPUs: a batch of {batch_size} has to be divided evenly, {LEAST_EXAMPLES} examples or more for each "
         f"(now {share}); trainer.devices=N or another data.dataloader.batch_size changes it"
     )
 

@@ -44,7 +44,7 @@ def fit(settings: Training, data: TrainingTracks, folder: Path, group: Group) ->
         group: the processes of the run, of which this is one.
 
     Raises:
-        RequestError: the tracks cannot be trained on, the loss is not finite, a logger's package is missing, or networks cannot be compiled.
+        RequestError: the tracks cannot be trained on, the loss is not finite, a logger's package is missing, or torch cannot compile.
         StorageError: the folder cannot be written.
         KeyboardInterrupt: a signal stopped the run; its state is saved.
     """
@@ -74,7 +74,8 @@ def _train(module: TrainingModule, data: TrainingTracks, folder: Path, group: Gr
     settings, placement, say = module.settings, group.placement, group.placement.say
     first_step = module.step
     with Interruption() as interruption, signals.grace_period(GRACE_SECONDS):
-        validation = Validation(settings, data.valid, data.sources, say) if data.valid else None
+        workers = batches.loader_workers(settings, placement)
+        validation = Validation(settings, data.valid, data.sources, group, workers) if data.valid else None
         if validation is None:
             say("no tracks are held out: nothing is validated (data.valid_path or data.valid_fraction would)")
         log = MetricsLog(folder, first_step) if placement.rank == 0 else None
@@ -82,7 +83,7 @@ def _train(module: TrainingModule, data: TrainingTracks, folder: Path, group: Gr
         trainer = _trainer(settings, folder, placement, callback, first_step)
         if first_step < settings.trainer.max_steps:
             if settings.trainer.compile:
-                compilation.check(placement.accelerator)
+                group.each(lambda: compilation.check(placement.device))
                 compilation.compile_networks(module.network)
             with _one_line_errors():
                 trainer.fit(module, batches.train_loader(settings, data.train, placement, first_step))

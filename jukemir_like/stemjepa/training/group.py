@@ -19,6 +19,8 @@ from typing import Any, NoReturn
 import torch
 import torch.distributed
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from jukemir_like.core.errors import BUG, INTERRUPTED, WRONG_REQUEST, JukemirLikeError, RequestError
 from jukemir_like.stemjepa.training.devices import Placement
@@ -39,7 +41,7 @@ class Group:
         store: through which they exchange small values; None: this process is alone.
     """
 
-    def __init__(self, placement: Placement, store: torch.distributed.Store | None = None) -> None:
+    def __init__(self, placement: Placement, store: Store | None = None) -> None:
         self.placement = placement
         self._store = store
         self._calls = 0
@@ -94,13 +96,21 @@ class Group:
         tensors: list[Tensor] = []
         structure = [_without_tensors(value, tensors) if self.is_first else None]
         torch.distributed.broadcast_object_list(structure)
-        device = _device(self.placement)
+        device = self.placement.device  # where collective operations have their tensors
         received: list[Tensor] = []
         for number, place in enumerate(_places(structure[0])):
             tensor = tensors[number].to(device) if self.is_first else torch.empty(place.shape, dtype=place.dtype, device=device)
             torch.distributed.broadcast(tensor, 0)
             received.append(tensors[number] if self.is_first else tensor.cpu())
         return _with_tensors(structure[0], iter(received))
+
+    def gather(self, value: Any) -> list[Any]:
+        """What every process gives, anything picklable of any size, in the order of ranks: in the first process; in the others nothing."""
+        if self._store is None:
+            return [value]
+        values = [None] * self.placement.world_size if self.is_first else None
+        torch.distributed.gather_object(value, values)
+        return values or []
 
     def _exchange(self, function: Callable[[], Any], ranks: list[int]) -> list[Any]:
         self._calls += 1
@@ -167,7 +177,7 @@ def joined(placement: Placement) -> Iterator[Group]:
         torch.cuda.set_device(placement.gpu)
     torch.distributed.init_process_group(
         "nccl" if placement.accelerator == "cuda" else "gloo",
-        store=torch.distributed.PrefixStore("training", store),
+        store=PrefixStore("training", store),
         rank=placement.rank,
         world_size=placement.world_size,
         timeout=timedelta(seconds=WAITING_SECONDS),
@@ -184,20 +194,20 @@ def _exit_code(error: BaseException) -> int:
     return INTERRUPTED if isinstance(error, KeyboardInterrupt) else BUG
 
 
-def _meet(placement: Placement) -> torch.distributed.Store:
+def _meet(placement: Placement) -> Store:
     """Waits for all processes."""
     host = f"[{placement.address}]" if ":" in placement.address else placement.address
     where = f"tcp://{host}:{placement.port}"
     waiting = timedelta(seconds=MEETING_SECONDS)
     try:
-        store, _, _ = next(torch.distributed.rendezvous(where, placement.rank, placement.world_size, timeout=waiting))
+        store, _, _ = next(rendezvous(where, placement.rank, placement.world_size, timeout=waiting))
     except (torch.distributed.DistError, RuntimeError) as error:
         raise RequestError(
             f"process {placement.rank} of {placement.world_size} on {socket.gethostname()} did not meet all others at "
-            f"{placement.address}, port {placement.port}, within {MEETING_SECONDS:.0f} s: were all started, and can this node reach that one?"
+            f"{placement.address}, port {placement.port}, in {MEETING_SECONDS:.0f} s: were all started, and can this node reach that one?"
         ) from error
     store.set_timeout(timedelta(seconds=WAITING_SECONDS))
-    return torch.distributed.PrefixStore("agreement", store)
+    return PrefixStore("agreement", store)
 
 
 def _own_device(placement: Placement) -> dict[str, Any]:
@@ -221,11 +231,6 @@ def _check_devices(group: Group, found: list[Mapping[str, str]]) -> None:
                 f"processes {other} and {rank} on {one['host']} have the same GPU: start as many processes per node as it has GPUs "
                 "(SLURM: --gpus-per-task=1)"
             )
-
-
-def _device(placement: Placement) -> torch.device:
-    """Where the collective operations of the run have their tensors."""
-    return torch.device("cuda", placement.gpu) if placement.accelerator == "cuda" else torch.device("cpu")
 
 
 @dataclass(frozen=True)
