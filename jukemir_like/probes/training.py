@@ -175,7 +175,7 @@ class Masks:
             return inputs, hidden
         inputs, hidden = (block.to(self.device, non_blocking=True, copy=True) for block in (inputs, hidden))
         if self.device.type == "cuda":
-            self._copied[turn] = torch.cuda.Event()
+            self._copied[turn] = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._copied[turn].record()  # type: ignore[union-attr]
         return inputs, hidden
 
