@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from jukemir_like.core import parallel
+from jukemir_like.core import machine
 from jukemir_like.launch import confinement, images
 from jukemir_like.launch.images import Container, Mount
 from jukemir_like.synthband import generation
@@ -27,7 +27,7 @@ def section() -> str:
     """Markdown of the images' figures. Needs an engine, and the images (`make images`)."""
     with tempfile.TemporaryDirectory(dir="/var/tmp") as temporary:
         folder = Path(temporary)
-        generation.generate(folder / "synthband", songs=SONGS, seed=3, workers=parallel.available_cpus())
+        generation.generate(folder / "synthband", songs=SONGS, seed=3, workers=machine.available_cpus())
         songs = _mixes(folder)
         lines = ["## Containers", "", "| image | size, MB | to the first vector, s | asked |", "|---|---|---|---|"]
         for name, image in NAMES.items():
@@ -55,7 +55,7 @@ def _mixes(folder: Path) -> Path:
     cache = Cache(folder / "cache")
     cache.dataset("synthband").parent.mkdir(parents=True)
     (folder / "synthband").rename(cache.dataset("synthband"))
-    process.process(datasets.from_assets("synthband", cache), cache.processed("synthband"), workers=parallel.available_cpus())
+    process.process(datasets.from_assets("synthband", cache), cache.processed("synthband"), workers=machine.available_cpus())
     return cache.processed("synthband") / "wav"
 
 

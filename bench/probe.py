@@ -14,7 +14,7 @@ import numpy as np
 
 from bench import timing
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.parallel import available_cpus
+from jukemir_like.core.machine import available_cpus
 from jukemir_like.probes.protocols import Grid, Point
 from jukemir_like.probes.stage import probe_dataset
 

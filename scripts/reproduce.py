@@ -25,7 +25,7 @@ from jukemir_like.core.atomic import file_system_time
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, RequestError
 from jukemir_like.core.locks import locked
-from jukemir_like.core.parallel import available_cpus
+from jukemir_like.core.machine import available_cpus
 from jukemir_like.encoders import card as cards
 from jukemir_like.encoders import hub
 from jukemir_like.encoders.weights import MissingWeightsError

@@ -101,6 +101,15 @@ def command():
 
 
 @pytest.fixture
+def without_flock(tmp_path):
+    """Variables with which a Python process finds a file system without locks, as Lustre is often mounted."""
+    (tmp_path / "without_flock").mkdir()
+    refuses = "import errno, fcntl\ndef flock(*_): raise OSError(errno.ENOSYS, 'Function not implemented')\nfcntl.flock = flock\n"
+    (tmp_path / "without_flock" / "sitecustomize.py").write_text(refuses)
+    return {"PYTHONPATH": os.pathsep.join([str(tmp_path / "without_flock"), *filter(None, [os.environ.get("PYTHONPATH")])])}
+
+
+@pytest.fixture
 def abandon():
     """A function that leaves in a folder what a process leaves that is killed while it writes ``name`` there; returns its path."""
     dies = (

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jukemir_like import audio, extract
-from jukemir_like.core import records
+from jukemir_like.core import machine, records, resumable
 from jukemir_like.core.errors import RequestError
+from jukemir_like.representations.mfcc import MFCC
 
 HANG_SECONDS = 120  # no test waits as long, unless something hangs
 PLUGIN = Path(__file__).parent / "fixtures" / "plugin"
@@ -325,3 +326,24 @@ def test_two_runs_at_once_on_one_output_do_no_harm(run, folder, gate, tmp_path):
     assert [process.wait(HANG_SECONDS) for process in processes] == [0, 0]
     assert vectors(tmp_path / "out") == vectors(tmp_path / "whole")
     assert "7 kept" in run("level", folder, tmp_path / "out").stdout
+
+
+@pytest.mark.parametrize(
+    ("memory", "gpus", "wanted", "started", "note"),
+    [
+        (1_700_000_000, 0, 16, 2, ["2 of 7 workers: each takes 1.7 GB, 4.1 GB are available"]),
+        (6_000_000_000, 0, 16, 1, ["1 of 7 workers: each takes 6.0 GB, 4.1 GB are available"]),
+        (1_700_000_000, 0, 2, 2, []),
+        (1_700_000_000, 4, 16, 4, []),
+        (None, 0, 16, 7, []),
+    ],
+)
+def test_as_many_workers_as_there_is_memory_for(folder, tmp_path, monkeypatch, memory, gpus, wanted, started, note):
+    numbers = []
+    run = resumable.Stage.run
+    monkeypatch.setattr(resumable.Stage, "run", lambda self, *given: (numbers.append(given[3]), run(self, *given[:3], 1))[1])
+    monkeypatch.setattr(machine, "available_memory", lambda: 4_100_000_000)
+    monkeypatch.setattr(MFCC, "memory", memory)
+    monkeypatch.setattr(MFCC, "gpus", gpus)
+    summary = extract.extract("mfcc", folder, tmp_path / "out", workers=wanted)
+    assert (numbers, summary.notes, summary.done) == ([started], note, 7)

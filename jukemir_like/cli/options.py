@@ -65,11 +65,11 @@ def prepare_workers(number: int | None = None) -> int:
     Returns:
         the number of workers that ``--workers`` names, else one per available processor.
     """
-    from jukemir_like.core import parallel
+    from jukemir_like.core import machine, parallel
 
     parallel.use_one_thread_per_process()
     parallel.keep_freed_memory()
-    return number or parallel.available_cpus()
+    return number or machine.available_cpus()
 
 
 def finish(summary: Summary) -> int:

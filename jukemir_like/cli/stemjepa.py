@@ -191,8 +191,8 @@ def _load(path: Path, device: str | None, threads: int | None, precision: str = 
     """The network. All threads work on one batch together, as files are few and batches are large."""
     import torch
 
-    from jukemir_like.core import parallel
+    from jukemir_like.core import machine
     from jukemir_like.stemjepa.inference import StemJEPA
 
-    torch.set_num_threads(threads or parallel.available_cpus())
+    torch.set_num_threads(threads or machine.available_cpus())
     return StemJEPA.from_pretrained(path, device, precision)

@@ -15,7 +15,7 @@ from jukemir_like.conformance.rules import BROKEN, KEPT, NOT_CAUGHT, Conformance
 from jukemir_like.conformance.session import Session
 from jukemir_like.core import signals
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.parallel import available_cpus
+from jukemir_like.core.machine import available_cpus
 from jukemir_like.core.progress import Progress
 from jukemir_like.launch import engine
 

@@ -1,7 +1,8 @@
 """Writing files: whole or not at all. What the system refuses becomes a one-line error.
 
-A file is written under a temporary name in the folder of its target and renamed. The temporary name tells machine, container and process,
-so that :func:`remove_abandoned` can remove what a killed process left, and nothing that another still writes.
+A file is written under a temporary name in the folder of its target and renamed. The temporary name identifies the process that writes it,
+among those of all machines and containers, so that :func:`remove_abandoned` can remove what a killed process left, and nothing that another
+still writes.
 """
 
 from __future__ import annotations
@@ -12,14 +13,13 @@ import io
 import itertools
 import json
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jukemir_like.core.errors import InputError, StorageError
-from jukemir_like.core.processes import is_running
+from jukemir_like.core.processes import identity, is_known_to_have_ended
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,15 +114,19 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def remove_abandoned(folder: Path) -> int:
-    """Removes temporary files of dead processes in ``folder``; returns how many.
+    """Removes temporary files of processes that have ended in ``folder``; returns how many.
 
-    Whether a process runs can be seen on its own machine (and in its own container) alone; files of others are removed when they have not
-    been written to for an hour, by the clock of the file system.
+    Whether a process runs can be seen on its own machine (and in its own container) alone. Files of others, and those from before the
+    machine's last start, are removed when they have not been written to for an hour, by the clock of the file system.
     """
+    try:
+        with os.scandir(folder) as entries:
+            temporaries = sorted(entry.name for entry in entries if entry.name.startswith(_TEMPORARY_PREFIX))
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
     removed = 0
-    temporaries = sorted(folder.glob(f"{_TEMPORARY_PREFIX}*")) if folder.is_dir() else []
     now = file_system_time(folder) if temporaries else 0.0
-    for temporary in temporaries:
+    for temporary in (folder / name for name in temporaries):
         if _is_abandoned(temporary, now):
             with storage_errors(temporary):
                 temporary.unlink(missing_ok=True)
@@ -144,22 +148,14 @@ def file_system_time(folder: Path) -> float:
 
 
 def _temporary_path(folder: Path, suffix: str = "") -> Path:
-    return folder / f"{_own_prefix()}{os.getpid()}-{next(_counter)}{suffix}"
-
-
-def _own_prefix() -> str:
-    """Where this process has its number: on the machine, and there in the container, as each of these has a process 1."""
-    try:
-        namespace = Path("/proc/self/ns/pid").stat().st_ino
-    except OSError:
-        namespace = 0
-    return f"{_TEMPORARY_PREFIX}{socket.gethostname()[:32]}-{namespace:x}-"
+    return folder / f"{_TEMPORARY_PREFIX}{identity()}-{next(_counter)}{suffix}"
 
 
 def _is_abandoned(temporary: Path, now: float) -> bool:
-    if temporary.name.startswith(_own_prefix()):
-        process = temporary.name[len(_own_prefix()) :].partition("-")[0]
-        return process.isdigit() and not is_running(int(process))
+    writer = "-".join(temporary.name.removeprefix(_TEMPORARY_PREFIX).split("-")[:3])
+    has_ended = is_known_to_have_ended(writer)
+    if has_ended is not None:
+        return has_ended
     try:
         return now - temporary.lstat().st_mtime > _ABANDONED_SECONDS
     except OSError:  # its writer has just renamed it

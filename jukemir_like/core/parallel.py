@@ -22,7 +22,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from jukemir_like.core import processes, progress, signals
@@ -85,19 +84,6 @@ def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], wor
 def worker_index() -> int:
     """Which of the workers this process is, from 0: no two that run at the same time have the same. 0 in a process that is none."""
     return _index
-
-
-def available_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """Processors this process may use: its affinity, and the limit of its control group (containers; both versions), at least 1."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    for files in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
-        try:
-            quota, period = " ".join((cgroup / file).read_text() for file in files).split()
-            if quota not in ("max", "-1"):
-                count = min(count, -(-int(quota) // int(period)))
-        except (OSError, ValueError):
-            continue
-    return max(1, count)
 
 
 def use_one_thread_per_process() -> None:

@@ -23,7 +23,6 @@ from jukemir_like.downloads.verification import AssetFolder, digest_file, verify
 if TYPE_CHECKING:
     import requests
 
-LOCK_ADVICE = "choose a cache on another with --cache"
 _MAX_SIZE_REQUEST_SECONDS = 10.0
 
 
@@ -77,7 +76,7 @@ class Acquisition:
         started = time.perf_counter()
         progress = FileProgress(self.progress, asset.tag)
         try:
-            with locked(folder.lock_file(asset.tag), wait=wait, sleep=progress.sleep, advice=LOCK_ADVICE) as lock:
+            with locked(folder.lock_file(asset.tag), wait=wait, sleep=progress.sleep) as lock:
                 if lock is None:
                     return None
                 result = self._keep(folder, asset, progress)

@@ -14,7 +14,7 @@ from jukemir_like.core.errors import InputError, RequestError, StorageError
 from jukemir_like.core.files import check_free_space, printable
 from jukemir_like.core.locks import locked
 from jukemir_like.core.progress import Progress
-from jukemir_like.downloads.acquisition import LOCK_ADVICE, Acquisition
+from jukemir_like.downloads.acquisition import Acquisition
 from jukemir_like.downloads.declarations import Asset, Selection
 from jukemir_like.downloads.own_copies import OwnCopy
 from jukemir_like.downloads.retries import HostFailures, RetryPolicy
@@ -189,7 +189,7 @@ class _Download:
         if digests is None or unpacked_from(target) == digests:
             return
         started = time.perf_counter()
-        with locked(folder.lock_file(f"{archive}.unpacking"), advice=LOCK_ADVICE):
+        with locked(folder.lock_file(f"{archive}.unpacking")):
             if unpacked_from(target) == digests:  # another process was faster
                 return
             try:

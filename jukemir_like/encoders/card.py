@@ -25,7 +25,7 @@ A card of a model of the Hugging Face hub, in ten lines::
 ``layer, pool``     what is taken unless the name says otherwise
 ``parameters``      how many numbers the net has
 ``size``            bytes of the download, about, where the files do not say so
-``memory``          bytes that extraction takes, about
+``memory``          bytes that extraction takes at most in one process, about: as many processes are started as there is memory for
 ``tried``           what was compared with the original program, one of :data:`TRIED`
 ``weights``         name of the card whose weights it shares
 ``hub, revision``   repository on the Hugging Face hub, and its commit

@@ -70,7 +70,7 @@ class Encoder(Representation):
     ) -> None:
         if precision not in self.precisions:
             raise RequestError(f"{card.name} has no precision {precision}: choose one of {', '.join(self.precisions)}")
-        self.card, self.sample_rate = card, card.sample_rate
+        self.card, self.sample_rate, self.memory = card, card.sample_rate, card.memory
         self._device, self.precision = device, precision
         self.batch_size = _CLIPS_ON_GPU if devices.may_have_gpu(device) else 1
         self._set_name(parse(card.name if name is None else name))

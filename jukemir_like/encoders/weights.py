@@ -151,7 +151,7 @@ def _convert(card: Card, cache: Cache, convert: Convert, summary: DownloadSummar
     folder = AssetFolder(declaration(card), cache.weights(card.name))
     digests = {asset.path: str(folder.journal.verified_digest(asset)) for asset in folder.declaration.assets}
     target = converted_file(card, cache)
-    with locked(folder.lock_file("conversion"), advice="choose a cache on another with --cache"):
+    with locked(folder.lock_file("conversion")):
         if not _is_made_of(target, card, digests):
             with misfit_errors(card):
                 tensors = convert(card, published_files(card, cache))

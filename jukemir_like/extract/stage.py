@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like import representations
+from jukemir_like.core import machine
 from jukemir_like.core.atomic import make_folder
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.records import Summary
@@ -39,7 +40,7 @@ def extract(
         output: folder of the vectors, created where it is missing; ``output/.records/`` tells what was done with every file.
         batch_size: files per batch; None: all files.
         batch_idx: which batch, from 0; needed with ``batch_size``.
-        workers: processes, at most; what is computed on GPUs has one per GPU.
+        workers: processes, at most; what is computed on GPUs has one per GPU, and on processors as many as there is memory for.
         layers: ``all``, or names of layers with commas between: the vectors of each, from one forward pass, go to
             ``output/NAME.layerL/``.
         options: passed on to :func:`jukemir_like.representations.load`, as ``weights=`` and ``cache=``.
@@ -75,7 +76,8 @@ def extract(
     chunks = (Chunk(tuple(jobs[start : start + chunk_size])) for start in range(0, len(jobs), chunk_size))
     layer_of = {target.signature: target.layer for target in targets}
     work = partial(extract_chunk, name, representation.signature, layer_of, tuple(options.items()), folder)
-    for _ in stages[0].run(work, chunks, len(jobs), min(workers, representation.gpus or workers)):
+    processes = _processes(representation, min(workers, -(-len(jobs) // chunk_size)), summary)
+    for _ in stages[0].run(work, chunks, len(jobs), processes):
         pass
     if len(targets) > 1:
         summary.audio_seconds /= len(targets)
@@ -83,6 +85,18 @@ def extract(
         summary.notes.append(f"{len(targets)} layers, one vector each, in {output}: {first} … {last}")
     summary.seconds = time.perf_counter() - started
     return summary
+
+
+def _processes(representation: Representation, wanted: int, summary: Summary) -> int:
+    """As many of ``wanted`` worker processes as there are GPUs, or memory, for; a note says where they are fewer for want of memory."""
+    if representation.gpus or representation.memory is None:
+        return min(wanted, representation.gpus or wanted)
+    available = machine.available_memory()
+    fitting = machine.workers_that_fit(representation.memory, wanted, available)
+    if fitting < wanted:
+        each = f"each takes {representation.memory / 1e9:.1f} GB, {available / 1e9:.1f} GB are available"
+        summary.notes.append(f"{fitting} of {wanted} workers: {each}")
+    return fitting
 
 
 @dataclass(frozen=True)

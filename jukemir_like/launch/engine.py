@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jukemir_like.core import processes
 from jukemir_like.core.errors import RequestError
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ LAUNCHER_LABEL = "org.jukemir-like.launcher"
 GRACE_SECONDS = 10  # from asking a container to end until it is killed
 
 _ALL_GPUS = "nvidia.com/gpu=all"  # name of a device in the Container Device Interface
-_UNKNOWN = "-"
 
 
 def connect() -> APIClient:
@@ -97,7 +97,7 @@ def gpu_requests(information: dict[str, Any], devices: Path = Path("/dev")) -> l
 def launcher_label(process: int | None = None) -> str:
     """The label's value that identifies ``process`` (None: this one) as the launcher of a container."""
     number = process or os.getpid()
-    return " ".join([socket.gethostname(), *_boot_and_namespace(), str(number), _start_time(number) or _UNKNOWN])
+    return " ".join([socket.gethostname(), processes.boot_id(), processes.namespace(), str(number), processes.start_time(number)])
 
 
 def is_launcher_gone(label: str) -> bool:
@@ -107,12 +107,12 @@ def is_launcher_gone(label: str) -> bool:
     False
     """
     fields = label.split(" ")
-    boot, namespace = _boot_and_namespace()
-    if len(fields) != 5 or fields[0] != socket.gethostname() or boot == _UNKNOWN:
+    boot = processes.boot_id()
+    if len(fields) != 5 or fields[0] != socket.gethostname() or boot == processes.UNKNOWN:
         return False
     if fields[1] != boot:
         return True
-    return fields[2] == namespace and fields[3].isdigit() and fields[4] != (_start_time(int(fields[3])) or "")
+    return fields[2] == processes.namespace() and fields[3].isdigit() and not processes.is_running(int(fields[3]), fields[4])
 
 
 def remove_abandoned(client: APIClient) -> int:
@@ -127,26 +127,6 @@ def remove_abandoned(client: APIClient) -> int:
                 client.remove_container(container["Id"], v=True, force=True)
                 removed += 1
     return removed
-
-
-def _boot_and_namespace() -> tuple[str, str]:
-    """Identifiers of the machine's present boot and of the namespace in which process numbers count."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip(), Path("/proc/self/ns/pid").readlink().name
-    except OSError:
-        return _UNKNOWN, _UNKNOWN
-
-
-def _start_time(process: int) -> str | None:
-    """When ``process`` began, in clock ticks since boot; None if it does not run any more (a zombie does not)."""
-    try:
-        # The second field is the program's name in parentheses, which may itself contain spaces and parentheses.
-        fields = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
-    except FileNotFoundError:
-        return None
-    except OSError:
-        return _UNKNOWN
-    return None if fields[0] in (b"Z", b"X") else fields[19].decode()
 
 
 def _one_line(error: Exception) -> str:

@@ -113,7 +113,7 @@ def take_over(source: Source, cache: Cache, name: str) -> TakingOver:
     folder = cache.representation(source.dataset, name)
     summary = TakingOver(f"take over {name} of {source.dataset}", dimension=source.dimension, folder=folder)
     items = _Items.read(cache, source.dataset)
-    with locked(folder.parent / f".{folder.name}.lock", required=False):
+    with locked(folder.parent / f".{folder.name}.lock"):
         if _is_free(folder, name, source.origin):
             check_free_space(folder, source.size, f"no room in {folder} for vectors", advice="free some space, or give another --cache")
             uids, failed = _bring(source, folder, items)

@@ -55,6 +55,7 @@ class Representation(ABC):
         batch_size: how many clips are worth giving at once (1 for what runs on a processor core).
         layers: names of the layers that ``NAME@layer=L`` may choose; empty: it has none.
         gpus: how many GPUs it computes on, each in a worker process of its own; 0: on processors.
+        memory: bytes that a worker process takes at most, about; None: little, or not known.
 
     >>> import numpy as np
     >>> class Peak(Representation):
@@ -71,6 +72,7 @@ class Representation(ABC):
     batch_size: int = 1
     layers: tuple[str, ...] = ()
     gpus: int = 0
+    memory: int | None = None
 
     @cached_property
     def batches(self) -> BatchSizes:

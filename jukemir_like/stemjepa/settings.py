@@ -35,6 +35,7 @@ NEUTRAL = frozenset(
         "trainer.accelerator",
         "trainer.devices",
         "trainer.nodes",
+        "trainer.meeting_seconds",
         "trainer.threads",
         "trainer.log_every_steps",
         "trainer.valid_every_steps",
@@ -163,6 +164,7 @@ class Trainer:
         accelerator: ``cpu``, ``gpu`` or ``auto``.
         devices: processes per node; 0: one per GPU, or one on a CPU.
         nodes: machines.
+        meeting_seconds: how long the processes of a run on several devices wait for one another at its start.
         max_steps: optimiser steps.
         accumulate: batches per optimiser step.
         precision: ``32`` or ``bf16``.
@@ -177,6 +179,7 @@ class Trainer:
     accelerator: str = "auto"
     devices: int = 0
     nodes: int = 1
+    meeting_seconds: float = 300.0
     max_steps: int = 300_000
     accumulate: int = 1
     precision: str = "32"
@@ -190,6 +193,7 @@ class Trainer:
     def __post_init__(self) -> None:
         check(self.accelerator in ("cpu", "gpu", "auto"), f"trainer.accelerator {self.accelerator!r}", "choose cpu, gpu or auto")
         check(self.precision in ("32", "bf16"), f"trainer.precision {self.precision!r}", "choose '32' or bf16")
+        check(self.meeting_seconds > 0, f"trainer.meeting_seconds {self.meeting_seconds}", "it must be above 0")
         check(self.max_steps > 0, f"trainer.max_steps {self.max_steps}", "it must be above 0")
         check(self.accumulate > 0, f"trainer.accumulate {self.accumulate}", "it must be above 0")
 

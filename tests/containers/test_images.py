@@ -122,7 +122,7 @@ def test_new_named_volumes_can_be_written_by_the_image_as_it_stands(engine, imag
 
 
 def test_a_container_uses_as_many_processors_as_it_is_given(images):
-    asks = "from jukemir_like.core.parallel import available_cpus; print(available_cpus())"
+    asks = "from jukemir_like.core.machine import available_cpus; print(available_cpus())"
     for given, expected in (("1", "1"), ("0.5", "1")):
         done = docker("run", "--rm", "--cpus", given, "--entrypoint", "python", images["representations_chroma"].id, "-c", asks)
         assert done.stdout.strip() == expected

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jukemir_like.core import atomic
+from jukemir_like.core import atomic, processes
 from jukemir_like.core.errors import StorageError
 
 
@@ -30,14 +31,15 @@ def test_the_longest_legal_name_can_be_written(tmp_path):
 
 
 DIES_WHILE_WRITING = """
-from jukemir_like.core import atomic; from pathlib import Path; import os
+from jukemir_like.core import atomic; from pathlib import Path; import os, socket
+socket.gethostname = lambda: {host!r}
 with atomic.atomic_write(Path({folder!r}) / "x.npy") as temporary:
     temporary.touch(); os._exit(9)
 """
 
 
 def test_what_dead_processes_left_is_removed_and_nothing_else(tmp_path):
-    subprocess.run([sys.executable, "-c", DIES_WHILE_WRITING.format(folder=str(tmp_path))], check=False)
+    subprocess.run([sys.executable, "-c", DIES_WHILE_WRITING.format(folder=str(tmp_path), host=socket.gethostname())], check=False)
     (tmp_path / ".hidden").touch()
     with atomic.atomic_write(tmp_path / "y.npy") as living:
         living.touch()
@@ -48,7 +50,7 @@ def test_what_dead_processes_left_is_removed_and_nothing_else(tmp_path):
 
 
 def test_a_killed_process_that_nobody_waited_for_counts_as_dead(tmp_path):
-    with subprocess.Popen([sys.executable, "-c", DIES_WHILE_WRITING.format(folder=str(tmp_path))]) as killed:
+    with subprocess.Popen([sys.executable, "-c", DIES_WHILE_WRITING.format(folder=str(tmp_path), host=socket.gethostname())]) as killed:
         os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)
         assert len(list(tmp_path.iterdir())) == 1
         assert atomic.remove_abandoned(tmp_path) == 1
@@ -63,6 +65,33 @@ def test_what_another_machine_or_container_writes_is_left_alone_for_an_hour(tmp_
     assert atomic.remove_abandoned(tmp_path) == 1
 
 
+def test_a_host_whose_name_is_alike_for_40_characters_keeps_its_files(tmp_path, monkeypatch):
+    """Hosts without containers have the same number of their namespace, and a process of one does not run on the other."""
+    hosts = [f"a-cluster-with-a-long-name-compute-node-{number}" for number in (1, 2)]
+    subprocess.run([sys.executable, "-c", DIES_WHILE_WRITING.format(folder=str(tmp_path), host=hosts[0])], check=False)
+    monkeypatch.setattr(socket, "gethostname", lambda: hosts[1])
+    assert atomic.remove_abandoned(tmp_path) == 0
+    monkeypatch.setattr(socket, "gethostname", lambda: hosts[0])
+    assert atomic.remove_abandoned(tmp_path) == 1
+
+
+def test_files_from_before_the_last_start_of_this_machine_are_left_alone_for_an_hour(tmp_path, monkeypatch):
+    subprocess.run([sys.executable, "-c", DIES_WHILE_WRITING.format(folder=str(tmp_path), host=socket.gethostname())], check=False)
+    monkeypatch.setattr(processes, "boot_id", lambda: "of the present start")
+    assert atomic.remove_abandoned(tmp_path) == 0
+    (left,) = tmp_path.iterdir()
+    os.utime(left, (time.time() - 3700,) * 2)
+    assert atomic.remove_abandoned(tmp_path) == 1
+
+
+def test_the_file_of_a_dead_process_whose_number_another_has_is_removed(tmp_path):
+    place, number, start = processes.identity().split("-")
+    (tmp_path / f".tmp-{place}-{number}-{int(start) - 1}-0.a-b").touch()
+    (tmp_path / f".tmp-{place}-{number}-{start}-99.a-b").touch()
+    assert atomic.remove_abandoned(tmp_path) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [f".tmp-{place}-{number}-{start}-99.a-b"]
+
+
 def test_temporary_files_of_two_containers_with_one_host_name_differ(tmp_path):
     write = "from jukemir_like.core import atomic; from pathlib import Path\n"
     write += "with atomic.atomic_write(Path('x.npy')) as temporary: temporary.touch(); print(temporary.name)"
@@ -71,7 +100,7 @@ def test_temporary_files_of_two_containers_with_one_host_name_differ(tmp_path):
     contained = subprocess.run(unshare, cwd=tmp_path, capture_output=True, text=True, check=False)
     if contained.returncode:
         pytest.skip(f"process namespaces cannot be made here: {contained.stderr.strip()}")
-    assert own.rsplit("-", 2)[0] != contained.stdout.rsplit("-", 2)[0]
+    assert own.split("-")[1] != contained.stdout.split("-")[1]
 
 
 def test_a_file_where_a_folder_must_be_is_one_clear_line(tmp_path):

@@ -114,12 +114,67 @@ def test_a_child_that_inherits_the_descriptor_holds_the_lock_too(tmp_path):
         assert third is not None
 
 
-def test_a_file_system_without_locks_is_an_error_only_where_one_is_required(tmp_path, monkeypatch):
+@pytest.fixture(params=[errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL])
+def no_flock(request, monkeypatch):
     def refuse(*_):
-        raise OSError(errno.ENOLCK, "no locks available")
+        raise OSError(request.param, os.strerror(request.param))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with pytest.raises(StorageError, match="has no locks: choose another"), locked(tmp_path / "lock", advice="choose another"):
+
+
+@pytest.mark.usefixtures("no_flock")
+def test_where_the_file_system_has_no_locks_a_folder_takes_their_place(tmp_path):
+    with locked(tmp_path / "lock") as first, locked(tmp_path / "lock", wait=False) as second:
+        assert (first is None, second) == (False, None)
+    with locked(tmp_path / "lock", wait=False, keep_file=True) as third:
+        assert third is not None
+    assert os.listdir(tmp_path) == ["lock"]
+
+
+@pytest.mark.usefixtures("no_flock")
+def test_waiting_for_a_folder_says_what_to_do_if_its_holder_has_ended_elsewhere(tmp_path, capsys):
+    calls = []
+
+    def give_up(_):
+        raise TimeoutError
+
+    with (
+        locked(tmp_path / "lock"),
+        pytest.raises(TimeoutError),
+        locked(tmp_path / "lock", on_wait=lambda: calls.append(1), sleep=give_up),
+    ):
         pass
-    with locked(tmp_path / "lock", required=False) as lock:
-        assert lock is not None
+
+    said = capsys.readouterr().err
+    assert calls == [1]
+    assert said.startswith(f"jukemir-like: waiting for another process that works on {tmp_path / 'lock'}; ")
+    assert said.endswith(f"or until you remove {tmp_path / 'lock.held'}\n")
+
+
+@pytest.mark.usefixtures("no_flock")
+def test_where_a_lock_is_not_required_its_absence_is_said_once(tmp_path, capsys):
+    for _ in range(2):
+        with locked(tmp_path / "lock", required=False) as lock, locked(tmp_path / "lock", required=False, wait=False) as second:
+            assert lock is not None
+            assert second is not None
+    says = f"the file system of {tmp_path} has no locks: see to it that nothing else writes there meanwhile"
+    assert capsys.readouterr().err == f"jukemir-like: {says}\n"
+
+
+def test_processes_without_locks_of_the_file_system_are_kept_apart(tmp_path, without_flock):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "count").write_text("0")
+    command = [sys.executable, "-c", COUNTS.replace("400", "50"), tmp_path / "work"]
+    processes = [subprocess.Popen(command, env=os.environ | without_flock) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert (tmp_path / "work" / "count").read_text() == "150"
+    assert os.listdir(tmp_path / "work") == ["count"]
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StorageError, match="disk is full"), locked(tmp_path / "lock"):
+        pass

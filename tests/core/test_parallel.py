@@ -10,7 +10,7 @@ import time
 import pytest
 
 from jukemir_like.core.errors import InputError
-from jukemir_like.core.parallel import available_cpus, map_unordered, worker_index
+from jukemir_like.core.parallel import map_unordered, worker_index
 
 
 def square(number):
@@ -158,27 +158,3 @@ def _runs(process):
             return status.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def test_there_is_at_least_one_processor():
-    assert 1 <= available_cpus() <= (os.cpu_count() or 1)
-
-
-@pytest.mark.parametrize(
-    ("files", "processors"),
-    [
-        ({"cpu.max": "150000 100000"}, 2),
-        ({"cpu.max": "50000 100000"}, 1),
-        ({"cpu.max": "max 100000"}, None),
-        ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
-        ({"cpu.max": "nonsense"}, None),
-        ({}, None),
-    ],
-)
-def test_the_limit_of_a_container_counts_in_both_versions_of_control_groups(tmp_path, files, processors):
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    own = len(os.sched_getaffinity(0))
-    assert available_cpus(tmp_path) == min(own, processors or own)

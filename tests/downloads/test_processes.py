@@ -124,11 +124,13 @@ def test_killed_at_many_random_moments_and_run_again_it_completes(start, host, s
     print(f"{killed} kills, {rounds} completions")
 
 
-def test_two_processes_at_once_fetch_and_unpack_everything_once(start, host, served, folder, leftovers):
+@pytest.mark.parametrize("has_locks", [True, False])
+def test_two_processes_at_once_fetch_and_unpack_everything_once(start, host, served, folder, leftovers, without_flock, has_locks):
     for path in served:
         if not path.startswith("unpacked"):
             host.show(path, always=host.change(rate=3_000_000.0))
-    processes = [start("testset", "--num_parallel", "4") for _ in range(2)]
+    environment = os.environ | ({} if has_locks else without_flock)
+    processes = [start("testset", "--num_parallel", "4", env=environment) for _ in range(2)]
     outputs = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert is_whole(folder, served)
@@ -136,13 +138,15 @@ def test_two_processes_at_once_fetch_and_unpack_everything_once(start, host, ser
     assert leftovers(folder) == ["unpacked/genres/.unpacked.json"]
 
 
-def test_a_second_process_takes_over_where_the_first_is_killed(start, host, served, folder):
+@pytest.mark.parametrize("has_locks", [True, False])
+def test_a_second_process_takes_over_where_the_first_is_killed(start, host, served, folder, without_flock, has_locks):
     host.show("large.zip", host.stall(1_000_000, 60))
-    first = start("testset")
+    environment = os.environ | ({} if has_locks else without_flock)
+    first = start("testset", env=environment)
     wait_for(
         lambda: (folder / ".partial/TEST_LARGE_ZIP.part").exists() and (folder / ".partial/TEST_LARGE_ZIP.part").stat().st_size == 1_000_000
     )
-    second = start("testset")
+    second = start("testset", env=environment)
     wait_for(lambda: sum(method == "HEAD" for method, *_ in host.requests) > 32)
     first.kill()
     _, errors = second.communicate()

@@ -141,3 +141,8 @@ def test_weights_of_another_repository_or_commit_than_the_card_names_are_refused
         weights.get(other, cache, Tiny.convert, own_copy=tiny_file.parent)  # the remedy
         assert Tiny(other, cache=cache).header.digest == header.digest
         weights.get(card, cache, Tiny.convert, own_copy=tiny_file.parent)
+
+
+def test_the_memory_that_one_process_takes_is_that_of_the_card(tiny, tiny_card):
+    assert tiny().memory == tiny_card.memory
+    assert Tiny(replace(tiny_card, memory=5), cache=None, weights=tiny().header.path).memory == 5

@@ -1,5 +1,7 @@
 """The vectors that jukemir published, from a host that stands in for theirs: all 24 archives, and what can be wrong with one."""
 
+import errno
+import fcntl
 import hashlib
 import io
 import json
@@ -70,6 +72,15 @@ def test_what_is_there_is_kept_without_the_network_and_what_was_lost_comes_back(
     next(folder.glob("*.npy")).write_bytes(b"damaged")
     assert obtain("gtzan_ff", "mfcc", cache)[-1].done == 3
     assert files(folder) == before
+
+
+def test_on_a_file_system_without_locks_vectors_are_taken_over_as_elsewhere(stand, cache, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert obtain("gtzan_ff", "mfcc", cache)[-1].done == 3
+    assert not [path for path in cache.root.rglob("*") if "held" in path.name]
 
 
 def test_a_truncated_archive_is_refused_and_nothing_is_left(stand, cache):

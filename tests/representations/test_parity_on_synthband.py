@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from jukemir_like import audio, representations
-from jukemir_like.core.parallel import available_cpus
+from jukemir_like.core.machine import available_cpus
 from jukemir_like.synthband import generation
 
 pytestmark = pytest.mark.slow

@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from jukemir_like.core.errors import JukemirLikeError, RequestError
+from jukemir_like.core.machine import available_memory
 from jukemir_like.core.parallel import set_up_worker
 from jukemir_like.stemjepa.data.examples import Examples
 
@@ -65,7 +66,7 @@ def loader(
         )
     batch_bytes = batch_size * 2 * examples.chunk_samples * np.dtype(np.float32).itemsize
     workers, prefetched = read_ahead(
-        min(workers, max(1, batches)), batch_bytes, min(_free_shared_memory(), _free_memory() // 2) // world_size
+        min(workers, max(1, batches)), batch_bytes, min(_free_shared_memory(), available_memory() // 2) // world_size
     )
     sampler = Batches(batch_size, first_batch, batches, rank, world_size)
     return _load(examples, workers, prefetched, batch_sampler=sampler, pin_memory=pin_memory, persistent_workers=workers > 0)
@@ -181,18 +182,6 @@ def _free_shared_memory() -> int:
     if not os.access(_SHARED_MEMORY, os.W_OK) or status.f_flag & os.ST_RDONLY:
         return 0
     return status.f_bavail * status.f_frsize
-
-
-def _free_memory() -> int:
-    """Bytes that processes of this machine, or of this container, may still take."""
-    if sys.platform != "linux":
-        return sys.maxsize
-    try:
-        with open("/proc/meminfo") as file:
-            free = next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError):
-        return sys.maxsize
-    return free
 
 
 class _WorkerProcess(ForkServerProcess):

@@ -63,7 +63,7 @@ def local_copy(folder: Path, destination: Path | None = None, *, on_error: OnErr
     root = destination or _private(Path(tempfile.gettempdir()) / f"jukemir_like-{os.getuid()}")
     copy = root / hashlib.sha256(os.fsencode(source)).hexdigest()[:16]
     make_folder(copy)
-    with locked(root / f"{copy.name}.lock", keep_file=True, advice=_ADVICE):
+    with locked(root / f"{copy.name}.lock", keep_file=True):
         wanted = _listing(source, skip)
         copied = _listing_of_copy(copy)
         for name in copied.keys() - wanted.keys():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from jukemir_like.audio.stems.reading import SCALES, check_peak, read_frames
 from jukemir_like.audio.stems.tracks import Track
-from jukemir_like.core import records
+from jukemir_like.core import processes, records
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, StorageError
 
@@ -69,8 +68,7 @@ class Loudness:
     def _store(self, key: str, result: list[float] | str) -> None:
         fields = {"status": "failed", "reason": result} if isinstance(result, str) else {"peaks": result}
         try:
-            # A journal per process and machine, so that each has one writer.
-            with records.Journal(self.folder, f"peaks-{socket.gethostname()}-{os.getpid()}") as journal:
+            with records.Journal(self.folder, f"peaks-{processes.identity()}") as journal:  # of its own, so that it has one writer
                 journal.append(records.new(key, "peaks", **fields))
         except (StorageError, OSError):
             pass  # it only saves time: the track is measured again by the next process

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from jukemir_like.audio.stems.tracks import StemFolder, Track, split
-from jukemir_like.core import parallel
+from jukemir_like.core import machine
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.core.progress import Progress
@@ -196,7 +196,7 @@ def loader_workers(settings: Training, placement: Placement) -> int:
     wanted = settings.data.dataloader.num_workers
     if wanted is not None:
         return wanted
-    processors = parallel.available_cpus() // placement.devices
+    processors = machine.cpus_per_process(placement.devices)
     return max(1, min(processors - 1, MOST_WORKERS[placement.accelerator]))
 
 

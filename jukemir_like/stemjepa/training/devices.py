@@ -21,10 +21,11 @@ from typing import Any
 
 import torch
 
-from jukemir_like.core import devices as machine
+from jukemir_like.core import devices as core_devices
 from jukemir_like.core import signals
 from jukemir_like.core.errors import BUG, INTERRUPTED, RequestError
 from jukemir_like.stemjepa.settings import Trainer
+from jukemir_like.stemjepa.training import addresses
 
 GRACE_SECONDS = 30.0
 """Time for a step and a saved state after a signal: as long as SLURM waits before it kills."""
@@ -97,13 +98,14 @@ def find_placement(trainer: Trainer, environment: Mapping[str, str] = os.environ
         batch_size: examples per step, which limit how many GPUs are chosen where ``trainer`` names no number; None: they do not.
 
     Raises:
-        RequestError: these devices do not exist, or their number is not that of the processes that were started.
+        RequestError: these devices do not exist, their number is not that of the processes that were started, or the first node has no
+            address.
 
     >>> placement = find_placement(Trainer(accelerator="cpu"), {"WORLD_SIZE": "2", "RANK": "1"})
     >>> placement.rank, placement.world_size, placement.external
     (1, 2, True)
     """
-    gpus = 0 if trainer.accelerator == "cpu" else machine.gpu_count(here=True)
+    gpus = 0 if trainer.accelerator == "cpu" else core_devices.gpu_count(here=True)
     if trainer.accelerator == "gpu" and not gpus:
         raise RequestError(f"trainer.accelerator=gpu, but there is no GPU here that torch can use ({why_no_gpu()}): choose trainer=cpu")
     accelerator = "cuda" if gpus else "cpu"
@@ -125,7 +127,7 @@ def choose_devices(gpus: int, batch_size: int | None, accumulate: int = 1) -> in
     """How many of ``gpus`` GPUs to use: the most that divide the batch evenly and have :data:`LEAST_EXAMPLES` each; at least 1.
 
     Args:
-        gpus: of this machine.
+        gpus: of this core_devices.
         batch_size: examples per step; None: all GPUs.
         accumulate: parts that a batch is computed in, one after the other.
 
@@ -142,7 +144,7 @@ def why_no_gpu() -> str:
     """Why torch finds no GPU, in a few words; for a process in which it found none."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1", "NoDevFiles"):
         return "CUDA_VISIBLE_DEVICES shows it none"
-    if not machine.may_have_gpu():
+    if not core_devices.may_have_gpu():
         return "the system has none"
     if torch.version.cuda is None and torch.version.hip is None:
         return "this torch was built for processors only"
@@ -224,20 +226,15 @@ def _from_slurm(environment: Mapping[str, str]) -> dict[str, Any] | None:
     nodes = int(environment.get("SLURM_STEP_NUM_NODES", environment.get("SLURM_NNODES", 1)))
     if tasks % nodes:
         raise RequestError(f"SLURM started {tasks} tasks on {nodes} nodes: ask for as many on each (--ntasks-per-node)")
-    address = "127.0.0.1"
-    if nodes > 1:
-        node_list = environment.get("SLURM_STEP_NODELIST", environment.get("SLURM_JOB_NODELIST", ""))  # compressed: node[1-4]
-        names = subprocess.run(["scontrol", "show", "hostnames", node_list], capture_output=True, text=True, check=True)
-        address = names.stdout.split()[0]
     return {
         "devices": tasks // nodes,
         "nodes": nodes,
         "rank": int(environment["SLURM_PROCID"]),
         "local_rank": int(environment["SLURM_LOCALID"]),
         "node_rank": int(environment.get("SLURM_NODEID", 0)),
-        "address": address,
+        "address": addresses.of_first_node(environment) if nodes > 1 else "127.0.0.1",
         # All tasks of a job have to choose the same port without asking one another, and two jobs on one node different ones.
-        "port": 15000 + int(environment.get("SLURM_JOB_ID", 0)) % 20000,
+        "port": int(environment.get("MASTER_PORT") or 15000 + int(environment.get("SLURM_JOB_ID", 0)) % 20000),
     }
 
 

@@ -1,4 +1,4 @@
-"""The processes of a run as a group: they meet, check that they fit together, and agree on what each of them has to know.
+"""The processes of a run as a group: they meet, and agree on what each of them has to know.
 
 What only one process can decide is decided by the first and told to the others: what becomes of the run's folder, which state the run goes
 on from, the statistics of the data. Else processes could go on from different steps, and wait for one another without end.
@@ -6,45 +6,31 @@ on from, the statistics of the data. Else processes could go on from different s
 
 from __future__ import annotations
 
-import json
 import socket
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, NoReturn
 
 import torch
 import torch.distributed
 from torch import Tensor
-from torch.distributed.distributed_c10d import PrefixStore, Store
-from torch.distributed.rendezvous import rendezvous
 
 from jukemir_like.core.errors import BUG, INTERRUPTED, WRONG_REQUEST, JukemirLikeError, RequestError
 from jukemir_like.stemjepa.training.devices import Placement
-
-MEETING_SECONDS = 600.0
-"""How long processes wait for those that have not come yet."""
-WAITING_SECONDS = 3600.0
-"""How long they wait for one that works alone."""
-
-_LEAVING_SECONDS = 20.0
+from jukemir_like.stemjepa.training.meeting import meet
 
 
 class Group:
     """The processes of a run. All of them call the same methods in the same order.
 
     Args:
-        placement: of this process.
-        store: through which they exchange small values; None: this process is alone.
+        placement: of this process. Of several, torch's process group has been made (:func:`.meeting.meet`).
     """
 
-    def __init__(self, placement: Placement, store: Store | None = None) -> None:
+    def __init__(self, placement: Placement) -> None:
         self.placement = placement
-        self._store = store
-        self._calls = 0
 
     @property
     def is_first(self) -> bool:
@@ -60,7 +46,7 @@ class Group:
         >>> Group(Placement("cpu", devices=1)).from_first(lambda: 7)
         7
         """
-        return self._exchange(function, [0])[0]
+        return self._exchange(function, range(1))[0]
 
     def each(self, function: Callable[[], Any]) -> list[Any]:
         """Calls ``function`` in every process; returns what it returned, JSON values, in all of them, in the order of ranks.
@@ -71,7 +57,7 @@ class Group:
         >>> Group(Placement("cpu", devices=1)).each(lambda: 7)
         [7]
         """
-        return self._exchange(function, list(range(self.placement.world_size)))
+        return self._exchange(function, range(self.placement.world_size))
 
     def refuse(self, message: str) -> NoReturn:
         """Ends all processes, which have seen the same fault.
@@ -80,7 +66,6 @@ class Group:
             RequestError: with ``message``, in the first process.
             SystemExit: in the others.
         """
-        self._leave()
         if self.is_first:
             raise RequestError(message)
         sys.exit(WRONG_REQUEST)
@@ -91,7 +76,7 @@ class Group:
         Args:
             value: of the first process; that of the others counts for nothing.
         """
-        if self._store is None:
+        if self._is_alone:
             return value
         tensors: list[Tensor] = []
         structure = [_without_tensors(value, tensors) if self.is_first else None]
@@ -106,131 +91,69 @@ class Group:
 
     def gather(self, value: Any) -> list[Any]:
         """What every process gives, anything picklable of any size, in the order of ranks: in the first process; in the others nothing."""
-        if self._store is None:
+        if self._is_alone:
             return [value]
         values = [None] * self.placement.world_size if self.is_first else None
         torch.distributed.gather_object(value, values)
         return values or []
 
-    def _exchange(self, function: Callable[[], Any], ranks: list[int]) -> list[Any]:
-        self._calls += 1
+    @property
+    def _is_alone(self) -> bool:
+        return self.placement.world_size == 1
+
+    def _exchange(self, function: Callable[[], Any], ranks: Sequence[int]) -> list[Any]:
         error: BaseException | None = None
+        answer: dict[str, Any] = {}
         if self.placement.rank in ranks:
             try:
                 answer = {"value": function()}
             except BaseException as raised:
+                if self._is_alone:
+                    raise
                 error, answer = raised, {"code": _exit_code(raised)}
-            if self._store is None:
-                if error is not None:
-                    raise error
-                return [answer["value"]]
-            self._store.set(self._key(self.placement.rank), json.dumps(answer))
-        answers = [self._answer(rank) for rank in ranks]
-        codes = [answer["code"] for answer in answers if "code" in answer]
-        if codes:
-            self._leave()
+        if self._is_alone:
+            return [answer["value"]]
+        answers: list[dict[str, Any]] = [{}] * self.placement.world_size
+        try:
+            torch.distributed.all_gather_object(answers, answer)
+        except RuntimeError as lost:  # of gloo, where a process is gone
             if error is not None:
-                raise error
+                raise error from None
+            raise RequestError(
+                f"a process of the training has ended, and process {self.placement.rank} on {socket.gethostname()} cannot go on alone: "
+                "look at what it printed, and run the same command to resume"
+            ) from lost
+        codes = [answers[rank]["code"] for rank in ranks if "code" in answers[rank]]
+        if error is not None:
+            raise error
+        if codes:
             sys.exit(codes[0])
-        return [answer["value"] for answer in answers]
-
-    def _answer(self, rank: int) -> Any:
-        assert self._store is not None  # noqa: S101
-        try:
-            return json.loads(self._store.get(self._key(rank)))
-        except torch.distributed.DistError as error:
-            host = "" if rank == self.placement.rank else f" (process {self.placement.rank} on {socket.gethostname()} waited for it)"
-            raise RequestError(f"process {rank} of the training has ended or does not answer{host}: look at what it printed") from error
-
-    def _key(self, rank: int) -> str:
-        return f"{self._calls}/{rank}"
-
-    def _leave(self) -> None:
-        """The store is the first process's, which therefore goes last."""
-        if self._store is None:
-            return
-        others = self.placement.world_size - 1
-        deadline = time.monotonic() + _LEAVING_SECONDS
-        try:
-            gone = self._store.add("gone", int(not self.is_first))
-            while self.is_first and gone < others and time.monotonic() < deadline:
-                time.sleep(0.02)
-                gone = self._store.add("gone", 0)
-        except torch.distributed.DistError:
-            return
+        return [answers[rank]["value"] for rank in ranks]
 
 
 @contextmanager
-def joined(placement: Placement) -> Iterator[Group]:
+def joined(placement: Placement, seconds: float) -> Iterator[Group]:
     """The group of this process, with torch's process group, by which gradients are averaged, while it is entered.
 
+    Args:
+        placement: of this process.
+        seconds: how long to wait for the others.
+
     Raises:
-        RequestError: not all processes came, or they do not fit together: some have a GPU and others not, or two have the same.
+        RequestError: not all processes came, or their devices do not fit together.
     """
-    if placement.world_size == 1:
-        yield Group(placement)
-        return
-    store = _meet(placement)
-    group = Group(placement, store)
-    _check_devices(group, group.each(lambda: _own_device(placement)))
-    if placement.accelerator == "cuda":
-        torch.cuda.set_device(placement.gpu)
-    torch.distributed.init_process_group(
-        "nccl" if placement.accelerator == "cuda" else "gloo",
-        store=PrefixStore("training", store),
-        rank=placement.rank,
-        world_size=placement.world_size,
-        timeout=timedelta(seconds=WAITING_SECONDS),
-    )
+    meet(placement, seconds)
     try:
-        yield group
+        yield Group(placement)
     finally:
-        torch.distributed.destroy_process_group()
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
 
 
 def _exit_code(error: BaseException) -> int:
     if isinstance(error, JukemirLikeError):
         return error.exit_code
     return INTERRUPTED if isinstance(error, KeyboardInterrupt) else BUG
-
-
-def _meet(placement: Placement) -> Store:
-    """Waits for all processes."""
-    host = f"[{placement.address}]" if ":" in placement.address else placement.address
-    where = f"tcp://{host}:{placement.port}"
-    waiting = timedelta(seconds=MEETING_SECONDS)
-    try:
-        store, _, _ = next(rendezvous(where, placement.rank, placement.world_size, timeout=waiting))
-    except (torch.distributed.DistError, RuntimeError) as error:
-        raise RequestError(
-            f"process {placement.rank} of {placement.world_size} on {socket.gethostname()} did not meet all others at "
-            f"{placement.address}, port {placement.port}, in {MEETING_SECONDS:.0f} s: were all started, and can this node reach that one?"
-        ) from error
-    store.set_timeout(timedelta(seconds=WAITING_SECONDS))
-    return PrefixStore("agreement", store)
-
-
-def _own_device(placement: Placement) -> dict[str, Any]:
-    gpu = str(getattr(torch.cuda.get_device_properties(placement.gpu), "uuid", "")) if placement.accelerator == "cuda" else ""
-    return {"host": socket.gethostname(), "accelerator": placement.accelerator, "gpu": gpu}
-
-
-def _check_devices(group: Group, found: list[Mapping[str, str]]) -> None:
-    """Refuses processes with different accelerators, which could not average gradients, and two on one GPU."""
-    if len({one["accelerator"] for one in found}) > 1:
-        without = next(rank for rank, one in enumerate(found) if one["accelerator"] == "cpu")
-        group.refuse(
-            f"process {without} on {found[without]['host']} has no GPU that torch can use, and others have one: give every process one "
-            "(SLURM: --gpus-per-task=1), or choose trainer=cpu"
-        )
-    seen: dict[tuple[str, str], int] = {}
-    for rank, one in enumerate(found):
-        other = seen.setdefault((one["host"], one["gpu"]), rank)
-        if one["gpu"] and other != rank:
-            group.refuse(
-                f"processes {other} and {rank} on {one['host']} have the same GPU: start as many processes per node as it has GPUs "
-                "(SLURM: --gpus-per-task=1)"
-            )
 
 
 @dataclass(frozen=True)

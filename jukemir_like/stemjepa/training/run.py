@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from jukemir_like.core import parallel, signals, stdio
+from jukemir_like.core import machine, signals, stdio
 from jukemir_like.core.atomic import write_json
 from jukemir_like.core.errors import DONE, INTERRUPTED, JukemirLikeError, RequestError
 from jukemir_like.stemjepa.settings import Training
@@ -41,7 +41,7 @@ def train(settings: Training, folder: Path, *, resume: bool = True, on_change: s
         on_change: what to do where the folder is that of another run: ``refuse``, or ``restart``, which removes it first.
 
     Raises:
-        RequestError: the settings cannot be carried out, or the folder is that of another run.
+        RequestError: the settings cannot be carried out, the folder is that of another run, or the processes of the run do not meet.
         StorageError: the folder cannot be written.
         KeyboardInterrupt: a signal stopped the run; its state is saved.
         SystemExit: one of several processes failed; it has printed why.
@@ -60,7 +60,7 @@ def train(settings: Training, folder: Path, *, resume: bool = True, on_change: s
             prepare(batches.find_tracks(settings, workers=workers or 1))
         _train_in_processes(settings, folder, placement.world_size)
         return folder / state.WEIGHTS
-    with joined(placement) as group, ExitStack() as locks:
+    with joined(placement, settings.trainer.meeting_seconds) as group, ExitStack() as locks:
         data = _common_tracks(settings, group, workers)
 
         def take_folder() -> None:
@@ -74,7 +74,7 @@ def train(settings: Training, folder: Path, *, resume: bool = True, on_change: s
         threads = torch.get_num_threads()
         try:
             if placement.accelerator == "cpu":
-                torch.set_num_threads(settings.trainer.threads or max(1, parallel.available_cpus() // placement.devices))
+                torch.set_num_threads(settings.trainer.threads or machine.cpus_per_process(placement.devices))
             return fit(settings, data, folder, group)
         finally:
             torch.set_num_threads(threads)

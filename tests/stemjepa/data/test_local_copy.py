@@ -99,9 +99,11 @@ def test_the_tracks_of_the_copy_are_those_of_the_data(folder, write, noise):
     assert here.tracks[0].files[0] != there.tracks[0].files[0]
 
 
-def test_several_processes_of_a_node_share_one_copy(data):
+@pytest.mark.parametrize("has_locks", [True, False])
+def test_several_processes_of_a_node_share_one_copy(data, without_flock, has_locks):
     (data / "large.wav").write_bytes(os.urandom(30_000_000))
-    commands = [subprocess.Popen([sys.executable, "-c", COPY, data], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    options = {"stdout": subprocess.PIPE, "text": True, "env": os.environ | ({} if has_locks else without_flock)}
+    commands = [subprocess.Popen([sys.executable, "-c", COPY, data], **options) for _ in range(3)]
     copies = {process.communicate(timeout=120)[0].splitlines()[-1] for process in commands}
     assert [process.returncode for process in commands] == [0, 0, 0]
     (copy,) = copies

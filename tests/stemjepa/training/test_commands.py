@@ -150,3 +150,14 @@ def test_a_name_is_no_path(command, tmp_path):
         assert "is no name" in one_line(command("train", "--name", name, cwd=tmp_path), 2)
     assert "leads out of the folders" in one_line(command("train", "--recipe", "../x", cwd=tmp_path), 2)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_on_a_file_system_without_locks_a_run_says_so_once_and_trains(command, arguments, tmp_path, without_flock):
+    environment = without_flock | {"TMPDIR": str(tmp_path)}
+    local = arguments({"data.local_dir": "true", "logger": "[csv]"})
+    finished = command("train", *local, "--name", "run", "--output", tmp_path / "out", environment=environment)
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stderr.count("has no locks: see to it that nothing else writes there meanwhile") == 1
+    assert (tmp_path / "out" / "run.safetensors").exists()
+    assert not list(tmp_path.rglob("*.held"))

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from jukemir_like.core import devices as machine
+from jukemir_like.core import devices as core_devices
+from jukemir_like.core import machine
 from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa.settings import Trainer
 from jukemir_like.stemjepa.training import batches, devices, fit
@@ -74,7 +75,7 @@ def gpus(monkeypatch):
     """A function that sets how many GPUs torch sees."""
 
     def fake(count):
-        monkeypatch.setattr(machine, "gpu_count", lambda here=False: count)
+        monkeypatch.setattr(core_devices, "gpu_count", lambda here=False: count)
 
     return fake
 
@@ -140,7 +141,7 @@ def test_why_there_is_no_gpu(monkeypatch, tmp_path, variable, device_files, reas
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if variable is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
-    monkeypatch.setattr(machine, "_DEVICE_FILES", (tmp_path if device_files else tmp_path / "none",))
+    monkeypatch.setattr(core_devices, "_DEVICE_FILES", (tmp_path if device_files else tmp_path / "none",))
     if reason is None:
         monkeypatch.setattr(torch.version, "cuda", "13.0")
 
@@ -153,7 +154,7 @@ def test_why_there_is_no_gpu(monkeypatch, tmp_path, variable, device_files, reas
 
 
 def test_a_run_on_processors_asks_for_no_gpu(monkeypatch):
-    monkeypatch.setattr(machine, "gpu_count", None)
+    monkeypatch.setattr(core_devices, "gpu_count", None)
     assert find_placement(CPU, {}).accelerator == "cpu"
 
 
@@ -214,7 +215,7 @@ def test_a_number_of_devices_that_is_asked_for_is_obeyed_or_refused(gpus, settin
     [("cpu", 1, 1, 1), ("cpu", 2, 1, 1), ("cpu", 16, 1, 2), ("cuda", 16, 1, 8), ("cuda", 16, 4, 3), ("cuda", 8, 1, 7), ("cuda", 2, 2, 1)],
 )
 def test_loader_workers_follow_processors_and_gpus(settings, monkeypatch, accelerator, processors, processes, expected):
-    monkeypatch.setattr(batches.parallel, "available_cpus", lambda: processors)
+    monkeypatch.setattr(machine, "available_cpus", lambda *_: processors)
     placement = Placement(accelerator, devices=processes)
     assert batches.loader_workers(settings({"data.dataloader.num_workers": None}), placement) == expected
     assert batches.loader_workers(settings({"data.dataloader.num_workers": 0}), placement) == 0

@@ -92,7 +92,7 @@ def test_what_one_has_all_have(fork_two):
     state = {"a": torch.arange(6.0).view(2, 3).T, "b": [1, (torch.tensor(3), None)], 4: {"c": torch.zeros(0, 2, dtype=torch.bfloat16)}}
 
     def exchange(placement):
-        with joined(placement) as group:
+        with joined(placement, 60) as group:
             said = [group.each(lambda: {"rank": placement.rank}), group.from_first(lambda: [placement.rank, "ä", 0.1])]
             received = group.broadcast(state if group.is_first else None)
         assert torch.equal(received["a"], state["a"])
@@ -132,7 +132,7 @@ SAID = "2: what is wrong"
 @pytest.mark.parametrize(("what", "ends"), [(first_fails, [SAID, 2]), (second_fails, [2, SAID]), (all_see_it, [SAID, 2])])
 def test_a_failure_ends_all_and_is_said_once(fork_two, what, ends):
     def run(placement):
-        with joined(placement) as group:
+        with joined(placement, 60) as group:
             what(group)
 
     assert fork_two(run) == ends
@@ -140,12 +140,12 @@ def test_a_failure_ends_all_and_is_said_once(fork_two, what, ends):
 
 def test_one_that_dies_leaves_no_other_waiting(fork_two):
     def run(placement):
-        with joined(placement) as group:
+        with joined(placement, 60) as group:
             first_dies(group)
 
     died, said = fork_two(run)
     assert died is None
-    assert said.startswith("2: process 0 of the training has ended or does not answer (process 1 on ")
+    assert said.startswith("2: a process of the training has ended, and process 1 on ")
 
 
 def test_alone_nothing_is_exchanged_and_errors_are_its_own():
@@ -158,32 +158,6 @@ def test_alone_nothing_is_exchanged_and_errors_are_its_own():
     with pytest.raises(ZeroDivisionError):
         alone.from_first(lambda: 1 / 0)
     assert groups._exit_code(ZeroDivisionError()) == BUG
-
-
-def test_others_that_do_not_come_are_one_line(monkeypatch):
-    monkeypatch.setattr(groups, "MEETING_SECONDS", 0.5)
-    with pytest.raises(RequestError, match=r"^process 0 of 2 on .* did not meet all others at 127\.0\.0\.1, port \d+, in 0 s") as caught:
-        joined(Placement("cpu", devices=2, external=True, port=0)).__enter__()
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("found", "message"),
-    [
-        ([("a", "cuda", "x"), ("a", "cuda", "y"), ("b", "cuda", "x")], None),
-        ([("a", "cpu", ""), ("a", "cpu", "")], None),
-        ([("a", "cuda", "x"), ("b", "cpu", "")], "process 1 on b has no GPU that torch can use, and others have one"),
-        ([("a", "cuda", "x"), ("b", "cuda", "x"), ("a", "cuda", "x")], "processes 0 and 2 on a have the same GPU"),
-    ],
-)
-def test_devices_that_do_not_fit_together_are_refused(found, message):
-    described = [{"host": host, "accelerator": accelerator, "gpu": gpu} for host, accelerator, gpu in found]
-    alone = Group(Placement("cpu", devices=1))
-    if message is None:
-        groups._check_devices(alone, described)
-        return
-    with pytest.raises(RequestError, match=message):
-        groups._check_devices(alone, described)
 
 
 # The first process is slow to take the folder, so that the second would look into it first.
