@@ -32,7 +32,7 @@ REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(
 	--layers "$(LAYERS)" --protocol "$(PROTOCOL)" --seed "$(SEED)" --songs "$(SONGS)" --jobs "$(JOBS)" --batch-size "$(BATCH_SIZE)" \
 	--training-dataset "$(TRAINING_DATASET)" $(if $(STEPS),--steps "$(STEPS)") $(if $(IS_PRECOMPUTED),--precomputed) --runner "$(RUNNER)"
 
-.PHONY: help setup test test-slow test-docker lint format reproduce plan images conform docs bench clean
+.PHONY: help setup test test-slow test-docker test-gpu lint format reproduce plan images conform docs bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ test-slow: $(SETUP)  ## Run the slow tests: the whole line killed and resumed, t
 test-docker: $(SETUP)  ## Run the tests that need a Docker engine: images, their contract, the line in images
 	@test "$$REQUIRE_DOCKER" != 1 || .ci/engine > /dev/null  # an engine, an image to build on, busybox
 	$(BIN)/pytest -n auto --dist loadfile -m docker $(PYTEST_ARGS)
+
+test-gpu: $(SETUP)  ## Run the tests that need a GPU, and measure it (see docs/gpu.md)
+	$(BIN)/pytest -m gpu tests/gpu tests/probes tests/stemjepa $(PYTEST_ARGS)
+	$(BIN)/python -m bench.gpu
 
 lint: $(SETUP)  ## Check style, types and the order of packages
 	$(BIN)/ruff check .

@@ -48,7 +48,7 @@ STAGES = {
     "download": StageImage("download"),
     "process": StageImage("process"),
     "audit": StageImage("process"),
-    "train": StageImage("train", gpu=True, shared_memory=1 << 30),
+    "train": StageImage("train", gpu=True, shared_memory=8 << 30),  # eight loader workers at the paper's size; taken as it is used
     "extract": StageImage(REPRESENTATIONS, gpu=True),
     "retrieve": StageImage(REPRESENTATIONS, gpu=True),
     "evaluate-retrieval": StageImage(REPRESENTATIONS, gpu=True),

@@ -6,7 +6,7 @@ of evaluations without a strict gain, and its result is that of its best evaluat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,6 +22,8 @@ from jukemir_like.probes.chunked_features import Features
 from jukemir_like.probes.metrics import Songs, mirex_table
 from jukemir_like.probes.protocols import Point
 from jukemir_like.probes.stacks import HiddenStack, LinearStack, RandomStreams, Stack
+
+_BLOCK_BYTES = 32 << 20  # of masks that are copied to a GPU at once
 
 Evaluation = Callable[[Tensor], Tensor]
 """Outputs (points, n, labels) on validation → metric (points,), float64."""
@@ -87,10 +89,8 @@ class _Training:
         kind = HiddenStack if points[0].hidden else LinearStack
         self.stack: Stack = kind(points, data.kind, dimension, data.target.shape[1], self.random, self.device)
         batch = points[0].batch_size
-        pinned = self.device.type == "cuda"
         self.x = torch.empty(batch, dimension, device=self.device)
-        self.input_mask = torch.empty(batch, dimension, pin_memory=pinned)
-        self.hidden_mask = torch.empty(batch, points[0].hidden, pin_memory=pinned)
+        self.masks = Masks(self.random, (batch, dimension), (batch, points[0].hidden), self.device)
         self.steps = 0
         self.best = [(-np.inf, 0, self.stack.state(index)) for index in range(len(points))]
         self.evaluations_without_gain = [0] * len(points)
@@ -118,12 +118,10 @@ class _Training:
 
     def _train_until_evaluation(self) -> None:
         minibatches = torch.from_numpy(self.random.minibatches(self.evaluate_every)).to(self.device)
-        for rows, target in zip(minibatches, self.data.target[minibatches], strict=True):
+        targets, masks = self.data.target[minibatches], self.masks(self.evaluate_every)
+        for rows, target, (input_mask, hidden_mask) in zip(minibatches, targets, masks, strict=True):
             chunked_features.take(self.data.train, rows, self.x)
-            self.random.input_mask(self.input_mask.numpy())
-            if self.hidden_mask.shape[1]:
-                self.random.hidden_mask(self.hidden_mask.numpy())
-            self.stack.step(self.x.mul_(self.input_mask.to(self.device)), target, self.hidden_mask.to(self.device))
+            self.stack.step(self.x.mul_(input_mask), target, hidden_mask)
         self.steps += self.evaluate_every
 
     def _trained(self, point: int, steps: int) -> TrainedPoint:
@@ -132,6 +130,58 @@ class _Training:
         outputs_of = partial(self.stack.outputs_of, state)
         scores = {split: chunked_features.outputs(outputs_of, features).cpu().numpy() for split, features in splits.items()}
         return TrainedPoint(self.points[point], step, steps, scores)
+
+
+class Masks:
+    """Dropout masks of the next steps, on the device.
+
+    A GPU gets them for many steps in one copy, and computes the steps before while they are sampled and copied. On a processor they are
+    sampled step by step, into the same memory, which stays in its cache.
+
+    Args:
+        random: gives the masks.
+        inputs, hidden: their shapes, ``(batch, dimension)`` and ``(batch, hidden)``.
+        device: where they are used.
+        ahead: sample and copy for several steps at once; None: unless ``device`` is a processor.
+    """
+
+    def __init__(
+        self, random: RandomStreams, inputs: tuple[int, int], hidden: tuple[int, int], device: torch.device, *, ahead: bool | None = None
+    ):
+        self.random, self.device = random, device
+        self.ahead = device.type != "cpu" if ahead is None else ahead
+        step_bytes = 4 * (inputs[0] * inputs[1] + hidden[0] * hidden[1])
+        self._block = max(1, _BLOCK_BYTES // step_bytes) if self.ahead else 1
+        pinned = device.type == "cuda"
+        # Two blocks in turn: the one is filled while the other is copied.
+        self._blocks = [
+            tuple(torch.empty(self._block, *shape, pin_memory=pinned) for shape in (inputs, hidden)) for _ in range(2 if self.ahead else 1)
+        ]
+        self._copied: list[torch.cuda.Event | None] = [None] * len(self._blocks)
+        self._turn = 0
+
+    def __call__(self, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The masks of inputs and hidden layer, for each of the next steps; valid until the next are asked for."""
+        for start in range(0, steps, self._block):
+            yield from zip(*self._next(min(self._block, steps - start)), strict=True)
+
+    def _next(self, steps: int) -> tuple[Tensor, Tensor]:
+        turn, self._turn = self._turn, (self._turn + 1) % len(self._blocks)
+        copied = self._copied[turn]
+        if copied is not None:
+            copied.synchronize()
+        inputs, hidden = (block[:steps] for block in self._blocks[turn])
+        for step in range(steps):
+            self.random.input_mask(inputs[step].numpy())
+            if hidden.shape[2]:
+                self.random.hidden_mask(hidden[step].numpy())
+        if not self.ahead:
+            return inputs, hidden
+        inputs, hidden = (block.to(self.device, non_blocking=True, copy=True) for block in (inputs, hidden))
+        if self.device.type == "cuda":
+            self._copied[turn] = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._copied[turn].record()  # type: ignore[union-attr]
+        return inputs, hidden
 
 
 def validation_metric(task: Task, y: np.ndarray, songs: Songs | None, device: torch.device) -> Evaluation:

@@ -29,6 +29,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -77,7 +78,7 @@ class LogMel(nn.Module):
         log_mel = flat.new_empty(len(flat), settings.n_mels, frames)
         # On a CPU a few clips at a time: their frames, five times as large as the clips, then stay in its cache.
         block = _CPU_BLOCK_SAMPLES // flat.shape[-1] + 1 if flat.device.type == "cpu" else len(flat)
-        with torch.autocast(waveform.device.type, enabled=False):
+        with without_autocast(waveform.device):
             for clips, output in zip(torch.split(flat, block), torch.split(log_mel, block), strict=True):
                 output.copy_(self._log_mel_of_clips(clips, frames))
         return log_mel.view(*waveform.shape[:-1], settings.n_mels, frames)
@@ -89,6 +90,11 @@ class LogMel(nn.Module):
         power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)  # (clips, n_fft // 2 + 1, frames)
         bands = self.filters @ power
         return (bands + torch.finfo(torch.float32).eps).log_().sub_(self.settings.mean).div_(self.settings.std)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """Within it, products of float32 tensors are computed in float32, whatever autocast says around it."""
+    return torch.autocast(device.type, enabled=False) if torch.amp.is_autocast_available(device.type) else nullcontext()
 
 
 # ----------------------------------------------------------------------------------------------------------------------------------------
@@ -410,7 +416,8 @@ def contrastive_loss(query: Tensor, key: Tensor, temperature: float, excluded: T
     >>> contrastive_loss(torch.ones(8, 4), torch.ones(8, 4), temperature=0.1)[0].item() - math.log(8) < 1e-6
     True
     """
-    logits = F.normalize(query.float(), dim=-1) @ F.normalize(key.float(), dim=-1).T / temperature  # (batch, batch)
+    with without_autocast(query.device):  # cosines are divided by a small number: three digits, those of bfloat16, are too few
+        logits = F.normalize(query.float(), dim=-1) @ F.normalize(key.float(), dim=-1).T / temperature  # (batch, batch)
     if excluded is not None:
         logits = logits.masked_fill(excluded & ~torch.eye(len(logits), dtype=torch.bool, device=logits.device), float("-inf"))
     own = torch.arange(len(logits), device=logits.device)
@@ -474,6 +481,6 @@ class Network(nn.Module):
         return Views(patches, targets, self.predictor(patches, source))
 
     def pooled(self, patches: Tensor) -> Tensor:
-        """Patches averaged over time, bands side by side: ``(batch, bands · steps, width)`` → ``(batch, bands · width)``."""
+        """Patches averaged over time, bands side by side: ``(batch, bands · steps, width)`` → ``(batch, bands · width)``, float32."""
         batch, tokens, width = patches.shape
-        return patches.view(batch, self.settings.bands, tokens // self.settings.bands, width).mean(2).flatten(1)
+        return patches.float().view(batch, self.settings.bands, tokens // self.settings.bands, width).mean(2).flatten(1)

@@ -52,11 +52,12 @@ class Dataloader:
 
     Args:
         batch_size: examples per optimiser step, over all devices and accumulated batches.
-        num_workers: processes that read, per device; 0: the training process itself reads.
+        num_workers: processes that read, per device; 0: the training process itself reads; None: as many as the processors allow, up to 8
+            per GPU, or 2 where the processors train.
     """
 
     batch_size: int = 256
-    num_workers: int = 2
+    num_workers: int | None = None
 
 
 @dataclass(frozen=True)

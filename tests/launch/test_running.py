@@ -214,7 +214,7 @@ def test_training_has_shared_memory_for_its_loaders_and_sees_the_configurations_
     script = "cat /proc/mounts; pwd; ls configs/data"
     _, output, _ = launch("train", "--", script, cwd=tmp_path)
     *mounts, folder, names = output.splitlines()
-    assert "size=1048576k" in next(line for line in mounts if line.split()[1] == "/dev/shm")
+    assert "size=8388608k" in next(line for line in mounts if line.split()[1] == "/dev/shm")
     assert (folder, names) == (str(tmp_path), "mine.yaml")
 
 

@@ -8,17 +8,18 @@ import pytest
 import sklearn.metrics
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS, Task
-from jukemir_like.probes import metrics
+from jukemir_like.probes import metrics, training
 from jukemir_like.probes.fitting import validation_value
 from jukemir_like.probes.metrics import Songs
 from jukemir_like.probes.protocols import Grid, Point, group_points
 from jukemir_like.probes.search import search, targets
 from jukemir_like.probes.stacks import RandomStreams
 from jukemir_like.probes.tasks import ProbeData, Split
-from jukemir_like.probes.training import TrainingData, train, validation_metric
+from jukemir_like.probes.training import Masks, TrainingData, train, validation_metric
 
 CPU = torch.device("cpu")
 LABELS = {"multiclass": 4, "multilabel": 5, "regression": 2}
@@ -263,3 +264,35 @@ def test_evaluations_of_outputs_that_are_not_finite_are_nan():
 def test_a_gpu_that_is_not_there_is_one_line():
     with pytest.raises(RequestError, match="no GPU here"):
         next(search(problem("regression"), Grid(), 0, 1, "cuda"))
+
+
+@pytest.mark.parametrize(("block_bytes", "hidden"), [(1, 3), (700, 3), (700, 0), (1 << 20, 3)])
+def test_masks_are_the_same_whether_they_are_sampled_one_by_one_or_ahead(monkeypatch, block_bytes, hidden):
+    """As on a GPU, where several blocks are on their way; 7 steps and then 4, of 4 · (16 + 3) · 4 bytes each."""
+    monkeypatch.setattr(training, "_BLOCK_BYTES", block_bytes)
+    point, shapes = Point(False, hidden, 4, 1e-3, 0.5, 0.0), ((4, 16), (4, hidden))
+    ahead, one_by_one = (RandomStreams(0, point, 10, 16) for _ in range(2))
+    masks = Masks(ahead, *shapes, CPU, ahead=True)
+    found = [*masks(7), *masks(4)]  # kept, as a GPU that is behind still needs them
+    assert len(found) == 11
+    for inputs, of_hidden in found:
+        expected = np.empty(shapes[0], np.float32), np.empty(shapes[1], np.float32)
+        one_by_one.input_mask(expected[0])
+        if hidden:
+            one_by_one.hidden_mask(expected[1])
+        assert np.array_equal(inputs.numpy(), expected[0])
+        assert np.array_equal(of_hidden.numpy(), expected[1])
+
+
+def test_masks_for_a_gpu_are_copied_once_for_many_steps():
+    class Copies(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            self.count += function.overloadpacket in (torch.ops.aten._to_copy, torch.ops.aten.copy_)
+            return function(*args, **(kwargs or {}))
+
+    random = RandomStreams(0, Point(False, 3, 4, 1e-3, 0.5, 0.0), 10, 16)
+    with Copies() as copies:
+        assert len(list(Masks(random, (4, 16), (4, 3), CPU, ahead=True)(100))) == 100
+    assert copies.count <= 2

@@ -10,6 +10,7 @@ are the stems.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ SCALES = {np.dtype(np.int16): 2.0**-15, np.dtype(np.int32): 2.0**-31, np.dtype(n
 MAX_PEAK = 1024.0
 """Times full scale, 60 dB above it: no mix is so loud. Integers of 16 bits that were written as floats are 30 dB above this."""
 
+_MARGIN_SECONDS = 1.0
 _NATIVE_ORDER = ("drums", "bass", "other", "vocals")  # of the four stems of a .stem.mp4
 
 
@@ -54,15 +56,23 @@ def read(track: Track, first_frame: int, frames: int) -> np.ndarray:
     return as_float(read_frames(track, first_frame, frames)).T
 
 
-def read_whole(track: Track, sample_rate: int) -> np.ndarray:
+def read_whole(track: Track, sample_rate: int, seconds: float | None = None) -> np.ndarray:
     """The whole track at ``sample_rate``: float32 of shape ``(stems, samples)``.
+
+    Args:
+        track: to read.
+        sample_rate: in Hz.
+        seconds: read only so much from the beginning; the samples are those of the whole track.
 
     Raises:
         InputError: a file cannot be read, holds samples that no music has, or is too short to have a sample at that rate.
     """
-    samples = read(track, 0, track.frames)
+    # With what the filters of resampling need behind the end.
+    frames = track.frames if seconds is None else min(track.frames, math.ceil((seconds + _MARGIN_SECONDS) * track.sample_rate))
+    samples = read(track, 0, frames)
     check_peak(float(max(samples.max(initial=0), -samples.min(initial=0))))
-    stems = [resample(np.ascontiguousarray(stem), track.sample_rate, sample_rate) for stem in samples]
+    wanted = None if seconds is None else round(seconds * sample_rate)
+    stems = [resample(np.ascontiguousarray(stem), track.sample_rate, sample_rate)[:wanted] for stem in samples]
     if not len(stems[0]):
         raise InputError(f"is too short: no sample is left at {sample_rate} Hz")
     return np.stack(stems)

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import forkserver
@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from jukemir_like.core.errors import JukemirLikeError, RequestError
+from jukemir_like.core.machine import available_memory
 from jukemir_like.core.parallel import set_up_worker
 from jukemir_like.stemjepa.data.examples import Examples
 
@@ -41,6 +41,7 @@ def loader(
     rank: int = 0,
     world_size: int = 1,
     workers: int = 2,
+    pin_memory: bool = False,
 ) -> Loader:
     """Batches ``first_batch`` … ``first_batch + batches - 1`` of one of ``world_size`` processes, as dicts of stacked tensors.
 
@@ -52,6 +53,8 @@ def loader(
         rank, world_size: the number of this process, and of all processes of the training.
         workers: processes that read; 0: this one does. They have one numerical thread each, ignore Ctrl-C and SIGTERM (a cluster sends them
             to all processes of a job, and this process still saves its state), and end when this process does.
+        pin_memory: copy batches into memory from which a GPU fetches them while it computes. It opens the GPU that is current when the
+            batches are asked for: for a loader that feeds that one only.
 
     Raises:
         RequestError: a number is out of its range.
@@ -61,22 +64,44 @@ def loader(
             f"batch_size {batch_size}, {workers} workers, rank {rank} of {world_size}: give at least 1, at least 0, and a rank below their "
             "number"
         )
-    sampler = Batches(batch_size, first_batch, batches, rank, world_size)
-    # A generator of its own: torch's global one initialises and trains the network, and would differ after an interruption.
-    common: dict[str, Any] = {"batch_sampler": sampler, "pin_memory": torch.cuda.is_available(), "generator": torch.Generator()}
     batch_bytes = batch_size * 2 * examples.chunk_samples * np.dtype(np.float32).itemsize
-    workers, prefetched = read_ahead(min(workers, max(1, batches)), batch_bytes, _free_shared_memory() // world_size)
+    workers, prefetched = read_ahead(
+        min(workers, max(1, batches)), batch_bytes, min(_free_shared_memory(), available_memory() // 2) // world_size
+    )
+    sampler = Batches(batch_size, first_batch, batches, rank, world_size)
+    return _load(examples, workers, prefetched, batch_sampler=sampler, pin_memory=pin_memory, persistent_workers=workers > 0)
+
+
+def items_ahead(items: Dataset[Any], numbers: Sequence[int], *, workers: int) -> Loader:
+    """``items[n]`` for each of ``numbers``, in their order, as they are: a few are read ahead by worker processes.
+
+    They come through pipes and not through shared memory, which the batches of a training may need as a whole.
+
+    Args:
+        items: picklable, as what it gives is.
+        numbers: which.
+        workers: as of :func:`loader`.
+    """
+    return _load(items, min(workers, len(numbers)), 1, sampler=list(numbers), batch_size=None, collate_fn=_unchanged)
+
+
+def _load(items: Dataset[Any], workers: int, prefetched: int, **options: Any) -> Loader:
+    # A generator of its own: torch's global one initialises and trains the network, and would differ after an interruption.
+    options["generator"] = torch.Generator()
     if workers == 0:
-        return Loader(examples, **common)
+        return Loader(items, **options)
     return Loader(
-        examples,
+        items,
         num_workers=workers,
-        persistent_workers=True,
         prefetch_factor=prefetched,
         worker_init_fn=_start_worker,
         multiprocessing_context=_worker_context(),
-        **common,
+        **options,
     )
+
+
+def _unchanged(item: Any) -> Any:
+    return item
 
 
 class Batches(Sampler[list[int]]):
@@ -98,7 +123,7 @@ class Batches(Sampler[list[int]]):
             yield list(range(first, first + self.batch_size))
 
 
-class Loader(DataLoader[dict[str, Tensor]]):
+class Loader(DataLoader[Any]):
     """A DataLoader whose workers do not import the main module, and whose errors have messages of one line, without a traceback."""
 
     def __iter__(self) -> Any:
@@ -109,7 +134,7 @@ class Loader(DataLoader[dict[str, Tensor]]):
         return _with_plain_errors(batches)
 
 
-def _with_plain_errors(batches: Iterator[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
+def _with_plain_errors(batches: Iterator[Any]) -> Iterator[Any]:
     try:
         yield from batches
         return
@@ -124,12 +149,13 @@ def _with_plain_errors(batches: Iterator[dict[str, Tensor]]) -> Iterator[dict[st
 def read_ahead(workers: int, batch_bytes: int, free_bytes: int) -> tuple[int, int]:
     """How many workers, and how many batches per worker, fit into the shared memory: as many as requested, if they fit.
 
-    A container has 64 MB of it unless it is given more, and a worker that finds none left is killed.
+    A container has 64 MB of it unless it is given more, and a worker that finds none left is killed. Shared memory is memory: a container
+    may be allowed more of it than the machine has.
 
     Args:
         workers: requested number of workers.
         batch_bytes: size of a batch.
-        free_bytes: of shared memory.
+        free_bytes: of shared memory, and of half of all free memory, for this process.
 
     >>> read_ahead(workers=2, batch_bytes=32 << 20, free_bytes=200 << 20)
     (2, 1)
@@ -141,7 +167,7 @@ def read_ahead(workers: int, batch_bytes: int, free_bytes: int) -> tuple[int, in
     fitting = min(workers, capacity // (prefetched + 1))
     if fitting < workers:
         _log.warning(
-            "%s has room for %d of %d loader workers: give the container more for speed (--shm-size 1g)", _SHARED_MEMORY, fitting, workers
+            "%s has room for %d of %d loader workers: give the container more for speed (--shm-size 8g)", _SHARED_MEMORY, fitting, workers
         )
     return fitting, prefetched
 

@@ -10,10 +10,10 @@ of its peak in the track. A silent stem is no candidate and has no query, and a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -84,6 +84,30 @@ def embed_tracks(
     of_chunks = np.concatenate([np.zeros((0, *shape), np.float32), *(track.chunk_vectors for track in sums)])
     track_of_chunk = np.repeat(np.arange(len(sums)), [len(track.chunk_vectors) for track in sums])
     return Embedded(of_tracks, _embeddings(of_chunks, [track.audible_in_chunk for track in sums], track_of_chunk))
+
+
+def merge(parts: Sequence[tuple[Sequence[int], Embedded]]) -> Embedded:
+    """Vectors of tracks that were embedded in several parts, in the order of the tracks' numbers.
+
+    Args:
+        parts: of each, the numbers of its tracks in their order, and their vectors. No two tracks have the same number.
+    """
+    place = {number: position for position, number in enumerate(sorted(number for numbers, _ in parts for number in numbers))}
+    places = [np.array([place[number] for number in numbers], np.int64) for numbers, _ in parts]
+    tracks = _merged([embedded.tracks for _, embedded in parts], places)
+    segments = [embedded.segments for _, embedded in parts if embedded.segments is not None]
+    return Embedded(tracks, _merged(segments, places) if len(segments) == len(parts) else None)
+
+
+def _merged(parts: Sequence[Embeddings], places: Sequence[NDArray[np.int64]]) -> Embeddings:
+    """``places`` has, for each part, the new number of each of its tracks."""
+    track = np.concatenate([place[part.track] for part, place in zip(parts, places, strict=True)])
+    order = np.argsort(track, kind="stable")
+
+    def joined(name: str) -> Any:
+        return np.concatenate([getattr(part, name) for part in parts])[order]
+
+    return Embeddings(joined("queries"), joined("candidates"), joined("has_query"), joined("has_candidate"), track[order])
 
 
 @contextmanager

@@ -9,9 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
 
 from jukemir_like.audio.stems.tracks import StemFolder, Track, split
+from jukemir_like.core import machine
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.core.progress import Progress
@@ -24,6 +28,9 @@ from jukemir_like.stemjepa.data.loudness import Loudness
 from jukemir_like.stemjepa.model import LogMel
 from jukemir_like.stemjepa.settings import Data, Training
 from jukemir_like.stemjepa.training.devices import Placement
+
+MOST_WORKERS = {"cpu": 2, "cuda": 8}
+"""Processes that read, per device, where the settings do not say how many."""
 
 _VALID_SEED = 1
 _STATISTICS_BATCH = 16
@@ -115,15 +122,6 @@ def refused_lines(tracks: Sequence[Track]) -> list[str]:
     return lines
 
 
-def with_statistics(settings: Training, train: Sequence[Track]) -> Training:
-    """The same settings; where ``data.statistics`` asks for it, with mean and standard deviation of the training data's log-mel."""
-    if not settings.data.statistics:
-        return settings
-    workers = settings.data.dataloader.num_workers
-    mean, std = log_mel_statistics(train, settings.data, settings.model, settings.seed, workers=workers)
-    return replace(settings, model=settings.model.with_statistics(mean, std))
-
-
 def log_mel_statistics(
     tracks: Sequence[Track],
     data: Data,
@@ -186,6 +184,22 @@ def micro_batch_size(settings: Training, placement: Placement) -> int:
     return size
 
 
+def loader_workers(settings: Training, placement: Placement) -> int:
+    """Processes that read for this process: ``num_workers``; where it is None, as many as this node's processors allow.
+
+    A GPU uses examples faster than one processor makes them, so all processors but one are given to reading, 8 per GPU at most. Where the
+    processors train, two read at most, for they compete with training.
+
+    >>> loader_workers(Training.from_dict({"data": {"dataloader": {"num_workers": 3}}}), Placement("cuda", devices=4))
+    3
+    """
+    wanted = settings.data.dataloader.num_workers
+    if wanted is not None:
+        return wanted
+    processors = machine.cpus_per_process(placement.devices)
+    return max(1, min(processors - 1, MOST_WORKERS[placement.accelerator]))
+
+
 def train_loader(settings: Training, tracks: Sequence[Track], placement: Placement, step: int) -> Any:
     """Batches of this process from step ``step`` to the end of the run; the same, whether or not the run was interrupted."""
     accumulate = settings.trainer.accumulate
@@ -196,16 +210,31 @@ def train_loader(settings: Training, tracks: Sequence[Track], placement: Placeme
         batches=(settings.trainer.max_steps - step) * accumulate,
         rank=placement.rank,
         world_size=placement.world_size,
-        workers=settings.data.dataloader.num_workers,
+        workers=loader_workers(settings, placement),
+        pin_memory=placement.accelerator == "cuda",
     )
 
 
-def valid_loader(settings: Training, tracks: Sequence[Track], batch_size: int) -> Any:
-    """The same batches at each validation: at least one example per held-out track, without augmentation."""
-    size = min(batch_size, max(4 * len(tracks), 2))
-    plain = replace(settings.data, augmentation=type(settings.data.augmentation)())
-    examples = Examples(tracks, plain, settings.model, _VALID_SEED)
-    return loader(examples, batch_size=size, batches=max(1, len(tracks) // size), workers=0)
+class ValidBatches(Dataset[dict[str, NDArray[Any]]]):
+    """``batches[n]``: the same at each validation, without augmentation; together at least one example per held-out track.
+
+    Args:
+        settings: of the run.
+        tracks: held out.
+        batch_size: examples per batch, at most.
+    """
+
+    def __init__(self, settings: Training, tracks: Sequence[Track], batch_size: int) -> None:
+        self.size = min(batch_size, max(4 * len(tracks), 2))
+        plain = replace(settings.data, augmentation=type(settings.data.augmentation)())
+        self.examples = Examples(tracks, plain, settings.model, _VALID_SEED)
+
+    def __len__(self) -> int:
+        return max(1, len(self.examples.tracks) // self.size)
+
+    def __getitem__(self, number: int) -> dict[str, NDArray[Any]]:
+        examples = [self.examples[number * self.size + place] for place in range(self.size)]
+        return {name: np.stack([example[name].numpy() for example in examples]) for name in examples[0]}
 
 
 def _find(data: Data, folder: str, count: int, sources: tuple[str, ...] | None, workers: int) -> StemFolder:

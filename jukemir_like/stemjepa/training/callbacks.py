@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,7 +20,7 @@ from torch import Tensor
 from jukemir_like.core import signals
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.progress import Progress
-from jukemir_like.stemjepa.training import state
+from jukemir_like.stemjepa.training import compilation, state
 from jukemir_like.stemjepa.training.metrics_log import MetricsLog
 from jukemir_like.stemjepa.training.module import TrainingModule, gather_rows, is_due, learning_rate, tau
 from jukemir_like.stemjepa.training.validation import Validation, effective_rank, mean_cosine, spread
@@ -56,6 +57,7 @@ class StepCallback(lightning.Callback):
         self.states, self.metrics_log, self.validation = states, metrics_log, validation
         self.interruption, self.say = interruption, say
         self.saved_step = module.step
+        self._uncompiled = compilation.uncompiled if self.settings.trainer.compile else nullcontext
         self._progress: Progress | None = None
         self._last_step = module.step
         self._last_logged = (module.step, module.seconds)
@@ -140,7 +142,8 @@ class StepCallback(lightning.Callback):
             "seconds": seconds,
         }
         if module.views is not None:
-            metrics |= _collapse_metrics(module, batch)
+            with self._uncompiled():
+                metrics |= _collapse_metrics(module, batch)
         self._write(trainer, metrics)
 
     def _losses(self) -> dict[str, float]:
@@ -159,12 +162,11 @@ class StepCallback(lightning.Callback):
         if self.validation is None:
             return
         started = time.perf_counter()
-        if trainer.is_global_zero:
+        with self._uncompiled():
             metrics = self.validation(self.module)
-            self._write(trainer, metrics)
-            if metrics:
-                self.say(self._validation_line(metrics))
-        trainer.strategy.barrier("validation")
+        self._write(trainer, metrics)
+        if metrics:
+            self.say(self._validation_line(metrics))
         self._validation_seconds += time.perf_counter() - started
 
     def _validation_line(self, metrics: Mapping[str, float]) -> str:

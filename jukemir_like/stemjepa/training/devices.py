@@ -2,7 +2,7 @@
 
 A run on several devices is as many processes, each of which executes the whole training on its part of every batch. They are started by
 SLURM (one process per task), by a launcher that sets ``RANK``, ``WORLD_SIZE`` and ``LOCAL_RANK`` (torchrun, ``dora run --ddp``), or, where
-neither did, by :func:`run_processes`. :func:`find_placement` says which of these processes this one is.
+neither did, by :func:`run_processes`. :func:`find_placement` says which of these processes this one is, and which GPU is its own.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from jukemir_like.core import devices as core_devices
 from jukemir_like.core import signals
 from jukemir_like.core.errors import BUG, INTERRUPTED, RequestError
 from jukemir_like.stemjepa.settings import Trainer
@@ -28,6 +29,9 @@ from jukemir_like.stemjepa.training import addresses
 
 GRACE_SECONDS = 30.0
 """Time for a step and a saved state after a signal: as long as SLURM waits before it kills."""
+
+LEAST_EXAMPLES = 32
+"""Of a batch, per GPU. Where the number of GPUs is chosen here, no more are used: with fewer examples a GPU waits more than it computes."""
 
 _POLL_SECONDS = 0.05
 
@@ -45,6 +49,8 @@ class Placement:
         node_rank: number of its node, from 0.
         external: whether a scheduler or a launcher started the processes of the run.
         address, port: where the processes meet.
+        gpu: number of this process's GPU among those that it sees.
+        note: what was chosen, where the settings leave it open; empty: nothing.
     """
 
     accelerator: str
@@ -56,6 +62,8 @@ class Placement:
     external: bool = False
     address: str = "127.0.0.1"
     port: int = 0
+    gpu: int = 0
+    note: str = ""
 
     @property
     def world_size(self) -> int:
@@ -66,18 +74,28 @@ class Placement:
         """
         return self.devices * self.nodes
 
+    @property
+    def device(self) -> torch.device:
+        """That of this process.
+
+        >>> Placement("cuda", devices=4, gpu=1).device
+        device(type='cuda', index=1)
+        """
+        return torch.device("cuda", self.gpu) if self.accelerator == "cuda" else torch.device("cpu")
+
     def say(self, line: str) -> None:
         """Prints a line on standard error, in the first process of the run only."""
         if self.rank == 0:
             print(f"jukemir-like: {line}", file=sys.stderr)  # noqa: T201
 
 
-def find_placement(trainer: Trainer, environment: Mapping[str, str] = os.environ) -> Placement:
+def find_placement(trainer: Trainer, environment: Mapping[str, str] = os.environ, *, batch_size: int | None = None) -> Placement:
     """The placement that ``trainer`` asks for, given the processes that a scheduler or a launcher may have started.
 
     Args:
         trainer: accelerator, devices and nodes of the run.
         environment: variables of a scheduler or a launcher.
+        batch_size: examples per step, which limit how many GPUs are chosen where ``trainer`` names no number; None: they do not.
 
     Raises:
         RequestError: these devices do not exist, their number is not that of the processes that were started, or the first node has no
@@ -87,20 +105,69 @@ def find_placement(trainer: Trainer, environment: Mapping[str, str] = os.environ
     >>> placement.rank, placement.world_size, placement.external
     (1, 2, True)
     """
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    gpus = 0 if trainer.accelerator == "cpu" else core_devices.gpu_count(here=True)
     if trainer.accelerator == "gpu" and not gpus:
-        raise RequestError("trainer.accelerator=gpu, but there is no GPU here that torch can use: choose trainer=cpu")
-    accelerator = "cuda" if gpus and trainer.accelerator != "cpu" else "cpu"
+        raise RequestError(f"trainer.accelerator=gpu, but there is no GPU here that torch can use ({why_no_gpu()}): choose trainer=cpu")
+    accelerator = "cuda" if gpus else "cpu"
     started = _from_slurm(environment) or _from_launcher(environment)
     if started is not None:
         _check_started(trainer, started["devices"], started["nodes"])
-        return Placement(accelerator, external=True, **started)
+        # A process that sees fewer GPUs than there are processes on its node has GPUs of its own, which it counts from 0.
+        gpu = started["local_rank"] % gpus if gpus else 0
+        return Placement(accelerator, external=True, gpu=gpu, note=_note(trainer, started["devices"], gpus, batch_size), **started)
     if trainer.nodes > 1:
         raise RequestError(f"trainer.nodes={trainer.nodes} without a scheduler: start it by dora launch, srun or torchrun")
-    devices = trainer.devices or (gpus if accelerator == "cuda" else 1)
+    devices = trainer.devices or (choose_devices(gpus, batch_size, trainer.accumulate) if gpus else 1)
     if accelerator == "cuda" and devices > gpus:
-        raise RequestError(f"trainer.devices={devices}, but there are {gpus} GPUs here: ask for at most as many, or 0 for all")
-    return Placement(accelerator, devices)
+        raise RequestError(f"trainer.devices={devices}, but there are {gpus} GPUs here: ask for at most as many, or leave it out")
+    return Placement(accelerator, devices, note=_note(trainer, devices, gpus, batch_size))
+
+
+def choose_devices(gpus: int, batch_size: int | None, accumulate: int = 1) -> int:
+    """How many of ``gpus`` GPUs to use: the most that divide the batch evenly and have :data:`LEAST_EXAMPLES` each; at least 1.
+
+    Args:
+        gpus: of this core_devices.
+        batch_size: examples per step; None: all GPUs.
+        accumulate: parts that a batch is computed in, one after the other.
+
+    >>> [choose_devices(gpus, batch_size=64) for gpus in (1, 3, 5, 8)], choose_devices(8, batch_size=256)
+    ([1, 2, 2, 2], 8)
+    """
+    if batch_size is None:
+        return gpus
+    shares = {devices: batch_size / (devices * accumulate) for devices in range(1, gpus + 1)}
+    return max((devices for devices, share in shares.items() if share.is_integer() and share >= LEAST_EXAMPLES), default=1)
+
+
+def why_no_gpu() -> str:
+    """Why torch finds no GPU, in a few words; for a process in which it found none."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1", "NoDevFiles"):
+        return "CUDA_VISIBLE_DEVICES shows it none"
+    if not core_devices.may_have_gpu():
+        return "the system has none"
+    if torch.version.cuda is None and torch.version.hip is None:
+        return "this torch was built for processors only"
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:  # such as a driver that is older than torch needs
+        return str(error).partition("\n")[0].partition(". ")[0]
+    return "it shows none"
+
+
+def _note(trainer: Trainer, devices: int, gpus: int, batch_size: int | None) -> str:
+    """What is said of the choice of devices, in one line."""
+    if trainer.accelerator == "cpu":
+        return ""
+    if not gpus:
+        return f"no GPU that torch can use ({why_no_gpu()}): training on the processor"
+    if trainer.devices or devices >= gpus:
+        return ""
+    share = (batch_size or 0) // (devices * trainer.accumulate)
+    return (
+        f"using {devices} of {gpus} GPUs: a batch of {batch_size} has to be divided evenly, {LEAST_EXAMPLES} examples or more for each "
+        f"(now {share}); trainer.devices=N or another data.dataloader.batch_size changes it"
+    )
 
 
 def run_processes(command: Sequence[str], count: int) -> None:
@@ -157,6 +224,8 @@ def _from_slurm(environment: Mapping[str, str]) -> dict[str, Any] | None:
     if tasks == 1 or "SLURM_PROCID" not in environment or "SLURM_LOCALID" not in environment:
         return None
     nodes = int(environment.get("SLURM_STEP_NUM_NODES", environment.get("SLURM_NNODES", 1)))
+    if tasks % nodes:
+        raise RequestError(f"SLURM started {tasks} tasks on {nodes} nodes: ask for as many on each (--ntasks-per-node)")
     return {
         "devices": tasks // nodes,
         "nodes": nodes,

@@ -10,15 +10,59 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
-from dora.conf import DoraConfig, SlurmConfig
+import dora.grid
+import dora.launch
+from dora.conf import DoraConfig, SlurmConfig, update_from_hydra
 from dora.hydra import HydraMain
+from dora.shep import Shepherd
 from dora.xp import XP, get_xp
 
 from jukemir_like.core.errors import INTERRUPTED, JukemirLikeError, RequestError
 from jukemir_like.stemjepa.settings import differences
 from jukemir_like.stemjepa.training import compose
+
+
+@dataclass
+class Resources(SlurmConfig):  # type: ignore[misc]
+    """What a job asks of SLURM: Dora's options, and on how many nodes its GPUs are, which Dora itself decides (8 GPUs on each).
+
+    Args:
+        nodes: nodes, with as many GPUs on each and a task per GPU; without GPUs one task on each.
+
+    >>> Resources(gpus=4, nodes=2).check()
+    """
+
+    nodes: int = 1
+
+    def check(self) -> None:
+        """Checks that the GPUs can be divided over the nodes.
+
+        Raises:
+            RequestError: they cannot.
+        """
+        if self.nodes < 1 or self.gpus % self.nodes:
+            raise RequestError(f"slurm.gpus {self.gpus} on slurm.nodes {self.nodes}: give a multiple of the nodes, the GPUs of all of them")
+
+
+class NodesShepherd(Shepherd):  # type: ignore[misc]
+    """Dora's part that submits jobs, which also asks for :attr:`Resources.nodes`."""
+
+    def _get_submitit_executor(self, name: str, folder: Path, slurm_config: SlurmConfig) -> Any:
+        nodes = getattr(slurm_config, "nodes", 1)
+        if nodes == 1:
+            return super()._get_submitit_executor(name, folder, slurm_config)
+        of_node = Resources(**{**vars(slurm_config), "gpus": slurm_config.gpus // nodes, "nodes": 1})
+        executor = super()._get_submitit_executor(name, folder, of_node)
+        executor.update_parameters(nodes=nodes)
+        return executor
+
+
+# Dora has no other way to choose the class that submits.
+dora.launch.Shepherd = dora.grid.Shepherd = NodesShepherd  # type: ignore[attr-defined]
 
 
 class Experiment(HydraMain):  # type: ignore[misc]
@@ -35,8 +79,11 @@ class Experiment(HydraMain):  # type: ignore[misc]
 
     def get_slurm_config(self) -> SlurmConfig:
         """The resources of a job, from ``./configs/slurm/local.yaml``."""
+        resources = Resources()
         with _exit_on_error(), _unknown_option_is_refused("slurm"):
-            return super().get_slurm_config()
+            update_from_hydra(resources, self._base_cfg.slurm)
+            resources.check()
+        return resources
 
     def get_xp(self, argv: Sequence[str]) -> XP:
         """The experiment that these overrides describe. The same run has the same signature, however it is spelled."""

@@ -17,51 +17,65 @@ from typing import Any
 import lightning
 import torch
 from lightning.fabric.plugins import ClusterEnvironment, TorchCheckpointIO
+from lightning.pytorch.strategies import DDPStrategy
 
 from jukemir_like.core import signals
 from jukemir_like.core.errors import JukemirLikeError
 from jukemir_like.core.version import __version__
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.settings import Training
-from jukemir_like.stemjepa.training import batches, metrics_log, state
+from jukemir_like.stemjepa.training import batches, compilation, metrics_log, state
 from jukemir_like.stemjepa.training.batches import TrainingTracks
 from jukemir_like.stemjepa.training.callbacks import Interruption, StepCallback
 from jukemir_like.stemjepa.training.devices import GRACE_SECONDS, Placement
+from jukemir_like.stemjepa.training.group import Group
 from jukemir_like.stemjepa.training.metrics_log import MetricsLog
 from jukemir_like.stemjepa.training.module import TrainingModule
 from jukemir_like.stemjepa.training.validation import Validation
 
 
-def fit(settings: Training, data: TrainingTracks, folder: Path, placement: Placement) -> Path:
+def fit(settings: Training, data: TrainingTracks, folder: Path, group: Group) -> Path:
     """Trains from the beginning or from the latest state in ``folder``; returns the file of weights, which the first process writes.
 
     Args:
         settings: of the run.
         data: its tracks.
-        folder: of the run, prepared by :func:`.state.claim`.
-        placement: of this process.
+        folder: of the run, prepared by :func:`.state.claim`. Only the first process reads and writes it.
+        group: the processes of the run, of which this is one.
 
     Raises:
-        RequestError: the tracks cannot be trained on, the loss is not finite, or a logger's package is missing.
+        RequestError: the tracks cannot be trained on, the loss is not finite, a logger's package is missing, or torch cannot compile.
         StorageError: the folder cannot be written.
         KeyboardInterrupt: a signal stopped the run; its state is saved.
     """
     _silence_lightning()
-    say = placement.say
+    placement = group.placement
+    say, workers = placement.say, batches.loader_workers(settings, placement)
     say(f"training on {len(data.train):,} tracks, {len(data.valid):,} held out, in {folder}")
-    for line in (*batches.left_out_lines(data.failed), *data.notes):
+    for line in (*batches.left_out_lines(data.failed), *data.notes, *_machine_lines(placement, workers)):
         say(line)
-    saved = state.latest(folder / state.STATES, say)
-    settings = _with_statistics(settings, data, saved)
-    torch.manual_seed(settings.seed)
-    module = TrainingModule(settings)
-    if saved is not None:
-        _restore(module, saved, placement)
-        say(f"going on from step {module.step:,} of {settings.trainer.max_steps:,}")
-    del saved  # half of the memory
+    saved = group.broadcast(state.latest(folder / state.STATES, say) if group.is_first else None)
+    settings = _with_statistics(settings, data, saved, group, workers)
+    with torch.random.fork_rng(devices=[]), float32_products(placement.accelerator):
+        torch.manual_seed(settings.seed)
+        module = TrainingModule(settings)
+        if saved is not None:
+            _restore(module, saved, placement)
+            say(f"going on from step {module.step:,} of {settings.trainer.max_steps:,}")
+        del saved  # half of the memory
+        _train(module, data, folder, group)
+    if group.is_first:
+        _write_results(module, data, folder)
+    return folder / state.WEIGHTS
+
+
+def _train(module: TrainingModule, data: TrainingTracks, folder: Path, group: Group) -> None:
+    """The steps that are left."""
+    settings, placement, say = module.settings, group.placement, group.placement.say
     first_step = module.step
     with Interruption() as interruption, signals.grace_period(GRACE_SECONDS):
-        validation = Validation(settings, data.valid, data.sources, say) if data.valid else None
+        workers = batches.loader_workers(settings, placement)
+        validation = Validation(settings, data.valid, data.sources, group, workers) if data.valid else None
         if validation is None:
             say("no tracks are held out: nothing is validated (data.valid_path or data.valid_fraction would)")
         log = MetricsLog(folder, first_step) if placement.rank == 0 else None
@@ -69,25 +83,51 @@ def fit(settings: Training, data: TrainingTracks, folder: Path, placement: Place
         trainer = _trainer(settings, folder, placement, callback, first_step)
         if first_step < settings.trainer.max_steps:
             if settings.trainer.compile:
-                for part in (module.network.encoder, module.network.teacher, module.network.predictor):
-                    part.compile()
+                group.each(lambda: compilation.check(placement.device))
+                compilation.compile_networks(module.network)
             with _one_line_errors():
                 trainer.fit(module, batches.train_loader(settings, data.train, placement, first_step))
     if placement.rank == 0:
         for line in batches.refused_lines(data.train):
             say(line)
     interruption.deliver()
-    if trainer.is_global_zero:
-        _write_results(module, data, folder)
-    return folder / state.WEIGHTS
 
 
-def _with_statistics(settings: Training, data: TrainingTracks, saved: state.State | None) -> Training:
-    """With mean and standard deviation of the data's log-mel; where the run is resumed, those of its state."""
-    if saved is None:
-        return batches.with_statistics(settings, data.train)
-    frontend = saved["run"]["settings"]["model"]["frontend"]
-    return replace(settings, model=settings.model.with_statistics(frontend["mean"], frontend["std"]))
+def _machine_lines(placement: Placement, workers: int) -> list[str]:
+    """What is said of devices and workers: what was chosen here, and what the run has where it has a GPU."""
+    lines = [placement.note] if placement.note else []
+    if placement.accelerator == "cuda":
+        gpus = f"{placement.world_size} GPUs" if placement.world_size > 1 else "one GPU"
+        lines.append(f"{gpus} ({torch.cuda.get_device_name(placement.gpu)}), {workers} loader workers each")
+    return lines
+
+
+@contextmanager
+def float32_products(accelerator: str) -> Iterator[None]:
+    """While it is entered, a GPU may round the factors of float32 products to ten bits (TF32), which is several times as fast.
+
+    Args:
+        accelerator: ``cpu``, where nothing changes, or ``cuda``.
+    """
+    before = torch.get_float32_matmul_precision()
+    if accelerator == "cuda":
+        torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def _with_statistics(settings: Training, data: TrainingTracks, saved: state.State | None, group: Group, workers: int) -> Training:
+    """With mean and standard deviation of the data's log-mel, which the first process measures; of a resumed run, those of its state."""
+    if saved is not None:
+        frontend = saved["run"]["settings"]["model"]["frontend"]
+        return replace(settings, model=settings.model.with_statistics(frontend["mean"], frontend["std"]))
+    if not settings.data.statistics:
+        return settings
+    model, options = settings.model, settings.data
+    measured = group.from_first(lambda: batches.log_mel_statistics(data.train, options, model, settings.seed, workers=workers))
+    return replace(settings, model=model.with_statistics(*measured))
 
 
 def _restore(module: TrainingModule, saved: state.State, placement: Placement) -> None:
@@ -104,12 +144,10 @@ def _trainer(settings: Training, folder: Path, placement: Placement, callback: S
     options = settings.trainer
     strategy: Any = "auto"
     if placement.world_size > 1:
-        strategy = lightning.pytorch.strategies.DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
-    if placement.accelerator == "cuda":
-        torch.set_float32_matmul_precision("high")
+        strategy = OwnDeviceStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
     return lightning.Trainer(
         accelerator=placement.accelerator,
-        devices=placement.devices,
+        devices=[placement.gpu] if placement.accelerator == "cuda" else 1,
         num_nodes=placement.nodes,
         strategy=strategy,
         plugins=[PlacementEnvironment(placement), DirectCheckpointIO()],
@@ -177,6 +215,15 @@ def _one_line_errors() -> Iterator[None]:
         if len(lines) > 1:
             raise type(error)(lines[-1].partition(": ")[2]) from None
         raise
+
+
+class OwnDeviceStrategy(DDPStrategy):
+    """Knows the device of its own process alone; Lightning's would have each process see those of all processes of its node."""
+
+    @property
+    def root_device(self) -> torch.device:
+        assert self.parallel_devices is not None  # noqa: S101
+        return self.parallel_devices[0]
 
 
 class PlacementEnvironment(ClusterEnvironment):

@@ -19,7 +19,7 @@ from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined
 from torch.distributed.constants import default_pg_timeout
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa.training import addresses
+from jukemir_like.stemjepa.training import addresses, unfit_devices
 from jukemir_like.stemjepa.training.devices import Placement
 
 _POLL_SECONDS = 0.1
@@ -35,7 +35,7 @@ def meet(placement: Placement, seconds: float) -> None:
         seconds: how long to wait.
 
     Raises:
-        RequestError: they did not meet in this time, or the address cannot be used.
+        RequestError: they did not meet in this time, the address cannot be used, or their devices do not fit together.
     """
     if placement.world_size == 1 or not placement.external or torch.distributed.is_initialized():
         return
@@ -104,6 +104,7 @@ class _Group:
             )
             store = PrefixStore(f"attempt/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", server)
             store.set(f"address/{placement.rank}", addresses.towards(placement.address) or "")
+            unfit_devices.tell(placement, store)
             self.arrived, self.phase = store.add("arrived", 1), _WAITING
             while self.arrived < placement.world_size:
                 if time.monotonic() > self._deadline:
@@ -111,7 +112,10 @@ class _Group:
                 time.sleep(_POLL_SECONDS)
                 self.arrived = store.add("arrived", 0)
             self.phase = "they do not reach one another"
+            unfit_devices.refuse(placement, store)
             _choose_interface(placement, store)
+            if placement.accelerator == "cuda":
+                torch.cuda.set_device(placement.gpu)
             backend = "nccl" if placement.accelerator == "cuda" else "gloo"
             torch.distributed.init_process_group(
                 backend, store=store, rank=placement.rank, world_size=placement.world_size, timeout=default_pg_timeout

@@ -88,7 +88,7 @@ class TrainingModule(lightning.LightningModule):
         if contrasting or options.contrastive_weight:
             mix_weight = options.mix_weight if contrasting else 0.0
             parts = [views.prediction, views.target, *([views.context] if mix_weight else [])]
-            pooled = torch.cat([self.network.pooled(part).float() for part in parts], dim=1)
+            pooled = torch.cat([self.network.pooled(part) for part in parts], dim=1)
             query, key, *mix = gather_rows(pooled).chunk(len(parts), dim=1)
             tracks = gather_rows(track)
             forbidden = tracks[:, None] == tracks[None]
@@ -127,7 +127,7 @@ class TrainingModule(lightning.LightningModule):
     def configure_gradient_clipping(self, optimizer: Any, *_: Any, **__: Any) -> None:
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         limit = self.settings.optimiser.clip or float("inf")
-        self.gradient_norm = nn.utils.clip_grad_norm_(parameters, limit, foreach=True)
+        self.gradient_norm = nn.utils.clip_grad_norm_(parameters, limit)
 
     def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None) -> None:
         """One update of the networks, then one of the teacher. Lightning calls it after the last micro-batch of a step."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -21,7 +21,8 @@ from jukemir_like.core.atomic import write_json
 from jukemir_like.core.errors import DONE, INTERRUPTED, JukemirLikeError, RequestError
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import batches, devices, state
-from jukemir_like.stemjepa.training.meeting import meet
+from jukemir_like.stemjepa.training.batches import TrainingTracks
+from jukemir_like.stemjepa.training.group import Group, joined
 
 DATA = "data.json"
 """How the data were understood. The same tracks in another layout are the same run, so this is not part of ``settings.json``."""
@@ -46,27 +47,52 @@ def train(settings: Training, folder: Path, *, resume: bool = True, on_change: s
         SystemExit: one of several processes failed; it has printed why.
     """
     check_phases(settings)
-    placement = devices.find_placement(settings.trainer)
+    placement = devices.find_placement(settings.trainer, batch_size=settings.data.dataloader.batch_size)
     batches.micro_batch_size(settings, placement)
-    meet(placement, settings.trainer.meeting_seconds)
-    data = batches.find_tracks(settings, workers=settings.data.dataloader.num_workers or 1)
-    if placement.rank == 0:
-        state.claim(settings.to_dict() | {state.TRACKS: data.digest()}, folder, resume=resume, on_change=on_change)
-        write_json(folder / DATA, data.to_dict())
+    workers = batches.loader_workers(settings, placement)
+
+    def prepare(tracks: TrainingTracks) -> None:
+        state.claim(settings.to_dict() | {state.TRACKS: tracks.digest()}, folder, resume=resume, on_change=on_change)
+        write_json(folder / DATA, tracks.to_dict())
+
     if placement.world_size > 1 and not placement.external:
+        with state.lock_folder(folder):
+            prepare(batches.find_tracks(settings, workers=workers or 1))
         _train_in_processes(settings, folder, placement.world_size)
         return folder / state.WEIGHTS
-    # Lightning takes seconds to import: neither a refusal nor the process that only starts others waits for it.
-    from jukemir_like.stemjepa.training.fit import fit
+    with joined(placement, settings.trainer.meeting_seconds) as group, ExitStack() as locks:
+        data = _common_tracks(settings, group, workers)
 
-    threads = torch.get_num_threads()
-    with state.lock_folder(folder) if placement.rank == 0 else nullcontext():
+        def take_folder() -> None:
+            locks.enter_context(state.lock_folder(folder))
+            prepare(data)
+
+        group.from_first(take_folder)  # no process looks into the folder before it is this run's
+        # Lightning takes seconds to import: neither a refusal nor the process that only starts others waits for it.
+        from jukemir_like.stemjepa.training.fit import fit
+
+        threads = torch.get_num_threads()
         try:
             if placement.accelerator == "cpu":
                 torch.set_num_threads(settings.trainer.threads or machine.cpus_per_process(placement.devices))
-            return fit(settings, data, folder, placement)
+            return fit(settings, data, folder, group)
         finally:
             torch.set_num_threads(threads)
+
+
+def _common_tracks(settings: Training, group: Group, workers: int) -> TrainingTracks:
+    """The tracks of the run, which every process has found; all have to find the same, for example n is one of its own in each of them."""
+    found: list[TrainingTracks] = []
+
+    def find() -> str:
+        found.append(batches.find_tracks(settings, workers=workers or 1))
+        return found[0].digest()
+
+    digests = group.each(find)
+    other = next((rank for rank, digest in enumerate(digests) if digest != digests[0]), None)
+    if other is not None:
+        group.refuse(f"process {other} finds other tracks in {settings.data.data_path} than process 0: give the same folder on all nodes")
+    return found[0]
 
 
 def check_phases(settings: Training) -> None:

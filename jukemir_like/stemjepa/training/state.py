@@ -71,11 +71,12 @@ def claim(identity: dict[str, Any], folder: Path, *, resume: bool, on_change: st
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Locks ``folder`` against other processes of this machine, as far as its file system can.
+    """Locks ``folder``, which is created if it does not exist, against other processes, as far as its file system can.
 
     Raises:
         RequestError: another process trains in it.
     """
+    make_folder(folder)
     with storage_errors(folder), locked(folder / ".lock", wait=False, keep_file=True, required=False) as lock:
         if lock is None:
             raise RequestError(f"another process trains in {folder}: wait for it, or choose another name")

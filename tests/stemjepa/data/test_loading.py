@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jukemir_like.core.errors import RequestError
+from jukemir_like.stemjepa.data import loading
 from jukemir_like.stemjepa.data.examples import Examples
 from jukemir_like.stemjepa.data.finding import find
-from jukemir_like.stemjepa.data.loading import Batches, loader, read_ahead
+from jukemir_like.stemjepa.data.loading import Batches, items_ahead, loader, read_ahead
 from jukemir_like.stemjepa.settings import Augmentation, Data
 
 
@@ -155,3 +156,38 @@ def test_workers_never_have_more_ready_than_shared_memory_holds(workers, batch_b
     made, ahead = read_ahead(workers, batch_bytes, free)
     assert (made, ahead if made else 1) == expected
     assert made * (ahead + 1) * batch_bytes <= free
+
+
+def test_no_gpu_is_opened_unless_memory_is_pinned_for_one(examples, monkeypatch):
+    """Memory is pinned through a context on the GPU, of which each process would open one, on the first GPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert not loader(examples, batch_size=1, batches=1, workers=0).pin_memory
+    assert loader(examples, batch_size=1, batches=1, workers=0, pin_memory=True).pin_memory
+
+
+def test_eight_workers_fit_into_a_training_container_at_the_papers_size():
+    from jukemir_like.launch.images import STAGES
+    from jukemir_like.stemjepa.config import Model
+
+    batch_bytes = 256 * 2 * Model().chunk_samples * 4
+    assert read_ahead(8, batch_bytes, STAGES["train"].shared_memory)[0] == 8
+    assert read_ahead(8, batch_bytes, 1 << 30)[0] == 1
+
+
+def test_shared_memory_is_not_more_than_memory(examples, monkeypatch):
+    """A container's limit of it is no promise of the machine."""
+    monkeypatch.setattr(loading, "_free_shared_memory", lambda: 1 << 40)
+    monkeypatch.setattr(loading, "available_memory", lambda: 1000)
+    assert loader(examples, batch_size=1, batches=100, workers=2).num_workers == 0
+
+
+class Squares(torch.utils.data.Dataset):
+    def __getitem__(self, number):
+        return f"{number} cannot be read" if number == 3 else {"square": number**2}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_items_come_ahead_in_order_and_unchanged(workers):
+    expected = [{"square": 49}, "3 cannot be read", {"square": 0}, {"square": 4}]
+    assert list(items_ahead(Squares(), [7, 3, 0, 2], workers=workers)) == expected
+    assert list(items_ahead(Squares(), [], workers=workers)) == []
