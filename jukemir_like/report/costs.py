@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from jukemir_like.core import records
@@ -60,7 +60,13 @@ def facts(cache: Cache, representation: str) -> Facts:
     return Facts()
 
 
-def seconds_per_hour(cache: Cache, folders: Iterable[tuple[str, str]]) -> float | None:
+def seconds_per_hour(
+    cache: Cache,
+    folders: Iterable[tuple[str, str]],
+    *,
+    device: str | None = None,
+    counted_seconds: Callable[[float], float] | None = None,
+) -> float | None:
     """Computing time of an hour of audio, in seconds, over all worker processes; None where no record tells.
 
     Args:
@@ -68,6 +74,8 @@ def seconds_per_hour(cache: Cache, folders: Iterable[tuple[str, str]]) -> float 
         folders: dataset and representation. Of a representation whose layers were extracted together, all of them, since the records of
             each layer have its share of the time; of one such layer alone, its share is taken as often as there were layers. Vectors that
             were taken over from elsewhere took no time here, and are left out.
+        device: the records of this device alone, as :func:`device_of` names it; None: of all.
+        counted_seconds: how many seconds of audio a clip counts for, by its duration; None: for its duration.
     """
     seconds = 0.0
     audio_seconds: dict[str, float] = {}
@@ -77,12 +85,32 @@ def seconds_per_hour(cache: Cache, folders: Iterable[tuple[str, str]]) -> float 
         folder = cache.representation(dataset, representation)
         if origin.read(folder) is not None:
             continue
-        done = [record for record in records.read(folder).values() if record["status"] == "done"]
+        done = [record for record in records.read(folder).values() if record["status"] == "done" and device in (None, device_of(record))]
         seconds += sum(record.get("seconds", 0.0) * (_layers_together(record) if dataset in alone else 1) for record in done)
-        of_folder = sum(record.get("audio_seconds", 0.0) for record in done)
+        durations = (record.get("audio_seconds", 0.0) for record in done)
+        of_folder = sum(durations if counted_seconds is None else (counted_seconds(duration) for duration in durations if duration))
         audio_seconds[dataset] = max(audio_seconds.get(dataset, 0.0), of_folder)
     total = sum(audio_seconds.values())
     return 3600 * seconds / total if total and seconds else None
+
+
+def devices_of(cache: Cache, folders: Iterable[tuple[str, str]]) -> list[str]:
+    """What has computed the vectors in folders (dataset and representation), as :func:`device_of` names it, sorted."""
+    found: set[str] = set()
+    for dataset, representation in folders:
+        done = (record for record in records.read(cache.representation(dataset, representation)).values() if record["status"] == "done")
+        found |= {device_of(record) for record in done}
+    return sorted(found)
+
+
+def device_of(record: records.Record) -> str:
+    """What computed the vector of a record: ``cpu``, or a GPU as the record names it. A record that says nothing: ``cpu``.
+
+    >>> device_of({"device": "NVIDIA H100"}), device_of({})
+    ('NVIDIA H100', 'cpu')
+    """
+    device = record.get("device")
+    return device if isinstance(device, str) and device else "cpu"
 
 
 def _layers_together(record: records.Record) -> int:
