@@ -7,6 +7,7 @@ weights, on which speed does not depend. What this machine has measured today is
     python -m bench speeds                       all, and the section of docs/benchmarks.md
     python -m bench.speeds jukebox crepe         these
     python -m bench.speeds --device cuda crepe   on a GPU: seconds of its time, of a batch as large as extraction makes
+    python -m bench.speeds --page                none; only writes the table of docs/cluster.md
 
 To add a model of ``transformers``, append its configuration to :data:`CONFIGURATIONS`.
 """
@@ -31,11 +32,14 @@ from typing import Any
 from unittest import mock
 
 from bench import timing
-from jukemir_like.launch import speeds
+from jukemir_like.core.cache import Cache
+from jukemir_like.launch import cost_table, estimates, speeds
 
 CLIP_SECONDS, SAMPLE_RATE = 30, 44100
 RUNS, ENOUGH_SECONDS = 5, 10.0
 STEMJEPA_BASE = "stemjepa-base"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "cluster.md"
+BEGIN, END = "<!-- costs: written by `python -m bench.speeds --page` -->", "<!-- end of costs -->"
 _MUSIC = {"feat_extract_norm": "layer", "conv_bias": True, "do_stable_layer_norm": True}
 _CONFORMER = {"stat": {"melspec_2048_mean": 0.0, "melspec_2048_std": 1.0}}
 _SWIN = {"hidden_size": 1024, "patch_embeds_hidden_size": 128, "depths": [2, 2, 12, 2], "num_attention_heads": [4, 8, 16, 32]}
@@ -265,6 +269,16 @@ def _save_weights(name: str, path: Path) -> None:
     weights.save(path, card, tensors, {})
 
 
+def write_page() -> None:
+    """Puts what `make plan COST=1` says, with an empty cache, into its place in docs/cluster.md."""
+    before, begin, rest = PAGE.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    assert end, f"{PAGE} has no place for the table"
+    with tempfile.TemporaryDirectory() as empty:
+        text = cost_table.table(estimates.estimate([], [], Cache(Path(empty))))
+    PAGE.write_text(f"{before}{begin}\n\n```\n{text}\n```\n\n{end}{after}")
+
+
 def _write_clip(path: Path) -> None:
     import numpy as np
     import soundfile
@@ -291,7 +305,8 @@ def _round(seconds: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="+")
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--page", action="store_true", help="write docs/cluster.md")
     parser.add_argument("--device", default=speeds.CPU)
     parser.add_argument("--measure", action="store_true", help="one, in this process")
     options = parser.parse_args()
@@ -300,6 +315,8 @@ def main() -> None:
         return
     for name in options.names:
         measure(name, options.device)
+    if options.page:
+        write_page()
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ Representations that have neither, such as mfcc, have none. Computing time is th
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.tensor_shapes import tensor_shapes
 
 _MOST_LAYERS = 1000
+_NUMBERED_GPU = re.compile(r"cuda(:\d+)? \((?P<name>.+)\)")
 
 
 @dataclass(frozen=True)
@@ -104,13 +106,16 @@ def devices_of(cache: Cache, folders: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def device_of(record: records.Record) -> str:
-    """What computed the vector of a record: ``cpu``, or a GPU as the record names it. A record that says nothing: ``cpu``.
+    """What computed the vector of a record: ``cpu``, or the name of a GPU, whichever it was of several alike. None is said: ``cpu``.
 
-    >>> device_of({"device": "NVIDIA H100"}), device_of({})
+    >>> device_of({"device": "cuda:1 (NVIDIA H100)"}), device_of({})
     ('NVIDIA H100', 'cpu')
     """
     device = record.get("device")
-    return device if isinstance(device, str) and device else "cpu"
+    if not isinstance(device, str) or not device:
+        return "cpu"
+    numbered = _NUMBERED_GPU.fullmatch(device)
+    return device if numbered is None else numbered["name"]
 
 
 def _layers_together(record: records.Record) -> int:
