@@ -81,13 +81,15 @@ def _sentences(estimated: Estimate) -> list[str]:
 
 
 def _number(value: float | None) -> str:
-    """Three digits or more.
+    """Two digits or more.
 
-    >>> _number(1234.5), _number(12.34), _number(0.01234), _number(0.0), _number(None)
-    ('1,234', '12.3', '0.012', '0', '–')
+    >>> _number(1234.5), _number(12.34), _number(0.01234), _number(1e-5), _number(0.0), _number(None)
+    ('1,234', '12.3', '0.012', '<0.001', '0', '–')
     """
     if value is None:
         return _UNKNOWN
+    if 0 < value < 0.001:
+        return "<0.001"
     return f"{value:,.0f}" if value >= 100 or value == 0 else f"{value:.1f}" if value >= 10 else f"{value:.2g}"
 
 

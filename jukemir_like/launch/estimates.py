@@ -29,6 +29,9 @@ from jukemir_like.stemjepa import checkpoint, config
 DATASETS = ("gtzan_ff", "giantsteps", "magnatagatune", "emomusic")
 """Those of the table where none are named."""
 
+LEAST_SECONDS = 900.0
+"""Of audio in records without which they do not count: of few clips, most of the time is that of the first one, which loads the net."""
+
 _HEADER_BYTES = 128  # of a vector's file
 _PACKAGE, _BASE = "stemjepa", "stemjepa-base"  # as speeds calls them
 
@@ -228,7 +231,9 @@ def _with_own_speeds(costed: Costed, names: Sequence[str], cache: Cache) -> Cost
         if cache.representation(dataset.name, name).is_dir()
     ]
     own: dict[str, Speed] = {}
-    for device in costs.devices_of(cache, folders):
+    for device, audio_seconds in costs.devices_of(cache, folders).items():
+        if audio_seconds < LEAST_SECONDS:
+            continue
         like = known.get(device) or known.get(CPU) or Speed(names[0], device, math.nan)
         seconds = costs.seconds_per_hour(cache, folders, device=device, counted_seconds=like.charged_seconds)
         if seconds is not None:

@@ -96,13 +96,20 @@ def seconds_per_hour(
     return 3600 * seconds / total if total and seconds else None
 
 
-def devices_of(cache: Cache, folders: Iterable[tuple[str, str]]) -> list[str]:
-    """What has computed the vectors in folders (dataset and representation), as :func:`device_of` names it, sorted."""
-    found: set[str] = set()
+def devices_of(cache: Cache, folders: Iterable[tuple[str, str]]) -> dict[str, float]:
+    """What has computed the vectors in folders (dataset and representation), sorted: :func:`device_of` → seconds of audio in one folder.
+
+    Of several folders, that which has the most.
+    """
+    found: dict[str, float] = {}
     for dataset, representation in folders:
-        done = (record for record in records.read(cache.representation(dataset, representation)).values() if record["status"] == "done")
-        found |= {device_of(record) for record in done}
-    return sorted(found)
+        of_folder: dict[str, float] = {}
+        for record in records.read(cache.representation(dataset, representation)).values():
+            if record["status"] == "done":
+                device = device_of(record)
+                of_folder[device] = of_folder.get(device, 0.0) + record.get("audio_seconds", 0.0)
+        found |= {device: max(seconds, found.get(device, 0.0)) for device, seconds in of_folder.items()}
+    return dict(sorted(found.items()))
 
 
 def device_of(record: records.Record) -> str:

@@ -98,30 +98,37 @@ def test_records_of_this_cache_count_instead(cache):
     assert row.hours(amount) == pytest.approx(100 * 45 / 3600 * 360 / 3600)
 
 
+def test_records_of_a_few_clips_do_not_count(cache):
+    write_records(cache.representation("mine", "mfcc"), 19, audio_seconds=45.0, seconds=4.5)
+    assert one(cache, "mfcc")[0].speeds == SPEEDS["mfcc"]
+    write_records(cache.representation("mine", "mfcc"), 20, audio_seconds=45.0, seconds=4.5)
+    assert one(cache, "mfcc")[0].speeds[0].is_own
+
+
 def test_records_of_a_gpu_are_hours_of_it_and_say_nothing_of_the_processor(cache):
-    write_records(cache.representation("mine", "jukebox"), 10, audio_seconds=45.0, seconds=2.5, device="NVIDIA A40")
+    write_records(cache.representation("mine", "jukebox"), 40, audio_seconds=45.0, seconds=2.5, device="NVIDIA A40")
     row, amount = one(cache, "jukebox")
     assert [(speed.device, speed.seconds, speed.is_own) for speed in row.speeds] == [("cpu", 3600.0, False), ("NVIDIA A40", 360.0, True)]
     assert row.hours(amount, gpu=True) == pytest.approx(100 * 25 / 3600 * 360 / 3600)
 
 
 def test_records_of_both_are_kept_apart(cache):
-    write_records(cache.representation("mine", "mfcc"), 10, audio_seconds=45.0, seconds=4.5, device="cpu")
+    write_records(cache.representation("mine", "mfcc"), 40, audio_seconds=45.0, seconds=4.5, device="cpu")
     for number in range(2):  # which of several alike it was is no other speed
-        write_records(cache.representation("mine", "mfcc"), 5, audio_seconds=45.0, seconds=0.45, device=f"cuda:{number} ({GPU})")
+        write_records(cache.representation("mine", "mfcc"), 20, audio_seconds=45.0, seconds=0.45, device=f"cuda:{number} ({GPU})")
     assert {speed.device: speed.seconds for speed in one(cache, "mfcc")[0].speeds} == pytest.approx({"cpu": 360.0, GPU: 36.0})
 
 
 def test_vectors_from_elsewhere_say_nothing_of_this_machine(cache):
     folder = cache.representation("mine", "mfcc")
-    write_records(folder, 10, audio_seconds=45.0, seconds=4.5)
+    write_records(folder, 40, audio_seconds=45.0, seconds=4.5)
     write_json(folder / origin.ORIGIN_FILE, origin.Origin("mfcc.zip", "0" * 64).to_json())
     assert one(cache, "mfcc")[0].speeds == SPEEDS["mfcc"]
 
 
 def test_records_of_layers_are_shares_of_one_pass(cache):
     for layer in range(7):
-        write_records(cache.representation("mine", f"whisper-base@layer={layer}"), 10, audio_seconds=45.0, seconds=1.0, layers_together=7)
+        write_records(cache.representation("mine", f"whisper-base@layer={layer}"), 40, audio_seconds=45.0, seconds=1.0, layers_together=7)
     row, _ = one(cache, "whisper-base", layers=["whisper-base"])
     assert row.speeds[0].seconds == pytest.approx(3600 * 7 * 1.0 / 60)  # an hour of what is computed, padding included
     assert row.speeds[0].is_own

@@ -118,7 +118,7 @@ def test_time_of_one_device_alone_by_what_a_clip_counts(cache, make_stages, task
     lines[1] |= {"device": ["odd"]}
     journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
     folders = [("band", "mfcc")]
-    assert costs.devices_of(cache, folders) == ["GPU", "cpu"]
+    assert costs.devices_of(cache, folders) == {"GPU": 30.0, "cpu": 19 * 30.0}
     assert costs.seconds_per_hour(cache, folders, device="GPU") == pytest.approx(3600 * 0.3 / 30)
     assert costs.seconds_per_hour(cache, folders, device="cpu") == pytest.approx(3600 * 0.1 / 30)
     assert costs.seconds_per_hour(cache, folders, device="cpu", counted_seconds=lambda _: 10.0) == pytest.approx(3600 * 0.1 / 10)
