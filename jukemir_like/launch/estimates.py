@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from jukemir_like import representations
-from jukemir_like.core.cache import Cache
+from jukemir_like.core.cache import Cache, is_name
 from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders import card as cards
 from jukemir_like.encoders import catalogue, encoder
@@ -224,12 +224,8 @@ def _with_own_speeds(costed: Costed, names: Sequence[str], cache: Cache) -> Cost
     if costed.archives is not None:
         return costed
     known = {speed.device: speed for speed in costed.speeds}
-    folders = [
-        (dataset.name, name)
-        for dataset in sorted((cache.root / "representations").glob("*"))
-        for name in names
-        if cache.representation(dataset.name, name).is_dir()
-    ]
+    there = sorted(path.name for path in (cache.root / "representations").glob("*") if is_name(path.name))
+    folders = [(dataset, name) for dataset in there for name in names if cache.representation(dataset, name).is_dir()]
     own: dict[str, Speed] = {}
     for device, audio_seconds in costs.devices_of(cache, folders).items():
         if audio_seconds < LEAST_SECONDS:

@@ -29,8 +29,9 @@ SPEEDS = {
 
 @pytest.fixture
 def cache(tmp_path):
-    """100 clips of 45 s are processed."""
+    """100 clips of 45 s are processed; what lies beside vectors of datasets is none."""
     cache = Cache(tmp_path / "cache")
+    (cache.root / "representations" / ".hidden").mkdir(parents=True)
     write_json(cache.processed("mine") / "meta.json", {})
     write_records(cache.processed("mine"), 100, audio_seconds=45.0)
     return cache
