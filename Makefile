@@ -26,6 +26,7 @@ TORCH_INDEX ?=
 IMAGE ?=
 IMAGES ?=
 WEIGHTS ?=
+COST ?=
 PYTEST_ARGS ?=
 
 REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(DATASETS)" --representations "$(REPRESENTATIONS)" \
@@ -76,8 +77,10 @@ format: $(SETUP)  ## Bring the code into its format
 reproduce: $(SETUP)  ## From nothing to a results page: cache/report/index.html
 	@$(REPRODUCE)
 
-plan: $(SETUP)  ## Say what `make reproduce` would run
-	@$(REPRODUCE) --plan
+plan: $(SETUP)  ## Say what `make reproduce` would run; COST=1: what datasets and representations cost, those named or all
+	@$(REPRODUCE) --plan $(if $(filter-out 0,$(COST)),--cost \
+		$(if $(IS_PRECOMPUTED)$(filter-out file,$(origin DATASETS)),,--datasets "") \
+		$(if $(IS_PRECOMPUTED)$(filter-out file,$(origin REPRESENTATIONS)),,--representations ""))
 
 images:  ## Build the images of all stages, and write down what is in them (BASE_IMAGE=… TORCH_INDEX=… IMAGES=… WEIGHTS=…)
 	@$(PYTHON) scripts/images.py --base "$(BASE_IMAGE)" --torch-index "$(TORCH_INDEX)" --weights "$(WEIGHTS)" --cache "$(CACHE)" $(IMAGES)

@@ -22,6 +22,7 @@ SECTIONS = {
     "embedding": "stemjepa's embedding",
     "encoders": "Encoders",
     "pretrained": "Models of transformers",
+    "speeds": "Speeds",
     "probe": "Probes",
     "containers": "Containers",
 }

@@ -28,7 +28,7 @@ from jukemir_like.core.locks import locked
 from jukemir_like.core.machine import available_cpus
 from jukemir_like.encoders import encoder, hub
 from jukemir_like.encoders.weights import MissingWeightsError
-from jukemir_like.launch import engine, images
+from jukemir_like.launch import cost_table, engine, estimates, images
 from jukemir_like.packs import origin, published
 from jukemir_like.representations.names import POOLS, parse
 from jukemir_like.representations.stemjepa import parse_name
@@ -47,6 +47,8 @@ def main() -> int:
     options = _options()
     cache = Path(options.cache).absolute()
     try:
+        if options.cost:
+            return _say_cost(options, Cache(cache))
         config = _config(options, Cache(cache))
         if options.runner == "docker" and not options.plan:
             _check_images([*_computed(config["representations"], config["datasets"], Cache(cache)), *config["layers"]])
@@ -85,6 +87,14 @@ def main() -> int:
                 print(f"and {wanted} {names} of {dataset}, in batches that are counted once it is processed")
     else:
         print(f"\nThe results page: {cache / PAGE}")
+    return DONE
+
+
+def _say_cost(options: argparse.Namespace, cache: Cache) -> int:
+    names = options.representations.split()
+    wanted = [published.full_name(name) for name in names] if options.precomputed else names
+    estimated = estimates.estimate(options.datasets.split(), wanted, cache, layers=options.layers.split(), songs=options.songs)
+    print(cost_table.table(estimated))
     return DONE
 
 
@@ -306,6 +316,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--runner", choices=["local", "docker"], default="local", help="run the stages here, or each in its image")
     parser.add_argument("--jobs", default="", help="processors to use [default: all]")
     parser.add_argument("--plan", action="store_true", help="only say what would run")
+    parser.add_argument("--cost", action="store_true", help="with --plan: what it would cost, instead; names may be empty: all")
     return parser.parse_args()
 
 

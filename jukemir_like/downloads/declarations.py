@@ -16,6 +16,8 @@ the name of a JSON file in the same folder that holds the list. The fields of an
 ``parts_of``        the archive's name, where several assets, in the order of their paths, make one archive
 ``unpacked_size``   bytes of the files in the archive, where known
 ==================  ==================================================================================================================
+
+``items`` and ``clip`` say how much audio there will be, see :mod:`jukemir_like.launch.amounts`.
 """
 
 from __future__ import annotations

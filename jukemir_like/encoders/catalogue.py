@@ -58,18 +58,28 @@ def table(rows: Sequence[EncoderRow]) -> str:
 
 
 def _row(card: Card, cache: Cache) -> EncoderRow:
-    declared = card if card.weights_name == card.name else cards.read(card.weights_name)
     licence = card.licence if card.commercial else f"{card.licence} (no commercial use)"
-    return EncoderRow(card.name, weights.converted_file(card, cache).exists(), _size(declared), card.parameters, licence, card.tried)
+    return EncoderRow(card.name, weights.converted_file(card, cache).exists(), _size(card), card.parameters, licence, card.tried)
+
+
+def download_size(card: Card) -> tuple[int | None, bool]:
+    """Bytes of the files of weights that a card declares, and whether they are an estimate; None: nothing says.
+
+    Of the files as declared; else as the card estimates it, else four bytes for each number of the net.
+
+    >>> download_size(cards.read("crepe"))
+    (72326298, False)
+    """
+    declared = card if card.weights_name == card.name else cards.read(card.weights_name)
+    sizes = [file.size for file in declared.files if file.size is not None]
+    if sizes and len(sizes) == len(declared.files):
+        return sum(sizes), False
+    return declared.size or (4 * declared.parameters if declared.parameters else None), True
 
 
 def _size(card: Card) -> str:
-    """Of the files as declared; else as the card estimates it, else four bytes for each number of the net."""
-    sizes = [file.size for file in card.files if file.size is not None]
-    if sizes and len(sizes) == len(card.files):
-        return format_bytes(sum(sizes))
-    estimate = card.size or (4 * card.parameters if card.parameters else None)
-    return "" if estimate is None else f"about {format_bytes(estimate)}"
+    size, is_estimate = download_size(card)
+    return "" if size is None else f"{'about ' if is_estimate else ''}{format_bytes(size)}"
 
 
 def _millions(number: int | None) -> str:

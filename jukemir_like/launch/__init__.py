@@ -4,4 +4,5 @@
 ``planning`` turns a parsed command into a container, ``running`` runs it by the Docker ``engine`` of this machine as if the stage ran here,
 and ``commands`` prints the command of every batch for Docker, Apptainer or neither. For schedulers, ``slurm_array`` prints a script and
 ``indexed_job`` a manifest, which give a batch the ``resources`` that it needs; ``collecting`` tells what became of all batches.
+``estimates`` computes what a run costs from ``speeds`` that were measured and ``amounts`` of audio, and ``cost_table`` is its text.
 """

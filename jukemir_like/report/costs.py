@@ -7,8 +7,9 @@ Representations that have neither, such as mfcc, have none. Computing time is th
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from jukemir_like.core import records
@@ -24,6 +25,7 @@ from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.tensor_shapes import tensor_shapes
 
 _MOST_LAYERS = 1000
+_NUMBERED_GPU = re.compile(r"cuda(:\d+)? \((?P<name>.+)\)")
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,13 @@ def facts(cache: Cache, representation: str) -> Facts:
     return Facts()
 
 
-def seconds_per_hour(cache: Cache, folders: Iterable[tuple[str, str]]) -> float | None:
+def seconds_per_hour(
+    cache: Cache,
+    folders: Iterable[tuple[str, str]],
+    *,
+    device: str | None = None,
+    counted_seconds: Callable[[float], float] | None = None,
+) -> float | None:
     """Computing time of an hour of audio, in seconds, over all worker processes; None where no record tells.
 
     Args:
@@ -68,6 +76,8 @@ def seconds_per_hour(cache: Cache, folders: Iterable[tuple[str, str]]) -> float 
         folders: dataset and representation. Of a representation whose layers were extracted together, all of them, since the records of
             each layer have its share of the time; of one such layer alone, its share is taken as often as there were layers. Vectors that
             were taken over from elsewhere took no time here, and are left out.
+        device: the records of this device alone, as :func:`device_of` names it; None: of all.
+        counted_seconds: how many seconds of audio a clip counts for, by its duration; None: for its duration.
     """
     seconds = 0.0
     audio_seconds: dict[str, float] = {}
@@ -77,12 +87,42 @@ def seconds_per_hour(cache: Cache, folders: Iterable[tuple[str, str]]) -> float 
         folder = cache.representation(dataset, representation)
         if origin.read(folder) is not None:
             continue
-        done = [record for record in records.read(folder).values() if record["status"] == "done"]
+        done = [record for record in records.read(folder).values() if record["status"] == "done" and device in (None, device_of(record))]
         seconds += sum(record.get("seconds", 0.0) * (_layers_together(record) if dataset in alone else 1) for record in done)
-        of_folder = sum(record.get("audio_seconds", 0.0) for record in done)
+        durations = (record.get("audio_seconds", 0.0) for record in done)
+        of_folder = sum(durations if counted_seconds is None else (counted_seconds(duration) for duration in durations if duration))
         audio_seconds[dataset] = max(audio_seconds.get(dataset, 0.0), of_folder)
     total = sum(audio_seconds.values())
     return 3600 * seconds / total if total and seconds else None
+
+
+def devices_of(cache: Cache, folders: Iterable[tuple[str, str]]) -> dict[str, float]:
+    """What has computed the vectors in folders (dataset and representation), sorted: :func:`device_of` → seconds of audio in one folder.
+
+    Of several folders, that which has the most.
+    """
+    found: dict[str, float] = {}
+    for dataset, representation in folders:
+        of_folder: dict[str, float] = {}
+        for record in records.read(cache.representation(dataset, representation)).values():
+            if record["status"] == "done":
+                device = device_of(record)
+                of_folder[device] = of_folder.get(device, 0.0) + record.get("audio_seconds", 0.0)
+        found |= {device: max(seconds, found.get(device, 0.0)) for device, seconds in of_folder.items()}
+    return dict(sorted(found.items()))
+
+
+def device_of(record: records.Record) -> str:
+    """What computed the vector of a record: ``cpu``, or the name of a GPU, whichever it was of several alike. None is said: ``cpu``.
+
+    >>> device_of({"device": "cuda:1 (NVIDIA H100)"}), device_of({})
+    ('NVIDIA H100', 'cpu')
+    """
+    device = record.get("device")
+    if not isinstance(device, str) or not device:
+        return "cpu"
+    numbered = _NUMBERED_GPU.fullmatch(device)
+    return device if numbered is None else numbered["name"]
 
 
 def _layers_together(record: records.Record) -> int:

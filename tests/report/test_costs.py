@@ -108,3 +108,18 @@ def test_a_layer_alone_costs_the_pass_that_gave_it_and_vectors_from_elsewhere_co
     from_elsewhere = cache.representation("band", "mfcc")
     (from_elsewhere / origin.ORIGIN_FILE).write_text(json.dumps(origin.Origin("mfcc.zip", "0" * 64).to_json()))
     assert costs.seconds_per_hour(cache, [("band", "mfcc")]) is None
+
+
+def test_time_of_one_device_alone_by_what_a_clip_counts(cache, make_stages, tasks):
+    make_stages(cache, "band", [tasks["genre"]], ["mfcc"])
+    journal = next((cache.representation("band", "mfcc") / ".records").glob("*.jsonl"))
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    lines[0] |= {"device": "cuda:3 (GPU)", "seconds": 0.3}
+    lines[1] |= {"device": ["odd"]}
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    folders = [("band", "mfcc")]
+    assert costs.devices_of(cache, folders) == {"GPU": 30.0, "cpu": 19 * 30.0}
+    assert costs.seconds_per_hour(cache, folders, device="GPU") == pytest.approx(3600 * 0.3 / 30)
+    assert costs.seconds_per_hour(cache, folders, device="cpu") == pytest.approx(3600 * 0.1 / 30)
+    assert costs.seconds_per_hour(cache, folders, device="cpu", counted_seconds=lambda _: 10.0) == pytest.approx(3600 * 0.1 / 10)
+    assert costs.seconds_per_hour(cache, folders, device="another") is None
