@@ -31,6 +31,7 @@ _DESCRIPTION_SHAPE = {
     "group?": str,
     **_STEMS_SHAPE,
     "items?": {str: int},
+    "files?": int,
     "failed?": {str: str},
     "sources?": {str: object},
     "versions?": {str: str},
@@ -70,7 +71,9 @@ def wav_path(folder: Path, uid: str) -> Path:
     return folder / WAV_FOLDER / f"{uid}.wav"
 
 
-def write_meta(folder: Path, dataset: Dataset, *, failed: Mapping[str, str], skipped: Mapping[str, str], metadata_only: bool) -> None:
+def write_meta(
+    folder: Path, dataset: Dataset, *, failed: Mapping[str, str], skipped: Mapping[str, str], metadata_only: bool, wav_files: int | None = None
+) -> None:
     """Writes ``meta.json`` and ``dataset.json`` of a dataset into ``folder``.
 
     Args:
@@ -79,6 +82,7 @@ def write_meta(folder: Path, dataset: Dataset, *, failed: Mapping[str, str], ski
         failed: uid → why it has no audio.
         skipped: uid → why it was left out from the start.
         metadata_only: whether no audio was asked for.
+        wav_files: how many there are; None: they were not looked at.
 
     Raises:
         StorageError: a file cannot be written.
@@ -96,7 +100,9 @@ def write_meta(folder: Path, dataset: Dataset, *, failed: Mapping[str, str], ski
         "skipped": skipped,
         "sources": dataset.sources,
         "versions": _versions(),
-    } | ({} if dataset.understood is None else {"understood": dataset.understood})
+    }
+    description |= {} if wav_files is None else {"files": wav_files}
+    description |= {} if dataset.understood is None else {"understood": dataset.understood}
     write_json(folder / DESCRIPTION, description)
     write_json(folder / META, {item.uid: _record(item) for item in dataset.items})
 
@@ -151,6 +157,27 @@ def read_stems(folder: Path) -> tuple[str, ...] | None:
             return _stems(description) if isinstance(description, dict) else None
     except FileNotFoundError:
         return None
+
+
+def read_file_count(folder: Path) -> int | None:
+    """How many WAV files the processed dataset in ``folder`` has, as the stage that wrote them has counted.
+
+    The number is there as soon as ``dataset.json`` is, whereas other machines may see the listing of a folder as it was a while ago.
+
+    Returns:
+        None where no ``dataset.json`` says so.
+
+    Raises:
+        DamagedFileError: it cannot be read.
+    """
+    path = folder / DESCRIPTION
+    try:
+        with files.damage_errors(path, remedy(folder)):
+            description = jsonfiles.parse(files.read_regular(path))
+    except FileNotFoundError:
+        return None
+    count = description.get("files") if isinstance(description, dict) else None
+    return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
 
 
 def parse_task(name: str, fields: Mapping[str, Any]) -> Task:

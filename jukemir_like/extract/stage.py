@@ -15,6 +15,7 @@ from jukemir_like.core.records import Summary
 from jukemir_like.core.resumable import Chunk, Stage, clean_up
 from jukemir_like.extract.chunks import extract_chunk
 from jukemir_like.extract.inputs import find_inputs, select, vector_name
+from jukemir_like.extract.listing import find_confirmed_inputs
 from jukemir_like.packs import origin
 from jukemir_like.representations.base import Representation
 from jukemir_like.representations.names import parse
@@ -56,7 +57,7 @@ def extract(
     """
     started = time.perf_counter()
     unreadable: dict[str, str] = {}
-    inputs = select(find_inputs(folder, unreadable), batch_size, batch_idx)
+    inputs = select((find_inputs if batch_size is None else find_confirmed_inputs)(folder, unreadable), batch_size, batch_idx)
     representation = representations.load(name, **options)
     summary = Summary(f"extract {name}", failed=unreadable)
     journal = "all" if batch_size is None else f"batch-{batch_size}-{batch_idx}"
