@@ -1,13 +1,15 @@
 """Runs the whole line with Snakemake: from nothing to ``report/index.html`` in the cache.
 
 Holds a lock on the cache while it runs; a run that was killed leaves nothing to clean up, the next one goes on from what is finished.
-Where a stage fails, it says which, why and how to go on, and ends with the stage's exit code.
+Where a stage fails, it says which, why and how to go on, and ends with the stage's exit code. With ``--runner slurm`` stages are jobs of a
+cluster: Snakemake submits them from here, and they are cancelled where this ends before them.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -17,11 +19,12 @@ import subprocess
 import sys
 import tempfile
 from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from jukemir_like import datasets, representations
 from jukemir_like.core import processes, signals, stdio
-from jukemir_like.core.atomic import file_system_time
+from jukemir_like.core.atomic import file_system_time, write_json
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, RequestError
 from jukemir_like.core.locks import locked
@@ -29,7 +32,7 @@ from jukemir_like.core.parallel import available_cpus
 from jukemir_like.encoders import card as cards
 from jukemir_like.encoders import hub
 from jukemir_like.encoders.weights import MissingWeightsError
-from jukemir_like.launch import engine, images
+from jukemir_like.launch import cluster, engine, images
 from jukemir_like.packs import origin, published
 from jukemir_like.representations.names import POOLS, parse
 from jukemir_like.representations.stemjepa import parse_name
@@ -41,7 +44,10 @@ AGAIN = STAMPS / "again"
 LOGS = STAMPS / "logs"
 UNFINISHED = STAMPS / "unfinished"  # a run has begun, and not ended well
 PAGE = Path("report", "index.html")
+CONFIGURATION = STAMPS / "config.json"  # where nodes of a cluster see it
+SLURM_LOGS = Path(".snakemake", "log")
 END_SECONDS = 40.0  # after a first signal: the longest that a stage takes, and Snakemake
+CANCEL_SECONDS = 10.0  # for Snakemake to cancel its jobs; then they are cancelled without it
 
 
 def main() -> int:
@@ -49,31 +55,39 @@ def main() -> int:
     cache = Path(options.cache).absolute()
     try:
         config = _config(options, Cache(cache))
-        if options.runner == "docker" and not options.plan:
+        if config["container"] == "docker" and not options.plan:
             _check_images([*_computed(config["representations"], config["datasets"], Cache(cache)), *config["layers"]])
+        on_cluster = _cluster_options(options, config) if options.runner == "slurm" else []
     except RequestError as error:
         print(f"make reproduce: {error}", file=sys.stderr)
         return WRONG_REQUEST
     cache.mkdir(parents=True, exist_ok=True)
     with locked(cache / ".lock", keep_file=True, on_wait=lambda: _say_in_use(cache)) as lock, tempfile.TemporaryDirectory() as temporary:
         configuration = Path(temporary) / "config.json"
-        configuration.write_text(json.dumps(config))
+        if options.runner == "slurm" and not options.plan:
+            configuration = cache / CONFIGURATION
+            _say_shared(cache)
+            if left := cluster.cancel(_job_prefix(cache)):
+                print(f"{left} jobs of a run before were left in the queue, and are cancelled", file=sys.stderr)
+            configuration.parent.mkdir(exist_ok=True)
+        write_json(configuration, config)
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(SCRIPTS / "Snakefile"), "--directory", str(cache)]
-        command += ["--profile", str(SCRIPTS / "profiles" / "local"), "--configfile", str(configuration)]
-        command += ["--cores", options.jobs or str(available_cpus())]
+        command += ["--configfile", str(configuration), "--profile", str(SCRIPTS / "profiles" / ("slurm" if on_cluster else "local"))]
+        command += [*on_cluster, f"--slurm-jobname-prefix={_job_prefix(cache)}"] if on_cluster else ["--cores", str(config["cores"])]
         again = _again(cache, options.datasets.split())
         # A stage that fails or is killed takes its stamp along, and Snakemake does not miss it as long as a page is there: an older one.
         again += [str(PAGE)] if (cache / UNFINISHED).exists() else []
         if not options.plan:
             again += _ahead(cache)
             _forget_removed(cache)
-            for failed in (cache / LOGS).rglob("*.failed"):
-                failed.unlink()
+            for ending in ("*.failed", "*.job"):
+                for left_over in (cache / LOGS).rglob(ending):
+                    left_over.unlink()
             (cache / STAMPS).mkdir(exist_ok=True)
             (cache / UNFINISHED).touch()
         command += ["--forcerun", *dict.fromkeys(again)] if again else []
         command += ["--dry-run", "--quiet", "host"] if options.plan else []
-        code = _run(command, lock)
+        code = _run(command, lock, _job_prefix(cache) if on_cluster else None)
         if code != DONE:
             return _failed(cache, code, command, stages=not options.plan)
         if not options.plan:
@@ -127,18 +141,31 @@ def _is_of(folder: str, representation: str, all_layers: bool) -> bool:
     return any(re.fullmatch(rf"{re.escape(name)}\.layer[^.]+{re.escape(pool)}", folder) for name, pool in names)
 
 
-def _run(command: list[str], lock: int) -> int:
-    """Runs Snakemake; returns its exit code. A signal that comes here goes to all that it has started, once."""
+def _run(command: list[str], lock: int, jobs: str | None) -> int:
+    """Runs Snakemake; returns its exit code. A signal that comes here goes to all that it has started, once.
+
+    Args:
+        command: of Snakemake.
+        lock: descriptor of the cache's lock.
+        jobs: how the names of the jobs that it submits to a cluster begin; None: it submits none.
+    """
     # The lock goes along, so that it is held until Snakemake has ended even if this process is killed before.
     process = subprocess.Popen(command, pass_fds=[lock], process_group=0)
     try:
         with signals.grace_period(END_SECONDS):
             return process.wait()
     except signals.Interrupted:
-        process.terminate()  # it begins nothing more, and without a word; shells wait for their stage
+        # It begins nothing more, and without a word; shells wait for their stage. Of SIGTERM alone it waits for jobs of a cluster.
+        process.send_signal(signal.SIGTERM if jobs is None else signal.SIGINT)
         for stage in _stages(process.pid):
             with suppress(ProcessLookupError):
                 os.kill(stage, signal.SIGTERM)  # (SIGINT would make Python say more than a line if it has only just started)
+        if jobs is not None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(CANCEL_SECONDS)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            cluster.cancel(jobs, seconds=CANCEL_SECONDS)
         process.wait()
         raise
 
@@ -159,26 +186,44 @@ def _is_shell(process: int) -> bool:
 
 def _failed(cache: Path, code: int, command: list[str], stages: bool) -> int:
     """Says which stages have failed and why, if there were any to run; returns the exit code of the first."""
-    failed = sorted((cache / LOGS).rglob("*.failed"), key=lambda path: path.stat().st_mtime_ns) if stages else []
-    codes = [_code(path) for path in failed]
-    for path, stage_code in zip(failed, codes, strict=True):
-        log = path.with_suffix("")
+    ended = [path for ending in ("*.failed", "*.job") for path in (cache / LOGS).rglob(ending)] if stages else []
+    logs = list(dict.fromkeys(path.with_suffix("") for path in sorted(ended, key=lambda path: path.stat().st_mtime_ns)))
+    codes = [_code(log) for log in logs]
+    for log, stage_code in zip(logs, codes, strict=True):
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.is_file() else []
         stage = " ".join(log.relative_to(cache / LOGS).with_suffix("").parts)
-        why = f"killed by signal {stage_code - 128}" if stage_code > 128 and stage_code != INTERRUPTED else f"exit code {stage_code}"
-        print(f"make reproduce: {stage} has failed ({why}): {lines[-1] if lines else 'it said nothing'}", file=sys.stderr)
+        print(f"make reproduce: {stage} has failed ({_why(log, stage_code)}): {lines[-1] if lines else 'it said nothing'}", file=sys.stderr)
         print(f"  its log: {log}", file=sys.stderr)
-    if not failed:
+    if not logs:
         # It was told to be quiet. Asked what it would do, it says what it cannot.
         asked = [*command, "--dry-run", "--quiet", "host"]
         said = subprocess.run(asked, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
-        print(f"make reproduce: the workflow itself has failed:\n{said.rstrip()}", file=sys.stderr)
+        print(f"make reproduce: the workflow itself has failed:\n{_said_by_slurm(cache) if stages else ''}{said.rstrip()}", file=sys.stderr)
     print("what is finished is kept: mend that, then give the same command again, and it goes on from there", file=sys.stderr)
     return codes[0] if codes else code
 
 
-def _code(path: Path) -> int:
-    text = path.read_text().strip()
+def _why(log: Path, code: int) -> str:
+    """Why a stage has ended; of a job of a cluster that did not end by itself, what the cluster says."""
+    job = log.with_name(f"{log.name}.job")
+    if job.is_file():
+        number = job.read_text().strip()
+        return f"job {number}: {cluster.read_state(number) or 'SLURM does not know any more what became of it'}"
+    return f"killed by signal {code - 128}" if code > 128 and code != INTERRUPTED else f"exit code {code}"
+
+
+def _said_by_slurm(cache: Path) -> str:
+    """What was said of jobs that SLURM did not take, or that ended before their stage began; each line once."""
+    logs = sorted((cache / SLURM_LOGS).glob("*.snakemake.log"), key=lambda path: path.stat().st_mtime_ns)
+    lines = logs[-1].read_text(errors="replace").splitlines() if logs else []
+    return "".join(
+        f"{line.strip()}\n" for line in dict.fromkeys(lines) if re.search(r"error message was|SLURM status is|WorkflowError", line)
+    )
+
+
+def _code(log: Path) -> int:
+    path = log.with_name(f"{log.name}.failed")
+    text = path.read_text().strip() if path.is_file() else ""
     return int(text) if text.isdigit() else BUG
 
 
@@ -229,7 +274,63 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
         "trained": {recipe: _training(recipe, options.steps) for recipe in sorted(set(recipes.values()))},
         "again": str(AGAIN),
         "runner": options.runner,
+        "container": "docker" if options.runner == "docker" else options.container,
+        "cores": _cores(options),
+        "array_size": None,
     }
+
+
+def _cores(options: argparse.Namespace) -> int:
+    """Processors of this machine that may be used."""
+    if options.jobs and not (options.jobs.isascii() and options.jobs.isdigit() and int(options.jobs)):
+        raise RequestError(f"JOBS {options.jobs!r} is no number from 1")
+    return int(options.jobs) if options.jobs and options.runner != "slurm" else available_cpus()
+
+
+def _cluster_options(options: argparse.Namespace, config: dict[str, object]) -> list[str]:
+    """What Snakemake is told about the cluster; what the Snakefile is told of it goes into ``config``.
+
+    Raises:
+        RequestError: there is no cluster, or it takes no such jobs.
+    """
+    if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
+        raise RequestError("RUNNER=slurm needs the package snakemake-executor-plugin-slurm: run `make setup`")
+    cluster.check_submission(options.partition, options.account)
+    node = cluster.read_node(options.partition)
+    if options.gpus is not None and options.gpus > node.gpus:
+        raise RequestError(f"GPUS={options.gpus}: a node of partition {options.partition or 'by default'} has {node.gpus}")
+    # A training on several GPUs of a node has to be asked for.
+    node = replace(node, gpus=min(1, node.gpus) if options.gpus is None else options.gpus)
+    config |= {"node": asdict(node), "cores": node.processors}
+    defaults = {"slurm_partition": options.partition}
+    told = []
+    if cluster.has_accounting():
+        defaults["slurm_account"] = options.account
+    else:
+        # What became of jobs is asked of the controller; and the plug-in would look for the account where there are none.
+        told += ["--slurm-no-account", "--slurm-status-command=squeue"]
+        os.environ |= {"SBATCH_ACCOUNT": options.account} if options.account else {}
+    given = [f"{name}={value}" for name, value in defaults.items() if value]
+    told += ["--default-resources", "mem_mb=2000", "runtime=30", *given] if given else []
+    told += [f"--slurm-init-seconds-before-status-checks={options.status_seconds}"] if options.status_seconds else []
+    told += [f"--seconds-between-status-checks={options.status_seconds}"] if options.status_seconds else []
+    if options.jobs:
+        # With a limit, arrays would wait for batches that wait for them.
+        return [*told, "--jobs", options.jobs]
+    config["array_size"] = cluster.read_array_size()
+    named = (config[name] for name in ("datasets", "representations", "layers"))
+    arrays = [cluster.rule_name(*extraction) for extraction in cluster.extractions(*named)]
+    return [*told, "--jobs", "unlimited", *(["--slurm-array-jobs", ",".join(arrays)] if arrays else [])]
+
+
+def _say_shared(cache: Path) -> None:
+    shared = dict.fromkeys((str(cache), sys.prefix, str(SCRIPTS.parent)))
+    print(f"jobs are submitted to SLURM; all its nodes must see, under the same paths: {', '.join(shared)}", file=sys.stderr)
+
+
+def _job_prefix(cache: Path) -> str:
+    """How the names of all jobs begin that work on a cache. Those that run while nobody holds the lock are of a run that was killed."""
+    return f"jukemir-like-{hashlib.sha256(str(cache.resolve()).encode()).hexdigest()[:12]}"
 
 
 def _has_layers(representation: str, cache: Cache) -> bool:
@@ -273,8 +374,8 @@ def _recipe(representation: str) -> str | None:
     return name if name in ours else None
 
 
-def _training(recipe: str, steps: int | None) -> dict[str, str]:
-    """How the recipe is trained: overrides that shorten all its phases alike to ``steps``, and the digest of what it then says.
+def _training(recipe: str, steps: int | None) -> dict[str, str | int]:
+    """How the recipe is trained: overrides that shorten all its phases alike to ``steps``, the digest of what it then says, its examples.
 
     When the digest changes, the weights are trained again.
     """
@@ -288,7 +389,8 @@ def _training(recipe: str, steps: int | None) -> dict[str, str]:
         overrides.append(f"trainer.max_steps={steps}")
     settings = compose_settings([f"recipe={recipe}", *overrides]).to_dict()
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-    return {"overrides": " ".join(overrides), "digest": digest}
+    examples = settings["trainer"]["max_steps"] * settings["data"]["dataloader"]["batch_size"]
+    return {"overrides": " ".join(overrides), "digest": digest, "examples": examples}
 
 
 def _options() -> argparse.Namespace:
@@ -304,8 +406,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="of training, instead of the recipe's own")
     parser.add_argument("--songs", type=int, default=600, help="size of the embedded dataset")
     parser.add_argument("--batch-size", type=int, default=256, help="files a batch of extraction")
-    parser.add_argument("--runner", choices=["local", "docker"], default="local", help="run the stages here, or each in its image")
-    parser.add_argument("--jobs", default="", help="processors to use [default: all]")
+    runners = "run the stages here, each in its image, or as jobs of a SLURM cluster"
+    parser.add_argument("--runner", choices=["local", "docker", "slurm"], default="local", help=runners)
+    parser.add_argument("--container", choices=["", "apptainer"], default="", help="run each stage in its image by this program")
+    parser.add_argument("--jobs", default="", help="processors to use [default: all]; of a cluster, jobs that are submitted at one time")
+    parser.add_argument("--partition", default="", help="of the cluster [default: its own]")
+    parser.add_argument("--account", default="", help="of the cluster, whose time is used")
+    parser.add_argument(
+        "--gpus", type=int, help="of jobs that are faster with them, 0: none [default: one, where there is one]"
+    )
+    parser.add_argument("--status-seconds", type=int, help="between two questions to the cluster what became of the jobs")
     parser.add_argument("--plan", action="store_true", help="only say what would run")
     return parser.parse_args()
 

@@ -72,7 +72,13 @@ def wav_path(folder: Path, uid: str) -> Path:
 
 
 def write_meta(
-    folder: Path, dataset: Dataset, *, failed: Mapping[str, str], skipped: Mapping[str, str], metadata_only: bool, wav_files: int | None = None
+    folder: Path,
+    dataset: Dataset,
+    *,
+    failed: Mapping[str, str],
+    skipped: Mapping[str, str],
+    metadata_only: bool,
+    wav_files: int | None = None,
 ) -> None:
     """Writes ``meta.json`` and ``dataset.json`` of a dataset into ``folder``.
 

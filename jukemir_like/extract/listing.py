@@ -41,13 +41,11 @@ def find_confirmed_inputs(folder: Path, unreadable: dict[str, str] | None = None
                 return inputs
             count = len(inputs)
         except RequestError:
-            if not folder.is_dir() or any(folder.rglob("*.wav")):
+            if folder.is_dir() and any(folder.rglob("*.wav")):
                 raise
             count = 0
         if time.monotonic() > deadline:
-            described = folder.parent / DESCRIPTION
-            raise RequestError(
-                f"{folder} has {count:,} audio files, and {described} says {expected:,}: run `jukemir-like process {folder.parent.name}` again"
-            )
+            remedy = f"run `jukemir-like process {folder.parent.name}` again"
+            raise RequestError(f"{folder} has {count:,} audio files, and {folder.parent / DESCRIPTION} says {expected:,}: {remedy}")
         time.sleep(_PAUSE_SECONDS)
     return find_inputs(folder, unreadable)

@@ -6,11 +6,12 @@ It is asked as little as possible, as its controller serves everybody.
 from __future__ import annotations
 
 import getpass
+import hashlib
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.launch.resources import Node
@@ -29,12 +30,15 @@ def check_submission(partition: str | None, account: str | None) -> None:
         RequestError: there is no ``sbatch`` here, or it refuses: no such partition or account, say.
     """
     if shutil.which("sbatch") is None:
-        raise RequestError("there is no sbatch here to submit jobs with: run it on a login node of a SLURM cluster, or leave RUNNER=slurm out")
+        raise RequestError(
+            "there is no sbatch here to submit jobs with: run it on a login node of a SLURM cluster, or leave RUNNER=slurm out"
+        )
     wanted = [f"--{option}={value}" for option, value in {"partition": partition, "account": account}.items() if value]
     tried = _run(["sbatch", "--test-only", *wanted, "--wrap=true"])
     if tried.returncode != 0:
         lines = [line.removeprefix("sbatch: error: ") for line in tried.stderr.splitlines() if line.strip()]
-        raise RequestError(f"SLURM refuses jobs of {' '.join(wanted) or 'its default partition'}: {lines[0] if lines else 'it does not say why'}")
+        reason = lines[0] if lines else "it does not say why"
+        raise RequestError(f"SLURM refuses jobs of {' '.join(wanted) or 'its default partition'}: {reason}")
 
 
 def read_node(partition: str | None) -> Node:
@@ -124,9 +128,26 @@ def cancel(name: str, *, seconds: float = 30.0) -> int:
     return len(first or ())
 
 
-def describe_states(jobs: Mapping[str, str]) -> dict[str, str]:
-    """What became of jobs, by the same keys: ``SLURM job 12: TIMEOUT``."""
-    return {key: f"SLURM job {job}: {read_state(job) or 'it is not known any more'}" for key, job in jobs.items()}
+def extractions(datasets: Iterable[str], representations: Iterable[str], layers: Iterable[str]) -> list[tuple[str, str, str]]:
+    """All extractions of a workflow: stage, dataset, representation as users name it.
+
+    >>> extractions(["gtzan_ff"], ["mfcc"], [])
+    [('extract', 'gtzan_ff', 'mfcc')]
+    """
+    stages = {"extract": list(representations), "extract_layers": list(layers)}
+    return [
+        (stage, dataset, name) for dataset in dict.fromkeys(datasets) for stage, names in stages.items() for name in dict.fromkeys(names)
+    ]
+
+
+def rule_name(stage: str, dataset: str, representation: str) -> str:
+    """The name of the workflow's rule of an extraction: letters, digits and underscores, another one for each.
+
+    >>> rule_name("extract", "gtzan_ff", "mfcc")
+    'extract_gtzan_ff_mfcc_...'
+    """
+    digest = hashlib.sha256(f"{dataset}/{representation}".encode()).hexdigest()[:6]
+    return re.sub(r"\W+", "_", f"{stage}_{dataset}_{representation}_{digest}", flags=re.ASCII)
 
 
 def _jobs(name: str) -> set[str]:
