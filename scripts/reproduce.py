@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.util
 import json
 import os
 import re
@@ -19,20 +18,21 @@ import subprocess
 import sys
 import tempfile
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from jukemir_like import datasets, representations
 from jukemir_like.core import processes, signals, stdio
 from jukemir_like.core.atomic import file_system_time, write_json
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, RequestError
+from jukemir_like.core.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, JukemirLikeError, RequestError
 from jukemir_like.core.locks import locked
 from jukemir_like.core.parallel import available_cpus
 from jukemir_like.encoders import card as cards
 from jukemir_like.encoders import hub
 from jukemir_like.encoders.weights import MissingWeightsError
-from jukemir_like.launch import cluster, engine, images
+from jukemir_like.launch import apptainer, cluster, engine, images, workflow
 from jukemir_like.packs import origin, published
 from jukemir_like.representations.names import POOLS, parse
 from jukemir_like.representations.stemjepa import parse_name
@@ -55,10 +55,11 @@ def main() -> int:
     cache = Path(options.cache).absolute()
     try:
         config = _config(options, Cache(cache))
-        if config["container"] == "docker" and not options.plan:
-            _check_images([*_computed(config["representations"], config["datasets"], Cache(cache)), *config["layers"]])
-        on_cluster = _cluster_options(options, config) if options.runner == "slurm" else []
-    except RequestError as error:
+        on_cluster = _cluster_options(options, config, cache) if options.runner == "slurm" else []
+        if config["container"] and not options.plan:
+            computed = [*_computed(config["representations"], config["datasets"], Cache(cache)), *config["layers"]]
+            _prepare_images(_images(computed), config["container"], Cache(cache))
+    except JukemirLikeError as error:
         print(f"make reproduce: {error}", file=sys.stderr)
         return WRONG_REQUEST
     cache.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,7 @@ def main() -> int:
         write_json(configuration, config)
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(SCRIPTS / "Snakefile"), "--directory", str(cache)]
         command += ["--configfile", str(configuration), "--profile", str(SCRIPTS / "profiles" / ("slurm" if on_cluster else "local"))]
-        command += [*on_cluster, f"--slurm-jobname-prefix={_job_prefix(cache)}"] if on_cluster else ["--cores", str(config["cores"])]
+        command += on_cluster or ["--cores", str(config["cores"])]
         again = _again(cache, options.datasets.split())
         # A stage that fails or is killed takes its stamp along, and Snakemake does not miss it as long as a page is there: an older one.
         again += [str(PAGE)] if (cache / UNFINISHED).exists() else []
@@ -233,7 +234,7 @@ def _again(cache: Path, wanted: list[str]) -> list[str]:
     return [str(STAMPS / "download" / path.name) for path in sorted((cache / AGAIN).glob("*")) if path.name in known]
 
 
-def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
+def _config(options: argparse.Namespace, cache: Cache) -> dict[str, Any]:
     """What the Snakefile needs to know; names are checked here, so that a wrong one is one line and not a workflow that fails."""
     config: dict[str, list[str]] = {name: getattr(options, name).split() for name in ("datasets", "representations", "layers", "protocol")}
     for dataset in config["datasets"]:
@@ -287,40 +288,19 @@ def _cores(options: argparse.Namespace) -> int:
     return int(options.jobs) if options.jobs and options.runner != "slurm" else available_cpus()
 
 
-def _cluster_options(options: argparse.Namespace, config: dict[str, object]) -> list[str]:
-    """What Snakemake is told about the cluster; what the Snakefile is told of it goes into ``config``.
-
-    Raises:
-        RequestError: there is no cluster, or it takes no such jobs.
-    """
-    if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
-        raise RequestError("RUNNER=slurm needs the package snakemake-executor-plugin-slurm: run `make setup`")
-    cluster.check_submission(options.partition, options.account)
-    node = cluster.read_node(options.partition)
-    if options.gpus is not None and options.gpus > node.gpus:
-        raise RequestError(f"GPUS={options.gpus}: a node of partition {options.partition or 'by default'} has {node.gpus}")
-    # A training on several GPUs of a node has to be asked for.
-    node = replace(node, gpus=min(1, node.gpus) if options.gpus is None else options.gpus)
-    config |= {"node": asdict(node), "cores": node.processors}
-    defaults = {"slurm_partition": options.partition}
-    told = []
-    if cluster.has_accounting():
-        defaults["slurm_account"] = options.account
-    else:
-        # What became of jobs is asked of the controller; and the plug-in would look for the account where there are none.
-        told += ["--slurm-no-account", "--slurm-status-command=squeue"]
-        os.environ |= {"SBATCH_ACCOUNT": options.account} if options.account else {}
-    given = [f"{name}={value}" for name, value in defaults.items() if value]
-    told += ["--default-resources", "mem_mb=2000", "runtime=30", *given] if given else []
-    told += [f"--slurm-init-seconds-before-status-checks={options.status_seconds}"] if options.status_seconds else []
-    told += [f"--seconds-between-status-checks={options.status_seconds}"] if options.status_seconds else []
-    if options.jobs:
-        # With a limit, arrays would wait for batches that wait for them.
-        return [*told, "--jobs", options.jobs]
-    config["array_size"] = cluster.read_array_size()
-    named = (config[name] for name in ("datasets", "representations", "layers"))
-    arrays = [cluster.rule_name(*extraction) for extraction in cluster.extractions(*named)]
-    return [*told, "--jobs", "unlimited", *(["--slurm-array-jobs", ",".join(arrays)] if arrays else [])]
+def _cluster_options(options: argparse.Namespace, config: dict[str, Any], cache: Path) -> list[str]:
+    """What Snakemake is told about the cluster; what the Snakefile is told of it goes into ``config``."""
+    plan = workflow.plan(
+        partition=options.partition,
+        account=options.account,
+        gpus=options.gpus,
+        jobs=options.jobs,
+        status_seconds=options.status_seconds,
+        extractions=workflow.extractions(config["datasets"], config["representations"], config["layers"]),
+    )
+    config |= {"node": asdict(plan.node), "cores": plan.node.processors, "array_size": plan.array_size}
+    os.environ |= plan.environment
+    return [*plan.options, f"--slurm-jobname-prefix={_job_prefix(cache)}"]
 
 
 def _say_shared(cache: Path) -> None:
@@ -357,14 +337,20 @@ def _computed(names: list[str], wanted: list[str], cache: Cache) -> list[str]:
     return [name for name in names if not published.is_published(name) and not _is_taken_over(name, wanted, cache)]
 
 
-def _check_images(names: list[str]) -> None:
-    """That there is an engine and an image of every stage, before the first one is started."""
+def _prepare_images(names: list[str], program: str, cache: Cache) -> None:
+    """Sees to it that there is an image of every stage, before the first one is started."""
+    if program == "apptainer":
+        apptainer.prepare(names, cache)
+    elif missing := engine.missing_images(engine.connect(), names):
+        raise engine.missing_image_error(missing)
+
+
+def _images(names: list[str]) -> list[str]:
+    """Full names of the images of all stages, where representations ``names`` are computed."""
     stages = {images.STAGES[stage].image for stage in ("download", "process", "probe")}
     stages |= {images.image_of(name) for name in names}
     stages |= {images.STAGES["train"].image for name in names if _recipe(name)}
-    missing = engine.missing_images(engine.connect(), sorted(images.reference(name) for name in stages))
-    if missing:
-        raise engine.missing_image_error(missing)
+    return sorted(images.reference(name) for name in stages)
 
 
 def _recipe(representation: str) -> str | None:
@@ -412,9 +398,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--jobs", default="", help="processors to use [default: all]; of a cluster, jobs that are submitted at one time")
     parser.add_argument("--partition", default="", help="of the cluster [default: its own]")
     parser.add_argument("--account", default="", help="of the cluster, whose time is used")
-    parser.add_argument(
-        "--gpus", type=int, help="of jobs that are faster with them, 0: none [default: one, where there is one]"
-    )
+    parser.add_argument("--gpus", type=int, help="of jobs that are faster with them, 0: none [default: one, where there is one]")
     parser.add_argument("--status-seconds", type=int, help="between two questions to the cluster what became of the jobs")
     parser.add_argument("--plan", action="store_true", help="only say what would run")
     return parser.parse_args()

@@ -94,7 +94,7 @@ def write_meta(
         StorageError: a file cannot be written.
     """
     splits = [item.split for item in dataset.items]
-    description = {
+    description: dict[str, Any] = {
         "name": dataset.name,
         "options": list(dataset.options),
         "tasks": {name: task.to_json() for name, task in dataset.tasks.items()},

@@ -6,12 +6,10 @@ It is asked as little as possible, as its controller serves everybody.
 from __future__ import annotations
 
 import getpass
-import hashlib
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.launch.resources import Node
@@ -126,28 +124,6 @@ def cancel(name: str, *, seconds: float = 30.0) -> int:
             break
         time.sleep(0.5)
     return len(first or ())
-
-
-def extractions(datasets: Iterable[str], representations: Iterable[str], layers: Iterable[str]) -> list[tuple[str, str, str]]:
-    """All extractions of a workflow: stage, dataset, representation as users name it.
-
-    >>> extractions(["gtzan_ff"], ["mfcc"], [])
-    [('extract', 'gtzan_ff', 'mfcc')]
-    """
-    stages = {"extract": list(representations), "extract_layers": list(layers)}
-    return [
-        (stage, dataset, name) for dataset in dict.fromkeys(datasets) for stage, names in stages.items() for name in dict.fromkeys(names)
-    ]
-
-
-def rule_name(stage: str, dataset: str, representation: str) -> str:
-    """The name of the workflow's rule of an extraction: letters, digits and underscores, another one for each.
-
-    >>> rule_name("extract", "gtzan_ff", "mfcc")
-    'extract_gtzan_ff_mfcc_...'
-    """
-    digest = hashlib.sha256(f"{dataset}/{representation}".encode()).hexdigest()[:6]
-    return re.sub(r"\W+", "_", f"{stage}_{dataset}_{representation}_{digest}", flags=re.ASCII)
 
 
 def _jobs(name: str) -> set[str]:

@@ -94,17 +94,20 @@ def of_stage(stage: str, items: int, node: Node, *, dimension: int = 0, examples
         attempt: from 1.
 
     >>> of_stage("probe", 25_000, Node(processors=16, memory=128_000), dimension=4_800)
-    Resources(memory=3420, minutes=10, processors=1, gpus=0)
+    Resources(memory=3370, minutes=45, processors=1, gpus=0)
     """
     processors, gpus = node.processors, 0
+    memory: float
+    vectors_mb = 4e-6 * items * dimension
     if stage == "train":
         gpus = node.gpus
         memory, seconds = 4_000 + 300 * processors + 8_000 * gpus, examples / (500 * gpus or 40 * processors)
-    elif stage.startswith("probe"):
-        vectors_mb = 4e-6 * items * dimension
-        processors = processors if stage == "probe-grid" else 1
-        memory = _TORCH_MB + 0.01 * items + 4 * vectors_mb + (vectors_mb + 200) * (processors if stage == "probe-grid" else 0)
-        seconds = 60 + vectors_mb * (50 if stage == "probe-grid" else 1) + (900 / processors * items / 744 if stage == "probe-grid" else 0)
+    elif stage == "probe":
+        processors = 1
+        memory, seconds = _TORCH_MB + 0.01 * items + 4 * vectors_mb, 60 + vectors_mb
+    elif stage == "probe-grid":
+        memory = _TORCH_MB + 0.01 * items + 4 * vectors_mb + (vectors_mb + 200) * processors
+        seconds = 60 + 50 * vectors_mb + 900 / processors * items / 744
     elif stage == "evaluate-retrieval":
         memory, seconds = 2 * _TORCH_MB + 200 * processors + 0.02 * items, 10 * items / processors
     elif stage in ("process", "audit", "synthband"):
