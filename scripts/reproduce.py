@@ -13,26 +13,24 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from jukemir_like import datasets, representations
-from jukemir_like.core import processes, signals, stdio
+from jukemir_like.core import signals, stdio
 from jukemir_like.core.atomic import file_system_time, write_json
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, JukemirLikeError, RequestError
+from jukemir_like.core.errors import DONE, WRONG_REQUEST, JukemirLikeError, RequestError
 from jukemir_like.core.locks import locked
 from jukemir_like.core.parallel import available_cpus
 from jukemir_like.encoders import card as cards
 from jukemir_like.encoders import hub
 from jukemir_like.encoders.weights import MissingWeightsError
-from jukemir_like.launch import apptainer, cluster, engine, images, workflow
+from jukemir_like.launch import apptainer, cluster, engine, failures, images, snakemake, workflow
 from jukemir_like.packs import origin, published
 from jukemir_like.representations.names import POOLS, parse
 from jukemir_like.representations.stemjepa import parse_name
@@ -45,9 +43,7 @@ LOGS = STAMPS / "logs"
 UNFINISHED = STAMPS / "unfinished"  # a run has begun, and not ended well
 PAGE = Path("report", "index.html")
 CONFIGURATION = STAMPS / "config.json"  # where nodes of a cluster see it
-SLURM_LOGS = Path(".snakemake", "log")
-END_SECONDS = 40.0  # after a first signal: the longest that a stage takes, and Snakemake
-CANCEL_SECONDS = 10.0  # for Snakemake to cancel its jobs; then they are cancelled without it
+SNAKEMAKE_LOGS = Path(".snakemake", "log")
 
 
 def main() -> int:
@@ -81,14 +77,12 @@ def main() -> int:
         if not options.plan:
             again += _ahead(cache)
             _forget_removed(cache)
-            for ending in ("*.failed", "*.job"):
-                for left_over in (cache / LOGS).rglob(ending):
-                    left_over.unlink()
+            failures.forget(cache / LOGS)
             (cache / STAMPS).mkdir(exist_ok=True)
             (cache / UNFINISHED).touch()
         command += ["--forcerun", *dict.fromkeys(again)] if again else []
         command += ["--dry-run", "--quiet", "host"] if options.plan else []
-        code = _run(command, lock, _job_prefix(cache) if on_cluster else None)
+        code = snakemake.run(command, lock, _job_prefix(cache) if on_cluster else None)
         if code != DONE:
             return _failed(cache, code, command, stages=not options.plan)
         if not options.plan:
@@ -142,90 +136,20 @@ def _is_of(folder: str, representation: str, all_layers: bool) -> bool:
     return any(re.fullmatch(rf"{re.escape(name)}\.layer[^.]+{re.escape(pool)}", folder) for name, pool in names)
 
 
-def _run(command: list[str], lock: int, jobs: str | None) -> int:
-    """Runs Snakemake; returns its exit code. A signal that comes here goes to all that it has started, once.
-
-    Args:
-        command: of Snakemake.
-        lock: descriptor of the cache's lock.
-        jobs: how the names of the jobs that it submits to a cluster begin; None: it submits none.
-    """
-    # The lock goes along, so that it is held until Snakemake has ended even if this process is killed before.
-    process = subprocess.Popen(command, pass_fds=[lock], process_group=0)
-    try:
-        with signals.grace_period(END_SECONDS):
-            return process.wait()
-    except signals.Interrupted:
-        # It begins nothing more, and without a word; shells wait for their stage. Of SIGTERM alone it waits for jobs of a cluster.
-        process.send_signal(signal.SIGTERM if jobs is None else signal.SIGINT)
-        for stage in _stages(process.pid):
-            with suppress(ProcessLookupError):
-                os.kill(stage, signal.SIGTERM)  # (SIGINT would make Python say more than a line if it has only just started)
-        if jobs is not None:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(CANCEL_SECONDS)
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            cluster.cancel(jobs, seconds=CANCEL_SECONDS)
-        process.wait()
-        raise
-
-
-def _stages(snakemake: int) -> set[int]:
-    """Processes that the shells below Snakemake wait for: not the shells, nor what a stage itself has started."""
-    below = processes.descendants(snakemake)
-    shells = {process for process in below if _is_shell(process)}
-    begun = set().union(*map(processes.descendants, shells)) - shells
-    return begun - set().union(*map(processes.descendants, begun))
-
-
-def _is_shell(process: int) -> bool:
-    with suppress(OSError):
-        return Path(f"/proc/{process}/comm").read_text().strip() in ("sh", "bash", "dash")
-    return False
-
-
 def _failed(cache: Path, code: int, command: list[str], stages: bool) -> int:
     """Says which stages have failed and why, if there were any to run; returns the exit code of the first."""
-    ended = [path for ending in ("*.failed", "*.job") for path in (cache / LOGS).rglob(ending)] if stages else []
-    logs = list(dict.fromkeys(path.with_suffix("") for path in sorted(ended, key=lambda path: path.stat().st_mtime_ns)))
-    codes = [_code(log) for log in logs]
-    for log, stage_code in zip(logs, codes, strict=True):
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.is_file() else []
-        stage = " ".join(log.relative_to(cache / LOGS).with_suffix("").parts)
-        print(f"make reproduce: {stage} has failed ({_why(log, stage_code)}): {lines[-1] if lines else 'it said nothing'}", file=sys.stderr)
-        print(f"  its log: {log}", file=sys.stderr)
-    if not logs:
+    failed = failures.find(cache / LOGS) if stages else []
+    for failure in failed:
+        print(f"make reproduce: {failure.stage} has failed ({failure.why}): {failure.words}", file=sys.stderr)
+        print(f"  its log: {failure.log}", file=sys.stderr)
+    if not failed:
         # It was told to be quiet. Asked what it would do, it says what it cannot.
         asked = [*command, "--dry-run", "--quiet", "host"]
         said = subprocess.run(asked, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
-        print(f"make reproduce: the workflow itself has failed:\n{_said_by_slurm(cache) if stages else ''}{said.rstrip()}", file=sys.stderr)
+        lines = [*(failures.said_of_jobs(cache / SNAKEMAKE_LOGS) if stages else ()), said.rstrip()]
+        print("make reproduce: the workflow itself has failed:", *lines, sep="\n", file=sys.stderr)
     print("what is finished is kept: mend that, then give the same command again, and it goes on from there", file=sys.stderr)
-    return codes[0] if codes else code
-
-
-def _why(log: Path, code: int) -> str:
-    """Why a stage has ended; of a job of a cluster that did not end by itself, what the cluster says."""
-    job = log.with_name(f"{log.name}.job")
-    if job.is_file():
-        number = job.read_text().strip()
-        return f"job {number}: {cluster.read_state(number) or 'SLURM does not know any more what became of it'}"
-    return f"killed by signal {code - 128}" if code > 128 and code != INTERRUPTED else f"exit code {code}"
-
-
-def _said_by_slurm(cache: Path) -> str:
-    """What was said of jobs that SLURM did not take, or that ended before their stage began; each line once."""
-    logs = sorted((cache / SLURM_LOGS).glob("*.snakemake.log"), key=lambda path: path.stat().st_mtime_ns)
-    lines = logs[-1].read_text(errors="replace").splitlines() if logs else []
-    return "".join(
-        f"{line.strip()}\n" for line in dict.fromkeys(lines) if re.search(r"error message was|SLURM status is|WorkflowError", line)
-    )
-
-
-def _code(log: Path) -> int:
-    path = log.with_name(f"{log.name}.failed")
-    text = path.read_text().strip() if path.is_file() else ""
-    return int(text) if text.isdigit() else BUG
+    return failed[0].code if failed else code
 
 
 def _again(cache: Path, wanted: list[str]) -> list[str]:
