@@ -43,7 +43,7 @@ LOGS = STAMPS / "logs"
 UNFINISHED = STAMPS / "unfinished"  # a run has begun, and not ended well
 PAGE = Path("report", "index.html")
 CONFIGURATION = STAMPS / "config.json"  # where nodes of a cluster see it
-SNAKEMAKE_LOGS = Path(".snakemake", "log")
+SNAKEMAKE_LOG = LOGS / "snakemake.log"  # of a run on a cluster
 
 
 def main() -> int:
@@ -82,7 +82,12 @@ def main() -> int:
             (cache / UNFINISHED).touch()
         command += ["--forcerun", *dict.fromkeys(again)] if again else []
         command += ["--dry-run", "--quiet", "host"] if options.plan else []
-        code = snakemake.run(command, lock, _job_prefix(cache) if on_cluster else None)
+        (cache / SNAKEMAKE_LOG).unlink(missing_ok=True)
+        if on_cluster and not options.plan:
+            (cache / LOGS).mkdir(exist_ok=True)
+            code = snakemake.run(command, lock, _job_prefix(cache), cache / SNAKEMAKE_LOG)
+        else:
+            code = snakemake.run(command, lock)
         if code != DONE:
             return _failed(cache, code, command, stages=not options.plan)
         if not options.plan:
@@ -139,15 +144,18 @@ def _is_of(folder: str, representation: str, all_layers: bool) -> bool:
 def _failed(cache: Path, code: int, command: list[str], stages: bool) -> int:
     """Says which stages have failed and why, if there were any to run; returns the exit code of the first."""
     failed = failures.find(cache / LOGS) if stages else []
+    snakemake_log = cache / SNAKEMAKE_LOG
     for failure in failed:
         print(f"make reproduce: {failure.stage} has failed ({failure.why}): {failure.words}", file=sys.stderr)
         print(f"  its log: {failure.log}", file=sys.stderr)
-    if not failed:
+    if not failed and stages and snakemake_log.is_file():
+        print("make reproduce: a job has failed before its stage began:", *failures.said_of_jobs(snakemake_log), sep="\n", file=sys.stderr)
+        print(f"  its log: {snakemake_log}", file=sys.stderr)
+    elif not failed:
         # It was told to be quiet. Asked what it would do, it says what it cannot.
         asked = [*command, "--dry-run", "--quiet", "host"]
         said = subprocess.run(asked, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
-        lines = [*(failures.said_of_jobs(cache / SNAKEMAKE_LOGS) if stages else ()), said.rstrip()]
-        print("make reproduce: the workflow itself has failed:", *lines, sep="\n", file=sys.stderr)
+        print(f"make reproduce: the workflow itself has failed:\n{said.rstrip()}", file=sys.stderr)
     print("what is finished is kept: mend that, then give the same command again, and it goes on from there", file=sys.stderr)
     return failed[0].code if failed else code
 

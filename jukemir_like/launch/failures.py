@@ -14,7 +14,8 @@ from jukemir_like.core.errors import BUG, INTERRUPTED
 from jukemir_like.launch import cluster
 
 _ENDINGS = ("*.failed", "*.job")
-_SAID_OF_JOBS = re.compile(r"error message was|SLURM status is|WorkflowError")
+_SAID_OF_JOBS = re.compile(r"error message was|SLURM status is")
+_MOST_LINES = 20
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,10 @@ def forget(folder: Path) -> None:
             path.unlink()
 
 
-def said_of_jobs(folder: Path) -> list[str]:
-    """What Snakemake's last log in ``folder`` says of jobs that SLURM did not take, or that ended before their stage began."""
-    logs = sorted(folder.glob("*.snakemake.log"), key=lambda path: path.stat().st_mtime_ns)
-    lines = logs[-1].read_text(errors="replace").splitlines() if logs else []
-    return [line.strip() for line in dict.fromkeys(lines) if _SAID_OF_JOBS.search(line)]
+def said_of_jobs(log: Path) -> list[str]:
+    """What Snakemake has said of jobs that SLURM did not take, or that ended before their stage began; of nothing such, its last words."""
+    lines = [line.rstrip() for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.is_file() else []
+    return list(dict.fromkeys(line.strip() for line in lines if _SAID_OF_JOBS.search(line)))[:_MOST_LINES] or lines[-_MOST_LINES:]
 
 
 def _failure(folder: Path, log: Path) -> Failure:

@@ -15,16 +15,18 @@ END_SECONDS = 40.0  # after a first signal: the longest that a stage takes, and 
 CANCEL_SECONDS = 10.0  # for Snakemake to cancel its jobs; then they are cancelled without it
 
 
-def run(command: list[str], lock: int, jobs: str | None) -> int:
+def run(command: list[str], lock: int, jobs: str | None = None, log: Path | None = None) -> int:
     """Runs Snakemake; returns its exit code. A signal that comes here goes to all that it has started, once.
 
     Args:
         command: of Snakemake.
         lock: descriptor of the cache's lock.
         jobs: how the names of the jobs that it submits to a cluster begin; None: it submits none.
+        log: for what it says on standard error, and stages that run here; None: this process's.
     """
     # The lock goes along, so that it is held until Snakemake has ended even if this process is killed before.
-    process = subprocess.Popen(command, pass_fds=[lock], process_group=0)
+    with open(os.devnull if log is None else log, "wb") as said:
+        process = subprocess.Popen(command, pass_fds=[lock], process_group=0, stderr=None if log is None else said)
     try:
         with signals.grace_period(END_SECONDS):
             return process.wait()

@@ -42,10 +42,10 @@ def test_each_failure_has_its_stage_its_reason_and_its_last_words(logs, tmp_path
     assert len(list(tmp_path.rglob("*.log"))) == 5
 
 
-def test_what_was_said_of_jobs_is_in_the_last_log(tmp_path):
-    assert failures.said_of_jobs(tmp_path) == []
-    for index, name in enumerate(("b", "a")):
-        path = tmp_path / f"{name}.snakemake.log"
-        path.write_text(f"Building DAG\n  SLURM-job '{index}' failed, SLURM status is: 'CANCELLED'.\n" * 2)
-        os.utime(path, (index, index))
-    assert failures.said_of_jobs(tmp_path) == ["SLURM-job '1' failed, SLURM status is: 'CANCELLED'."]
+def test_what_was_said_of_jobs_is_found_in_the_log(tmp_path):
+    log = tmp_path / "snakemake.log"
+    assert failures.said_of_jobs(log) == []
+    log.write_text("Building DAG\n  SLURM-job '1' failed, SLURM status is: 'CANCELLED'.\n" * 2)
+    assert failures.said_of_jobs(log) == ["SLURM-job '1' failed, SLURM status is: 'CANCELLED'."]
+    log.write_text("".join(f"line {index}\n\n" for index in range(100)))
+    assert failures.said_of_jobs(log) == [f"line {index}" for index in range(80, 100)]
