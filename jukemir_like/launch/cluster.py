@@ -126,6 +126,18 @@ def cancel(name: str, *, seconds: float = 30.0) -> int:
     return len(first or ())
 
 
+def has_jobs(name: str) -> bool:
+    """Whether jobs of this user are in the queue whose names begin with ``name``; also where SLURM does not answer, as they may be."""
+    answer = _run(["squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%j"])
+    return answer.returncode != 0 or any(line.startswith(name) for line in answer.stdout.splitlines())
+
+
+def read_memory_seconds() -> int:
+    """How long the controller remembers a job that has ended (``MinJobAge``)."""
+    answer = re.search(r"MinJobAge\s*=\s*(\d+)", _run(["scontrol", "show", "config"]).stdout)
+    return int(answer[1]) if answer else 0
+
+
 def _jobs(name: str) -> set[str]:
     answer = _run(["squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%F|%j"]).stdout
     rows = (line.partition("|") for line in answer.splitlines())

@@ -14,6 +14,8 @@ from jukemir_like.launch.resources import Node
 
 PLUGIN = "snakemake_executor_plugin_slurm"
 
+_LEAST_MEMORY_SECONDS = 240  # its questions are up to 180 s apart
+
 Extraction = tuple[str, str, str]
 """Stage, dataset, and representation as users name it."""
 
@@ -57,25 +59,28 @@ def plan(
     if gpus is not None and gpus > node.gpus:
         raise RequestError(f"GPUS={gpus}: a node of {f'partition {partition}' if partition else 'the default partition'} has {node.gpus}")
     node = replace(node, gpus=min(1, node.gpus) if gpus is None else gpus)
-    options: list[str] = []
-    environment: dict[str, str] = {}
+    accounting = cluster.has_accounting()
+    # Of tasks of an array, the plug-in finds the state by squeue alone: sacct names them otherwise, and it would take one's for all.
+    remembered = cluster.read_memory_seconds() >= _LEAST_MEMORY_SECONDS
+    if not accounting and not remembered:
+        raise RequestError("SLURM has no accounting here, and forgets jobs before anybody can ask for them: raise MinJobAge to 300 s")
+    arrays = [] if jobs or not remembered else [rule_name(*extraction) for extraction in extractions]
+    options = [f"--slurm-status-command={'sacct' if accounting and not arrays else 'squeue'}"]
+    environment = {"SQUEUE_ARRAY": "1"}  # a line for each task, also of those that have not begun
     defaults = {"slurm_partition": partition}
-    if cluster.has_accounting():
+    if accounting:
         defaults["slurm_account"] = account
     else:
         # The plug-in would refuse an account that it cannot look up; sbatch takes it from its variable.
-        options += ["--slurm-no-account", "--slurm-status-command=squeue"]
+        options.append("--slurm-no-account")
         environment |= {"SBATCH_ACCOUNT": account} if account else {}
     options += ["--default-resources", *(f"{name}={value}" for name, value in defaults.items() if value)] if any(defaults.values()) else []
     if status_seconds:
         options += [f"--slurm-init-seconds-before-status-checks={status_seconds}", f"--seconds-between-status-checks={status_seconds}"]
-    if jobs:
-        # Without arrays: of an array of which it may submit some tasks only, the plug-in would submit none, and wait for ever.
-        return Plan([*options, f"--jobs={jobs}"], node, None, environment)
-    options.append("--jobs=unlimited")
-    if arrays := [rule_name(*extraction) for extraction in extractions]:
-        options.append(f"--slurm-array-jobs={','.join(arrays)}")
-    return Plan(options, node, cluster.read_array_size(), environment)
+    # Jobs that are limited are no arrays: of one of which the plug-in may submit some tasks only, it submits none, and waits for ever.
+    options.append(f"--jobs={jobs or 'unlimited'}")
+    options += [f"--slurm-array-jobs={','.join(arrays)}"] if arrays else []
+    return Plan(options, node, cluster.read_array_size() if arrays else None, environment)
 
 
 def extractions(datasets: Iterable[str], representations: Iterable[str], layers: Iterable[str]) -> list[Extraction]:

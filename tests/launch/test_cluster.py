@@ -88,7 +88,7 @@ def whole(programs, monkeypatch):
     programs(
         sbatch="exit 0",
         sinfo="printf 'main|4|16000|infinite|gpu:1|main*\\n'",
-        scontrol='echo "MaxArraySize            = 1001"',
+        scontrol='echo "MaxArraySize            = 1001"; echo "MinJobAge               = ${AGE:-300} sec"',
         sacct="exit 1",
     )
     return programs
@@ -116,13 +116,29 @@ def test_batches_are_arrays_unless_jobs_are_limited(whole):
 
 def test_an_account_is_given_in_the_way_that_the_cluster_checks(whole):
     planned = plan(account="me")
-    assert planned.environment == {"SBATCH_ACCOUNT": "me"}
-    assert "--slurm-status-command=squeue" in planned.options
+    assert planned.environment["SBATCH_ACCOUNT"] == "me"
+    assert "--slurm-no-account" in planned.options
     whole(sacct="exit 0")
     planned = plan(account="me")
-    assert planned.environment == {}
+    assert "SBATCH_ACCOUNT" not in planned.environment
     assert "slurm_account=me" in planned.options
-    assert not [option for option in planned.options if "squeue" in option or "no-account" in option]
+    assert "--slurm-no-account" not in planned.options
+
+
+def test_what_became_of_an_array_is_asked_of_the_controller_as_long_as_it_remembers(whole, monkeypatch):
+    def status(planned):
+        return next(option.partition("=")[2] for option in planned.options if "status-command" in option)
+
+    assert status(plan()) == status(plan(jobs="3")) == "squeue"
+    whole(sacct="exit 0")
+    assert status(plan()) == "squeue"
+    assert status(plan(jobs="3")) == "sacct"
+    monkeypatch.setenv("AGE", "30")
+    assert status(plan()) == "sacct"
+    assert plan().array_size is None
+    whole(sacct="exit 1")
+    with pytest.raises(RequestError, match="raise MinJobAge"):
+        plan()
 
 
 def test_more_gpus_than_a_node_has_are_refused(whole):
