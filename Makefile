@@ -21,6 +21,10 @@ TRAINING_DATASET ?= synthband_stems
 JOBS ?=
 BATCH_SIZE ?= 256
 RUNNER ?= local
+CONTAINER ?=
+PARTITION ?=
+ACCOUNT ?=
+GPUS ?=
 BASE_IMAGE ?= python:3.11-slim
 TORCH_INDEX ?=
 IMAGE ?=
@@ -31,14 +35,16 @@ PYTEST_ARGS ?=
 
 REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(DATASETS)" --representations "$(REPRESENTATIONS)" \
 	--layers "$(LAYERS)" --protocol "$(PROTOCOL)" --seed "$(SEED)" --songs "$(SONGS)" --jobs "$(JOBS)" --batch-size "$(BATCH_SIZE)" \
-	--training-dataset "$(TRAINING_DATASET)" $(if $(STEPS),--steps "$(STEPS)") $(if $(IS_PRECOMPUTED),--precomputed) --runner "$(RUNNER)"
+	--training-dataset "$(TRAINING_DATASET)" $(if $(STEPS),--steps "$(STEPS)") $(if $(IS_PRECOMPUTED),--precomputed) --runner "$(RUNNER)" \
+	--container "$(CONTAINER)" --partition "$(PARTITION)" --account "$(ACCOUNT)" $(if $(GPUS),--gpus "$(GPUS)")
 
-.PHONY: help setup test test-slow test-docker test-gpu lint format reproduce plan images conform docs bench clean
+.PHONY: help setup test test-slow test-docker test-slurm test-gpu lint format reproduce plan images conform docs bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… LAYERS=… PROTOCOL=linear|jukemir SEED=… SONGS=… STEPS=… TRAINING_DATASET=… PRECOMPUTED=1 CACHE=… JOBS=… RUNNER=local|docker"
+	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… LAYERS=… PROTOCOL=linear|jukemir SEED=… SONGS=… STEPS=… TRAINING_DATASET=… PRECOMPUTED=1 CACHE=… JOBS=… RUNNER=local|docker|slurm CONTAINER=apptainer"
+	@echo "  make reproduce RUNNER=slurm PARTITION=… ACCOUNT=… GPUS=… (and all of the above; JOBS: how many at one time)"
 
 setup: $(SETUP)  ## Make the virtual environment .venv and install everything
 
@@ -54,7 +60,7 @@ test: $(SETUP)  ## Run the tests
 	$(BIN)/pytest -n auto $(PYTEST_ARGS)
 
 test-slow: $(SETUP)  ## Run the slow tests: the whole line killed and resumed, the README's commands
-	$(BIN)/pytest -n auto -m "slow and not docker" $(PYTEST_ARGS)
+	$(BIN)/pytest -n auto -m "slow and not docker and not slurm" $(PYTEST_ARGS)
 
 test-docker: $(SETUP)  ## Run the tests that need a Docker engine: images, their contract, the line in images
 	@test "$$REQUIRE_DOCKER" != 1 || .ci/engine > /dev/null  # an engine, an image to build on, busybox
@@ -63,6 +69,10 @@ test-docker: $(SETUP)  ## Run the tests that need a Docker engine: images, their
 test-gpu: $(SETUP)  ## Run the tests that need a GPU, and measure it (see docs/gpu.md)
 	$(BIN)/pytest -m gpu tests/gpu tests/probes tests/stemjepa $(PYTEST_ARGS)
 	$(BIN)/python -m bench.gpu
+
+test-slurm: $(SETUP)  ## Run the tests that need a SLURM cluster: the line as its jobs, jobs and nodes that end in the middle
+	@test "$$REQUIRE_SLURM" != 1 || .ci/slurm > /dev/null  # a cluster of two nodes on this machine
+	$(BIN)/pytest -m slurm $(PYTEST_ARGS)
 
 lint: $(SETUP)  ## Check style, types and the order of packages
 	$(BIN)/ruff check .

@@ -64,13 +64,14 @@ def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: 
     if not metadata_only:
         _check_audio(dataset)
         _write_audio(dataset, output, workers, summary)
+    wav_files = None if metadata_only else summary.done + summary.kept
     summary.failed = dict(sorted((failed | summary.failed).items()))
     if metadata_only:
         summary.done = len(dataset.items) - len(summary.failed)
         summary.notes.append(f"{len(dataset.items):,} records in meta.json; no audio was asked for")
     if dataset.understood is not None:
         summary.notes += description_lines(dataset.understood)
-    write_meta(output, dataset, failed=summary.failed, skipped=skipped, metadata_only=metadata_only)
+    write_meta(output, dataset, failed=summary.failed, skipped=skipped, metadata_only=metadata_only, wav_files=wav_files)
     summary.seconds = time.perf_counter() - started
     return summary
 

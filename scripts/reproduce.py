@@ -1,7 +1,8 @@
 """Runs the whole line with Snakemake: from nothing to ``report/index.html`` in the cache.
 
 Holds a lock on the cache while it runs; a run that was killed leaves nothing to clean up, the next one goes on from what is finished.
-Where a stage fails, it says which, why and how to go on, and ends with the stage's exit code.
+Where a stage fails, it says which, why and how to go on, and ends with the stage's exit code. With ``--runner slurm`` stages are jobs of a
+cluster: Snakemake submits them from here, and they are cancelled where this ends before them.
 """
 
 from __future__ import annotations
@@ -12,23 +13,23 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from jukemir_like import datasets, representations
-from jukemir_like.core import processes, signals, stdio
-from jukemir_like.core.atomic import file_system_time
+from jukemir_like.core import signals, stdio
+from jukemir_like.core.atomic import file_system_time, write_json
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.errors import BUG, DONE, INTERRUPTED, WRONG_REQUEST, RequestError
+from jukemir_like.core.errors import DONE, WRONG_REQUEST, JukemirLikeError, RequestError
 from jukemir_like.core.locks import locked
 from jukemir_like.core.machine import available_cpus
 from jukemir_like.encoders import encoder, hub
 from jukemir_like.encoders.weights import MissingWeightsError
-from jukemir_like.launch import cost_table, engine, estimates, images
+from jukemir_like.launch import apptainer, cluster, cost_table, engine, estimates, failures, images, snakemake, workflow
 from jukemir_like.packs import origin, published
 from jukemir_like.representations.names import POOLS, parse
 from jukemir_like.representations.stemjepa import parse_name
@@ -40,7 +41,8 @@ AGAIN = STAMPS / "again"
 LOGS = STAMPS / "logs"
 UNFINISHED = STAMPS / "unfinished"  # a run has begun, and not ended well
 PAGE = Path("report", "index.html")
-END_SECONDS = 40.0  # after a first signal: the longest that a stage takes, and Snakemake
+CONFIGURATION = STAMPS / "config.json"  # where nodes of a cluster see it
+SNAKEMAKE_LOG = LOGS / "snakemake.log"  # of a run on a cluster
 
 
 def main() -> int:
@@ -50,31 +52,43 @@ def main() -> int:
         if options.cost:
             return _say_cost(options, Cache(cache))
         config = _config(options, Cache(cache))
-        if options.runner == "docker" and not options.plan:
-            _check_images([*_computed(config["representations"], config["datasets"], Cache(cache)), *config["layers"]])
-    except RequestError as error:
+        on_cluster = _cluster_options(options, config, cache) if options.runner == "slurm" else []
+        if config["container"] and not options.plan:
+            computed = [*_computed(config["representations"], config["datasets"], Cache(cache)), *config["layers"]]
+            _prepare_images(_images(computed), config["container"], Cache(cache))
+    except JukemirLikeError as error:
         print(f"make reproduce: {error}", file=sys.stderr)
         return WRONG_REQUEST
     cache.mkdir(parents=True, exist_ok=True)
     with locked(cache / ".lock", keep_file=True, on_wait=lambda: _say_in_use(cache)) as lock, tempfile.TemporaryDirectory() as temporary:
         configuration = Path(temporary) / "config.json"
-        configuration.write_text(json.dumps(config))
+        if options.runner == "slurm" and not options.plan:
+            configuration = cache / CONFIGURATION
+            _say_shared(cache)
+            if left := cluster.cancel(_job_prefix(cache)):
+                print(f"{left} jobs of a run before were left in the queue, and are cancelled", file=sys.stderr)
+            configuration.parent.mkdir(exist_ok=True)
+        write_json(configuration, config)
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(SCRIPTS / "Snakefile"), "--directory", str(cache)]
-        command += ["--profile", str(SCRIPTS / "profiles" / "local"), "--configfile", str(configuration)]
-        command += ["--cores", options.jobs or str(available_cpus())]
+        command += ["--configfile", str(configuration), "--profile", str(SCRIPTS / "profiles" / ("slurm" if on_cluster else "local"))]
+        command += on_cluster or ["--cores", str(config["cores"])]
         again = _again(cache, options.datasets.split())
         # A stage that fails or is killed takes its stamp along, and Snakemake does not miss it as long as a page is there: an older one.
         again += [str(PAGE)] if (cache / UNFINISHED).exists() else []
         if not options.plan:
             again += _ahead(cache)
             _forget_removed(cache)
-            for failed in (cache / LOGS).rglob("*.failed"):
-                failed.unlink()
+            failures.forget(cache / LOGS)
             (cache / STAMPS).mkdir(exist_ok=True)
             (cache / UNFINISHED).touch()
         command += ["--forcerun", *dict.fromkeys(again)] if again else []
         command += ["--dry-run", "--quiet", "host"] if options.plan else []
-        code = _run(command, lock)
+        (cache / SNAKEMAKE_LOG).unlink(missing_ok=True)
+        if on_cluster and not options.plan:
+            (cache / LOGS).mkdir(exist_ok=True)
+            code = snakemake.run(command, lock, _job_prefix(cache), cache / SNAKEMAKE_LOG)
+        else:
+            code = snakemake.run(command, lock)
         if code != DONE:
             return _failed(cache, code, command, stages=not options.plan)
         if not options.plan:
@@ -136,59 +150,23 @@ def _is_of(folder: str, representation: str, all_layers: bool) -> bool:
     return any(re.fullmatch(rf"{re.escape(name)}\.layer[^.]+{re.escape(pool)}", folder) for name, pool in names)
 
 
-def _run(command: list[str], lock: int) -> int:
-    """Runs Snakemake; returns its exit code. A signal that comes here goes to all that it has started, once."""
-    # The lock goes along, so that it is held until Snakemake has ended even if this process is killed before.
-    process = subprocess.Popen(command, pass_fds=[lock], process_group=0)
-    try:
-        with signals.grace_period(END_SECONDS):
-            return process.wait()
-    except signals.Interrupted:
-        process.terminate()  # it begins nothing more, and without a word; shells wait for their stage
-        for stage in _stages(process.pid):
-            with suppress(ProcessLookupError):
-                os.kill(stage, signal.SIGTERM)  # (SIGINT would make Python say more than a line if it has only just started)
-        process.wait()
-        raise
-
-
-def _stages(snakemake: int) -> set[int]:
-    """Processes that the shells below Snakemake wait for: not the shells, nor what a stage itself has started."""
-    below = processes.descendants(snakemake)
-    shells = {process for process in below if _is_shell(process)}
-    begun = set().union(*map(processes.descendants, shells)) - shells
-    return begun - set().union(*map(processes.descendants, begun))
-
-
-def _is_shell(process: int) -> bool:
-    with suppress(OSError):
-        return Path(f"/proc/{process}/comm").read_text().strip() in ("sh", "bash", "dash")
-    return False
-
-
 def _failed(cache: Path, code: int, command: list[str], stages: bool) -> int:
     """Says which stages have failed and why, if there were any to run; returns the exit code of the first."""
-    failed = sorted((cache / LOGS).rglob("*.failed"), key=lambda path: path.stat().st_mtime_ns) if stages else []
-    codes = [_code(path) for path in failed]
-    for path, stage_code in zip(failed, codes, strict=True):
-        log = path.with_suffix("")
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.is_file() else []
-        stage = " ".join(log.relative_to(cache / LOGS).with_suffix("").parts)
-        why = f"killed by signal {stage_code - 128}" if stage_code > 128 and stage_code != INTERRUPTED else f"exit code {stage_code}"
-        print(f"make reproduce: {stage} has failed ({why}): {lines[-1] if lines else 'it said nothing'}", file=sys.stderr)
-        print(f"  its log: {log}", file=sys.stderr)
-    if not failed:
+    failed = failures.find(cache / LOGS) if stages else []
+    snakemake_log = cache / SNAKEMAKE_LOG
+    for failure in failed:
+        print(f"make reproduce: {failure.stage} has failed ({failure.why}): {failure.words}", file=sys.stderr)
+        print(f"  its log: {failure.log}", file=sys.stderr)
+    if not failed and stages and snakemake_log.is_file():
+        print("make reproduce: a job has failed before its stage began:", *failures.said_of_jobs(snakemake_log), sep="\n", file=sys.stderr)
+        print(f"  its log: {snakemake_log}", file=sys.stderr)
+    elif not failed:
         # It was told to be quiet. Asked what it would do, it says what it cannot.
         asked = [*command, "--dry-run", "--quiet", "host"]
         said = subprocess.run(asked, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
         print(f"make reproduce: the workflow itself has failed:\n{said.rstrip()}", file=sys.stderr)
     print("what is finished is kept: mend that, then give the same command again, and it goes on from there", file=sys.stderr)
-    return codes[0] if codes else code
-
-
-def _code(path: Path) -> int:
-    text = path.read_text().strip()
-    return int(text) if text.isdigit() else BUG
+    return failed[0].code if failed else code
 
 
 def _again(cache: Path, wanted: list[str]) -> list[str]:
@@ -197,7 +175,7 @@ def _again(cache: Path, wanted: list[str]) -> list[str]:
     return [str(STAMPS / "download" / path.name) for path in sorted((cache / AGAIN).glob("*")) if path.name in known]
 
 
-def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
+def _config(options: argparse.Namespace, cache: Cache) -> dict[str, Any]:
     """What the Snakefile needs to know; names are checked here, so that a wrong one is one line and not a workflow that fails."""
     config: dict[str, list[str]] = {name: getattr(options, name).split() for name in ("datasets", "representations", "layers", "protocol")}
     for dataset in config["datasets"]:
@@ -238,7 +216,42 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, object]:
         "trained": {recipe: _training(recipe, options.steps) for recipe in sorted(set(recipes.values()))},
         "again": str(AGAIN),
         "runner": options.runner,
+        "container": "docker" if options.runner == "docker" else options.container,
+        "cores": _cores(options),
+        "array_size": None,
     }
+
+
+def _cores(options: argparse.Namespace) -> int:
+    """Processors of this machine that may be used."""
+    if options.jobs and not (options.jobs.isascii() and options.jobs.isdigit() and int(options.jobs)):
+        raise RequestError(f"JOBS {options.jobs!r} is no number from 1")
+    return int(options.jobs) if options.jobs and options.runner != "slurm" else available_cpus()
+
+
+def _cluster_options(options: argparse.Namespace, config: dict[str, Any], cache: Path) -> list[str]:
+    """What Snakemake is told about the cluster; what the Snakefile is told of it goes into ``config``."""
+    plan = workflow.plan(
+        partition=options.partition,
+        account=options.account,
+        gpus=options.gpus,
+        jobs=options.jobs,
+        status_seconds=options.status_seconds,
+        extractions=workflow.extractions(config["datasets"], config["representations"], config["layers"]),
+    )
+    config |= {"node": asdict(plan.node), "cores": plan.node.processors, "array_size": plan.array_size}
+    os.environ |= plan.environment
+    return [*plan.options, f"--slurm-jobname-prefix={_job_prefix(cache)}"]
+
+
+def _say_shared(cache: Path) -> None:
+    shared = dict.fromkeys((str(cache), sys.prefix, str(SCRIPTS.parent)))
+    print(f"jobs are submitted to SLURM; all its nodes must see, under the same paths: {', '.join(shared)}", file=sys.stderr)
+
+
+def _job_prefix(cache: Path) -> str:
+    """How the names of all jobs begin that work on a cache. Those that run while nobody holds the lock are of a run that was killed."""
+    return f"jukemir-like-{hashlib.sha256(str(cache.resolve()).encode()).hexdigest()[:12]}"
 
 
 def _has_layers(representation: str, cache: Cache) -> bool:
@@ -265,14 +278,20 @@ def _computed(names: list[str], wanted: list[str], cache: Cache) -> list[str]:
     return [name for name in names if not published.is_published(name) and not _is_taken_over(name, wanted, cache)]
 
 
-def _check_images(names: list[str]) -> None:
-    """That there is an engine and an image of every stage, before the first one is started."""
+def _prepare_images(names: list[str], program: str, cache: Cache) -> None:
+    """Sees to it that there is an image of every stage, before the first one is started."""
+    if program == "apptainer":
+        apptainer.prepare(names, cache)
+    elif missing := engine.missing_images(engine.connect(), names):
+        raise engine.missing_image_error(missing)
+
+
+def _images(names: list[str]) -> list[str]:
+    """Full names of the images of all stages, where representations ``names`` are computed."""
     stages = {images.STAGES[stage].image for stage in ("download", "process", "probe")}
     stages |= {images.image_of(name) for name in names}
     stages |= {images.STAGES["train"].image for name in names if _recipe(name)}
-    missing = engine.missing_images(engine.connect(), sorted(images.reference(name) for name in stages))
-    if missing:
-        raise engine.missing_image_error(missing)
+    return sorted(images.reference(name) for name in stages)
 
 
 def _recipe(representation: str) -> str | None:
@@ -282,8 +301,8 @@ def _recipe(representation: str) -> str | None:
     return name if name in ours else None
 
 
-def _training(recipe: str, steps: int | None) -> dict[str, str]:
-    """How the recipe is trained: overrides that shorten all its phases alike to ``steps``, and the digest of what it then says.
+def _training(recipe: str, steps: int | None) -> dict[str, str | int]:
+    """How the recipe is trained: overrides that shorten all its phases alike to ``steps``, the digest of what it then says, its examples.
 
     When the digest changes, the weights are trained again.
     """
@@ -297,7 +316,8 @@ def _training(recipe: str, steps: int | None) -> dict[str, str]:
         overrides.append(f"trainer.max_steps={steps}")
     settings = compose_settings([f"recipe={recipe}", *overrides]).to_dict()
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-    return {"overrides": " ".join(overrides), "digest": digest}
+    examples = settings["trainer"]["max_steps"] * settings["data"]["dataloader"]["batch_size"]
+    return {"overrides": " ".join(overrides), "digest": digest, "examples": examples}
 
 
 def _options() -> argparse.Namespace:
@@ -313,8 +333,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, help="of training, instead of the recipe's own")
     parser.add_argument("--songs", type=int, default=600, help="size of the embedded dataset")
     parser.add_argument("--batch-size", type=int, default=256, help="files a batch of extraction")
-    parser.add_argument("--runner", choices=["local", "docker"], default="local", help="run the stages here, or each in its image")
-    parser.add_argument("--jobs", default="", help="processors to use [default: all]")
+    runners = "run the stages here, each in its image, or as jobs of a SLURM cluster"
+    parser.add_argument("--runner", choices=["local", "docker", "slurm"], default="local", help=runners)
+    parser.add_argument("--container", choices=["", "apptainer"], default="", help="run each stage in its image by this program")
+    parser.add_argument("--jobs", default="", help="processors to use [default: all]; of a cluster, jobs that are submitted at one time")
+    parser.add_argument("--partition", default="", help="of the cluster [default: its own]")
+    parser.add_argument("--account", default="", help="of the cluster, whose time is used")
+    parser.add_argument("--gpus", type=int, help="of jobs that are faster with them, 0: none [default: one, where there is one]")
+    parser.add_argument("--status-seconds", type=int, help="between two questions to the cluster what became of the jobs")
     parser.add_argument("--plan", action="store_true", help="only say what would run")
     parser.add_argument("--cost", action="store_true", help="with --plan: what it would cost, instead; names may be empty: all")
     return parser.parse_args()

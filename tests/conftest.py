@@ -181,6 +181,34 @@ def engine(absent):
     client.close()
 
 
+def _partition():
+    """The default partition of the cluster that answers here; empty where none does."""
+    try:
+        answer = subprocess.run(["sinfo", "--noheader", "--format=%R|%P"], capture_output=True, text=True, timeout=30, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    partitions = sorted((line.partition("|") for line in answer.splitlines()), key=lambda row: not row[2].endswith("*"))
+    return partitions[0][0] if partitions else ""
+
+
+@pytest.fixture(scope="session")
+def slurm():
+    """The partition of a SLURM cluster: one that answers, else one that .ci/slurm starts for the session.
+
+    Where there is none and none can be started, tests that ask for it are skipped; with REQUIRE_SLURM=1 they fail.
+    """
+    partition = _partition()
+    if partition:
+        yield partition
+        return
+    started = subprocess.run([ROOT / ".ci" / "slurm"], capture_output=True, text=True, check=False)
+    if started.returncode != 0:
+        absent = pytest.fail if os.environ.get("REQUIRE_SLURM") == "1" else pytest.skip
+        absent(f"needs a SLURM cluster, and none can be had: {started.stderr.strip()}")
+    yield started.stdout.strip()
+    subprocess.run([ROOT / ".ci" / "slurm", "stop"], check=False)
+
+
 @pytest.fixture(scope="session")
 def base_image(engine, absent):
     """The image to build on: $BASE_IMAGE, else what .ci/engine finds or makes."""

@@ -1,4 +1,4 @@
-"""``commands`` and ``conform``, and what ``--docker`` before a stage does: it runs in its image."""
+"""``commands`` and ``conform``, and what ``--docker`` and ``--apptainer`` before a stage do: it runs in its image."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from jukemir_like.core.errors import DONE
 
 
 class Stages(click.Group):
-    """A group in which, where its option ``docker`` is set, those commands that are stages run in their images."""
+    """A group in which, where its option ``docker`` or ``apptainer`` is set, those commands that are stages run in their images."""
 
     def resolve_command(self, context: click.Context, arguments: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does; the command found is replaced by one that runs in its image if ``--docker`` was given."""
+        """As click does; the command found is replaced by one that runs in its image if that was asked for."""
         name, command, rest = super().resolve_command(context, arguments)
-        if command is not None and context.params.get("docker"):
-            command = _in_its_image(command)
+        program = next((program for program in ("docker", "apptainer") if context.params.get(program)), None)
+        if command is not None and program is not None:
+            command = _in_its_image(command, program)
         return name, command, rest
 
     def invoke(self, context: click.Context) -> Any:
@@ -28,17 +29,19 @@ class Stages(click.Group):
         return options.end(context, super().invoke(context))
 
 
-def _in_its_image(command: click.Command) -> click.Command:
+def _in_its_image(command: click.Command, program: str) -> click.Command:
     """``command``, which is parsed and checked here as usual, but runs in a container."""
     from jukemir_like.launch import images
 
     if command.name not in images.STAGES:
-        raise click.UsageError(f"{command.name} is no stage and has no image: leave out --docker")
+        raise click.UsageError(f"{command.name} is no stage and has no image: leave out --{program}")
 
-    def launch(**_: Any) -> int:
-        from jukemir_like.launch import planning, running
+    def launch(**params: Any) -> int:
+        from jukemir_like.core.cache import Cache
+        from jukemir_like.launch import apptainer, planning, running
 
-        return running.run(planning.plan(click.get_current_context()))
+        container = planning.plan(click.get_current_context())
+        return running.run(container) if program == "docker" else apptainer.run(container, Cache.default(params.get("cache")))
 
     launched = copy.copy(command)
     launched.callback = launch

@@ -46,7 +46,7 @@ def _run() -> int:
 
 
 def _command_name() -> str:
-    name = next((word for word in sys.argv[1:] if word != "--docker"), "")
+    name = next((word for word in sys.argv[1:] if word not in ("--docker", "--apptainer")), "")
     return f"{name} " if name in cli.commands else ""
 
 
@@ -58,8 +58,9 @@ def _command_name() -> str:
 )
 @click.version_option(__version__, prog_name="jukemir-like")
 @click.option("--docker", is_flag=True, help="Run the stage in its image, by the Docker engine of this machine.")
+@click.option("--apptainer", is_flag=True, help="Run the stage in its image, by Apptainer; the .sif is in the cache.")
 @click.pass_context
-def cli(context: click.Context, docker: bool) -> None:  # noqa: ARG001 -- launch.Stages reads it
+def cli(context: click.Context, docker: bool, apptainer: bool) -> None:  # noqa: ARG001 -- launch.Stages reads them
     """Which representation of audio knows what about music?
 
     Each command is one stage; a stage reads a folder and writes a folder. `make reproduce` runs them all.

@@ -17,7 +17,6 @@ from typing import Any
 
 from jukemir_like.core import files, jsonfiles, largejson
 from jukemir_like.core.atomic import atomic_write, write_json
-from jukemir_like.core.errors import DamagedFileError
 from jukemir_like.core.files import printable
 from jukemir_like.core.version import __version__
 from jukemir_like.datasets.dataset import KEYS, PRIMARY_METRICS, SPLITS, Dataset, Item, Task
@@ -36,11 +35,11 @@ _DESCRIPTION_SHAPE = {
     "group?": str,
     **_STEMS_SHAPE,
     "items?": {str: int},
+    "files?": int,
     "failed?": {str: str},
     "sources?": {str: object},
     "versions?": {str: str},
 }
-_COUNTED_SHAPE = {"items": {str: int}, "metadata_only": bool, "failed": {str: str}, "skipped": {str: str}}
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,15 @@ def wav_path(folder: Path, uid: str) -> Path:
     return folder / WAV_FOLDER / f"{uid}.wav"
 
 
-def write_meta(folder: Path, dataset: Dataset, *, failed: Mapping[str, str], skipped: Mapping[str, str], metadata_only: bool) -> None:
+def write_meta(
+    folder: Path,
+    dataset: Dataset,
+    *,
+    failed: Mapping[str, str],
+    skipped: Mapping[str, str],
+    metadata_only: bool,
+    wav_files: int | None = None,
+) -> None:
     """Writes ``meta.json`` and ``dataset.json`` of a dataset into ``folder``.
 
     Args:
@@ -85,12 +92,13 @@ def write_meta(folder: Path, dataset: Dataset, *, failed: Mapping[str, str], ski
         failed: uid → why it has no audio.
         skipped: uid → why it was left out from the start.
         metadata_only: whether no audio was asked for.
+        wav_files: how many there are; None: they were not looked at.
 
     Raises:
         StorageError: a file cannot be written.
     """
     splits = [item.split for item in dataset.items]
-    description = {
+    description: dict[str, Any] = {
         "name": dataset.name,
         "options": list(dataset.options),
         "tasks": {name: task.to_json() for name, task in dataset.tasks.items()},
@@ -102,7 +110,9 @@ def write_meta(folder: Path, dataset: Dataset, *, failed: Mapping[str, str], ski
         "skipped": skipped,
         "sources": dataset.sources,
         "versions": _versions(),
-    } | ({} if dataset.understood is None else {"understood": dataset.understood})
+    }
+    description |= {} if wav_files is None else {"files": wav_files}
+    description |= {} if dataset.understood is None else {"understood": dataset.understood}
     write_json(folder / DESCRIPTION, description)
     with atomic_write(folder / META) as temporary, open(temporary, "w", encoding="ascii", newline="") as file:
         file.writelines(_object_lines((item.uid, _record(item)) for item in dataset.items))
@@ -151,24 +161,6 @@ def read_description(folder: Path) -> Description:
     return Description(tasks, value.get("group"), stems, counts, failed, sources, versions, made_from)
 
 
-def count_wavs(folder: Path) -> int | None:
-    """How many WAV files the processed dataset in ``folder`` has, as ``dataset.json`` says; None where it does not say.
-
-    It is written when the last of them is, and another machine sees it whole or not at all, which a listing of the folder does not promise.
-
-    >>> count_wavs(Path("nowhere")) is None
-    True
-    """
-    try:
-        value = jsonfiles.read(folder / DESCRIPTION, _COUNTED_SHAPE, remedy(folder))
-    except (FileNotFoundError, DamagedFileError):
-        return None
-    if value["metadata_only"]:
-        return None
-    counts: dict[str, int] = value["items"]
-    return sum(counts.values()) - len({**value["failed"], **value["skipped"]})
-
-
 def read_stems(folder: Path) -> tuple[str, ...] | None:
     """``stems`` of the ``dataset.json`` in any folder of audio: names, in the order of channels; None where there are none.
 
@@ -184,6 +176,27 @@ def read_stems(folder: Path) -> tuple[str, ...] | None:
             return _stems(description) if isinstance(description, dict) else None
     except FileNotFoundError:
         return None
+
+
+def read_file_count(folder: Path) -> int | None:
+    """How many WAV files the processed dataset in ``folder`` has, as the stage that wrote them has counted.
+
+    The number is there as soon as ``dataset.json`` is, whereas other machines may see the listing of a folder as it was a while ago.
+
+    Returns:
+        None where no ``dataset.json`` says so.
+
+    Raises:
+        DamagedFileError: it cannot be read.
+    """
+    path = folder / DESCRIPTION
+    try:
+        with files.damage_errors(path, remedy(folder)):
+            description = jsonfiles.parse(files.read_regular(path))
+    except FileNotFoundError:
+        return None
+    count = description.get("files") if isinstance(description, dict) else None
+    return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
 
 
 def parse_task(name: str, fields: Mapping[str, Any]) -> Task:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-
-import numpy as np
+from pathlib import Path
 
 from jukemir_like import audio
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.files import printable
 from jukemir_like.core.records import FOLDER, TEMPORARY_FOLDER
-from jukemir_like.datasets.meta import WAV_FOLDER, count_wavs
+from jukemir_like.datasets.meta import WAV_FOLDER
 from jukemir_like.extract import manifest
+from jukemir_like.extract.listing import expected_count, list_confirmed, list_inputs
 
 BATCH_VARIABLES = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")
 """Environment variables of schedulers that hold the index of a batch; the first that is set counts."""
@@ -80,7 +78,7 @@ def find_inputs(folder: Path, unreadable: dict[str, str] | None = None) -> list[
     >>> find_inputs(Path("music"))
     ['0.wav', '1.wav', '2.wav']
     """
-    listing = _list(folder)
+    listing = list_inputs(folder)
     if unreadable is None:
         audio.check_readable(folder, listing)
     else:
@@ -120,14 +118,14 @@ def inputs_of_batch(folder: Path, records_folder: Path, batch_size: int | None, 
     """
     path = records_folder / manifest.FILE
     known = None if batch_size is None else manifest.read(path, folder)
-    if known is not None:
+    if known is not None and expected_count(folder) in (None, known.count):
         start, stop = _slice(known.count, batch_size, batch_idx)
         try:
             return Batch(known.names(start, stop), known.unreadable)
         except manifest.DamagedManifestError:
             pass
     clock = manifest.Clock()
-    listing = _list(folder)
+    listing = list_inputs(folder) if batch_size is None else list_confirmed(folder)
     start, stop = _slice(len(listing.names), batch_size, batch_idx)
 
     def keep() -> None:
@@ -153,10 +151,10 @@ def count_inputs(folder: Path, output: Path | None = None) -> int:
     >>> count_inputs(Path("music"))
     3
     """
-    if folder.name == WAV_FOLDER and (recorded := count_wavs(folder.parent)):
+    if (recorded := expected_count(folder)) is not None:
         return recorded
     known = None if output is None else manifest.read(output / FOLDER / manifest.FILE, folder)
-    return len(_list(folder).names) if known is None else known.count
+    return len(list_inputs(folder).names) if known is None else known.count
 
 
 def select(inputs: list[str], batch_size: int | None, batch_idx: int | None) -> list[str]:
@@ -184,57 +182,3 @@ def _slice(count: int, batch_size: int | None, batch_idx: int | None) -> tuple[i
     if batch_idx >= batches:
         raise RequestError(f"--batch_idx {batch_idx} is past the end: {count} files make {batches} batches of {batch_size}, from 0")
     return batch_idx * batch_size, min((batch_idx + 1) * batch_size, count)
-
-
-def _list(folder: Path) -> audio.Listing:
-    """The audio files of ``folder``; raises as :func:`find_inputs`."""
-    if not folder.is_dir():
-        raise RequestError(f"{folder} is not a folder: give the folder of audio files")
-    listing = audio.list_audio(folder)
-    if not listing.names:
-        path = min(listing.unreadable, default="")
-        first = f"; {printable(path)}: {listing.unreadable[path]}" if path else ""
-        raise RequestError(f"no audio files in {folder}: is it the right folder (or, in a container, the right mount)?{first}")
-    _check_outputs(folder, listing.names)
-    return listing
-
-
-def _check_outputs(folder: Path, names: list[bytes]) -> None:
-    """Raises where two inputs would write one output, or one output would have to be a folder."""
-    hashes = np.fromiter((hash(_vector_name(name)) for name in names), np.int64, len(names))
-    order = np.sort(hashes)
-    alike = set(order[1:][order[1:] == order[:-1]].tolist())  # almost always none, and a name takes eight bytes here
-    outputs: dict[bytes, bytes] = {}
-    for name in names if alike else ():
-        vector = _vector_name(name)
-        if hash(vector) in alike:
-            if vector in outputs:
-                first, second, shown = (printable(os.fsdecode(path)) for path in (outputs[vector], name, vector))
-                raise RequestError(f"{first} and {second} in {folder} would both write {shown}: rename one of them")
-            outputs[vector] = name
-    # A folder may be called x.npy: then the vector of x.wav would need its name.
-    folders: dict[bytes, bytes] = {}
-    for name in names:
-        if b".npy/" in name:
-            end = name.find(b".npy/")
-            while end >= 0:
-                folders.setdefault(name[: end + 4], name)
-                end = name.find(b".npy/", end + 1)
-    for name in names if folders else ():
-        if (inside := folders.get(_vector_name(name))) is not None:
-            first, second = printable(os.fsdecode(name)), printable(os.fsdecode(inside))
-            raise RequestError(f"{first} in {folder} would write a file where {second} needs a folder: rename one of them")
-
-
-def vector_name(path: str) -> str:
-    """Where the vector of an input is written, both as relative paths.
-
-    >>> vector_name("rock/a.wav")
-    'rock/a.npy'
-    """
-    return str(PurePosixPath(path).with_suffix(".npy"))
-
-
-def _vector_name(path: bytes) -> bytes:
-    """As :func:`vector_name`, of an input's name, which ends in a suffix."""
-    return path[: path.rindex(b".")] + b".npy"

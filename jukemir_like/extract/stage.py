@@ -14,7 +14,8 @@ from jukemir_like.core.records import Summary
 from jukemir_like.core.resumable import WHOLE_FOLDER, Chunk, Stage, clean_up, clean_up_batch, journal_of_batch, temporary_folder
 from jukemir_like.extract.batch_matrix import BatchMatrix
 from jukemir_like.extract.chunks import Extraction
-from jukemir_like.extract.inputs import inputs_of_batch, vector_name
+from jukemir_like.extract.inputs import inputs_of_batch
+from jukemir_like.extract.listing import vector_name
 from jukemir_like.packs import origin
 from jukemir_like.representations.base import Representation
 from jukemir_like.representations.names import parse

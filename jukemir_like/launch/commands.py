@@ -76,7 +76,7 @@ def apptainer(container: Container, *, gpus: bool = False) -> str:
     start = shlex.join(words) + (f" {confinement.APPTAINER_GPUS}" if gpus else "")
     words = [*confinement.apptainer_mounts(container), *_environment(container)]
     words += ["--pwd", container.working_folder] if container.working_folder else []
-    words += [_apptainer_source(container.image), *(container.entrypoint or ()), *container.arguments]
+    words += [apptainer_source(container.image), *(container.entrypoint or ()), *container.arguments]
     return f"{_make_folders(container)}{start} {shlex.join(words)}"
 
 
@@ -118,7 +118,12 @@ def _environment(container: Container) -> list[str]:
     return [word for name, value in container.environment.items() for word in ("--env", f"{name}={value}")]
 
 
-def _apptainer_source(image: str) -> str:
+def apptainer_source(image: str) -> str:
+    """What Apptainer calls the image: a file, one in a registry, or one of this machine's Docker engine.
+
+    >>> apptainer_source("ghcr.io/someone/probe:1"), apptainer_source("stemjepa/probe:1")
+    ('docker://ghcr.io/someone/probe:1', 'docker-daemon:stemjepa/probe:1')
+    """
     if image.endswith(".sif"):
         return str(Path(image).absolute())
     host = image.partition("/")[0]

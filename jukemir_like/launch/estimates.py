@@ -135,6 +135,15 @@ def estimate(
     return Estimate(amounts, (*rows, *(_all_layers(name, chosen, cache) for name in dict.fromkeys(layers))))
 
 
+def processor_speed(name: str, cache: Cache) -> Speed | None:
+    """How fast a representation is computed on one core, by the records of ``cache`` or as measured for this package; None: not known."""
+    try:
+        speeds_of = _with_own_speeds(_describe(name, (), cache), [name], cache).speeds
+    except RequestError:  # weights that are still to be trained or downloaded, or another program's representation
+        return None
+    return next((speed for speed in speeds_of if speed.device == CPU), None)
+
+
 def _describe(name: str, chosen: Sequence[str], cache: Cache) -> Costed:
     """A representation with the speeds that were measured for this package."""
     if published.is_published(name):

@@ -1,7 +1,6 @@
-"""Launched on a SLURM cluster that is there. ``REQUIRE_SLURM=1`` fails where there is none."""
+"""Launched on a SLURM cluster."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -11,16 +10,7 @@ import pytest
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.training import metrics_log
 
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        shutil.which("sinfo") is None or subprocess.run(["sinfo"], capture_output=True, check=False).returncode != 0,
-        reason="no SLURM cluster answers sinfo",
-    )
-    if os.environ.get("REQUIRE_SLURM") != "1"
-    else pytest.mark.filterwarnings("default"),
-]
+pytestmark = pytest.mark.slurm
 
 
 @pytest.fixture
@@ -50,12 +40,6 @@ def dora(work):
 
 
 @pytest.fixture
-def partition():
-    names = subprocess.run(["sinfo", "-h", "-o", "%R"], capture_output=True, text=True, check=True).stdout.split()
-    return names[0]
-
-
-@pytest.fixture
 def chosen(arguments):
     """Overrides without what the folder's own data says."""
 
@@ -76,26 +60,26 @@ def runs(work):
     return sorted((work / "outputs" / "xps").glob("*"))
 
 
-def test_launch(dora, work, partition, chosen):
-    dora("launch", "-p", partition, "--no_tail", "data=my_data", "trainer=cpu", *chosen())
+def test_launch(dora, work, slurm, chosen):
+    dora("launch", "-p", slurm, "--no_tail", "data=my_data", "trainer=cpu", *chosen())
     (run,) = runs(work)
     wait((run / "weights.safetensors").is_file)
     assert checkpoint.load(run / "weights.safetensors").provenance["steps"] == 5
 
 
-def test_grid(dora, work, partition, chosen):
+def test_grid(dora, work, slurm, chosen):
     lines = ["import dora", "", "@dora.Explorer", "def explorer(launcher):", f"    launcher.bind_({['data=my_data', *chosen()]!r})"]
     lines += ["    with launcher.job_array():", "        for seed in (1, 2):", "            launcher(seed=seed)"]
     (work / "my_grids" / "seeds.py").write_text("\n".join(lines) + "\n")
-    dora("grid", "-p", partition, "--no_monitoring", "seeds")
+    dora("grid", "-p", slurm, "--no_monitoring", "seeds")
     wait(lambda: len(list((work / "outputs" / "xps").glob("*/weights.safetensors"))) == 2)
     seeds = [checkpoint.load(run / "weights.safetensors").provenance["settings"]["seed"] for run in runs(work)]
     assert sorted(seeds) == [1, 2]
 
 
-def test_a_job_whose_time_ends_saves_its_state_and_goes_on(dora, work, partition, chosen):
+def test_a_job_whose_time_ends_saves_its_state_and_goes_on(dora, work, slurm, chosen):
     steps = {"trainer.max_steps": 400, "trainer.checkpoint_every_steps": 0, "trainer.valid_every_steps": 0}
-    dora("launch", "-p", partition, "--no_tail", "data=my_data", *chosen(steps))
+    dora("launch", "-p", slurm, "--no_tail", "data=my_data", *chosen(steps))
     (run,) = runs(work)
     wait(lambda: len(metrics_log.read(run)) > 10)
     (job,) = (path.name for path in (work / "outputs" / "by_id").iterdir())

@@ -1,0 +1,75 @@
+"""Snakemake is started, watched and ended; here a shell stands for it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from jukemir_like.launch import cluster, snakemake
+
+
+@pytest.fixture
+def lock(tmp_path):
+    descriptor = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    yield descriptor
+    os.close(descriptor)
+
+
+@pytest.fixture
+def queue(monkeypatch):
+    """What is in the queue of the cluster, and what was cancelled."""
+    monkeypatch.setattr(snakemake, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(snakemake, "LOST_SECONDS", 0.3)
+    monkeypatch.setattr(snakemake, "CANCEL_SECONDS", 0.5)
+    cancelled = []
+    monkeypatch.setattr(cluster, "cancel", lambda name, seconds: cancelled.append(name))
+    return cancelled
+
+
+def test_its_exit_code_and_what_it_says_are_kept(lock, tmp_path):
+    assert snakemake.run(["sh", "-c", "exit 3"], lock) == 3
+    assert snakemake.run(["sh", "-c", "echo words >&2"], lock, "mine", tmp_path / "log") == 0
+    assert (tmp_path / "log").read_text() == "words\n"
+
+
+def test_as_long_as_jobs_are_in_the_queue_it_is_left_alone(lock, queue, monkeypatch, tmp_path):
+    monkeypatch.setattr(cluster, "has_jobs", lambda name: name == "mine")
+    assert snakemake.run(["sleep", "1"], lock, "mine", tmp_path / "log") == 0
+    assert queue == []
+
+
+def test_where_its_jobs_are_gone_it_is_started_again(lock, queue, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(cluster, "has_jobs", lambda name: False)
+    once = f"[ -e {tmp_path}/once ] && exit 0; touch {tmp_path}/once; exec sleep 60"
+    assert snakemake.run(["sh", "-c", once], lock, "mine", tmp_path / "log") == 0
+    assert queue == ["mine"]
+    assert "submitted again" in capsys.readouterr().err
+    assert snakemake.run(["sleep", "60"], lock, "mine", tmp_path / "log") == 1
+    assert queue == ["mine"] * 4
+
+
+def test_a_stage_that_runs_here_is_waited_for(lock, queue, monkeypatch, tmp_path):
+    monkeypatch.setattr(cluster, "has_jobs", lambda name: False)
+    assert snakemake.run([sys.executable, "-c", "import os; os.system('sleep 1; true')"], lock, "mine", tmp_path / "log") == 0
+
+
+def test_a_signal_cancels_the_jobs(tmp_path):
+    code = f"""
+import os, sys
+from pathlib import Path
+from jukemir_like.core import signals
+from jukemir_like.launch import cluster, snakemake
+cluster.cancel = lambda name, seconds: print("cancelled", name, flush=True)
+signals.install()
+lock = os.open({str(tmp_path / "lock")!r}, os.O_RDWR | os.O_CREAT)
+try:
+    snakemake.run(["sh", "-c", "echo begun; exec sleep 60"], lock, "mine", Path({str(tmp_path / "log")!r}))
+except signals.Interrupted:
+    signals.exit_interrupted()
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout.readline() == "begun\n"
+    process.terminate()
+    assert process.wait(timeout=30) == 130
+    assert process.stdout.read() == "cancelled mine\n"
