@@ -138,7 +138,8 @@ def write(path: Path, folder: Path, listing: inputs.Listing, clock: Clock, *, te
         StorageError: it cannot be written.
     """
     latest = max(max(state.mtime_ns, state.ctime_ns) for state in listing.folders)
-    if latest > (clock.began(atomic.make_folder(path.parent), folder) - _RACY_SECONDS) * 1e9:
+    writable = atomic.make_folder(temporary_folder or path.parent)
+    if latest > (clock.began(writable, folder) - _RACY_SECONDS) * 1e9:
         return False
     with atomic.atomic_write(path, temporary_folder) as temporary, open(temporary, "wb") as file:
         file.writelines(_content(listing))

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import multiprocessing
 import os
 import shutil
 from pathlib import Path
@@ -244,3 +245,17 @@ def test_after_any_history_batches_in_any_order_give_what_one_extraction_gives(t
     expected = vectors(fresh)
     assert {name: vector for name, vector in vectors(output).items() if name in expected} == expected
     assert sum(run(folder, output, batch_size, index).kept for index in batches) == len(expected)
+
+
+def test_batches_at_the_same_time_list_it_as_one_would(folder, tmp_path):
+    run(folder, tmp_path / "whole")
+    context = multiprocessing.get_context("fork")
+    processes = [context.Process(target=run, args=(folder, tmp_path / "out", 1, index)) for index in range(7)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 7
+    assert vectors(tmp_path / "out") == vectors(tmp_path / "whole")
+    assert manifest.read(tmp_path / "out" / ".records" / manifest.FILE, folder).names(0, 9) == audio.find(folder)
+    assert not list(resumable.temporary_folder(tmp_path / "out").iterdir())
