@@ -85,6 +85,8 @@ def extract(
     for batch in in_one_file.values():
         batch.finish()
         summary.notes += batch.notes
+        if matrix and len(targets) == 1 and batch.path is not None:
+            summary.notes.append(f"in one file: {batch.path}")
     if len(targets) > 1:
         summary.audio_seconds /= len(targets)
         first, last = targets[0].folder.name, targets[-1].folder.name
