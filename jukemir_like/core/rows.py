@@ -23,6 +23,7 @@ CHUNK_BYTES = 8 << 20
 """Of float32 numbers that are read at a time. Arrays of this size, and float64 of as many numbers, are small enough for the C library to
 use their memory again; that of larger ones is given back and cleared each time, which costs more than the arithmetic on them."""
 
+_MOST_ROWS = 1 << 14  # of a chunk: what is computed of a row may be larger than the row
 _MAX_OPEN_FILES = 64
 
 
@@ -92,7 +93,7 @@ class Rows:
 
     def chunks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """All rows in order, as (which, chunk); a chunk has at most :data:`CHUNK_BYTES`, and at least one row."""
-        size = max(1, CHUNK_BYTES // (4 * self._dimension))
+        size = min(max(1, CHUNK_BYTES // (4 * self._dimension)), _MOST_ROWS)
         for begin in range(0, len(self), size):
             part = slice(begin, min(begin + size, len(self)))
             yield part, self.take(np.arange(part.start, part.stop))

@@ -82,6 +82,11 @@ class BatchMatrix:
             self._own_rows = dict(self._own.rows()) if self._own is not None else {}
 
     @property
+    def path(self) -> Path | None:
+        """The file of the matrix; None: there is none."""
+        return None if self._own is None else self._own.path
+
+    @property
     def is_used(self) -> bool:
         """Whether there is anything to do: a matrix is wanted, or there are some."""
         return self.wanted or self._present

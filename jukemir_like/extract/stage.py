@@ -95,6 +95,8 @@ def extract(
     for of_batch in in_one_file.values():
         of_batch.finish()
         summary.notes += of_batch.notes
+        if matrix and len(targets) == 1 and of_batch.path is not None:
+            summary.notes.append(f"in one file: {of_batch.path}")
     if devices:
         reason = f": {work.why_no_gpu}" if devices == {"cpu"} and work.why_no_gpu else ""
         summary.notes.append(f"computed on {', '.join(sorted(devices))}{reason}")
