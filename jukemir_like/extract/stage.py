@@ -9,6 +9,7 @@ from typing import Any
 
 from jukemir_like import representations
 from jukemir_like.core import machine, records
+from jukemir_like.core.atomic import make_folder
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.records import Summary
 from jukemir_like.core.resumable import WHOLE_FOLDER, Chunk, Stage, clean_up, clean_up_batch, journal_of_batch, temporary_folder
@@ -132,6 +133,7 @@ class _Target:
 def _open(summary: Summary, target: _Target, names: list[str], journal: str, matrix: BatchMatrix) -> Stage:
     """The stage that writes into ``target``, cleaned up; of a batch, with the records of its own inputs."""
     outputs = {name: target.folder / vector_name(name) for name in names}
+    make_folder(target.folder)
     if journal == WHOLE_FOLDER:
         clean_up([*outputs.values(), temporary_folder(target.folder) / "any"])
         return Stage(summary, target.folder, journal)
