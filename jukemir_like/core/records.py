@@ -89,6 +89,11 @@ def read_all(output: Path, names: Iterable[str] | None = None, within: Iterable[
     return by_input
 
 
+def dated(output: Path) -> Iterator[tuple[float, Record]]:
+    """All records of all journals in ``output``, one at a time, each with what :func:`read_all` orders it by."""
+    return _lines(output, journals(output))
+
+
 def journals(output: Path) -> list[str]:
     """The names of the journals in ``output``, sorted."""
     try:

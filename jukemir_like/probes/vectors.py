@@ -121,6 +121,7 @@ def read(
 class _Known:
     """What a record says of a vector: a part of it, as there may be millions."""
 
+    dated: float
     output_digest: str | None
     signature: str | None
     reason: str | None
@@ -130,12 +131,13 @@ def _known(folder: Path) -> dict[str, list[_Known]]:
     """uid → what its records say, the last one at the end."""
     known: dict[str, list[_Known]] = {}
     same: dict[str, str] = {}
-    for name, of_input in records.read_all(folder).items():
-        of_item = known.setdefault(str(PurePosixPath(name).with_suffix("")), [])
-        for record in of_input:
-            signature = record.get("signature")
-            signature = None if signature is None else same.setdefault(signature, signature)
-            of_item.append(_Known(record.get("output_digest"), signature, record.get("reason")))
+    for dated, record in records.dated(folder):
+        of_item = known.setdefault(str(PurePosixPath(record["input"]).with_suffix("")), [])
+        signature = record.get("signature")
+        signature = None if signature is None else same.setdefault(signature, signature)
+        of_item.append(_Known(dated, record.get("output_digest"), signature, record.get("reason")))
+    for of_item in known.values():
+        of_item.sort(key=lambda one: one.dated)
     return known
 
 
