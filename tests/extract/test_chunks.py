@@ -293,7 +293,7 @@ print(summary.done, summary.notes)
 """
 
 
-@pytest.mark.parametrize("number", ["1", "2"])
+@pytest.mark.parametrize("number", [pytest.param("1", marks=pytest.mark.slow), "2"])
 def test_the_device_cpu_never_touches_cuda(clips, tmp_path, number):
     for path in sorted(clips.iterdir())[3:]:
         path.unlink()
@@ -321,10 +321,11 @@ def test_after_a_gpu_was_used_one_script_without_a_guard_can_still_extract(clips
     assert (done.returncode, done.stdout) == (0, "24\n"), done.stderr
 
 
-def test_the_meta_device_is_one_line(clips, tmp_path, command):
-    done = command("extract", "stemjepa", clips, tmp_path / "out", "--device", "meta")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "jukemir-like: the device meta has shapes and no numbers: choose another, such as cpu\n"
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_meta_device_is_refused_in_one_line_and_no_file_has_failed(clips, tmp_path, number):
+    with pytest.raises(RequestError, match=r"^the device meta has shapes and no numbers: choose another, such as cpu$"):
+        extract.extract("stemjepa", clips, tmp_path / "out", device="meta", workers=number)
+    assert records.read(tmp_path / "out") == {}
 
 
 PROGRAM = """
