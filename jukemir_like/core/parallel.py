@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
 from jukemir_like.core.workers import Worker, call, dismiss, hand_out, results, set_up_worker, worker_index
@@ -21,7 +21,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 
 
-def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[tuple[Item, Result | Exception]]:
+def map_unordered(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Generator[tuple[Item, Result | Exception]]:
     """Yields ``(item, result)`` as they finish, in no fixed order; an exception of ``function`` is a result too.
 
     Args:

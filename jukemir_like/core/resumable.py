@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,9 @@ class Stage:
         with ExitStack() as opened, Progress(total, self.summary.stage, self._unit) as bar:
             journals: dict[Path, records.Journal] = {}
             self._open_journal(journals, self._output, opened)
-            for chunk, result in _results(work, chunks, max(1, min(workers, total))):
+            # Closed at once, also where a traceback would keep it: a process that waits may have a GPU's memory.
+            results = opened.enter_context(closing(_results(work, chunks, max(1, min(workers, total)))))
+            for chunk, result in results:
                 for job, record in zip(chunk.jobs, result, strict=True):
                     self.summary.count(record)
                     if record["status"] == "failed":
@@ -152,20 +154,20 @@ class Stage:
                 path.unlink(missing_ok=True)
 
 
-def _results(work: Callable[[Chunk], list[Record]], chunks: Iterable[Chunk], workers: int) -> Iterator[tuple[Chunk, list[Record]]]:
+def _results(work: Callable[[Chunk], list[Record]], chunks: Iterable[Chunk], workers: int) -> Generator[tuple[Chunk, list[Record]]]:
     """Chunks and their records. A chunk that fails as a whole is repeated job by job: one bad input does not spoil the others."""
     divided: list[Chunk] = []
     for items in (chunks, divided):
-        mapped = work.map_unordered(items, workers) if isinstance(work, TwoSteps) else map_unordered(work, items, workers)
-        for chunk, result in mapped:
-            if isinstance(result, StorageError | RequestError):
-                raise result
-            if isinstance(result, Exception):
-                if len(chunk.jobs) > 1 and chunk.source is None:
-                    divided += [Chunk((job,)) for job in chunk.jobs]
-                    continue
-                result = [job.record() | records.failure(result) for job in chunk.jobs]
-            yield chunk, result
+        with closing(work.map_unordered(items, workers) if isinstance(work, TwoSteps) else map_unordered(work, items, workers)) as mapped:
+            for chunk, result in mapped:
+                if isinstance(result, StorageError | RequestError):
+                    raise result
+                if isinstance(result, Exception):
+                    if len(chunk.jobs) > 1 and chunk.source is None:
+                        divided += [Chunk((job,)) for job in chunk.jobs]
+                        continue
+                    result = [job.record() | records.failure(result) for job in chunk.jobs]
+                yield chunk, result
 
 
 def _describes_output(record: Record, signature: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import resource
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -56,7 +56,7 @@ class TwoSteps(Generic[Item, Part, Value, Result]):
         """The result of ``item``, in this process."""
         return self.second([self.first(part) for part in self.split(item)])
 
-    def map_unordered(self, items: Iterable[Item], workers: int) -> Iterator[tuple[Item, Result | Exception]]:
+    def map_unordered(self, items: Iterable[Item], workers: int) -> Generator[tuple[Item, Result | Exception]]:
         """As :func:`jukemir_like.core.parallel.map_unordered`; ``workers`` are those of the first step, and 1 of them is this process.
 
         Where a part fails, its item fails, and is not given to the second step.
@@ -101,7 +101,7 @@ class _Run(Generic[Item, Part, Value, Result]):
         self._most_parts = 0
         self._finished: list[tuple[Item, Result | Exception]] = []
 
-    def results(self) -> Iterator[tuple[Item, Result | Exception]]:
+    def results(self) -> Generator[tuple[Item, Result | Exception]]:
         """Items and their results as they finish."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
