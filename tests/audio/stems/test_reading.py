@@ -107,6 +107,18 @@ def test_a_whole_track_at_another_rate_holds_the_same_tones(folder, write, rate)
     assert np.allclose(whole[:, 1000:-1000], expected[:, 1000:-1000], atol=1e-4)
 
 
+@pytest.mark.parametrize("rate", [16000, 22050, 44100, 48000])
+def test_the_beginning_of_a_track_is_that_of_the_whole(folder, write, noise, rate):
+    """To the bit, as validation reads no more than it needs."""
+    write("a.wav", noise(5 * rate), rate)
+    write("b.wav", noise(rate // 2), rate)
+    long, short = finding.find(folder, 4).tracks
+    whole, beginning = reading.read_whole(long, 16000), reading.read_whole(long, 16000, 2.5)
+    assert beginning.shape == (4, 40000)
+    assert np.array_equal(beginning, whole[:, :40000])
+    assert np.array_equal(reading.read_whole(short, 16000, 2.5), reading.read_whole(short, 16000))
+
+
 def test_a_file_that_became_shorter_or_went_away_is_an_error_of_one_line(folder, write, noise):
     write("a.wav", noise(3000), subtype="PCM_16")
     (track,) = finding.find(folder, 4).tracks

@@ -4,7 +4,7 @@ import torch
 
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.inference import StemJEPA
-from jukemir_like.stemjepa.retrieval.embedding import embed_tracks, evaluation_mode
+from jukemir_like.stemjepa.retrieval.embedding import embed_tracks, evaluation_mode, merge
 
 CHUNK = 10240  # samples, of the model in conftest
 
@@ -132,3 +132,14 @@ def test_validation_under_autocast_leaves_the_gradients_of_the_next_step_alone(n
     trained = [*network.encoder.parameters(), *network.predictor.parameters()]
     missing = [parameter.shape for parameter in trained if parameter.requires_grad and parameter.grad is None]
     assert not missing
+
+
+@pytest.mark.parametrize("parts", [[[0, 2], [1, 3]], [[3], [], [1, 0, 2]], [[0, 1, 2, 3]], [[9, 4], [7]]])
+def test_tracks_embedded_in_parts_are_those_embedded_together(network, tracks, parts):
+    """In the order of their numbers, which may leave some out."""
+    of_number = dict(zip(sorted(number for part in parts for number in part), tracks, strict=False))
+    merged = merge([(part, embed_tracks(network, [of_number[number] for number in part], batch_size=1)) for part in parts])
+    together = embed_tracks(network, list(of_number.values()), batch_size=1)
+    for found, expected in ((merged.tracks, together.tracks), (merged.segments, together.segments)):
+        for name, values in vars(expected).items():
+            assert np.array_equal(getattr(found, name), values), name

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from jukemir_like.audio.stems.finding import find
 from jukemir_like.stemjepa.training import validation
 
 
@@ -38,3 +39,14 @@ def test_likeness_is_the_mean_cosine():
     one = torch.tensor([[[1.0, 0.0], [0.0, 2.0]]])
     other = torch.tensor([[[3.0, 0.0], [5.0, 0.0]]])
     assert validation.mean_cosine(one, other).item() == pytest.approx(0.5)
+
+
+def test_a_track_that_cannot_be_read_is_a_reason_and_no_error(write, folder, noise):
+    write("a.wav", noise(16000 * 40), 16000)
+    write("b.wav", noise(16000), 16000)
+    tracks = find(folder, 4).tracks
+    (folder / "b.wav").unlink()
+    beginnings = validation.Beginnings(tracks, 16000)
+    assert len(beginnings) == 2
+    assert beginnings[0].shape == (4, 32 * 16000)
+    assert isinstance(beginnings[1], str)
