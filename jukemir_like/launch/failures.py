@@ -14,7 +14,7 @@ from jukemir_like.core.errors import BUG, INTERRUPTED
 from jukemir_like.launch import cluster
 
 _ENDINGS = ("*.failed", "*.job")
-_SAID_OF_JOBS = re.compile(r"error message was|SLURM status is")
+_SAID_OF_JOBS = re.compile(r"\S.*error message was.*|SLURM-job .* SLURM status is: '\w+'")
 _MOST_LINES = 20
 
 
@@ -53,7 +53,8 @@ def forget(folder: Path) -> None:
 def said_of_jobs(log: Path) -> list[str]:
     """What Snakemake has said of jobs that SLURM did not take, or that ended before their stage began; of nothing such, its last words."""
     lines = [line.rstrip() for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.is_file() else []
-    return list(dict.fromkeys(line.strip() for line in lines if _SAID_OF_JOBS.search(line)))[:_MOST_LINES] or lines[-_MOST_LINES:]
+    said = dict.fromkeys(match[0] for line in lines if (match := _SAID_OF_JOBS.search(line)))
+    return list(said)[:_MOST_LINES] or lines[-_MOST_LINES:]
 
 
 def _failure(folder: Path, log: Path) -> Failure:

@@ -45,7 +45,9 @@ def test_each_failure_has_its_stage_its_reason_and_its_last_words(logs, tmp_path
 def test_what_was_said_of_jobs_is_found_in_the_log(tmp_path):
     log = tmp_path / "snakemake.log"
     assert failures.said_of_jobs(log) == []
-    log.write_text("Building DAG\n  SLURM-job '1' failed, SLURM status is: 'CANCELLED'.\n" * 2)
-    assert failures.said_of_jobs(log) == ["SLURM-job '1' failed, SLURM status is: 'CANCELLED'."]
+    log.write_text("Building DAG\n  message: SLURM-job '1_2' failed, SLURM status is: 'CANCELLED'. Further details\n" * 2)
+    assert failures.said_of_jobs(log) == ["SLURM-job '1_2' failed, SLURM status is: 'CANCELLED'"]
+    log.write_text("  SLURM sbatch failed. The error message was 'sbatch: error: no'.\n    sbatch call:\n")
+    assert failures.said_of_jobs(log) == ["SLURM sbatch failed. The error message was 'sbatch: error: no'."]
     log.write_text("".join(f"line {index}\n\n" for index in range(100)))
     assert failures.said_of_jobs(log) == [f"line {index}" for index in range(80, 100)]
