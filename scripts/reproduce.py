@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like import datasets, representations
+from jukemir_like.cli.options import PARTIAL_OK_VARIABLE
 from jukemir_like.core import signals, stdio
 from jukemir_like.core.atomic import file_system_time, write_json
 from jukemir_like.core.cache import Cache
@@ -47,6 +48,7 @@ SNAKEMAKE_LOG = LOGS / "snakemake.log"  # of a run on a cluster
 
 def main() -> int:
     options = _options()
+    os.environ.pop(PARTIAL_OK_VARIABLE, None)  # the workflow knows what to do where some inputs failed
     cache = Path(options.cache).absolute()
     try:
         if options.cost:

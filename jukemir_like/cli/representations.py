@@ -112,7 +112,9 @@ def probe(
 
 def _lacks_vectors(run: Run) -> bool:
     """Whether the run left out items whose vector is missing though no record says why: they were never extracted here."""
-    return run.taken_over is None and "no vector" in run.record["left_out"].get("vectors", {})
+    from jukemir_like.probes.vectors import NO_VECTOR
+
+    return run.taken_over is None and NO_VECTOR in run.record["left_out"].get("vectors", {})
 
 
 @click.command()

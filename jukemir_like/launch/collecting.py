@@ -6,11 +6,9 @@ names of the inputs and a few numbers of each: some 250 bytes per input.
 
 from __future__ import annotations
 
-import os
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from os.path import splitext
@@ -22,6 +20,7 @@ from jukemir_like import extract
 from jukemir_like.core import records
 from jukemir_like.core.errors import DONE, SOME_FAILED, RequestError
 from jukemir_like.core.files import printable
+from jukemir_like.core.vector_folder import VectorFolder
 from jukemir_like.launch import batch_numbers
 from jukemir_like.launch.slurm_array import MAX_ARRAY_SIZE
 
@@ -197,7 +196,7 @@ class _Tally:
 
     def _forget_lost(self, output: Path) -> None:
         """Inputs that are recorded as done, but whose vector is not there, are missing. Of the names of vectors, hashes are kept."""
-        there = np.fromiter(map(hash, _vector_names(output)), np.int64)
+        there = np.fromiter(map(hash, VectorFolder(output, "extract again").names()), np.int64)
         expected = np.fromiter((hash(splitext(name)[0]) for name in self._index), np.int64, len(self._index))  # noqa: PTH122
         for index in np.flatnonzero(~np.isin(expected, there)):
             if self._status[index] == _DONE:
@@ -231,16 +230,6 @@ def _complete_by_journals(collected: Collected, begun: set[int]) -> None:
                 collected.missing += more
     collected.batches = batches
     collected.notes.append(f"whether there are batches after {last} is not known without the inputs: --input FOLDER tells")
-
-
-def _vector_names(output: Path) -> Iterator[str]:
-    """The vectors in ``output``: their relative paths, without suffix."""
-    for folder, folders, names in os.walk(output):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        relative = os.path.relpath(folder, output)
-        for name in names:
-            if name.endswith(".npy") and not name.startswith("."):
-                yield os.path.normpath(os.path.join(relative, name[: -len(".npy")]))  # noqa: PTH118
 
 
 def _batches_begun(output: Path) -> dict[int, set[int]]:

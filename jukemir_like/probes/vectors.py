@@ -28,7 +28,8 @@ from jukemir_like.packs.origin import Origin
 CHUNKS_ABOVE = 1_000_000_000
 """Bytes of vectors, as float32, above which they are read in chunks."""
 
-_NO_VECTOR = "no vector"
+NO_VECTOR = "no vector"
+"""Why an item is left out that was never extracted here."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def read(
         X, row, named, digest = _matrix(stored, uids, known, again, large)
     finally:
         stored.close()
-    reasons = {uid: failed.get(uid) or _reason(known.get(uid)) or _NO_VECTOR for uid in uids if uid not in row}
+    reasons = {uid: failed.get(uid) or _reason(known.get(uid)) or NO_VECTOR for uid in uids if uid not in row}
     if not row:
         first = f" (of {next(iter(reasons))}: {next(iter(reasons.values()))})" if reasons else ""
         raise RequestError(f"no vectors of {representation} for {dataset} in {folder}{first}: {again.removesuffix(' again')}")
