@@ -160,12 +160,12 @@ def test_alone_nothing_is_exchanged_and_errors_are_its_own():
     assert groups._exit_code(ZeroDivisionError()) == BUG
 
 
-# The first process is slow to take the folder, so that the second would look into it first.
+# The first process is slow to take the folder, so that the second would look into it first; neither waits for Lightning's import.
 TRAIN = """
 import json, os, sys, time
 import torch
 from jukemir_like.stemjepa.settings import Training
-from jukemir_like.stemjepa.training import run, state
+from jukemir_like.stemjepa.training import fit, run, state
 claim = state.claim
 def slow_claim(*arguments, **options):
     time.sleep(1.5)
