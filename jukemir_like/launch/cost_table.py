@@ -56,7 +56,7 @@ def _row(row: Costed, estimated: Estimate, several: bool) -> list[str]:
 
 def _measured(speed: Speed) -> str:
     device = "" if speed.device == CPU else f"{speed.device} "
-    return f"{device}here" if speed.is_own else f"{device}elsewhere{', in part' if speed.how else ''}"
+    return f"{device}here" if speed.is_own else f"{device}elsewhere{', see below' if speed.how else ''}"
 
 
 def _sentences(estimated: Estimate) -> list[str]:

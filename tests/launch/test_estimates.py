@@ -14,7 +14,7 @@ from jukemir_like.launch.speeds import Speed
 from jukemir_like.packs import origin, published
 
 GPU = "NVIDIA H100"
-IN_PART = f"elsewhere, in part; {GPU} elsewhere"
+IN_PART = f"elsewhere, see below; {GPU} elsewhere"
 SPEEDS = {
     "mfcc": (Speed("mfcc", "cpu", 36.0, peak_mb=64, machine="2 cores", date="2026-11-27"),),
     "whisper-base": (Speed("whisper-base", "cpu", 360.0, padded_seconds=30.0, machine="2 cores", date="2026-11-27"),),
