@@ -138,7 +138,8 @@ def _open(summary: Summary, target: _Target, names: list[str], journal: str, mat
         clean_up([*outputs.values(), temporary_folder(target.folder) / "any"])
         return Stage(summary, target.folder, journal)
     clean_up_batch(target.folder, outputs.values())
-    return Stage(summary, target.folder, journal, outputs=outputs, is_stored_elsewhere=bool(matrix.overlapping()))
+    stored, is_stored_elsewhere = matrix.stored(outputs), bool(matrix.overlapping())
+    return Stage(summary, target.folder, journal, outputs=outputs, stored=stored, is_stored_elsewhere=is_stored_elsewhere)
 
 
 def _targets(name: str, representation: Representation, output: Path, layers: str | None, options: dict[str, Any]) -> list[_Target]:
