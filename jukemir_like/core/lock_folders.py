@@ -83,11 +83,12 @@ def _take(folder: Path, name: str) -> bool:
 
 def _remove_ended(folder: Path) -> None:
     """Removes the files of holders that have ended, and the folders of processes that ended while they tried to take the lock."""
+    beside = folder.parent  # what asks for the time there must not keep the lock when it is killed
     for holder in _entries(folder, ""):
-        if _has_ended(holder, holder.name):
+        if _has_ended(holder, holder.name, beside):
             holder.unlink(missing_ok=True)
-    for attempt in _entries(folder.parent, _ATTEMPT):
-        if _has_ended(attempt, attempt.name.removeprefix(_ATTEMPT)):
+    for attempt in _entries(beside, _ATTEMPT):
+        if _has_ended(attempt, attempt.name.removeprefix(_ATTEMPT), beside):
             shutil.rmtree(attempt, ignore_errors=True)
 
 
@@ -99,11 +100,11 @@ def _entries(folder: Path, prefix: str) -> list[Path]:
         return []
 
 
-def _has_ended(path: Path, name: str) -> bool:
+def _has_ended(path: Path, name: str, beside: Path) -> bool:
     has_ended = is_known_to_have_ended(name.rpartition("-")[0])
     if has_ended is None:
         try:
-            return file_system_time(path.parent) - path.stat().st_mtime > GIVEN_UP_SECONDS
+            return file_system_time(beside) - path.stat().st_mtime > GIVEN_UP_SECONDS
         except FileNotFoundError:  # it has just gone
             return False
     return has_ended

@@ -217,8 +217,15 @@ def remove_unlisted(folder: Path) -> None:
 
 @contextmanager
 def changes(folder: Path) -> Iterator[None]:
-    """Nobody else writes or removes matrices of ``folder`` meanwhile (where its file system has locks)."""
-    with locked(folder / FOLDER / _LOCK, required=False):
+    """Nobody else writes or removes matrices of ``folder`` meanwhile."""
+    with locked(folder / FOLDER / _LOCK):
+        yield
+
+
+@contextmanager
+def only_writer(folder: Path, name: str) -> Iterator[None]:
+    """Nobody else writes the matrix called ``name`` meanwhile, and removes the files of its vectors: a scheduler may run a batch twice."""
+    with locked(folder / FOLDER / f".{name}{_LOCK}"):
         yield
 
 

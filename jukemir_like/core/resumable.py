@@ -88,6 +88,7 @@ class Stage:
         journal: name of the journal that this run writes.
         unit: what the progress counts.
         outputs: of a batch, input → output: what earlier runs recorded of other inputs is not looked at. None: all of it is read.
+        stored: of a batch, input → digest of its output, where that is not in its file but in another one of the batch.
         is_stored_elsewhere: whether outputs of a batch may be in other files than these, which any of the earlier runs may have recorded.
 
     Attributes:
@@ -97,12 +98,15 @@ class Stage:
 
     def __init__(
         self, summary: Summary, output: Path, journal: str, *, unit: str = "file",
-        outputs: Mapping[str, Path] | None = None, is_stored_elsewhere: bool = False,
+        outputs: Mapping[str, Path] | None = None, stored: Mapping[str, str] | None = None, is_stored_elsewhere: bool = False,
     ):  # fmt: skip
         self._started = time.perf_counter()
         self.summary = summary
         self._output, self._journal, self._unit = output, journal, unit
-        self.known = records.read_all(output) if outputs is None else _known_of_batch(output, journal, outputs, is_stored_elsewhere)
+        if outputs is None or is_stored_elsewhere:
+            self.known = records.read_all(output, outputs)
+        else:
+            self.known = _known_of_batch(output, journal, outputs, stored or {})
 
     def job(self, name: str, output: Path, signature: str) -> Job:
         """The job of computing ``output`` of input ``name``."""
@@ -174,16 +178,14 @@ def _describes_output(record: Record, signature: str) -> bool:
     return record["status"] == "done" and record.get("signature") == signature and bool(record.get("output_digest"))
 
 
-def _known_of_batch(output: Path, journal: str, outputs: Mapping[str, Path], is_stored_elsewhere: bool) -> dict[str, list[Record]]:
+def _known_of_batch(output: Path, journal: str, outputs: Mapping[str, Path], stored: Mapping[str, str]) -> dict[str, list[Record]]:
     """Records of the inputs of a batch, by which outputs that are there can be kept.
 
     The batch's own journal has them, unless another run made an output: the whole folder, batches of another size, another program. Then
     the other journals are read, those of batches that overlap with this one first, until all outputs are described.
     """
-    if is_stored_elsewhere:
-        return records.read_all(output, outputs)
     known = records.read_all(output, outputs, [journal])
-    there = {name: digest for name, path in outputs.items() if (digest := digest_or_none(path)) is not None}
+    there = {name: digest for name, path in outputs.items() if (digest := digest_or_none(path) or stored.get(name)) is not None}
     _forget_described(there, known)
     if there:
         for other in _overlapping_first(records.journals(output), journal):

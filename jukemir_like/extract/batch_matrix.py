@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jukemir_like.core import files, matrices
 from jukemir_like.core.atomic import remove_abandoned, storage_errors, write_bytes
-from jukemir_like.core.errors import DamagedFileError
+from jukemir_like.core.errors import DamagedFileError, StorageError
 from jukemir_like.core.files import check_free_space
 from jukemir_like.core.matrices import Matrix, Row
 from jukemir_like.core.records import Record
@@ -47,7 +47,7 @@ class StoredJob(Job):
         by_output = {record["output_digest"]: record for record in self.earlier if record.get("digest") == digest}
         kept = None if data is None else by_output.get(hashlib.sha256(data).hexdigest())
         if kept is not None and data is not None and self.restore:
-            write_bytes(self.output, data)
+            write_bytes(self.output, data, self.temporary_folder)
         return kept
 
 
@@ -101,6 +101,12 @@ class BatchMatrix:
 
         return [index for index in self._all_others() if not is_of_same_size(index)]
 
+    def stored(self, outputs: Mapping[str, Path]) -> dict[str, str]:
+        """Input → digest of its vector, of those of ``outputs`` (input → file) that are rows of this batch's matrix."""
+        rows = {name: self._own_rows.get(self._vector(output)) for name, output in outputs.items()}
+        found = ((name, _read_row(row)) for name, row in rows.items() if row is not None)
+        return {name: hashlib.sha256(data).hexdigest() for name, data in found if data is not None}
+
     def job(self, job: Job) -> Job:
         """The same job, which knows of a row that its output may be."""
         if not self.is_used:
@@ -118,26 +124,48 @@ class BatchMatrix:
         """Writes what the finished jobs have computed, in the form that is wanted, and removes the other form of it.
 
         Raises:
-            StorageError: the folder cannot be written.
+            StorageError: the folder cannot be written, or another process has removed vectors meanwhile.
         """
         finished = [job for job in self._jobs if job.input in self._digests]
         if not finished:
             return
-        names = {self._name(job) for job in finished}
         if self.wanted:
-            self._write(finished)
-        elif self._own is not None:
-            matrices.drop_rows(self._own, names.__contains__)
-        others = self.overlapping() if self._other_rows is None and self.wanted else list(self._all_others())
-        if others or not self.wanted:
-            with matrices.changes(self.folder):
-                matrices.remove_unlisted(self.folder)
-                for index in others:
-                    if (matrix := self._read(index)) is not None:
-                        matrices.drop_rows(matrix, names.__contains__)
+            may_be_elsewhere = self._other_rows is not None or self._has_got_others(finished)
+            with matrices.only_writer(self.folder, self.name):
+                self._write(finished)
+            others = list(self._all_others()) if may_be_elsewhere else self.overlapping()
+        else:
+            others = matrices.find_lists(self.folder)
+        self._drop(finished, others)
+
+    def _has_got_others(self, finished: Iterable[StoredJob]) -> bool:
+        """Whether the matrix of an earlier run has not all vectors that this one has: inputs may have moved here from another batch."""
+        return self._own is not None and any(self._digests[job.input] and self._name(job) not in self._own_rows for job in finished)
+
+    def _drop(self, finished: Sequence[StoredJob], lists: Sequence[Path]) -> None:
+        """Takes what ``finished`` have, or failed to have, out of ``lists``; nothing that is not in the wanted form by now."""
+        names = {self._name(job) for job in finished}
+        read = ((index, self._read(index)) for index in lists)
+        # A list without names is one that a killed process was about to remove.
+        affected = [index for index, matrix in read if matrix is not None and not (matrix.names and names.isdisjoint(matrix.names))]
+        if not lists and self.wanted:
+            return
+        with matrices.changes(self.folder):
+            matrices.remove_unlisted(self.folder)
+            own = self._read(matrices.list_of(self.folder, self.name)) if self.wanted else None
+            here = set(() if own is None else own.names)
+
+            def is_elsewhere(job: StoredJob) -> bool:
+                return self._digests[job.input] is None or self._name(job) in here or job.output.exists()
+
+            names = {self._name(job) for job in finished if is_elsewhere(job)}
+            for index in affected:
+                if (matrix := self._read(index)) is not None:
+                    matrices.drop_rows(matrix, names.__contains__)
 
     def _write(self, finished: Sequence[StoredJob]) -> None:
         """Writes the matrix unless it is there, and then removes the files of its vectors."""
+        self._own = self._read(matrices.list_of(self.folder, self.name))  # another process may have written it meanwhile
         with_vector = [job for job in finished if self._digests[job.input] is not None]
         places = [(self._name(job), job.output.exists()) for job in with_vector]
         if self._own is None or self._own.names != tuple(name for name, _ in places) or any(has_file for _, has_file in places):
@@ -146,10 +174,14 @@ class BatchMatrix:
             matrices.list_of(self.folder, self.name).unlink(missing_ok=True)
         matrices.remove_replaced(self.folder, self.name, None if self._own is None else self._own.path)
         written = set(() if self._own is None else self._own.names)
+        lost = [job for job in with_vector if self._name(job) not in written and not job.output.exists()]
         for job in with_vector:
             if self._name(job) in written:
                 with storage_errors(job.output):
                     job.output.unlink(missing_ok=True)
+        if lost:
+            first = files.printable(self._name(lost[0]))
+            raise StorageError(f"{len(lost):,} vectors of {self.folder}, such as {first}, were removed during the extraction: run again")
 
     def _replaced(self, with_vector: Sequence[StoredJob]) -> Matrix | None:
         found = next(self._vectors(with_vector), None)
@@ -167,8 +199,10 @@ class BatchMatrix:
 
     def _vectors(self, with_vector: Sequence[StoredJob]) -> Iterator[tuple[str, bytes]]:
         """Name and bytes of the vectors that the records describe; those that are gone again are left out."""
+        written = {} if self._own is None else dict(self._own.rows())
         for job in with_vector:
-            for data in (_read_file(job.output), None if job.row is None else _read_row(job.row)):
+            rows = (job.row, written.get(self._name(job)))
+            for data in (_read_file(job.output), *(None if row is None else _read_row(row) for row in rows)):
                 if data is not None and hashlib.sha256(data).digest() == self._digests[job.input]:
                     yield self._name(job), data
                     break
@@ -201,7 +235,10 @@ class BatchMatrix:
             return None
 
     def _name(self, job: Job) -> str:
-        return job.output.relative_to(self.folder).with_suffix("").as_posix()
+        return self._vector(job.output)
+
+    def _vector(self, output: Path) -> str:
+        return output.relative_to(self.folder).with_suffix("").as_posix()
 
 
 def _read_row(row: Row) -> bytes | None:

@@ -68,7 +68,8 @@ def list_confirmed(folder: Path) -> audio.Listing:
             if folder.is_dir() and any(folder.rglob("*.wav")):
                 raise
         if time.monotonic() > deadline:
-            remedy = f"run `jukemir-like process {folder.parent.name}` again"
+            too_many = "remove those that are not of the dataset (`jukemir-like audit` names them), or " if count > expected else ""
+            remedy = f"{too_many}run `jukemir-like process {folder.parent.name}` again"
             raise RequestError(f"{folder} has {count:,} audio files, and {folder.parent / DESCRIPTION} says {expected:,}: {remedy}")
         time.sleep(_PAUSE_SECONDS)
     return list_inputs(folder)

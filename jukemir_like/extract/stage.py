@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from jukemir_like import representations
 from jukemir_like.core import machine, records
 from jukemir_like.core.atomic import make_folder
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.records import Summary
-from jukemir_like.core.resumable import WHOLE_FOLDER, Chunk, Stage, clean_up, clean_up_batch, journal_of_batch, temporary_folder
+from jukemir_like.core.records import Record, Summary
+from jukemir_like.core.resumable import WHOLE_FOLDER, Chunk, Job, Stage, clean_up, clean_up_batch, journal_of_batch, temporary_folder
 from jukemir_like.extract.batch_matrix import BatchMatrix
 from jukemir_like.extract.chunks import Extraction
 from jukemir_like.extract.inputs import inputs_of_batch
@@ -81,32 +82,46 @@ def extract(
         for path in batch.names
         for stage, target in zip(stages, targets, strict=True)
     ]
-    chunk_size = max(1, representation.batch_size) * len(targets)
-    chunks = (Chunk(tuple(jobs[start : start + chunk_size])) for start in range(0, len(jobs), chunk_size))
     layer_of = {target.signature: target.layer for target in targets}
     settings = tuple(options.items())
     work = Extraction(name, representation.signature, settings, representation.sample_rate, layer_of, folder, representation.why_no_gpu())
-    steps = work.steps(min(workers, representation.gpus))
-    processes = workers if representation.gpus else _processes(representation, min(workers, -(-len(jobs) // chunk_size)), summary)
     devices = set()
-    for record in stages[0].run(steps, chunks, len(jobs), processes):
+    for record in _records(summary, stages[0], work, representation, jobs, workers):
         in_one_file[record["signature"]].count(record)
         if record["status"] == "done" and "device" in record:
             devices.add(record["device"])
     for of_batch in in_one_file.values():
         of_batch.finish()
         summary.notes += of_batch.notes
-        if matrix and len(targets) == 1 and of_batch.path is not None:
-            summary.notes.append(f"in one file: {of_batch.path}")
-    if devices:
-        reason = f": {work.why_no_gpu}" if devices == {"cpu"} and work.why_no_gpu else ""
-        summary.notes.append(f"computed on {', '.join(sorted(devices))}{reason}")
-    if len(targets) > 1:
-        summary.audio_seconds /= len(targets)
-        first, last = targets[0].folder.name, targets[-1].folder.name
-        summary.notes.append(f"{len(targets)} layers, one vector each, in {output}: {first} … {last}")
+    summary.notes += _closing_notes(targets, in_one_file, devices, work, output)
+    summary.audio_seconds /= len(targets)
     summary.seconds = time.perf_counter() - started
     return summary
+
+
+def _records(
+    summary: Summary, stage: Stage, work: Extraction, representation: Representation, jobs: list[Job], workers: int
+) -> Iterator[Record]:
+    """Does the jobs, in as many processes as the representation and the memory allow."""
+    chunk_size = max(1, representation.batch_size) * len(work.layer_of)
+    chunks = (Chunk(tuple(jobs[start : start + chunk_size])) for start in range(0, len(jobs), chunk_size))
+    processes = workers if representation.gpus else _processes(representation, min(workers, -(-len(jobs) // chunk_size)), summary)
+    return stage.run(work.steps(min(workers, representation.gpus)), chunks, len(jobs), processes)
+
+
+def _closing_notes(
+    targets: list[_Target], in_one_file: Mapping[str, BatchMatrix], devices: set[str], work: Extraction, output: Path
+) -> Iterator[str]:
+    """Where the vectors are, and what computed them."""
+    for of_batch in in_one_file.values():
+        if of_batch.wanted and len(targets) == 1 and of_batch.path is not None:
+            yield f"in one file: {of_batch.path}"
+    if devices:
+        reason = f": {work.why_no_gpu}" if devices == {"cpu"} and work.why_no_gpu else ""
+        yield f"computed on {', '.join(sorted(devices))}{reason}"
+    if len(targets) > 1:
+        first, last = targets[0].folder.name, targets[-1].folder.name
+        yield f"{len(targets)} layers, one vector each, in {output}: {first} … {last}"
 
 
 def _processes(representation: Representation, wanted: int, summary: Summary) -> int:
@@ -138,7 +153,8 @@ def _open(summary: Summary, target: _Target, names: list[str], journal: str, mat
         clean_up([*outputs.values(), temporary_folder(target.folder) / "any"])
         return Stage(summary, target.folder, journal)
     clean_up_batch(target.folder, outputs.values())
-    return Stage(summary, target.folder, journal, outputs=outputs, is_stored_elsewhere=bool(matrix.overlapping()))
+    stored, is_stored_elsewhere = matrix.stored(outputs), bool(matrix.overlapping())
+    return Stage(summary, target.folder, journal, outputs=outputs, stored=stored, is_stored_elsewhere=is_stored_elsewhere)
 
 
 def _targets(name: str, representation: Representation, output: Path, layers: str | None, options: dict[str, Any]) -> list[_Target]:

@@ -114,3 +114,12 @@ def test_two_that_both_see_a_holder_end_do_not_both_hold_it(tmp_path, monkeypatc
         assert second is None
     held_by_first[0].__exit__(None, None, None)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_waiter_that_is_killed_while_it_asks_for_the_time_does_not_keep_the_lock(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(lock_folders, "file_system_time", lambda folder: (asked.append(folder), time.time())[1])
+    (tmp_path / "lock.held").mkdir()
+    (tmp_path / "lock.held" / f"{ELSEWHERE}-0").touch()
+    assert not is_free(tmp_path / "lock")
+    assert asked == [tmp_path]  # where it leaves a file, if it is killed

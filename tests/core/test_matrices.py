@@ -1,5 +1,6 @@
 """Matrices with their lists of names: read and written, replaced, damaged."""
 
+import errno
 import io
 
 import numpy as np
@@ -78,3 +79,13 @@ def test_a_matrix_that_is_damaged_is_named(tmp_path):
     matrix.path.unlink()
     with pytest.raises(DamagedFileError, match=r"is missing, although all\.json in its folder names its rows: extract again"):
         VectorFolder(tmp_path, "extract again")
+
+
+def test_where_files_cannot_be_locked_changes_wait_for_each_other_all_the_same(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with matrices.changes(tmp_path):
+        assert (tmp_path / matrices.FOLDER / ".lock.held").is_dir()
+    assert not (tmp_path / matrices.FOLDER / ".lock.held").exists()

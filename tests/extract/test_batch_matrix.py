@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 from jukemir_like import representations
 from jukemir_like.core import matrices, records
 from jukemir_like.core.errors import StorageError
+from jukemir_like.core.resumable import temporary_folder
 from jukemir_like.core.signals import Interrupted
 from jukemir_like.core.vector_folder import VectorFolder
 from jukemir_like.extract import extract
+from jukemir_like.extract.batch_matrix import BatchMatrix
 
 NAMES = ["a/y", "a/z", "b", "c d/ü"]
 
@@ -303,3 +305,90 @@ def test_after_any_runs_the_last_decides(tmp_path_factory, operations, matrix):
     run(folder / "in", folder / "straight", matrix=matrix)
     assert tree(folder / "out") == tree(folder / "straight")
     shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("size", [None, 3])
+def test_what_other_runs_recorded_is_known_of_rows_too(clips, tmp_path, size):
+    """A kept vector has no record in the journal of the batch that put it into its matrix."""
+    for batch in [None] if size is None else [(size, index) for index in range(2)]:
+        run(clips, tmp_path / "out", matrix=False, batch=batch)
+    for matrix in (True, True, False):
+        for index in range(2):
+            summary = run(clips, tmp_path / "out", matrix=matrix, batch=(2, index))
+            assert (summary.done, summary.kept) == (0, 2)
+
+
+@pytest.mark.parametrize("batch", [None, (4, 0)])
+@pytest.mark.parametrize("after", range(1, 5))
+def test_a_batch_that_is_run_twice_at_the_same_time_loses_nothing(clips, tmp_path, monkeypatch, batch, after):
+    """As schedulers do when they have lost sight of a node: the first to finish removes files that the other has written."""
+    counted = []
+
+    def count(self, record, real=BatchMatrix.count):
+        real(self, record)
+        counted.append(record)
+        if len(counted) == after:
+            run(clips, tmp_path / "out", batch=batch)
+
+    monkeypatch.setattr(BatchMatrix, "count", count)
+    run(clips, tmp_path / "out", batch=batch)
+    assert len(counted) == 2 * len(NAMES)
+    monkeypatch.undo()
+    run(clips, tmp_path / "straight", batch=batch)
+    assert tree(tmp_path / "out") == tree(tmp_path / "straight")
+
+
+def test_vectors_that_are_removed_meanwhile_are_an_error_and_computed_again(clips, tmp_path, monkeypatch):
+    def count(self, record, real=BatchMatrix.count):
+        real(self, record)
+        (tmp_path / "out" / "b.npy").unlink(missing_ok=True)
+
+    monkeypatch.setattr(BatchMatrix, "count", count)
+    with pytest.raises(StorageError, match=r"1 vectors of .*, such as b, were removed during the extraction: run again"):
+        run(clips, tmp_path / "out")
+    monkeypatch.undo()
+    assert run(clips, tmp_path / "out").kept == 3
+    run(clips, tmp_path / "straight")
+    assert tree(tmp_path / "out") == tree(tmp_path / "straight")
+
+
+def test_a_vector_that_moved_to_another_batch_is_not_left_in_the_old_one(tmp_path):
+    """An input is removed, so that there is a batch less; then the one that moved changes."""
+    clips, output = tmp_path / "in", tmp_path / "out"
+    write_clips(clips, names := [f"{number:02}" for number in range(21)])
+    for index in range(11):
+        run(clips, output, batch=(2, index))
+    (clips / "00.wav").unlink()
+    soundfile.write(clips / "20.wav", np.random.default_rng(9).uniform(-0.5, 0.5, 3000), 22050)
+    for index in range(10):
+        run(clips, output, batch=(2, index))
+    run(clips, tmp_path / "files", matrix=False)
+    matrix, files = VectorFolder(output, "again"), VectorFolder(tmp_path / "files", "again")
+    for name in names[1:]:
+        assert matrix.read(name) == files.read(name)
+    assert not matrices.list_of(output, "batch-2-10").exists()
+
+
+def test_files_that_are_given_back_are_written_where_every_batch_cleans_up(clips, tmp_path, monkeypatch):
+    for index in range(2):
+        run(clips, tmp_path / "out", batch=(2, index))
+    temporaries = []
+    monkeypatch.setattr(Path, "replace", lambda self, target, real=Path.replace: (temporaries.append(self), real(self, target))[1])
+    run(clips, tmp_path / "out", matrix=False, batch=(2, 0))
+    of_vectors = [path for path in temporaries if path.suffix == ".npy"]
+    assert len(of_vectors) == 2
+    assert {path.parent for path in of_vectors} == {temporary_folder(tmp_path / "out")}
+
+
+def test_two_batches_at_the_same_time_do_not_take_a_vector_from_each_other(clips, tmp_path, monkeypatch):
+    """Of different sizes: each has written its matrix when the first takes what it has out of the other's."""
+    run(clips, tmp_path / "out", batch=(2, 0))
+
+    def drop(self, finished, lists, real=BatchMatrix._drop):
+        monkeypatch.undo()
+        run(clips, tmp_path / "out", batch=(2, 0))
+        real(self, finished, lists)
+
+    monkeypatch.setattr(BatchMatrix, "_drop", drop)
+    run(clips, tmp_path / "out", batch=(3, 0))
+    assert sorted(set(VectorFolder(tmp_path / "out", "again").names())) == NAMES[:3]

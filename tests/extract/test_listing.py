@@ -51,7 +51,7 @@ def test_a_file_too_few_or_too_many_is_refused_and_never_a_shorter_batch(process
     (tmp_path / "1.wav").rename(processed / "wav" / "1.wav")
     assert extract.extract("mfcc", processed / "wav", tmp_path / "out", batch_size=2, batch_idx=1).kept == 2
     (processed / "wav" / "another.wav").write_bytes(b"")
-    with pytest.raises(RequestError, match="has 5 audio files"):
+    with pytest.raises(RequestError, match=r"has 5 audio files, and .* says 4: remove those that are not of the dataset .*, or run "):
         listing.list_confirmed(processed / "wav")
 
 
