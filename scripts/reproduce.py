@@ -30,7 +30,7 @@ from jukemir_like.core.locks import locked
 from jukemir_like.core.machine import available_cpus
 from jukemir_like.encoders import encoder, hub
 from jukemir_like.encoders.weights import MissingWeightsError
-from jukemir_like.launch import apptainer, cluster, cost_table, engine, estimates, failures, images, snakemake, workflow
+from jukemir_like.launch import apptainer, cluster, cost_table, engine, estimates, failures, images, planning, snakemake, workflow
 from jukemir_like.packs import origin, published
 from jukemir_like.representations.names import POOLS, parse
 from jukemir_like.representations.stemjepa import parse_name
@@ -57,7 +57,7 @@ def main() -> int:
         on_cluster = _cluster_options(options, config, cache) if options.runner == "slurm" else []
         if config["container"] and not options.plan:
             computed = [*_computed(config["representations"], config["datasets"], Cache(cache)), *config["layers"]]
-            _prepare_images(_images(computed), config["container"], Cache(cache))
+            _prepare_images(_images(computed, Cache(cache)), config["container"], Cache(cache))
     except JukemirLikeError as error:
         print(f"make reproduce: {error}", file=sys.stderr)
         return WRONG_REQUEST
@@ -288,10 +288,10 @@ def _prepare_images(names: list[str], program: str, cache: Cache) -> None:
         raise engine.missing_image_error(missing)
 
 
-def _images(names: list[str]) -> list[str]:
+def _images(names: list[str], cache: Cache) -> list[str]:
     """Full names of the images of all stages, where representations ``names`` are computed."""
     stages = {images.STAGES[stage].image for stage in ("download", "process", "probe")}
-    stages |= {images.image_of(name) for name in names}
+    stages |= {images.image_of(name, planning.described_by(name, None, cache)) for name in names}
     stages |= {images.STAGES["train"].image for name in names if _recipe(name)}
     return sorted(images.reference(name) for name in stages)
 

@@ -55,6 +55,12 @@ def test_a_node_has_no_more_than_the_largest_of_its_partition(programs):
         cluster.read_node("main")
 
 
+def test_where_nodes_differ_one_of_them_has_all_that_is_asked_for(programs):
+    """Most processors of one node, most memory of another and the GPUs of a third would be a node that there is not."""
+    programs(sinfo="printf 'a|64|512000|infinite|(null)|a\\na|4|15000|infinite|gpu:1|a\\na|2|900000|1:00:00|gpu:1|a\\n'")
+    assert cluster.read_node("a") == Node(processors=4, memory=15_000, gpus=1, minutes=60)
+
+
 def test_accounting_is_there_where_sacct_works(programs):
     assert not cluster.has_accounting()
     programs(sacct='echo "Slurm accounting storage is disabled" >&2; exit 1')
