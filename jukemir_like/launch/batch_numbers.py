@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
 from jukemir_like import extract
 from jukemir_like.core.errors import RequestError
-from jukemir_like.launch import images
-from jukemir_like.launch.planning import absolute
 
 _RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?")
 
@@ -27,17 +24,6 @@ def count(folder: Path, batch_size: int) -> tuple[int, int]:
     """
     files = extract.count_inputs(folder)
     return files, -(-files // batch_size)
-
-
-def collect_command(source: Path, target: Path, batch_size: int) -> str:
-    """The command that tells what became of all batches, also of those that never began.
-
-    >>> collect_command(Path("/music"), Path("/vectors"), 256)
-    'jukemir-like commands collect /vectors --input /music --batch_size 256'
-    """
-    return shlex.join(
-        [images.PROGRAM, "commands", "collect", str(absolute(target)), "--input", str(absolute(source)), "--batch_size", str(batch_size)]
-    )
 
 
 def parse(text: str, batches: int) -> list[int]:

@@ -169,20 +169,19 @@ def folders(output: Path, representation: str | None = None) -> list[Path]:
         output: folder of the vectors; of several layers, the folder of their folders.
         representation: whose vectors ``output`` is for in the cache, where folders of layers lie beside it; None: they lie in it.
 
-    >>> _ = extract.extract("stemjepa", Path("music"), Path("vectors"), layers="0,1")
-    >>> [path.as_posix() for path in folders(Path("vectors"))]
-    ['vectors/stemjepa.layer0', 'vectors/stemjepa.layer1']
+    >>> _ = extract.extract("stemjepa", Path("music"), Path("of_layers"), layers="0,1")
+    >>> [path.as_posix() for path in folders(Path("of_layers"))]
+    ['of_layers/stemjepa.layer0', 'of_layers/stemjepa.layer1']
     """
-    if _has_records(output):
+    if _has_records(output) or (representation is not None and parse(representation).layer is not None):
         return [output]
     if representation is None:
-        beside = output.glob("*.layer*")
+        found = list(output.glob("*.layer*"))
     else:
-        parsed = parse(representation)
-        before, _, behind = parsed.with_layer(_ANY).folder.rpartition(_ANY)
-        beside = iter(()) if parsed.layer is not None else output.parent.glob(f"{escape(before)}*{escape(behind)}")
-        beside = (path for path in beside if "." not in path.name.removeprefix(before).removesuffix(behind))
-    return sorted(filter(_has_records, beside), key=_in_order) or [output]
+        before, _, behind = parse(representation).with_layer(_ANY).folder.rpartition(_ANY)
+        beside = output.parent.glob(f"{escape(before)}*{escape(behind)}")
+        found = [path for path in beside if "." not in path.name.removeprefix(before).removesuffix(behind)]
+    return sorted(filter(_has_records, found), key=_in_order) or [output]
 
 
 class _Tally:

@@ -18,7 +18,7 @@ from jukemir_like import extract
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
-from jukemir_like.launch import batch_numbers, images, planning, resources
+from jukemir_like.launch import batch_numbers, commands, images, planning, resources
 from jukemir_like.launch.images import Mount
 
 PARTIAL_OK = {"JUKEMIR_LIKE_PARTIAL_OK": "1"}
@@ -88,7 +88,7 @@ def manifest(
     volumes, mounts = _volumes(container.mounts, claims or {})
     text: str = _template().render(
         title=f"{representation} of {files:,} files in {batches:,} batches of {batch_size}: an Indexed Job, a pod for each batch.",
-        collect=batch_numbers.collect_command(source, target, batch_size),
+        collect=commands.collect(source, target, batch_size),
         name=resources.job_name(representation),
         completions=batches,
         parallelism=min(parallel, batches),

@@ -74,7 +74,7 @@ def script(
     if container == "none" or images.family_of(representation, described).all_options:
         # Nothing else tells a container how many of the node's processors are the task's.
         batch["workers"] = options.get("workers") or needed.cpus
-    collect = batch_numbers.collect_command(source, target, batch_size)
+    collect = commands.collect(source, target, batch_size)
     collect += "" if max_array_size == MAX_ARRAY_SIZE else f" --max_array_size {max_array_size}"
     notes: list[str] = []
     if container == "none":
