@@ -53,6 +53,7 @@ def main() -> int:
     try:
         if options.cost:
             return _say_cost(options, Cache(cache))
+        _check_runner(options)
         config = _config(options, Cache(cache))
         on_cluster = _cluster_options(options, config, cache) if options.runner == "slurm" else []
         if config["container"] and not options.plan:
@@ -104,6 +105,16 @@ def main() -> int:
     else:
         print(f"\nThe results page: {cache / PAGE}")
     return DONE
+
+
+def _check_runner(options: argparse.Namespace) -> None:
+    """Refuses two programs for containers; says what is of no use on this machine."""
+    if options.runner == "docker" and options.container:
+        raise RequestError(f"RUNNER=docker and CONTAINER={options.container} are two programs for containers: leave one out")
+    of_cluster = {"PARTITION": options.partition, "ACCOUNT": options.account, "GPUS": options.gpus}
+    given = [f"{name}={value}" for name, value in of_cluster.items() if value not in ("", None)]
+    if given and options.runner != "slurm":
+        print(f"make reproduce: {' '.join(given)} counts with RUNNER=slurm only; this runs here", file=sys.stderr)
 
 
 def _say_cost(options: argparse.Namespace, cache: Cache) -> int:

@@ -1,5 +1,6 @@
 """A cluster is asked through its own programs; here stand-ins for them say what real ones have said."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -169,3 +170,18 @@ def test_reproduce_refuses_in_one_line_where_there_is_no_cluster(tmp_path):
     assert said.startswith("make reproduce: ")
     assert "sbatch" in said or "make setup" in said
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--runner", "docker", "--container", "apptainer"], 2, "RUNNER=docker and CONTAINER=apptainer are two programs"),
+        (["--partition", "gpu", "--gpus", "0"], 0, "PARTITION=gpu GPUS=0 counts with RUNNER=slurm only; this runs here"),
+    ],
+)
+def test_reproduce_says_what_does_not_go_with_the_runner(tmp_path, words, code, said):
+    command = [sys.executable, ROOT / "scripts" / "reproduce.py", "--cache", tmp_path / "cache", "--plan", *words]
+    command += ["--datasets", "synthband", "--representations", "mfcc"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == code
+    assert f"make reproduce: {said}" in done.stderr
