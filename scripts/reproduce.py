@@ -99,9 +99,12 @@ def main() -> int:
     if options.plan:
         for dataset in options.datasets.split():
             if not (Cache(cache).processed(dataset) / "meta.json").exists():
-                wanted = "take over" if options.precomputed else "extract"
-                names = " ".join(filter(None, [options.representations, options.layers]))
-                print(f"and {wanted} {names} of {dataset}, in batches that are counted once it is processed")
+                computed = [] if options.precomputed else options.representations.split()
+                computed += [f"{name} (all layers)" for name in options.layers.split()]
+                if options.precomputed and options.representations:
+                    print(f"and take over {options.representations} of {dataset}")
+                if computed:
+                    print(f"and extract {' '.join(computed)} of {dataset}, in batches that are counted once it is processed")
     else:
         print(f"\nThe results page: {cache / PAGE}")
     return DONE

@@ -185,3 +185,13 @@ def test_reproduce_says_what_does_not_go_with_the_runner(tmp_path, words, code, 
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == code
     assert f"make reproduce: {said}" in done.stderr
+
+
+def test_the_plan_says_which_representations_are_taken_over_and_which_extracted(tmp_path):
+    command = [sys.executable, ROOT / "scripts" / "reproduce.py", "--cache", tmp_path / "cache", "--plan", "--datasets", "gtzan_ff"]
+    command += ["--representations", "chroma mfcc", "--precomputed", "--layers", "mert-95m"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.stdout.splitlines()[-2:] == [
+        "and take over chroma mfcc of gtzan_ff",
+        "and extract mert-95m (all layers) of gtzan_ff, in batches that are counted once it is processed",
+    ]
