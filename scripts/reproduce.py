@@ -30,7 +30,7 @@ from jukemir_like.core.locks import locked
 from jukemir_like.core.machine import available_cpus
 from jukemir_like.encoders import encoder, hub
 from jukemir_like.encoders.weights import MissingWeightsError
-from jukemir_like.launch import apptainer, cluster, cost_table, engine, estimates, failures, images, snakemake, workflow
+from jukemir_like.launch import apptainer, cluster, cost_table, engine, estimates, failures, images, planning, snakemake, workflow
 from jukemir_like.packs import origin, published
 from jukemir_like.representations.names import POOLS, parse
 from jukemir_like.representations.stemjepa import parse_name
@@ -53,11 +53,12 @@ def main() -> int:
     try:
         if options.cost:
             return _say_cost(options, Cache(cache))
+        _check_runner(options)
         config = _config(options, Cache(cache))
         on_cluster = _cluster_options(options, config, cache) if options.runner == "slurm" else []
         if config["container"] and not options.plan:
             computed = [*_computed(config["representations"], config["datasets"], Cache(cache)), *config["layers"]]
-            _prepare_images(_images(computed), config["container"], Cache(cache))
+            _prepare_images(_images(computed, Cache(cache)), config["container"], Cache(cache))
     except JukemirLikeError as error:
         print(f"make reproduce: {error}", file=sys.stderr)
         return WRONG_REQUEST
@@ -98,12 +99,25 @@ def main() -> int:
     if options.plan:
         for dataset in options.datasets.split():
             if not (Cache(cache).processed(dataset) / "meta.json").exists():
-                wanted = "take over" if options.precomputed else "extract"
-                names = " ".join(filter(None, [options.representations, options.layers]))
-                print(f"and {wanted} {names} of {dataset}, in batches that are counted once it is processed")
+                computed = [] if options.precomputed else options.representations.split()
+                computed += [f"{name} (all layers)" for name in options.layers.split()]
+                if options.precomputed and options.representations:
+                    print(f"and take over {options.representations} of {dataset}")
+                if computed:
+                    print(f"and extract {' '.join(computed)} of {dataset}, in batches that are counted once it is processed")
     else:
         print(f"\nThe results page: {cache / PAGE}")
     return DONE
+
+
+def _check_runner(options: argparse.Namespace) -> None:
+    """Refuses two programs for containers; says what is of no use on this machine."""
+    if options.runner == "docker" and options.container:
+        raise RequestError(f"RUNNER=docker and CONTAINER={options.container} are two programs for containers: leave one out")
+    of_cluster = {"PARTITION": options.partition, "ACCOUNT": options.account, "GPUS": options.gpus}
+    given = [f"{name}={value}" for name, value in of_cluster.items() if value not in ("", None)]
+    if given and options.runner != "slurm":
+        print(f"make reproduce: {' '.join(given)} counts with RUNNER=slurm only; this runs here", file=sys.stderr)
 
 
 def _say_cost(options: argparse.Namespace, cache: Cache) -> int:
@@ -288,10 +302,10 @@ def _prepare_images(names: list[str], program: str, cache: Cache) -> None:
         raise engine.missing_image_error(missing)
 
 
-def _images(names: list[str]) -> list[str]:
+def _images(names: list[str], cache: Cache) -> list[str]:
     """Full names of the images of all stages, where representations ``names`` are computed."""
     stages = {images.STAGES[stage].image for stage in ("download", "process", "probe")}
-    stages |= {images.image_of(name) for name in names}
+    stages |= {images.image_of(name, planning.described_by(name, None, cache)) for name in names}
     stages |= {images.STAGES["train"].image for name in names if _recipe(name)}
     return sorted(images.reference(name) for name in stages)
 

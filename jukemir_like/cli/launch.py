@@ -188,19 +188,24 @@ def collect(
 ) -> int:  # fmt: skip
     """List what failed or is missing over all batches of an extraction, and how to repeat only these batches.
 
+    Of layers that were extracted in one pass, each is listed.
+
     The exit code is 0 where all files are done, else 3.
     """
     from jukemir_like import extract as extraction
-    from jukemir_like.launch.collecting import collect as run
+    from jukemir_like.launch import collecting
 
     if (dataset is None) != (representation is None) or (dataset is None) == (output is None) or (dataset and input_):
         raise click.UsageError("give OUTPUT, and --input where it is at hand, or --dataset and --representation")
     source, target = None if input_ is None else Path(input_), Path(str(output))
     if dataset is not None:
         source, target = extraction.folders(str(representation), None, None, dataset, options.open_cache(cache))
-    collected = run(target, source=source, batch_size=batch_size)
-    click.echo(collected.text(most, max_array_size))
-    return collected.exit_code
+    code = DONE
+    for folder in collecting.folders(target, representation):
+        collected = collecting.collect(folder, source=source, batch_size=batch_size)
+        click.echo(collected.text(most, max_array_size))
+        code = code or collected.exit_code
+    return code
 
 
 @click.command()

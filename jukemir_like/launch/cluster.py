@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.launch.resources import Node
@@ -40,7 +41,9 @@ def check_submission(partition: str | None, account: str | None) -> None:
 
 
 def read_node(partition: str | None) -> Node:
-    """The most that a node of ``partition`` has for one job (None: of the cluster's default partition), at most :data:`MOST_PROCESSORS`.
+    """What a node of ``partition`` has for one job (None: of the cluster's default partition), at most :data:`MOST_PROCESSORS`.
+
+    Where its nodes differ, it is one of those with most GPUs: what fits on it can be run, also by jobs that need no GPU.
 
     Raises:
         RequestError: SLURM does not answer, or has no such partition.
@@ -51,12 +54,8 @@ def read_node(partition: str | None) -> Node:
     if not rows:
         raise RequestError(f"SLURM has no partition {partition}: `sinfo` lists them")
     limits = [minutes for row in rows if (minutes := to_minutes(row[3])) is not None]
-    return Node(
-        processors=min(MOST_PROCESSORS, max(_number(row[1]) for row in rows)),
-        memory=max(_number(row[2]) for row in rows),
-        gpus=max(count_gpus(row[4]) for row in rows),
-        minutes=min(limits, default=None),
-    )
+    nodes = [Node(min(MOST_PROCESSORS, _number(row[1])), _number(row[2]), count_gpus(row[4])) for row in rows]
+    return replace(max(nodes, key=lambda node: (node.gpus, node.processors, node.memory)), minutes=min(limits, default=None))
 
 
 def to_minutes(limit: str) -> int | None:

@@ -10,6 +10,7 @@ import re
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
+from glob import escape
 from itertools import islice
 from os.path import splitext
 from pathlib import Path
@@ -23,10 +24,12 @@ from jukemir_like.core.files import printable
 from jukemir_like.core.vector_folder import VectorFolder
 from jukemir_like.launch import batch_numbers
 from jukemir_like.launch.slurm_array import MAX_ARRAY_SIZE
+from jukemir_like.representations.names import parse
 
 _JOURNAL = re.compile(r"batch-(\d{1,9})-(\d{1,9})")
 _UNKNOWN, _DONE, _FAILED = range(3)
 _NO_BATCH = -1
+_ANY = "ANY"  # layer
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ def collect(output: Path, *, source: Path | None = None, batch_size: int | None 
     """
     inputs = None if source is None else extract.find_inputs(source)
     begun = _batches_begun(output)
-    if inputs is None and not any((output / records.FOLDER).glob("*.jsonl")):
+    if inputs is None and not _has_records(output):
         raise RequestError(f"nothing is recorded in {output}: give the folder into which was extracted")
     if batch_size is None:
         if len(begun) > 1:
@@ -157,6 +160,28 @@ def collect(output: Path, *, source: Path | None = None, batch_size: int | None 
     if inputs is None:
         _complete_by_journals(collected, begun.get(batch_size or 0, set()))
     return collected
+
+
+def folders(output: Path, representation: str | None = None) -> list[Path]:
+    """The folders to collect: ``output``, or where nothing is recorded in it itself, those of the layers that were extracted in one pass.
+
+    Args:
+        output: folder of the vectors; of several layers, the folder of their folders.
+        representation: whose vectors ``output`` is for in the cache, where folders of layers lie beside it; None: they lie in it.
+
+    >>> _ = extract.extract("stemjepa", Path("music"), Path("of_layers"), layers="0,1")
+    >>> [path.as_posix() for path in folders(Path("of_layers"))]
+    ['of_layers/stemjepa.layer0', 'of_layers/stemjepa.layer1']
+    """
+    if _has_records(output) or (representation is not None and parse(representation).layer is not None):
+        return [output]
+    if representation is None:
+        found = list(output.glob("*.layer*"))
+    else:
+        before, _, behind = parse(representation).with_layer(_ANY).folder.rpartition(_ANY)
+        beside = output.parent.glob(f"{escape(before)}*{escape(behind)}")
+        found = [path for path in beside if "." not in path.name.removeprefix(before).removesuffix(behind)]
+    return sorted(filter(_has_records, found), key=_in_order) or [output]
 
 
 class _Tally:
@@ -230,6 +255,15 @@ def _complete_by_journals(collected: Collected, begun: set[int]) -> None:
                 collected.missing += more
     collected.batches = batches
     collected.notes.append(f"whether there are batches after {last} is not known without the inputs: --input FOLDER tells")
+
+
+def _has_records(folder: Path) -> bool:
+    return any((folder / records.FOLDER).glob("*.jsonl"))
+
+
+def _in_order(path: Path) -> list[str | int]:
+    """Layer 10 after layer 9."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
 
 
 def _batches_begun(output: Path) -> dict[int, set[int]]:

@@ -108,6 +108,17 @@ def extract_arguments(
     yield from ("--", representation, *(str(absolute(folder)) for folder in folders if folder is not None))
 
 
+def collect(source: Path, target: Path, batch_size: int) -> str:
+    """The command that tells what became of all batches, also of those that never began.
+
+    >>> collect(Path("/music"), Path("/vectors"), 256)
+    'jukemir-like commands collect /vectors --input /music --batch_size 256'
+    """
+    return shlex.join(
+        [images.PROGRAM, "commands", "collect", str(absolute(target)), "--input", str(absolute(source)), "--batch_size", str(batch_size)]
+    )
+
+
 def _make_folders(container: Container) -> str:
     """A command that makes the writable folders first: an engine would make them as root."""
     folders = [str(mount.source) for mount in container.mounts if mount.writable]

@@ -12,14 +12,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from jukemir_like import extract
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
-from jukemir_like.launch import batch_numbers, images, planning, resources
+from jukemir_like.launch import batch_numbers, commands, images, planning, resources
 from jukemir_like.launch.images import Mount
 
 PARTIAL_OK = {"JUKEMIR_LIKE_PARTIAL_OK": "1"}
@@ -76,7 +75,7 @@ def manifest(
         raise RequestError(f"{batches:,} batches are more than a Job may have ({_MOST_COMPLETIONS:,}): give a larger --batch_size")
     if image is not None and image.endswith(".sif"):
         raise RequestError(f"{image} is for Apptainer: Kubernetes needs the name of an image")
-    is_own = images.family_of(representation, options.get("card")).all_options
+    is_own = images.family_of(representation, planning.described_by(representation, options.get("card"), folders)).all_options
     needed = resources.of_batch(
         representation, batch_size, folders, card=options.get("card"), gpus=gpus, memory=memory, cpus=cpus or options.get("workers")
     )
@@ -89,7 +88,7 @@ def manifest(
     volumes, mounts = _volumes(container.mounts, claims or {})
     text: str = _template().render(
         title=f"{representation} of {files:,} files in {batches:,} batches of {batch_size}: an Indexed Job, a pod for each batch.",
-        collect=f"{images.PROGRAM} commands collect {quote(str(planning.absolute(target)))}",
+        collect=commands.collect(source, target, batch_size),
         name=resources.job_name(representation),
         completions=batches,
         parallelism=min(parallel, batches),

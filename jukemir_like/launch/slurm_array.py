@@ -70,9 +70,12 @@ def script(
     tasks = min(batches, max_array_size - 1)
     chosen = None if only is None else sorted({number % tasks for number in batch_numbers.parse(only, batches)})
     batch = {"batch_size": batch_size, **options}
-    if container == "none" or images.family_of(representation, options.get("card")).all_options:
+    described = planning.described_by(representation, options.get("card"), folders)
+    if container == "none" or images.family_of(representation, described).all_options:
         # Nothing else tells a container how many of the node's processors are the task's.
         batch["workers"] = options.get("workers") or needed.cpus
+    collect = commands.collect(source, target, batch_size)
+    collect += "" if max_array_size == MAX_ARRAY_SIZE else f" --max_array_size {max_array_size}"
     notes: list[str] = []
     if container == "none":
         first, *others = commands.extract_arguments(representation, (input, output), dataset, cache, batch)
@@ -88,7 +91,7 @@ def script(
             f"task T runs the batches T, T + {tasks} and so on (see --max_array_size, --batch_size)"
         )
     return ArrayScript(
-        _text(representation, target, files, batches, batch_size, tasks, chosen, parallel, needed, check, line), tuple(notes)
+        _text(representation, files, batches, batch_size, tasks, chosen, parallel, needed, check, line, collect), tuple(notes)
     )
 
 
@@ -112,14 +115,13 @@ def _image(image: str) -> tuple[str, str, list[str]]:
 
 
 def _text(
-    representation: str, target: Path, files: int, batches: int, batch_size: int, tasks: int, chosen: Sequence[int] | None, parallel: int,
-    needed: Resources, check: str, line: str,
+    representation: str, files: int, batches: int, batch_size: int, tasks: int, chosen: Sequence[int] | None, parallel: int,
+    needed: Resources, check: str, line: str, collect: str,
 ) -> str:  # fmt: skip
     name = resources.job_name(representation)
     numbers = batch_numbers.as_text(range(tasks) if chosen is None else chosen)
     rounds = -(-batches // tasks)
     seconds = replace(needed, seconds=needed.seconds * rounds)
-    collect = f"{images.PROGRAM} commands collect {shlex.quote(str(planning.absolute(target)))}"
     directives = [
         f"--job-name={name}", f"--array={numbers}%{min(parallel, tasks)}", f"--cpus-per-task={needed.cpus}", f"--mem={needed.mebibytes}M",
         f"--time={seconds.time}", *(["--gres=gpu:1"] if needed.gpus else []), "--requeue", "--open-mode=append",

@@ -12,11 +12,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jukemir_like.core.cache import Cache
+from jukemir_like.encoders import card as cards
 from jukemir_like.packs import origin
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -317,6 +319,14 @@ def script():
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
+
+
+def test_an_encoder_of_the_cache_runs_in_the_image_of_its_family(script, tmp_path):
+    cache = Cache(tmp_path)
+    cache.weights("mine").mkdir(parents=True)
+    (cache.weights("mine") / cards.RESOLVED).write_text(cards.to_toml(replace(cards.read("musicnn-msd"), name="mine", weights=None)))
+    names = [name.partition(":")[0].rpartition("/")[2] for name in script._images(["mine@layer=1", "mfcc"], cache)]
+    assert names == ["download", "probe", "process", "representations_mfcc", "representations_musicnn"]
 
 
 def test_an_extraction_whose_vectors_were_removed_has_no_stamp_any_more(script, tmp_path):

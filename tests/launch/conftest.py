@@ -6,11 +6,14 @@ import subprocess
 import sys
 import tarfile
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jukemir_like import __version__
+from jukemir_like.core.cache import Cache
+from jukemir_like.encoders import card as cards
 from jukemir_like.launch import images as references
 
 BUSYBOX = Path("/bin/busybox")
@@ -51,6 +54,16 @@ def busybox(engine, reference, scripts, entrypoint):
             archive.addfile(member)
     repository, _, tag = reference.rpartition(":")
     engine.api.import_image_from_data(target.getvalue(), repository, tag, changes=[f"ENTRYPOINT {entrypoint}"])
+
+
+@pytest.fixture
+def own_encoder(tmp_path):
+    """The name of an encoder of ``tmp_path / "cache"``, with a card that is not of this package, as its download leaves it."""
+    folder = Cache(tmp_path / "cache").weights("mine")
+    folder.mkdir(parents=True)
+    (folder / cards.RESOLVED).write_text(cards.to_toml(replace(cards.read("musicnn-msd"), name="mine", weights=None)))
+    (folder / "mine.safetensors").touch()
+    return "mine"
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """A cluster is asked through its own programs; here stand-ins for them say what real ones have said."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,12 @@ def test_a_node_has_no_more_than_the_largest_of_its_partition(programs):
     programs(sinfo='echo "slurm_load_partitions: Unable to contact slurm controller" >&2; exit 1')
     with pytest.raises(RequestError, match=r"does not answer sinfo: .*Unable to contact"):
         cluster.read_node("main")
+
+
+def test_where_nodes_differ_one_of_them_has_all_that_is_asked_for(programs):
+    """Most processors of one node, most memory of another and the GPUs of a third would be a node that there is not."""
+    programs(sinfo="printf 'a|64|512000|infinite|(null)|a\\na|4|15000|infinite|gpu:1|a\\na|2|900000|1:00:00|gpu:1|a\\n'")
+    assert cluster.read_node("a") == Node(processors=4, memory=15_000, gpus=1, minutes=60)
 
 
 def test_accounting_is_there_where_sacct_works(programs):
@@ -163,3 +170,28 @@ def test_reproduce_refuses_in_one_line_where_there_is_no_cluster(tmp_path):
     assert said.startswith("make reproduce: ")
     assert "sbatch" in said or "make setup" in said
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--runner", "docker", "--container", "apptainer"], 2, "RUNNER=docker and CONTAINER=apptainer are two programs"),
+        (["--partition", "gpu", "--gpus", "0"], 0, "PARTITION=gpu GPUS=0 counts with RUNNER=slurm only; this runs here"),
+    ],
+)
+def test_reproduce_says_what_does_not_go_with_the_runner(tmp_path, words, code, said):
+    command = [sys.executable, ROOT / "scripts" / "reproduce.py", "--cache", tmp_path / "cache", "--plan", *words]
+    command += ["--datasets", "synthband", "--representations", "mfcc"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == code
+    assert f"make reproduce: {said}" in done.stderr
+
+
+def test_the_plan_says_which_representations_are_taken_over_and_which_extracted(tmp_path):
+    command = [sys.executable, ROOT / "scripts" / "reproduce.py", "--cache", tmp_path / "cache", "--plan", "--datasets", "gtzan_ff"]
+    command += ["--representations", "chroma mfcc", "--precomputed", "--layers", "mert-95m"]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.stdout.splitlines()[-2:] == [
+        "and take over chroma mfcc of gtzan_ff",
+        "and extract mert-95m (all layers) of gtzan_ff, in batches that are counted once it is processed",
+    ]

@@ -229,3 +229,23 @@ def test_of_a_dataset_the_inputs_are_known(command, write_audio, tmp_path):
     assert "1 of 2 batches of 2 complete; 2 files done, 0 failed, 1 missing" in done.stdout
     assert command("extract", "mfcc", *words, "--batch_size", "2", "--batch_idx", "1", cwd=tmp_path).returncode == 0
     assert command("commands", "collect", *words, "--representation", "mfcc", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(("representation", "others"), [("mine", "mine.layer1.max"), ("mine@pool=max", "mine.layer1")])
+def test_layers_of_one_pass_are_listed_each(command, write, source, tmp_path, representation, others):
+    pool = ".max" if "max" in representation else ""
+    vectors = tmp_path / "cache" / "representations" / "set"
+    (tmp_path / "cache" / "processed" / "set").mkdir(parents=True)
+    source.rename(tmp_path / "cache" / "processed" / "set" / "wav")
+    vectors.mkdir(parents=True)
+    for name in (f"mine.layer2{pool}", f"mine.layer10{pool}", others, f"mine-other.layer1{pool}"):
+        write("batch-5-0", a="done", b="done", c="done", d="done", e="done" if name != f"mine.layer10{pool}" else "is empty")
+        (tmp_path / "out").rename(vectors / name)
+    of_dataset = ("commands", "collect", "--dataset", "set", "--representation", representation, "--cache", "cache")
+    done = command(*of_dataset, cwd=tmp_path)
+    heads = [line for line in done.stdout.splitlines() if line.startswith(str(tmp_path))]
+    assert [line.partition(":")[0] for line in heads] == [f"{vectors}/mine.layer2{pool}", f"{vectors}/mine.layer10{pool}"]
+    assert ["1 failed" in line for line in heads] == [False, True]
+    assert done.returncode == 3
+    whole = command("commands", "collect", str(vectors), cwd=tmp_path)
+    assert len([line for line in whole.stdout.splitlines() if line.startswith(str(tmp_path))]) == 4

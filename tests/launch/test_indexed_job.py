@@ -146,6 +146,12 @@ def test_what_failed_in_part_is_no_failure_and_what_is_wrong_is_not_repeated(man
     assert "env" not in container(yaml.safe_load(manifest("level")))  # others' images need not know the variable
 
 
+def test_an_encoder_of_the_cache_has_the_options_of_its_family(manifest, own_encoder):
+    job = yaml.safe_load(manifest(own_encoder))
+    assert container(job)["env"] == [{"name": "JUKEMIR_LIKE_PARTIAL_OK", "value": "1"}]
+    assert container(job)["args"] == [own_encoder, "/input", "/output", "--batch_size", "2", "--workers", "4"]
+
+
 def test_an_encoder_sees_its_weights(manifest, tmp_path):
     weights = encoder(tmp_path / "cache")
     job = yaml.safe_load(manifest("musicnn-msd", layers="all", precision="bf16"))

@@ -198,6 +198,23 @@ def test_a_task_has_as_many_workers_as_processors_unless_it_is_said(script):
     assert "--workers" not in foreign
 
 
+def test_an_encoder_of_the_cache_has_the_options_of_its_family(script, own_encoder):
+    text = script(own_encoder, container="apptainer", image="registry.example/mine:1").text
+    (line,) = (line for line in text.splitlines() if '--batch_idx "$batch"' in line)
+    assert f" jukemir-like extract {own_encoder} /input /output " in line
+    assert " --workers 4 " in line
+
+
+@pytest.mark.parametrize("max_array_size", [3, 1001])
+def test_the_command_at_the_head_knows_batches_that_never_began(command, script, folder, tmp_path, max_array_size):
+    lines = script(max_array_size=max_array_size).text.splitlines()
+    (line,) = (line.removeprefix("#") for line in lines if "commands collect" in line)
+    assert shlex.split(line)[:1] == ["jukemir-like"]
+    told = command(*shlex.split(line)[1:], cwd=tmp_path)
+    assert "0 of 3 batches of 2 complete; 0 files done, 0 failed, 5 missing" in told.stdout
+    assert f"sbatch --array={'0,1' if max_array_size == 3 else '0-2'} FILE" in told.stdout
+
+
 def test_what_the_image_does_not_take_is_refused(script):
     with pytest.raises(RequestError, match="leave out --precision"):
         script("level", container="apptainer", precision="bf16")

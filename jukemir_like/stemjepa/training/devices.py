@@ -114,20 +114,21 @@ def find_placement(trainer: Trainer, environment: Mapping[str, str] = os.environ
         _check_started(trainer, started["devices"], started["nodes"])
         # A process that sees fewer GPUs than there are processes on its node has GPUs of its own, which it counts from 0.
         gpu = started["local_rank"] % gpus if gpus else 0
-        return Placement(accelerator, external=True, gpu=gpu, note=_note(trainer, started["devices"], gpus, batch_size), **started)
+        return Placement(accelerator, external=True, gpu=gpu, note=_note(trainer, gpus), **started)
     if trainer.nodes > 1:
         raise RequestError(f"trainer.nodes={trainer.nodes} without a scheduler: start it by dora launch, srun or torchrun")
     devices = trainer.devices or (choose_devices(gpus, batch_size, trainer.accumulate) if gpus else 1)
     if accelerator == "cuda" and devices > gpus:
         raise RequestError(f"trainer.devices={devices}, but there are {gpus} GPUs here: ask for at most as many, or leave it out")
-    return Placement(accelerator, devices, note=_note(trainer, devices, gpus, batch_size))
+    fewer = not trainer.devices and devices < gpus
+    return Placement(accelerator, devices, note=_fewer(trainer, devices, gpus, batch_size) if fewer else _note(trainer, gpus))
 
 
 def choose_devices(gpus: int, batch_size: int | None, accumulate: int = 1) -> int:
     """How many of ``gpus`` GPUs to use: the most that divide the batch evenly and have :data:`LEAST_EXAMPLES` each; at least 1.
 
     Args:
-        gpus: of this core_devices.
+        gpus: of this machine.
         batch_size: examples per step; None: all GPUs.
         accumulate: parts that a batch is computed in, one after the other.
 
@@ -155,14 +156,15 @@ def why_no_gpu() -> str:
     return "it shows none"
 
 
-def _note(trainer: Trainer, devices: int, gpus: int, batch_size: int | None) -> str:
-    """What is said of the choice of devices, in one line."""
-    if trainer.accelerator == "cpu":
+def _note(trainer: Trainer, gpus: int) -> str:
+    """What is said where there is no GPU and none was asked for, in one line."""
+    if trainer.accelerator == "cpu" or gpus:
         return ""
-    if not gpus:
-        return f"no GPU that torch can use ({why_no_gpu()}): training on the processor"
-    if trainer.devices or devices >= gpus:
-        return ""
+    return f"no GPU that torch can use ({why_no_gpu()}): training on the processor"
+
+
+def _fewer(trainer: Trainer, devices: int, gpus: int, batch_size: int | None) -> str:
+    """Why fewer GPUs were chosen than there are, in one line."""
     share = (batch_size or 0) // (devices * trainer.accumulate)
     return (
         f"using {devices} of {gpus} GPUs: a batch of {batch_size} has to be divided evenly, {LEAST_EXAMPLES} examples or more for each "

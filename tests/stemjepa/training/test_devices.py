@@ -107,6 +107,7 @@ def test_a_task_of_slurm_computes_on_a_gpu_that_it_sees(gpus, tasks, visible, ex
     assert [placement.gpu for placement in placements] == expected
     assert [str(placement.device) for placement in placements] == [f"cuda:{gpu}" for gpu in expected]
     assert {placement.world_size for placement in placements} == {tasks}
+    assert {find_placement(AUTO, task(0, tasks), batch_size=64).note} == {""}  # that SLURM started no more is not for us to explain
 
 
 @pytest.mark.parametrize("visible", [1, 4])
