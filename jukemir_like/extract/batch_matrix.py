@@ -173,15 +173,25 @@ class BatchMatrix:
         if self._own is None:
             matrices.list_of(self.folder, self.name).unlink(missing_ok=True)
         matrices.remove_replaced(self.folder, self.name, None if self._own is None else self._own.path)
-        written = set(() if self._own is None else self._own.names)
-        lost = [job for job in with_vector if self._name(job) not in written and not job.output.exists()]
-        for job in with_vector:
-            if self._name(job) in written:
-                with storage_errors(job.output):
-                    job.output.unlink(missing_ok=True)
+        lost = self._remove_files(with_vector)
         if lost:
             first = files.printable(self._name(lost[0]))
             raise StorageError(f"{len(lost):,} vectors of {self.folder}, such as {first}, were removed during the extraction: run again")
+
+    def _remove_files(self, with_vector: Sequence[StoredJob]) -> list[StoredJob]:
+        """Removes the files of vectors that are rows; returns the jobs whose vectors are neither."""
+        written = set(() if self._own is None else self._own.names)
+        with_file = [job for job in with_vector if job.output.exists()]
+        lost = [job for job in with_vector if self._name(job) not in written and not job.output.exists()]
+        if with_file:
+            with matrices.changes(self.folder):
+                own = self._read(matrices.list_of(self.folder, self.name))  # another process may have taken rows out of it
+                rows = set(() if own is None else own.names)
+                for job in with_file:
+                    if self._name(job) in rows:
+                        with storage_errors(job.output):
+                            job.output.unlink(missing_ok=True)
+        return lost
 
     def _replaced(self, with_vector: Sequence[StoredJob]) -> Matrix | None:
         found = next(self._vectors(with_vector), None)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jukemir_like import extract
+from jukemir_like import extract, representations
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.files import printable
 from jukemir_like.launch import batch_numbers, commands, images, planning, resources
@@ -58,7 +58,8 @@ def script(
         only: list of the batches to run, such as ``3,17-20``; None: all.
 
     Raises:
-        RequestError: the folder is missing or has no audio in it, or the representation's image does not take one of the options.
+        RequestError: the folder is missing or has no audio in it, or the representation's image does not take one of the options; without
+            an image, also where there is no such representation, or its weights are missing.
     """
     folders = Cache.default(cache)
     source, target = extract.folders(representation, input, output, dataset, folders, layers=options.get("layers"))
@@ -78,6 +79,7 @@ def script(
     collect += "" if max_array_size == MAX_ARRAY_SIZE else f" --max_array_size {max_array_size}"
     notes: list[str] = []
     if container == "none":
+        _check_program(representation, folders, options)
         first, *others = commands.extract_arguments(representation, (input, output), dataset, cache, batch)
         line, check = f'{commands.plain([first])} --batch_idx "$batch" {shlex.join(others)}', ""
     else:
@@ -93,6 +95,16 @@ def script(
     return ArrayScript(
         _text(representation, files, batches, batch_size, tasks, chosen, parallel, needed, check, line, collect), tuple(notes)
     )
+
+
+def _check_program(representation: str, cache: Cache, options: Mapping[str, Any]) -> None:
+    """Refuses, before there are a thousand tasks that all refuse it, what this program itself cannot extract from this cache.
+
+    Raises:
+        RequestError: no such representation or weights, or one that does not take these options.
+    """
+    chosen = {name: value for name in ("weights", "precision", "device", "card") if (value := options.get(name)) is not None}
+    representations.load(representation, cache=cache, **chosen)
 
 
 def _image(image: str) -> tuple[str, str, list[str]]:

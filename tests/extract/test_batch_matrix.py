@@ -7,6 +7,8 @@ import itertools
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +45,7 @@ def clips(tmp_path):
 
 def tree(output):
     """Relative path → bytes of all that is there but records and locks."""
-    paths = (path for path in output.rglob("*") if path.is_file() and records.FOLDER not in path.parts and path.name != ".lock")
+    paths = (path for path in output.rglob("*") if path.is_file() and records.FOLDER not in path.parts and not path.name.endswith(".lock"))
     return {path.relative_to(output).as_posix(): path.read_bytes() for path in paths}
 
 
@@ -392,3 +394,34 @@ def test_two_batches_at_the_same_time_do_not_take_a_vector_from_each_other(clips
     monkeypatch.setattr(BatchMatrix, "_drop", drop)
     run(clips, tmp_path / "out", batch=(3, 0))
     assert sorted(set(VectorFolder(tmp_path / "out", "again").names())) == NAMES[:3]
+
+
+def test_files_whose_rows_another_run_gave_back_meanwhile_stay(clips, tmp_path, monkeypatch):
+    def remove(self, with_vector, real=BatchMatrix._remove_files):
+        monkeypatch.undo()
+        run(clips, tmp_path / "out", matrix=False, batch=(2, 0))
+        return real(self, with_vector)
+
+    monkeypatch.setattr(BatchMatrix, "_remove_files", remove)
+    run(clips, tmp_path / "out")
+    assert sorted(set(VectorFolder(tmp_path / "out", "again").names())) == NAMES
+    assert run(clips, tmp_path / "out").kept == len(NAMES)
+
+
+def test_runs_in_any_form_at_the_same_time_lose_nothing(clips, tmp_path):
+    runs = [(None, True), (2, True), (3, True), (2, False)]
+    script = (
+        "import sys; from pathlib import Path; from jukemir_like.extract import extract\n"
+        "from jukemir_like.core.errors import StorageError\n"
+        "for size, matrix in eval(sys.argv[3]):\n"
+        "    for index in range(1 if size is None else -(-4 // size)):\n"
+        "        try: extract('mfcc', Path(sys.argv[1]), Path(sys.argv[2]), matrix=matrix, batch_size=size,\n"
+        "                     batch_idx=None if size is None else index)\n"
+        "        except StorageError as error: assert 'run again' in str(error)\n"
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-c", script, clips, tmp_path / "out", repr(runs[first:] + runs[:first])])
+        for first in range(len(runs))
+    ]
+    assert [process.wait() for process in started] == [0] * len(runs)
+    assert sorted(set(VectorFolder(tmp_path / "out", "again").names())) == NAMES

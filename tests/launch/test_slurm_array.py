@@ -215,6 +215,19 @@ def test_the_command_at_the_head_knows_batches_that_never_began(command, script,
     assert f"sbatch --array={'0,1' if max_array_size == 3 else '0-2'} FILE" in told.stdout
 
 
+@pytest.mark.parametrize(
+    ("representation", "options", "why"),
+    [
+        ("nosuch", {}, "unknown representation 'nosuch'"),
+        ("musicnn-msd", {}, "`jukemir-like download musicnn-msd` gets them"),
+        ("chroma", {"precision": "bf16"}, "precision"),
+    ],
+)
+def test_what_no_task_could_do_is_refused_before(script, representation, options, why):
+    with pytest.raises(RequestError, match=why):
+        script(representation, **options)
+
+
 def test_what_the_image_does_not_take_is_refused(script):
     with pytest.raises(RequestError, match="leave out --precision"):
         script("level", container="apptainer", precision="bf16")
