@@ -184,18 +184,21 @@ def read_file_count(folder: Path) -> int | None:
     The number is there as soon as ``dataset.json`` is, whereas other machines may see the listing of a folder as it was a while ago.
 
     Returns:
-        None where no ``dataset.json`` says so.
-
-    Raises:
-        DamagedFileError: it cannot be read.
+        None where no ``dataset.json`` says so that the stage ``process`` has written.
     """
-    path = folder / DESCRIPTION
     try:
-        with files.damage_errors(path, remedy(folder)):
-            description = jsonfiles.parse(files.read_regular(path))
-    except FileNotFoundError:
+        return _count(files.read_regular(folder / DESCRIPTION))
+    except OSError:  # who needs more of it than this number reports it
         return None
-    count = description.get("files") if isinstance(description, dict) else None
+
+
+def _count(data: bytes) -> int | None:
+    try:
+        description = jsonfiles.parse(data)
+    except ValueError:
+        return None
+    ours = isinstance(description, dict) and isinstance(versions := description.get("versions"), dict) and "jukemir-like" in versions
+    count = description.get("files") if ours else None
     return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
 
 

@@ -108,7 +108,12 @@ def read(
         X, row, named, digest = _matrix(stored, uids, known, again, large)
     finally:
         stored.close()
-    reasons = {uid: failed.get(uid) or _reason(known.get(uid)) or NO_VECTOR for uid in uids if uid not in row}
+    missing = [uid for uid in uids if uid not in row]
+    if missing:
+        afterwards = VectorFolder(folder, again)
+        if any(afterwards.where(uid).exists() for uid in missing):
+            raise RequestError(f"vectors in {folder} were moved while they were read: run again when their extraction has ended")
+    reasons = {uid: failed.get(uid) or _reason(known.get(uid)) or NO_VECTOR for uid in missing}
     if not row:
         first = f" (of {next(iter(reasons))}: {next(iter(reasons.values()))})" if reasons else ""
         raise RequestError(f"no vectors of {representation} for {dataset} in {folder}{first}: {again.removesuffix(' again')}")

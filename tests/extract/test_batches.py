@@ -119,7 +119,7 @@ def test_the_number_of_files_of_a_processed_dataset_is_what_dataset_json_says(tm
     for description in ({"items": {"train": 9}, "metadata_only": True}, {"stems": ["bass", "drums"]}):
         atomic.write_json(tmp_path / "dataset.json", description)
         assert extract.count_inputs(tmp_path / "wav") == 1
-    atomic.write_json(tmp_path / "dataset.json", {"items": {"train": 9, "none": 2}, "files": 9})
+    atomic.write_json(tmp_path / "dataset.json", {"items": {"train": 9, "none": 2}, "files": 9, "versions": {"jukemir-like": "0.1.0"}})
     forbid_listing()
     assert extract.count_inputs(tmp_path / "wav") == 9
 

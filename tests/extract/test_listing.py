@@ -76,7 +76,7 @@ def test_folders_of_others_are_taken_as_they_are(processed, tmp_path):
     (processed / "wav").rename(processed / "audio")
     assert len(listing.list_confirmed(processed / "audio").names) == 3
     (processed / "audio").rename(processed / "wav")
-    for description in ({}, {"stems": None}, {"files": "4"}, {"files": True}, []):
+    for description in ({}, {"stems": None}, {"files": 4}, {"files": "4", "versions": {"jukemir-like": "0.1.0"}}, []):
         (processed / "dataset.json").write_text(json.dumps(description))
         assert len(listing.list_confirmed(processed / "wav").names) == 3
     (processed / "dataset.json").unlink()
