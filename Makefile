@@ -44,7 +44,7 @@ help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… LAYERS=… PROTOCOL=linear|jukemir SEED=… SONGS=… STEPS=… TRAINING_DATASET=… PRECOMPUTED=1 CACHE=… JOBS=… RUNNER=local|docker|slurm CONTAINER=apptainer"
-	@echo "  make reproduce RUNNER=slurm PARTITION=… ACCOUNT=… GPUS=… (and all of the above; JOBS: how many at one time)"
+	@echo "  make reproduce RUNNER=slurm PARTITION=… ACCOUNT=… GPUS=… (of a job that trains; and all of the above; JOBS: how many at one time)"
 
 setup: $(SETUP)  ## Make the virtual environment .venv and install everything
 

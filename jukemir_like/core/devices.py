@@ -29,6 +29,7 @@ VISIBLE_VARIABLE = "CUDA_VISIBLE_DEVICES"
 """Environment variable with the GPUs that a process may use, as schedulers set it."""
 
 _DEVICE_FILES = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))  # of CUDA, of CUDA in WSL, of ROCm
+_ASK_SECONDS = 120.0  # torch and its driver take seconds, on a slow file system more
 _ASK = """\
 import json, warnings
 with warnings.catch_warnings(record=True) as caught:
@@ -99,7 +100,10 @@ def why_no_gpu() -> str:
 @cache
 def _ask_elsewhere(variable: str | None) -> tuple[int, str]:  # noqa: ARG001 -- the answer depends on it
     """Number of GPUs, and why there is none, in torch's own words where it has any."""
-    asked = subprocess.run([sys.executable, "-c", _ASK], capture_output=True, text=True, check=False)
+    try:
+        asked = subprocess.run([sys.executable, "-c", _ASK], capture_output=True, text=True, check=False, timeout=_ASK_SECONDS)
+    except subprocess.TimeoutExpired:
+        return 0, f"torch does not answer within {_ASK_SECONDS:g} s: does the driver hang?"
     try:
         count, reason = json.loads(asked.stdout.splitlines()[-1])
     except (ValueError, IndexError):

@@ -197,3 +197,13 @@ def test_a_process_that_has_used_a_gpu_does_not_fork(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     assert dict(map_unordered(abs, [-1, -2], 2)) == {-1: 1, -2: 2}
     assert workers._uses_gpu()
+
+
+def test_a_driver_that_hangs_is_waited_for_no_longer_than_it_should(monkeypatch):
+    monkeypatch.setattr(devices, "_ASK", "import time; time.sleep(60)")
+    monkeypatch.setattr(devices, "_ASK_SECONDS", 0.5)
+    devices._ask_elsewhere.cache_clear()
+    try:
+        assert devices._ask_elsewhere("hangs") == (0, "torch does not answer within 0.5 s: does the driver hang?")
+    finally:
+        devices._ask_elsewhere.cache_clear()
