@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -255,20 +254,10 @@ def test_options_of_other_runners_are_refused(folder, words, refused):
         cli.main(["commands", "extract", "--representation", "chroma", str(folder), "out", *words], standalone_mode=False)
 
 
-@pytest.fixture
-def cluster():
-    """Skips where no SLURM answers; with REQUIRE_SLURM=1 that is a failure."""
-    absent = pytest.fail if os.environ.get("REQUIRE_SLURM") == "1" else pytest.skip
-    if shutil.which("sinfo") is None:
-        absent("needs a SLURM cluster: there is no sinfo")
-    answer = subprocess.run(["sinfo", "--noheader"], capture_output=True, text=True, check=False)
-    if answer.returncode:
-        absent(f"needs a SLURM cluster, and none answers: {answer.stderr.strip().splitlines()[0]}")
-
-
 @pytest.mark.slurm
+@pytest.mark.usefixtures("slurm")
 @pytest.mark.parametrize(("max_array_size", "told"), [(1001, [False, True, False]), (3, [False, True])])
-def test_the_script_as_it_is_printed_runs_as_an_array(cluster, command, folder, tmp_path, max_array_size, told):
+def test_the_script_as_it_is_printed_runs_as_an_array(command, folder, tmp_path, max_array_size, told):
     (folder / "2bad.wav").write_text("no audio")
     words = ["--representation", "chroma", "in", "out", "--batch_size", "2", "--cpus", "1", "--memory", "0.4"]
     words += ["--runner", "slurm", "--container", "none", "--max_array_size", str(max_array_size)]

@@ -89,14 +89,14 @@ def test_a_job_whose_time_ends_saves_its_state_and_goes_on(dora, work, slurm, ch
     assert "going on from step " in told
 
 
-def test_launch_on_two_nodes(dora, work, partition, chosen):
+def test_launch_on_two_nodes(dora, work, slurm, chosen):
     nodes = subprocess.run(
-        ["sinfo", "--noheader", "--Node", "--partition", partition, "--format", "%N"], capture_output=True, text=True, check=True
+        ["sinfo", "--noheader", "--Node", "--partition", slurm, "--format", "%N"], capture_output=True, text=True, check=True
     )
     if len(nodes.stdout.split()) < 2:
-        pytest.skip(f"partition {partition} has one node")
+        pytest.skip(f"partition {slurm} has one node")
     (work / "configs" / "slurm" / "local.yaml").write_text("gpus: 0\nnodes: 2\ncpus_per_gpu: 1\nmem_per_gpu: 2\ntime: 10\n")
-    dora("launch", "-p", partition, "--no_tail", "data=my_data", "trainer=cpu", *chosen())
+    dora("launch", "-p", slurm, "--no_tail", "data=my_data", "trainer=cpu", *chosen())
     (run,) = runs(work)
     wait((run / "weights.safetensors").is_file)
     assert "waiting for 2 processes at " in "".join(path.read_text() for path in (run / "submitit").glob("*_log.out"))
