@@ -52,6 +52,9 @@ class VectorFolder:
         """Vectors in matrices."""
         return len(self._places)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._places or self._has_file(name)
+
     def row(self, name: str) -> Row | None:
         """The row that is the vector ``name``; None where it has a file of its own, or there is none."""
         place = self._places.get(name)

@@ -111,7 +111,7 @@ def read(
     missing = [uid for uid in uids if uid not in row]
     if missing:
         afterwards = VectorFolder(folder, again)
-        if any(afterwards.where(uid).exists() for uid in missing):
+        if any(uid in afterwards for uid in missing):
             raise RequestError(f"vectors in {folder} were moved while they were read: run again when their extraction has ended")
     reasons = {uid: failed.get(uid) or _reason(known.get(uid)) or NO_VECTOR for uid in missing}
     if not row:
