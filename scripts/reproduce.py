@@ -11,8 +11,6 @@ import argparse
 import hashlib
 import json
 import os
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,25 +21,22 @@ from typing import Any
 from jukemir_like import datasets, representations
 from jukemir_like.cli.options import PARTIAL_OK_VARIABLE
 from jukemir_like.core import signals, stdio
-from jukemir_like.core.atomic import file_system_time, write_json
+from jukemir_like.core.atomic import write_json
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DONE, WRONG_REQUEST, JukemirLikeError, RequestError
 from jukemir_like.core.locks import locked
 from jukemir_like.core.machine import available_cpus
 from jukemir_like.encoders import encoder, hub
 from jukemir_like.encoders.weights import MissingWeightsError
-from jukemir_like.launch import apptainer, cluster, cost_table, engine, estimates, failures, images, planning, snakemake, workflow
+from jukemir_like.launch import apptainer, cluster, cost_table, engine, estimates, failures, images, planning, snakemake, stamps, workflow
+from jukemir_like.launch.stamps import AGAIN, LOGS, PAGE, STAMPS
 from jukemir_like.packs import origin, published
-from jukemir_like.representations.names import POOLS, parse
+from jukemir_like.representations.names import parse
 from jukemir_like.representations.stemjepa import parse_name
 from jukemir_like.stemjepa import checkpoint
 
 SCRIPTS = Path(__file__).resolve().parent
-STAMPS = Path(".stages")  # in the cache, as the next
-AGAIN = STAMPS / "again"
-LOGS = STAMPS / "logs"
 UNFINISHED = STAMPS / "unfinished"  # a run has begun, and not ended well
-PAGE = Path("report", "index.html")
 CONFIGURATION = STAMPS / "config.json"  # where nodes of a cluster see it
 SNAKEMAKE_LOG = LOGS / "snakemake.log"  # of a run on a cluster
 
@@ -75,12 +70,12 @@ def main() -> int:
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(SCRIPTS / "Snakefile"), "--directory", str(cache)]
         command += ["--configfile", str(configuration), "--profile", str(SCRIPTS / "profiles" / ("slurm" if on_cluster else "local"))]
         command += on_cluster or ["--cores", str(config["cores"])]
-        again = _again(cache, options.datasets.split())
+        again = stamps.of_incomplete_downloads(cache, options.datasets.split())
         # A stage that fails or is killed takes its stamp along, and Snakemake does not miss it as long as a page is there: an older one.
         again += [str(PAGE)] if (cache / UNFINISHED).exists() else []
         if not options.plan:
-            again += _ahead(cache)
-            _forget_removed(cache)
+            again += stamps.remove_ahead(cache)
+            stamps.forget_removed(cache)
             failures.forget(cache / LOGS)
             (cache / STAMPS).mkdir(exist_ok=True)
             (cache / UNFINISHED).touch()
@@ -132,40 +127,6 @@ def _say_in_use(cache: Path) -> None:
     print(f"another run is using {cache}; waiting for it to end", file=sys.stderr)
 
 
-def _ahead(cache: Path) -> list[str]:
-    """Removes stamps of a time to come, of a clock that ran ahead: nothing would be newer. What is right is kept by the stages themselves.
-
-    Returns what has to be made again, so that they run.
-    """
-    now = file_system_time(cache)
-    stamps = [path for path in (cache / STAMPS).rglob("*") if not path.is_relative_to(cache / LOGS) and path.is_file()]
-    ahead = [path for path in [*stamps, cache / PAGE] if path.is_file() and path.stat().st_mtime > now]
-    for path in set(ahead) - {cache / PAGE}:
-        path.unlink()
-    if ahead:
-        print(f"{len(ahead)} stages ended at a time that is still to come: a clock was wrong; they are run again", file=sys.stderr)
-    return [str(PAGE)] if ahead else []
-
-
-def _forget_removed(cache: Path) -> None:
-    """Removes the stamps of extractions whose folder of vectors was removed: when vectors are needed, they are computed again."""
-    for stage in ("extract", "extract_layers"):
-        for stamps in (cache / STAMPS / stage).glob("*/*"):
-            vectors = cache / "representations" / stamps.parent.name
-            there = [path.name for path in vectors.iterdir() if path.is_dir()] if vectors.is_dir() else []
-            if not any(_is_of(name, stamps.name, all_layers=stage == "extract_layers") for name in there):
-                shutil.rmtree(stamps)
-
-
-def _is_of(folder: str, representation: str, all_layers: bool) -> bool:
-    """Whether a folder is the one of a representation, or of any of its layers; both names as paths spell them."""
-    if not all_layers:
-        return folder == representation
-    base, _, pool = representation.rpartition(".")
-    names = [(representation, ""), *([(base, f".{pool}")] if pool in POOLS else [])]
-    return any(re.fullmatch(rf"{re.escape(name)}\.layer[^.]+{re.escape(pool)}", folder) for name, pool in names)
-
-
 def _failed(cache: Path, code: int, command: list[str], stages: bool) -> int:
     """Says which stages have failed and why, if there were any to run; returns the exit code of the first."""
     failed = failures.find(cache / LOGS) if stages else []
@@ -183,12 +144,6 @@ def _failed(cache: Path, code: int, command: list[str], stages: bool) -> int:
         print(f"make reproduce: the workflow itself has failed:\n{said.rstrip()}", file=sys.stderr)
     print("what is finished is kept: mend that, then give the same command again, and it goes on from there", file=sys.stderr)
     return failed[0].code if failed else code
-
-
-def _again(cache: Path, wanted: list[str]) -> list[str]:
-    """The downloads in which something was missing: they are tried once more, and what follows; what is there is kept."""
-    known = {datasets.assets(dataset) for dataset in wanted if datasets.is_known(dataset)}
-    return [str(STAMPS / "download" / path.name) for path in sorted((cache / AGAIN).glob("*")) if path.name in known]
 
 
 def _config(options: argparse.Namespace, cache: Cache) -> dict[str, Any]:

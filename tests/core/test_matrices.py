@@ -1,29 +1,16 @@
 """Matrices with their lists of names: read and written, replaced, damaged."""
 
 import errno
-import io
 
 import numpy as np
 import pytest
 
 from jukemir_like.core import arrays, matrices
 from jukemir_like.core.errors import DamagedFileError
-from jukemir_like.core.matrices import read_matrix, write_matrix
+from jukemir_like.core.matrices import read_matrix
 from jukemir_like.core.vector_folder import VectorFolder
 
-RANDOM = np.random.default_rng(0)
-NAMES = ["a/1", "a/2", "b", "caf\udce9", "line\nbreak"]
-VECTORS = {name: RANDOM.normal(size=6).astype("<f4") for name in NAMES}
-
-
-def npy(array):
-    file = io.BytesIO()
-    np.save(file, array)
-    return file.getvalue()
-
-
-def write(folder, names, name="all"):
-    return write_matrix(folder, name, 6, [(one, npy(VECTORS[one])) for one in names])
+from .vector_files import NAMES, VECTORS, npy, write
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 120, 4800, 10**7])

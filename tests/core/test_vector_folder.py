@@ -1,27 +1,12 @@
 """Vectors of a folder in either form: the same bytes, whichever form each has."""
 
-import io
-
 import numpy as np
 import pytest
 
 from jukemir_like.core import matrices
-from jukemir_like.core.matrices import write_matrix
 from jukemir_like.core.vector_folder import VectorFolder
 
-RANDOM = np.random.default_rng(0)
-NAMES = ["a/1", "a/2", "b", "caf\udce9", "line\nbreak"]
-VECTORS = {name: RANDOM.normal(size=6).astype("<f4") for name in NAMES}
-
-
-def npy(array):
-    file = io.BytesIO()
-    np.save(file, array)
-    return file.getvalue()
-
-
-def write(folder, names, name="all"):
-    return write_matrix(folder, name, 6, [(one, npy(VECTORS[one])) for one in names])
+from .vector_files import NAMES, VECTORS, npy, write
 
 
 def test_mixed_forms_are_read_and_a_file_counts_before_a_row(tmp_path):

@@ -47,12 +47,17 @@ def test_slices_are_those_of_a_listing(folder, tmp_path):
         assert known.names(start, stop) == names[start:stop]
 
 
-def test_a_file_that_is_cut_anywhere_is_no_manifest(tmp_path):
+def three_files(tmp_path):
+    """A folder of three files, and its manifest."""
     folder = tmp_path / "in"
     folder.mkdir()
     for name in ("a.wav", "b.wav", "c.wav"):
         (folder / name).touch()
-    path = store(folder, tmp_path / "m")
+    return folder, store(folder, tmp_path / "m")
+
+
+def test_a_file_that_is_cut_anywhere_is_no_manifest(tmp_path):
+    folder, path = three_files(tmp_path)
     data = path.read_bytes()
     assert manifest.read(path, folder).names(0, 3) == ["a.wav", "b.wav", "c.wav"]
     for length in range(len(data)):
@@ -69,11 +74,7 @@ def test_a_file_that_is_cut_anywhere_is_no_manifest(tmp_path):
 
 
 def test_a_byte_that_has_changed_is_found(tmp_path):
-    folder = tmp_path / "in"
-    folder.mkdir()
-    for name in ("a.wav", "b.wav", "c.wav"):
-        (folder / name).touch()
-    path = store(folder, tmp_path / "m")
+    folder, path = three_files(tmp_path)
     data = path.read_bytes()
     for place in range(len(data)):
         path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])

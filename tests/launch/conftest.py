@@ -124,3 +124,11 @@ def launch(start):
         return process.returncode, output.decode(), errors.decode()
 
     return finish
+
+
+@pytest.fixture
+def folder(tmp_path, write_audio):
+    """Five short files."""
+    for index in range(5):
+        write_audio(tmp_path / "in" / f"{index}.wav", seconds=0.3, seed=index)
+    return tmp_path / "in"

@@ -18,13 +18,6 @@ VERSIONS = ["1.29", "1.31", "1.33", "1.35", "1.37"]
 
 
 @pytest.fixture
-def folder(tmp_path, write_audio):
-    for index in range(5):
-        write_audio(tmp_path / "in" / f"{index}.wav", seconds=0.3, seed=index)
-    return tmp_path / "in"
-
-
-@pytest.fixture
 def manifest(folder, tmp_path):
     """A function that makes the manifest of five files, as text: ``manifest("chroma", batch_size=2, …)``."""
 

@@ -20,13 +20,6 @@ PROGRAMS = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
 
 @pytest.fixture
-def folder(tmp_path, write_audio):
-    for index in range(5):
-        write_audio(tmp_path / "in" / f"{index}.wav", seconds=0.3, seed=index)
-    return tmp_path / "in"
-
-
-@pytest.fixture
 def script(folder, tmp_path):
     """A function that makes the script of five files: ``script("chroma", batch_size=2, …)``."""
 

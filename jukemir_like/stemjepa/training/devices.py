@@ -107,7 +107,8 @@ def find_placement(trainer: Trainer, environment: Mapping[str, str] = os.environ
     """
     gpus = 0 if trainer.accelerator == "cpu" else core_devices.gpu_count(here=True)
     if trainer.accelerator == "gpu" and not gpus:
-        raise RequestError(f"trainer.accelerator=gpu, but there is no GPU here that torch can use ({why_no_gpu()}): choose trainer=cpu")
+        reason = core_devices.why_no_gpu()
+        raise RequestError(f"trainer.accelerator=gpu, but there is no GPU here that torch can use ({reason}): choose trainer=cpu")
     accelerator = "cuda" if gpus else "cpu"
     started = _from_slurm(environment) or _from_launcher(environment)
     if started is not None:
@@ -141,26 +142,11 @@ def choose_devices(gpus: int, batch_size: int | None, accumulate: int = 1) -> in
     return max((devices for devices, share in shares.items() if share.is_integer() and share >= LEAST_EXAMPLES), default=1)
 
 
-def why_no_gpu() -> str:
-    """Why torch finds no GPU, in a few words; for a process in which it found none."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1", "NoDevFiles"):
-        return "CUDA_VISIBLE_DEVICES shows it none"
-    if not core_devices.may_have_gpu():
-        return "the system has none"
-    if torch.version.cuda is None and torch.version.hip is None:
-        return "this torch was built for processors only"
-    try:
-        torch.cuda.init()  # type: ignore[no-untyped-call]
-    except (RuntimeError, AssertionError) as error:  # such as a driver that is older than torch needs
-        return str(error).partition("\n")[0].partition(". ")[0]
-    return "it shows none"
-
-
 def _note(trainer: Trainer, gpus: int) -> str:
     """What is said where there is no GPU and none was asked for, in one line."""
     if trainer.accelerator == "cpu" or gpus:
         return ""
-    return f"no GPU that torch can use ({why_no_gpu()}): training on the processor"
+    return f"no GPU that torch can use ({core_devices.why_no_gpu()}): training on the processor"
 
 
 def _fewer(trainer: Trainer, devices: int, gpus: int, batch_size: int | None) -> str:

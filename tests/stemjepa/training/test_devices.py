@@ -5,7 +5,7 @@ from jukemir_like.core import devices as core_devices
 from jukemir_like.core import machine
 from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa.settings import Trainer
-from jukemir_like.stemjepa.training import batches, devices, fit
+from jukemir_like.stemjepa.training import batches, fit
 from jukemir_like.stemjepa.training.devices import Placement, choose_devices, find_placement
 from jukemir_like.stemjepa.training.fit import PlacementEnvironment
 
@@ -132,26 +132,6 @@ def test_tasks_without_a_gpu_are_said_or_refused(gpus, monkeypatch):
     assert placement.note.startswith("no GPU that torch can use (")
     assert placement.note.endswith("): training on the processor")
     assert find_placement(CPU, task(0)).note == ""
-
-
-@pytest.mark.parametrize(
-    ("variable", "device_files", "reason"),
-    [("", True, "CUDA_VISIBLE_DEVICES shows it none"), (None, False, "the system has none"), (None, True, None)],
-)
-def test_why_there_is_no_gpu(monkeypatch, tmp_path, variable, device_files, reason):
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if variable is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
-    monkeypatch.setattr(core_devices, "_DEVICE_FILES", (tmp_path if device_files else tmp_path / "none",))
-    if reason is None:
-        monkeypatch.setattr(torch.version, "cuda", "13.0")
-
-        def init():
-            raise RuntimeError("The NVIDIA driver on your system is too old (found version 11040). Please update\nmore")
-
-        monkeypatch.setattr(torch.cuda, "init", init)
-        reason = "The NVIDIA driver on your system is too old (found version 11040)"
-    assert devices.why_no_gpu() == reason
 
 
 def test_a_run_on_processors_asks_for_no_gpu(monkeypatch):

@@ -1,0 +1,56 @@
+"""Stamps that must not count: of a time to come, of vectors that were removed, of downloads in which something was missing."""
+
+import os
+import time
+
+import pytest
+
+from jukemir_like.launch import stamps
+
+
+@pytest.fixture
+def stamp(tmp_path):
+    """A function that writes a stamp in ``tmp_path`` and returns its path."""
+
+    def write(*parts):
+        path = tmp_path.joinpath(stamps.STAMPS, *parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        return path
+
+    return write
+
+
+def test_stamps_of_a_time_to_come_are_removed_and_logs_are_not(stamp, tmp_path, capsys):
+    past, ahead, log = stamp("process", "a"), stamp("audit", "a"), stamp("logs", "audit", "a.log")
+    for path in (ahead, log):
+        os.utime(path, (time.time() + 10_000,) * 2)
+    assert stamps.remove_ahead(tmp_path) == ["report/index.html"]
+    assert (past.exists(), ahead.exists(), log.exists()) == (True, False, True)
+    assert "1 stages ended at a time that is still to come" in capsys.readouterr().err
+    assert stamps.remove_ahead(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "name", "folder", "stays"),
+    [
+        ("extract", "mfcc", "mfcc", True),
+        ("extract", "mfcc", "chroma", False),
+        ("extract", "stemjepa", "stemjepa.layer2", False),
+        ("extract_layers", "stemjepa", "stemjepa.layer2", True),
+        ("extract_layers", "stemjepa", "stemjepa", False),
+        ("extract_layers", "stemjepa.mean+std", "stemjepa.layer2.mean+std", True),
+        ("extract_layers", "stemjepa.mean+std", "stemjepa.layer2", False),
+    ],
+)
+def test_stamps_stay_as_long_as_the_vectors_are_there(stamp, tmp_path, stage, name, folder, stays):
+    path = stamp(stage, "toy", name, "256-0")
+    (tmp_path / "representations" / "toy" / folder).mkdir(parents=True)
+    stamps.forget_removed(tmp_path)
+    assert path.exists() == stays
+
+
+def test_incomplete_downloads_of_wanted_datasets_are_tried_again(stamp, tmp_path):
+    for name in ("emomusic", "magnatagatune", "unknown"):
+        stamp("again", name)
+    assert stamps.of_incomplete_downloads(tmp_path, ["emomusic", "mine"]) == [".stages/download/emomusic"]
