@@ -41,6 +41,8 @@ class _State:
     """What has happened so far, and what is to be done at the end."""
 
     grace_seconds = GRACE_SECONDS
+    is_postponed = False
+    is_pending = False
     is_raised = False
     is_disarmed = False
     is_forced = False
@@ -80,6 +82,26 @@ def grace_period(seconds: float) -> Iterator[None]:
         yield
     finally:
         _State.grace_seconds = before
+
+
+@contextmanager
+def postponed() -> Iterator[None]:
+    """While it is entered, in the main thread, a first signal raises nothing; it raises at the end.
+
+    For the start of something that must be ended and has no name yet: a program between its first instruction and the end of ``Popen``.
+    (Signals that are blocked instead would be blocked in that program too.)
+
+    Raises:
+        Interrupted: at the end, where a signal has come.
+    """
+    _State.is_postponed = True
+    try:
+        yield
+    finally:
+        _State.is_postponed = False
+        if _State.is_pending:
+            _State.is_pending, _State.is_raised = False, True
+            raise Interrupted
 
 
 @contextmanager
@@ -139,6 +161,9 @@ def exit_now() -> None:
 def _raise(_: int, frame: FrameType | None) -> None:
     """The handler of a signal, which Python calls in the main thread."""
     if _State.is_raised or _State.is_disarmed:
+        return
+    if _State.is_postponed:
+        _State.is_pending = True
         return
     _State.is_raised = True
     while frame is not None:

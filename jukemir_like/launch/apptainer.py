@@ -90,16 +90,19 @@ def run(container: Container, cache: Cache) -> int:
             make_folder(mount.source)
     has_gpu = container.gpu and any(Path("/dev").glob("nvidia[0-9]*"))
     line = commands.apptainer(replace(container, image=str(sif)), gpus=has_gpu)
-    process = subprocess.Popen(["sh", "-c", line], stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
-    streams = [
-        threading.Thread(target=_pass_on, args=pair, daemon=True) for pair in ((process.stdout, sys.stdout), (process.stderr, sys.stderr))
-    ]
-    for stream in streams:
-        stream.start()
+    process: subprocess.Popen[bytes] | None = None
+    streams: list[threading.Thread] = []
     try:
         with signals.grace_period(2 * GRACE_SECONDS), signals.on_forced_exit(lambda: _kill(process, signal.SIGKILL)):
+            with signals.postponed():
+                process = subprocess.Popen(["sh", "-c", line], stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
+                for pair in ((process.stdout, sys.stdout), (process.stderr, sys.stderr)):
+                    streams.append(threading.Thread(target=_pass_on, args=pair, daemon=True))
+                    streams[-1].start()
             return _end(process, streams)
     except signals.Interrupted:
+        if process is None:
+            raise
         _kill(process, signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_SECONDS)
@@ -125,9 +128,9 @@ def _pass_on(source: IO[bytes], target: Any) -> None:
             target.buffer.flush()
 
 
-def _kill(process: subprocess.Popen[bytes], number: int) -> None:
+def _kill(process: subprocess.Popen[bytes] | None, number: int) -> None:
     with suppress(ProcessLookupError):
-        if process.poll() is None:
+        if process is not None and process.poll() is None:
             os.killpg(process.pid, number)
 
 

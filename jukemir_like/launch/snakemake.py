@@ -45,11 +45,12 @@ def run(command: list[str], lock: int, jobs: str | None = None, log: Path | None
 
 def _run(command: list[str], lock: int, jobs: str | None, log: Path | None) -> int | None:
     """Its exit code; None where it was ended because it waited in vain."""
-    # The lock goes along, so that it is held until Snakemake has ended even if this process is killed before.
-    with open(os.devnull if log is None else log, "wb") as said:
-        process = subprocess.Popen(command, pass_fds=[lock], process_group=0, stderr=None if log is None else said)
+    process: subprocess.Popen[bytes] | None = None
     try:
         with signals.grace_period(END_SECONDS):
+            with open(os.devnull if log is None else log, "wb") as said, signals.postponed():
+                # The lock goes along, so that it is held until Snakemake has ended even if this process is killed before.
+                process = subprocess.Popen(command, pass_fds=[lock], process_group=0, stderr=None if log is None else said)
             if jobs is None:
                 return process.wait()
             code = _wait(process, jobs)
@@ -57,6 +58,8 @@ def _run(command: list[str], lock: int, jobs: str | None, log: Path | None) -> i
                 _end(process, jobs)
             return code
     except signals.Interrupted:
+        if process is None:
+            raise
         # It begins nothing more, and without a word; shells wait for their stage.
         if jobs is None:
             process.terminate()

@@ -199,6 +199,22 @@ def test_what_is_to_be_done_at_last_is_done(tmp_path):
     assert not (tmp_path / "large").exists()
 
 
+def test_a_signal_while_a_program_starts_raises_when_it_can_be_ended():
+    script = BEGIN + (
+        "import subprocess\ntry:\n    with signals.postponed():\n"
+        "        os.kill(os.getpid(), 15)\n"
+        "        program = subprocess.Popen(['sleep', '1000'])\n"
+        "        ignored = 'SigBlk:\\t' + 16 * '0' not in open(f'/proc/{program.pid}/status').read()\n"
+        "        os.write(1, b'.')\n"
+        "    print('not interrupted')\n"
+        "except signals.Interrupted:\n    program.terminate()\n    print(program.wait(), ignored, flush=True)\n"
+        "    signals.exit_interrupted()\n"
+    )
+    process = begun(script)
+    assert process.communicate(timeout=HANG_SECONDS)[0] == "-15 False\n"
+    assert process.returncode == 130
+
+
 def test_a_signal_after_the_work_changes_nothing():
     script = BEGIN + "import atexit\natexit.register(time.sleep, 1)\nsignals.disarm()\nos.write(1, b'.')\n"
     process = begun(script)

@@ -54,14 +54,18 @@ def test_a_stage_that_runs_here_is_waited_for(lock, queue, monkeypatch, tmp_path
     assert snakemake.run([sys.executable, "-c", "import os; os.system('sleep 1; true')"], lock, "mine", tmp_path / "log") == 0
 
 
-def test_a_signal_cancels_the_jobs(tmp_path):
+@pytest.mark.parametrize("late", [0, 1])
+def test_a_signal_cancels_the_jobs(tmp_path, late):
+    """Also one that comes when Snakemake has begun and ``Popen`` has not come back yet."""
     code = f"""
-import os, sys
+import os, subprocess, sys, time
 from pathlib import Path
 from jukemir_like.core import signals
 from jukemir_like.launch import cluster, snakemake
 cluster.cancel = lambda name, seconds: print("cancelled", name, flush=True)
 signals.install()
+start = subprocess.Popen
+subprocess.Popen = lambda *arguments, **options: (start(*arguments, **options), time.sleep({late}))[0]
 lock = os.open({str(tmp_path / "lock")!r}, os.O_RDWR | os.O_CREAT)
 try:
     snakemake.run(["sh", "-c", "echo begun; exec sleep 60"], lock, "mine", Path({str(tmp_path / "log")!r}))
