@@ -64,12 +64,12 @@ def extract(
 @click.option("--task", "tasks", multiple=True, help="A task of the dataset [default: all]; may be repeated.")
 @click.option(
     "--protocol",
-    type=click.Choice(["linear", "jukemir"]),
+    type=click.Choice(["linear", "jukemir", "lineareval"]),
     default="linear",
     show_default=True,
-    help="linear: regularisation path, seconds; jukemir: grid of 216 points.",
+    help="linear: regularisation path, seconds; jukemir: grid of 216 points; lineareval: one linear layer, three seeds.",
 )
-@click.option("--seed", "seeds", type=click.IntRange(0), multiple=True, default=(0,), show_default=True, help="May be repeated.")
+@click.option("--seed", "seeds", type=click.IntRange(0), multiple=True, help="May be repeated [default: 0; lineareval: 42, 43, 44].")
 @click.option("--layers", metavar="all|L,L,…", help="Probe these layers of REPRESENTATION, and choose one by validation.")
 @click.option(
     "--chunks_above", type=click.FloatRange(0), metavar="GB", help="Read vectors of more GB in chunks, in little memory [default: 1]."
@@ -91,7 +91,7 @@ def probe(
     from jukemir_like.probes.stage import probe_dataset
 
     folders = options.open_cache(cache)
-    request: dict[str, Any] = {"tasks": tasks or None, "protocol": protocol, "seeds": seeds, "workers": workers}
+    request: dict[str, Any] = {"tasks": tasks or None, "protocol": protocol, "seeds": seeds or None, "workers": workers}
     if chunks_above is not None:
         request["chunks_above"] = int(chunks_above * 1e9)
     if layers is None:
@@ -120,7 +120,7 @@ def _lacks_vectors(run: Run) -> bool:
 @click.command()
 @click.option("--dataset", "datasets", multiple=True, help="Only this dataset; may be repeated.")
 @click.option("--representation", "representations", multiple=True, help="Only this representation; may be repeated.")
-@click.option("--protocol", type=click.Choice(["linear", "jukemir"]), help="Only this protocol.")
+@click.option("--protocol", type=click.Choice(["linear", "jukemir", "lineareval"]), help="Only this protocol.")
 @click.option("--show", "shown", multiple=True, metavar="NAME@layer=L", help="A row for this layer, beside that of the chosen layer.")
 @options.partial_ok
 @options.cache

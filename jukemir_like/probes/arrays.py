@@ -19,11 +19,12 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.core.resampling import Difference, Interval
 from jukemir_like.datasets import TaskType
 from jukemir_like.probes import intervals
-from jukemir_like.probes.fitting import FitOptions, FittedProbe, fit, fit_baseline, one_thread
+from jukemir_like.probes.fitting import FitOptions, fit, fit_baseline, one_thread
 from jukemir_like.probes.inputs import read_inputs
 from jukemir_like.probes.intervals import Comparison, ResampledMetrics, resample_predictions
 from jukemir_like.probes.protocols import Settings, check_settings
 from jukemir_like.probes.results import percent
+from jukemir_like.probes.selection import FittedProbe
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]

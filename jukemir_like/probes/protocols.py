@@ -1,4 +1,4 @@
-"""The two protocols and their settings: ``linear`` with its regularisation path, ``jukemir`` with its grid of 216 points.
+"""The protocols and their settings: ``linear`` with its regularisation path, ``jukemir`` with its grid of 216 points, ``lineareval``.
 
 A run is identified by what its settings change of the defaults, and by the hash of that: adding a field with a default later leaves old
 hashes as they are.
@@ -105,17 +105,40 @@ class Grid:
         return [Point(*values) for values in itertools.product(*axes)]
 
 
-Settings = RegularisationPath | Grid
+@dataclass(frozen=True)
+class LinearEval:
+    """Settings of protocol ``lineareval``, by which Stem-JEPA reports: one linear layer on standardised features, by Adam.
 
-_SETTINGS: dict[str, type[RegularisationPath] | type[Grid]] = {"linear": RegularisationPath, "jukemir": Grid}
+    Args:
+        batch_size: items of a minibatch.
+        learning_rate: Adam's.
+        max_epochs: at most.
+        patience: epochs without a gain on validation after which training stops.
+    """
+
+    batch_size: int = 64
+    learning_rate: float = 3e-5
+    max_epochs: int = 200
+    patience: int = 20
+
+    def __post_init__(self) -> None:
+        if min(self.batch_size, self.max_epochs, self.patience) < 1 or self.learning_rate <= 0:
+            raise RequestError("lineareval needs a batch_size, max_epochs and patience of at least 1, and a learning_rate above 0")
+
+
+Settings = RegularisationPath | Grid | LinearEval
+
+_SETTINGS: dict[str, type[Settings]] = {"linear": RegularisationPath, "jukemir": Grid, "lineareval": LinearEval}
 PROTOCOLS = tuple(_SETTINGS)
+DEFAULT_SEEDS: dict[str, tuple[int, ...]] = {"linear": (0,), "jukemir": (0,), "lineareval": (42, 43, 44)}
+"""Protocol → the seeds of its runs, where none are given."""
 
 
 def check_settings(protocol: str, settings: Settings | None) -> Settings:
     """The settings of a protocol; its defaults for None.
 
     Raises:
-        RequestError: unknown protocol, or settings of the other one.
+        RequestError: unknown protocol, or settings of another one.
     """
     if protocol not in _SETTINGS:
         raise RequestError(f"unknown protocol {protocol!r}: choose one of {', '.join(PROTOCOLS)}")

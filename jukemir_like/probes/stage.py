@@ -23,15 +23,17 @@ from jukemir_like.datasets.meta import DESCRIPTION, META
 from jukemir_like.datasets.processed import ProcessedDataset
 from jukemir_like.datasets.processed import read_processed as read_processed
 from jukemir_like.probes import vectors
-from jukemir_like.probes.fitting import BASELINES, TRIVIAL, FitOptions, FittedProbe, fit, fit_baseline, one_thread
-from jukemir_like.probes.protocols import Settings, check_settings, configuration_hash, non_default
+from jukemir_like.probes.fitting import BASELINES, TRIVIAL, FitOptions, fit, fit_baseline, one_thread
+from jukemir_like.probes.protocols import DEFAULT_SEEDS, Settings, check_settings, configuration_hash, non_default
 from jukemir_like.probes.results import ResultsTable, tabulate_runs
 from jukemir_like.probes.runs import FORMAT, Run, load_run, run_folder, save_run
+from jukemir_like.probes.selection import FittedProbe
 from jukemir_like.probes.tasks import SCORED_SPLITS, ProbeData, prepare, without_vectors
 from jukemir_like.probes.unfinished import UnfinishedRun
 from jukemir_like.probes.vectors import Vectors
 
-_RECIPE = 1  # raised when the same request on the same vectors gives other results
+_RECIPES = {"linear": 1, "jukemir": 1, "lineareval": 1}
+"""Protocol → a number that is raised when the same request on the same vectors gives other results."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def probe_dataset(
     *,
     tasks: Sequence[str] | None = None,
     protocol: str = "linear",
-    seeds: Sequence[int] = (0,),
+    seeds: Sequence[int] | None = None,
     workers: int = 1,
     settings: Settings | None = None,
     device: str | None = None,
@@ -81,8 +83,10 @@ def probe_dataset(
         dataset: a processed dataset.
         representation: whose vectors; ``trivial`` selects the baselines, which need none.
         tasks: names; None for all that the dataset has.
-        protocol: ``linear`` (L-BFGS or ridge regression over a path of strengths) or ``jukemir`` (Adam on a grid of 216 points).
-        seeds: of all random numbers, one run each; protocol ``linear`` has none.
+        protocol: ``linear`` (L-BFGS or ridge regression over a path of strengths), ``jukemir`` (Adam on a grid of 216 points) or
+            ``lineareval`` (a linear layer by Adam).
+        seeds: of all random numbers, one run each; protocol ``linear`` has none. None: the protocol's
+            (:data:`~jukemir_like.probes.protocols.DEFAULT_SEEDS`).
         workers: processes. Results do not depend on their number.
         settings: of the protocol (:mod:`jukemir_like.probes.protocols`); None: its defaults.
         device: ``cpu`` or ``cuda`` for ``jukemir``; None: a GPU where there is one.
@@ -111,7 +115,7 @@ def probe_dataset(
             large = vectors.Large(chunks_above, cache.probe(dataset, representation), opened)
             of_items = vectors.read(cache, dataset, representation, uids, processed.failed, large)
         inputs = _Inputs(cache, processed, representation, of_items, chunks_above)
-        of_seeds = [FitOptions(settings, seed, workers, device) for seed in seeds]
+        of_seeds = [FitOptions(settings, seed, workers, device) for seed in (DEFAULT_SEEDS[protocol] if seeds is None else seeds)]
         runs, errors = _runs(inputs, tasks or list(processed.tasks), protocol, of_seeds)
     if runs or not errors:
         with one_thread():
@@ -178,7 +182,7 @@ def _identity(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -
     configuration = {"baseline": BASELINES[task.type]} if representation == TRIVIAL else non_default(options.settings)
     return {
         "format": FORMAT,
-        "recipe": _RECIPE,
+        "recipe": _RECIPES[protocol],
         "dataset": processed.name,
         "representation": representation,
         "protocol": protocol,
@@ -203,6 +207,7 @@ def _outcome(data: ProbeData, fitted: FittedProbe) -> dict[str, Any]:
         "selected": fitted.hyperparameters,
         "aggregation": fitted.aggregation,
         "candidates": fitted.candidates,
+        **({"fit": fitted.details} if fitted.details else {}),
         "metrics": fitted.metrics,
         "n": {name: len(split.y) for name, split in data.splits.items()},
         "scored": {split: len(fitted.predictions[split].y) for split in SCORED_SPLITS},
@@ -219,7 +224,7 @@ def _chunks(inputs: _Inputs) -> dict[str, Any]:
 
 
 def _versions(protocol: str) -> dict[str, str]:
-    packages = ("numpy", "torch") if protocol == "jukemir" else ("numpy", "scipy")
+    packages = ("numpy", "scipy") if protocol == "linear" else ("numpy", "torch")
     return {"jukemir-like": __version__, "python": platform.python_version(), **{name: version(name) for name in packages}}
 
 

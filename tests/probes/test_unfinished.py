@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from jukemir_like.datasets import Task
 from jukemir_like.datasets.processed import read_processed as read_processed
-from jukemir_like.probes.fitting import Candidate, Selection
 from jukemir_like.probes.protocols import Grid
+from jukemir_like.probes.selection import Candidate, Selection
 from jukemir_like.probes.stage import probe_dataset
 from jukemir_like.probes.tasks import ProbeData, Split
 from jukemir_like.probes.unfinished import UNFINISHED, UnfinishedRun
