@@ -1,5 +1,6 @@
 """The page: numbers are the rows', bold only where it may be, nothing loaded from elsewhere, any name harmless."""
 
+import base64
 import csv
 import hashlib
 import re
@@ -119,11 +120,16 @@ def test_the_page_is_one_file_that_loads_nothing(shown):
     text = written.page.read_text()
     page = Page(text)
     for tag, attributes in page.tags:
-        assert tag not in ("script", "link", "iframe", "img")
+        assert tag not in ("link", "iframe", "img")
+        assert not any(name.startswith("on") for name in attributes), (tag, attributes)
         for name in ("src", "href", "xlink:href"):
             assert not attributes.get(name) or attributes[name].startswith(("#", "data:image/png;base64,")), (tag, attributes)
     assert "@import" not in text
     assert "url(http" not in text
+    (script,) = re.findall(r"<script>(.*?)</script>", text, flags=re.DOTALL)
+    policy = next(attributes["content"] for tag, attributes in page.tags if attributes.get("http-equiv") == "Content-Security-Policy")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy == f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
 
 
 def test_links_lead_somewhere_and_names_stand_once(shown):
