@@ -183,22 +183,21 @@ def of_layers(curves: Sequence[Curve]) -> Conclusion:
 
 
 def of_cost(question: Question, points: Sequence[CostPoint]) -> Conclusion:
-    """Under scores against cost: the cheapest that cannot be told apart from the best."""
+    """Under scores against cost: the cheapest that cannot be told apart from the best; nothing where all take the same time."""
     timed = {point.label: point.seconds for point in points if point.seconds}
+    if len(set(timed.values())) < 2:
+        return Conclusion("")
     does_not = "Seconds are those of the machines on which the vectors were extracted; a GPU and a processor cannot be compared."
-    names = [name for name in question.answers if name in timed]
-    if len(names) < 2:
-        return Conclusion("", does_not)
     first = next(name for name in question.answers if name != TRIVIAL)
     if first not in timed:
         return Conclusion("", does_not)
-    good = [first, *(name for name in names if name != first and differ(question, first, name) is False)]
+    good = [first, *(name for name in question.answers if name in timed and name != first and differ(question, first, name) is False)]
     cheapest = min(good, key=lambda name: timed[name])
     if cheapest != first:
         factor = f"{timed[first] / timed[cheapest]:.2g}"
         says = f"{cheapest} cannot be told apart from {first}, which has the highest score, and takes {factor} times less."
     elif len(good) > 1:
-        says = f"{first} has the highest score; {listed(good[1:])} cannot be told apart from it, but {_are(good[1:])} slower."
+        says = f"{first} has the highest score; {listed(good[1:])} cannot be told apart from it, but {_are(good[1:])} not faster."
     else:
         says = f"No faster representation reaches the score of {first}."
     return Conclusion(says, does_not)

@@ -41,7 +41,7 @@ def lines(runs_by_name: Mapping[str, Sequence[Run]]) -> list[str]:
     Args:
         runs_by_name: row of a question → its runs.
     """
-    told = {name: dict(_facts(facts(runs[0]))) for name, runs in runs_by_name.items() if runs}
+    told = {name: dict(_facts({**facts(runs[0]), "end_of_path": None})) for name, runs in runs_by_name.items() if runs}
     told = {name: one for name, one in told.items() if one}
     if not told:
         return []

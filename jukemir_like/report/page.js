@@ -1,13 +1,15 @@
 "use strict";
 // Copies the text of a box; where the browser does not allow that, the text is selected for Ctrl+C. Without this script the boxes are there too.
 function copy(box, says) {
-  const selected = () => { box.focus(); box.select(); };
-  const failed = () => { selected(); says.textContent = "Selected: press Ctrl+C"; };
-  const done = () => { says.textContent = "Copied"; };
-  if (navigator.clipboard) { navigator.clipboard.writeText(box.value).then(done, failed); return; }
-  selected();
-  try { if (document.execCommand("copy")) { done(); return; } } catch { /* not allowed */ }
-  failed();
+  const tell = (copied) => { says.textContent = copied ? "Copied" : "Selected: press Ctrl+C"; };
+  const select = () => {
+    box.focus();
+    box.select();
+    let copied = false;
+    try { copied = document.execCommand("copy"); } catch { /* not allowed */ }
+    tell(copied);
+  };
+  if (navigator.clipboard) { navigator.clipboard.writeText(box.value).then(() => tell(true), select); } else { select(); }
 }
 for (const button of document.querySelectorAll("button[data-copies]")) {
   button.hidden = false;

@@ -103,7 +103,12 @@ def test_the_cheapest_is_one_that_cannot_be_told_apart_from_the_first(asked):
         f"{second} cannot be told apart from {first}, which has the highest score, and takes 3 times less."
     )
     points = [CostPoint(name, 1.0, None, None, seconds, None, "") for name, seconds in ((first, 30.0), (second, 90.0))]
-    assert f"{second} cannot be told apart from it, but is slower" in conclusions.of_cost(question, points).says
+    assert f"{second} cannot be told apart from it, but is not faster" in conclusions.of_cost(question, points).says
+
+
+def test_nothing_is_said_of_times_that_are_all_the_same(asked):
+    question = asked({"a": 0.9, "bb": 0.2})
+    assert not conclusions.of_cost(question, [CostPoint(name, 1.0, None, None, 3.0, None, "") for name in ("a", "bb")])
 
 
 def test_errors_of_keys_are_counted_by_their_distance_in_music():
