@@ -232,8 +232,11 @@ def of_retrieval(rows: Mapping[str, Row]) -> Conclusion:
         value, low, chance = row["value"], row["low"], row["chance"]
         if value is None or not chance:
             continue
-        unclear = ", which chance alone may give" if low is not None and low <= chance else ""
-        says.append(f"{name} finds the stem {value / chance:.2g} times as often as chance{unclear}.")
+        times = f"{value / chance:.2g} times"
+        if low is not None and low <= chance:
+            says.append(f"{name} is not clearly better than chance ({times} as often).")
+        else:
+            says.append(f"{name} finds the stem {times} as often as chance.")
     return Conclusion(" ".join(says[:_MOST_NAMES]), "R@1 falls with the number of candidates N: compare results of the same N only.")
 
 

@@ -130,3 +130,4 @@ def test_retrieval_is_said_as_times_chance():
     score = evaluate(0.5).score("same-instrument", "all", "R@1")
     (times,) = re.findall(r"good finds the stem ([\d.]+) times", conclusions.of_retrieval({"good": row}).says)
     assert float(times) == pytest.approx(score.value * 30, rel=0.05)
+    assert conclusions.of_retrieval({"good": {**row, "low": row["chance"]}}).says.startswith("good is not clearly better than chance")
