@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _LABEL_POINTS = 11  # least distance of two names, in points
 _CHARACTER_POINTS = 6
+_MOST_SIDE_BY_SIDE = 8  # representations whose names have room in two panels side by side; of more, the panels are stacked
 _MOST_TICKS = 8  # of a logarithmic axis
 _MANY_LAYERS = 16  # from here on only every second or more is numbered
 
@@ -115,10 +116,12 @@ def against_cost(points: Sequence[CostPoint], metric: str, identifier: str) -> s
     if not panels:
         return ""
     with rc_context(SETTINGS):
-        figure = Figure(figsize=(8, 3.6), layout="constrained")
+        stacked = len(points) > _MOST_SIDE_BY_SIDE
+        rows, columns = (len(panels), 1) if stacked else (1, len(panels))
+        figure = Figure(figsize=(8, (3.8 if stacked else 3.6) * rows), layout="constrained")
         first = None
         for number, (axis, known) in enumerate(panels):
-            axes = figure.add_subplot(1, len(panels), number + 1, sharey=first)
+            axes = figure.add_subplot(rows, columns, number + 1, sharey=first)
             first = first or axes
             for one, cost in known:
                 if one.low is not None and one.high is not None:
@@ -126,8 +129,9 @@ def against_cost(points: Sequence[CostPoint], metric: str, identifier: str) -> s
                 axes.plot(cost, one.value, "o", color=one.colour, markersize=6)
             _log_axis(axes, [cost for _, cost in known])
             axes.set_xlabel(axis)
-            if number == 0:
+            if number == 0 or stacked:
                 axes.set_ylabel(metric)
+            if number == 0:
                 ends = [end for one in points for end in (one.low, one.high) if end is not None]
                 _limit(axes, [one.value for one in points], ends)
             _label(axes, [(cost, one.value, one.label, one.colour) for one, cost in known])

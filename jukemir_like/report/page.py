@@ -2,42 +2,34 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.files import printable
-from jukemir_like.core.resampling import CONFIDENCE, RESAMPLES, Interval
+from jukemir_like.core.resampling import CONFIDENCE, RESAMPLES
 from jukemir_like.core.version import __version__
 from jukemir_like.downloads.summary import format_bytes
 from jukemir_like.probes.fitting import TRIVIAL
-from jukemir_like.probes.layers import split
 from jukemir_like.probes.runs import Run
-from jukemir_like.report import datasets, lines, plots, published, svg
+from jukemir_like.report import datasets, fit_facts, headline, latex, published, question_section, svg
 from jukemir_like.report import questions as asked
 from jukemir_like.report import retrieval as stem_retrieval
 from jukemir_like.report.costs import Facts, facts, seconds_per_hour
-from jukemir_like.report.formatting import ends, percent
 from jukemir_like.report.layers import Curve, collapsed
 from jukemir_like.report.problems import Problems
-from jukemir_like.report.questions import Average, Question
+from jukemir_like.report.questions import Question
+from jukemir_like.report.run_names import anchor
+from jukemir_like.report.tables import Cell, Column, Row, Table
 
-_METRICS = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
-    "roc_auc": "macro ROC-AUC",
-    "average_precision": "macro average precision",
-    "r2": "R²",
-    "weighted_score": "MIREX weighted score",
-}
+_FOLDER = Path(__file__).parent
 _MOST_FAILED = 20
-_MOST_CLASSES = 40  # larger confusion matrices are unreadable
 
 
 def render(
@@ -60,8 +52,9 @@ def render(
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+    script = (_FOLDER / "page.js").read_text(encoding="utf-8")
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(_FOLDER),
         autoescape=True,
         finalize=_printable,
         undefined=StrictUndefined,
@@ -83,110 +76,27 @@ def render(
         confidence=f"{100 * CONFIDENCE:.0f}",
         resamples=f"{RESAMPLES:,}",
         datasets=descriptions,
-        headline=_headline(questions, names),
-        questions=[_question(question, curves.get(number, ()), costs, colours, number) for number, question in enumerate(questions)],
-        costs=[_cost_row(name, *costs[name]) for name in names if name != TRIVIAL],
+        headline=headline.table(questions) if questions else None,
+        of_headline=headline.conclusion(questions),
+        questions=[
+            question_section.section(question, curves.get(number, ()), costs, colours, number) for number, question in enumerate(questions)
+        ],
+        costs=_cost_table(costs, names),
         published_sources=published.sources(questions),
-        audits=audits,
+        audits={name: {**audit, "table": _audit_table(name, audit)} for name, audit in audits.items()},
         retrieval=retrieval,
         trainings=trainings,
-        stages=[_stage(stage) for stage in stages],
-        failures=[failure for stage in stages for failure in _failures(stage)],
+        stages=_stage_table(stages),
+        failures=_failure_table(stages),
         problems=problems,
-        runs=[_run(cache, run) for run in runs],
+        runs=_run_table(cache, runs),
         seeds=sorted({run.seed for run in runs}),
         bytes_of_json=_compact,
+        copies=_copies,
+        style=(_FOLDER / "page.css").read_text(encoding="utf-8"),
+        script=script,
+        script_digest=_digest(script),
     )
-
-
-def _headline(questions: Sequence[Question], names: Sequence[str]) -> dict[str, Any]:
-    """The table of primary metrics, with averages for datasets with several tasks."""
-    columns = [
-        {"dataset": question.dataset, "task": question.task.name, "protocol": question.protocol, "metric": _name(question.metric)}
-        for question in questions
-    ]
-    means = asked.averages(questions)
-    columns += [{"dataset": one.dataset, "task": "average", "protocol": one.protocol, "metric": "of tasks"} for one in means]
-    of_four = published.our_averages(questions)
-    columns += [{"dataset": "the four datasets", "task": "average", "protocol": one.protocol, "metric": "of datasets"} for one in of_four]
-    rows = []
-    for name in names:
-        cells = [_answer_cell(question, name, number) for number, question in enumerate(questions)]
-        cells += [_average_cell(one, name) for one in (*means, *of_four)]
-        taken_over = any(run.taken_over for question in questions if name in question.answers for run in question.answers[name].runs)
-        rows.append({"name": name, "cells": cells, "trivial": name == TRIVIAL, "taken_over": taken_over})
-    return {"columns": columns, "rows": rows, "published": published.headline(questions, len(means), len(of_four))}
-
-
-def _answer_cell(question: Question, name: str, number: int) -> dict[str, Any] | None:
-    if name not in question.answers:
-        return None
-    cell = _cell(question.interval(name))
-    run = question.answers[name].runs[0]
-    layer = split(run.representation)[1] if name != asked.row_name(run) else None
-    return {**cell, "best": question.best == name, "link": f"task-{number}", "title": f"run {_anchor(run)}", "layer": layer}
-
-
-def _average_cell(average: Average, name: str) -> dict[str, Any] | None:
-    found = average.by_representation.get(name)
-    return None if found is None else {**_cell(found), "best": average.best == name}
-
-
-def _cell(found: Interval) -> dict[str, Any]:
-    return {"value": percent(found.value), "ends": ends(found.low, found.high), "best": False, "link": None, "title": "", "layer": None}
-
-
-def _question(
-    question: Question, curves: Sequence[Curve], costs: Mapping[str, tuple[Facts, float | None]], colours: dict[str, str], number: int
-) -> dict[str, Any]:
-    metrics = list(next(iter(question.answers.values())).by_seed)
-    layer_of = {curve.row: curve.choice.layer for curve in curves}
-    axis = f"{_name(question.metric)}, % (test)"
-    bars = []
-    for name, answer in question.answers.items():
-        found = answer.intervals[question.metric]
-        seeds = tuple(100 * float(value) for value in answer.by_seed[question.metric])
-        bars.append(replace(plots.Bar.from_fractions(name, found.value, found.low, found.high, colours[name]), seeds=seeds))
-    rows = []
-    for name, answer in question.answers.items():
-        intervals = [answer.intervals[metric] for metric in metrics]
-        values = [{"value": percent(found.value), "ends": ends(found.low, found.high)} for found in intervals]
-        spread = answer.spread(question.metric)
-        spread_shown = "" if spread is None else f"{100 * spread:.1f}"
-        rows.append(
-            {"name": name, "values": values, "n": answer.uid.size, "groups": answer.groups, "spread": spread_shown}
-            | {"link": _anchor(answer.runs[0]), "layer": layer_of.get(name)}
-        )
-    return {
-        "anchor": f"task-{number}",
-        "dataset": question.dataset,
-        "task": question.task.name,
-        "protocol": question.protocol,
-        "type": question.task.type,
-        "metric": _name(question.metric),
-        "metrics": [_name(metric) for metric in metrics],
-        "several_seeds": any(len(answer.runs) > 1 for answer in question.answers.values()),
-        "bars": plots.bars([*bars, *published.bars(question)], axis, f"bars-{number}"),
-        "curves": lines.layer_curves([_curve(curve, colours) for curve in curves], axis, f"layers-{number}") if curves else "",
-        "cost": lines.against_cost(_cost_points(question, costs, colours), axis, f"cost-{number}"),
-        "rows": rows,
-        "published": published.rows(question, metrics),
-        "published_note": published.note(question),
-        "comparisons": _comparisons(question),
-        "confusions": _confusions(question, number),
-        "notes": _notes(question),
-        "problems": question.problems,
-    }
-
-
-def _curve(curve: Curve, colours: Mapping[str, str]) -> lines.LayerCurve:
-    metric, layers = curve.choice.metric, list(curve.test)
-    found = [answer.intervals[metric] for answer in curve.test.values()]
-    ends = [(100 * one.low, 100 * one.high) if one.low is not None and one.high is not None else None for one in found]
-    valid = [100 * curve.choice.valid[layer] for layer in layers]
-    chosen = layers.index(curve.choice.layer)
-    name = curve.row.replace(", chosen layer", "", 1)
-    return lines.LayerCurve(name, layers, [100 * one.value for one in found], ends, valid, chosen, colours[curve.row])
 
 
 def _costs(cache: Cache, questions: Sequence[Question], curves: Mapping[int, Sequence[Curve]]) -> dict[str, tuple[Facts, float | None]]:
@@ -202,119 +112,93 @@ def _costs(cache: Cache, questions: Sequence[Question], curves: Mapping[int, Seq
     }
 
 
-def _cost_points(question: Question, costs: Mapping[str, tuple[Facts, float | None]], colours: Mapping[str, str]) -> list[lines.CostPoint]:
-    points = []
-    for name in question.answers:
-        if name in costs:
-            bar = plots.Bar.from_fractions(
-                name, question.interval(name).value, question.interval(name).low, question.interval(name).high, ""
-            )
-            known, seconds = costs[name]
-            points.append(lines.CostPoint(name, bar.value, bar.low, bar.high, seconds, known.parameters, colours[name]))
-    return points
+def _cost_table(costs: Mapping[str, tuple[Facts, float | None]], names: Sequence[str]) -> Table | None:
+    columns = (
+        *(Column("representation"), Column("seconds", ("per hour of audio",)), Column("numbers", ("of the net",))),
+        *(Column("weights", ("size of the files",)), Column("licence", ("of the weights",), text=True, wrap=True)),
+        Column("tried here", ("beside the original program",), text=True, wrap=True),
+    )
+    rows = [_cost_row(name, *costs[name]) for name in names if name != TRIVIAL]
+    return Table("costs-table", "Representations and what they cost", columns, tuple(rows)) if rows else None
 
 
-def _cost_row(name: str, known: Facts, seconds: float | None) -> dict[str, Any]:
-    return {
-        "name": name,
-        "licence": known.licence,
-        "commercial": known.commercial,
-        "size": "" if known.size is None else format_bytes(known.size),
-        "parameters": "" if known.parameters is None else _count(known.parameters),
-        "tried": known.tried,
-        "seconds": "" if seconds is None else f"{seconds:,.1f}",
-    }
+def _cost_row(name: str, known: Facts, seconds: float | None) -> Row:
+    commercial = () if known.commercial else ("no commercial use",)
+    return Row(
+        (
+            Cell(name),
+            Cell("–" if seconds is None else f"{seconds:,.1f}"),
+            Cell("–" if known.parameters is None else _count(known.parameters)),
+            Cell("–" if known.size is None else format_bytes(known.size)),
+            Cell(known.licence or "–", below=commercial),
+            Cell(known.tried or "–"),
+        )
+    )
 
 
 def _count(number: int) -> str:
     return f"{number / 1e6:,.1f} M" if number >= 1e6 else f"{number / 1e3:,.1f} k"
 
 
-def _comparisons(question: Question) -> list[dict[str, Any]]:
-    entries = []
-    for (first, second), comparison in question.comparisons.items():
-        difference = comparison.differences[question.metric]
-        found = difference.interval
-        p = "–" if difference.p is None else "< 0.001" if difference.p < 0.001 else f"{difference.p:.3f}"
-        value = f"{100 * found.value:+.1f}".replace("-", "−")
-        entries.append(
-            {"first": first, "second": second, "value": value, "ends": ends(found.low, found.high), "p": p, "n": comparison.n}
-            | {"clear": found.excludes_zero}
-        )
-    return entries
+def _audit_table(name: str, audit: Mapping[str, Any]) -> Table:
+    columns = (Column("check"), Column("found"), Column("details", text=True, wrap=True))
+    rows = [Row((Cell(str(row["what"])), Cell(str(row["found"])), Cell(str(row["detail"])))) for row in audit["rows"]]
+    return Table(f"{audit['anchor']}-table", f"Audit of {name}", columns, tuple(rows), named=False)
 
 
-def _confusions(question: Question, number: int) -> list[str]:
-    """Confusion matrices of tasks with classes, over all seeds, for each representation but the trivial one."""
-    if question.task.type not in ("multiclass", "key") or len(question.task.labels) > _MOST_CLASSES:
-        return []
-    entries = []
-    for place, (name, answer) in enumerate(question.answers.items()):
-        if name != TRIVIAL:
-            tests = [run.predictions("test") for run in answer.runs]
-            y, predicted = np.concatenate([test.y for test in tests]), np.concatenate([test.scores.argmax(1) for test in tests])
-            entries.append(plots.confusion_matrix(y, predicted, answer.runs[0].task.labels, name, f"confusion-{number}-{place}"))
-    return entries
+def _stage_table(stages: Sequence[datasets.StageTiming]) -> Table:
+    columns = (
+        *(Column("dataset"), Column("stage", text=True), Column("done"), Column("failed"), Column("audio")),
+        *(Column("work"), Column("times real time")),
+    )
+    rows = []
+    for stage in stages:
+        speed = f"{stage.audio_seconds / stage.seconds:,.0f} ×" if stage.audio_seconds and stage.seconds else ""
+        failed = f"{len(stage.failed):,}" if stage.failed else ""
+        audio = f"{stage.audio_seconds / 3600:,.2f} h" if stage.audio_seconds else ""
+        cells = (stage.dataset, stage.name, f"{stage.done:,}", failed, audio, f"{stage.seconds:,.1f} s", speed)
+        rows.append(Row(tuple(map(Cell, cells))))
+    return Table("stages", "Stages and computing time", columns, tuple(rows), named=False)
 
 
-def _notes(question: Question) -> list[str]:
-    """What was left out of the metrics, each line once."""
-    notes: dict[str, None] = {}
-    for name, answer in question.answers.items():
-        found = answer.intervals[question.metric]
-        if found.undefined:
-            notes[
-                f"{name}: {_name(question.metric)} is undefined in {found.undefined:,} of {RESAMPLES:,} resamples, which are left out"
-            ] = None
-        if found.low is None:
-            notes[f"{name}: no interval, because there is only one group or most resamples are undefined"] = None
-        for run in answer.runs:
-            if run.taken_over:
-                notes[f"{name}: {run.taken_over}"] = None
-            notes |= dict.fromkeys(f"{line}" for line in run.record["notes"])
-            undefined = (run.record["left_out"].get("undefined") or {}).get("test") or {}
-            for metric, count in undefined.items():
-                if count:
-                    notes[
-                        f"{_name(metric)}: {count} of {len(question.task.labels)} tags are left out, test lacks positives or negatives"
-                    ] = None
-    return list(notes)
+def _failure_table(stages: Sequence[datasets.StageTiming]) -> Table | None:
+    rows = []
+    for stage in stages:
+        where = Cell(f"{stage.dataset}, {stage.name}")
+        shown = sorted(stage.failed.items())[:_MOST_FAILED]
+        rows += [Row((where, Cell(printable(name)), Cell(reason))) for name, reason in shown]
+        if len(stage.failed) > len(shown):
+            more = f"… and {len(stage.failed) - len(shown):,} more"
+            rows.append(Row((where, Cell(more), Cell("see .records/ in the stage's folder"))))
+    columns = (Column("where"), Column("file", text=True), Column("reason", text=True, wrap=True))
+    return Table("failures", "Inputs that failed", columns, tuple(rows), named=False) if rows else None
 
 
-def _stage(stage: datasets.StageTiming) -> dict[str, Any]:
-    speed = f"{stage.audio_seconds / stage.seconds:,.0f} ×" if stage.audio_seconds and stage.seconds else ""
-    return {
-        "dataset": stage.dataset,
-        "name": stage.name,
-        "done": f"{stage.done:,}",
-        "failed": f"{len(stage.failed):,}" if stage.failed else "",
-        "audio": f"{stage.audio_seconds / 3600:,.2f} h" if stage.audio_seconds else "",
-        "seconds": f"{stage.seconds:,.1f} s",
-        "speed": speed,
-    }
+def _run_table(cache: Cache, runs: Sequence[Run]) -> Table:
+    """All runs; ``scripts/compare_caches.py`` knows the place of the seconds, which are not compared."""
+    columns = (
+        *(Column("run"), Column("selected on validation", text=True), Column("changed", text=True), Column("seconds")),
+        *(Column("labels", text=True), Column("vectors", text=True), Column("representation", text=True), Column("versions", text=True)),
+        *([Column("selection and fit", text=True, wrap=True)] if any(fit_facts.facts(run) for run in runs) else []),
+    )
+    rows = tuple(Row(_run_cells(cache, run, len(columns)), anchor=anchor(run)) for run in runs)
+    return Table("runs", "All runs", columns, rows, named=False)
 
 
-def _failures(stage: datasets.StageTiming) -> list[dict[str, str]]:
-    shown = sorted(stage.failed.items())[:_MOST_FAILED]
-    entries = [{"where": f"{stage.dataset}, {stage.name}", "input": printable(name), "reason": reason} for name, reason in shown]
-    if len(stage.failed) > len(shown):
-        more = f"… and {len(stage.failed) - len(shown):,} more"
-        entries.append({"where": f"{stage.dataset}, {stage.name}", "input": more, "reason": "see .records/ in the stage's folder"})
-    return entries
-
-
-def _run(cache: Cache, run: Run) -> dict[str, Any]:
+def _run_cells(cache: Cache, run: Run, number: int) -> tuple[Cell, ...]:
     record = run.record
-    return {
-        "anchor": _anchor(run),
-        "folder": str(run.folder.relative_to(cache.root)),
-        "selected": _compact(record["selected"]) if record["selected"] else "",
-        "aggregation": record.get("aggregation") or "",
-        "configuration": _compact(record["configuration"]) if record["configuration"] else "",
-        "seconds": f"{record['seconds']:.1f}",
-        "lineage": {name: str(record["lineage"].get(name) or "–")[:16] for name in ("meta", "vectors", "signature")},
-        "versions": ", ".join(f"{name} {version}" for name, version in sorted(record["versions"].items())),
-    }
+    selected = [_compact(record["selected"])] if record["selected"] else []
+    lineage = [str(record["lineage"].get(name) or "–")[:16] for name in ("meta", "vectors", "signature")]
+    cells = (
+        Cell(str(run.folder.relative_to(cache.root)), code=True),
+        Cell(" ".join([*selected, record.get("aggregation") or ""]).strip(), code=True),
+        Cell(_compact(record["configuration"]) if record["configuration"] else "", code=True),
+        Cell(f"{record['seconds']:.1f}"),
+        *(Cell(digest, code=True) for digest in lineage),
+        Cell(", ".join(f"{name} {version}" for name, version in sorted(record["versions"].items()))),
+        Cell(fit_facts.in_words(fit_facts.facts(run))),
+    )
+    return cells[:number]
 
 
 def _printable(value: Any) -> Any:
@@ -322,13 +206,17 @@ def _printable(value: Any) -> Any:
     return value if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable() else printable(value)
 
 
-def _anchor(run: Run) -> str:
-    return "/".join(run.folder.parts[-4:])
+def _copies(table: Table) -> list[tuple[str, str, Markup]]:
+    """What can be copied of a table: format, its anchor, text."""
+    return [
+        ("LaTeX", f"{table.anchor}-latex", escape(latex.tabular(table))),
+        ("CSV", f"{table.anchor}-csv", escape(table.csv())),
+    ]
 
 
-def _name(metric: str) -> str:
-    known = _METRICS.get(metric)
-    return known or metric.replace("r2_", "R² of ", 1)
+def _digest(script: str) -> str:
+    """By which the page's policy knows its own script, and allows no other."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _compact(value: Any) -> str:

@@ -1,26 +1,18 @@
-"""Plots of scores: bars with intervals, and confusion matrices."""
+"""Plots of scores: bars with intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
-from jukemir_like.datasets import KEYS
 from jukemir_like.report.formatting import decimal
-from jukemir_like.report.svg import COLOURS, GREY, INK, SETTINGS, short, svg_text
+from jukemir_like.report.svg import GREY, INK, SETTINGS, short, svg_text
 
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.axes import Axes
-    from matplotlib.colors import LinearSegmentedColormap
 
-# By fifths, each minor key at the place of its relative major, so that common confusions lie near the diagonals.
-_FIFTHS = [7 * step % 12 for step in range(12)]
-_KEY_ORDER = [KEYS[tonic] for tonic in _FIFTHS] + [KEYS[12 + (tonic + 9) % 12] for tonic in _FIFTHS]
 _PUBLISHED_GAP = 0.6  # between our bars and published ones
-_MOST_NUMBERED = 12  # classes: in larger matrices numbers would be too small to read
 
 
 @dataclass(frozen=True)
@@ -89,58 +81,3 @@ def _bar(axes: Axes, place: float, row: Bar) -> None:
         axes.barh(place, row.value, height=0.62, facecolor="none", edgecolor=row.colour, hatch="////", linewidth=0.8)
     else:
         axes.barh(place, row.value, height=0.62, color=row.colour)
-
-
-def confusion_matrix(y: np.ndarray, predicted: np.ndarray, labels: Sequence[str], title: str, identifier: str) -> str:
-    """A confusion matrix: one row per true class, in shares of the row; rows of absent classes are empty.
-
-    Args:
-        y, predicted: indices into ``labels``, shape (n,).
-        labels: class names; keys are put in the order of fifths, others keep theirs.
-        title: above the plot.
-        identifier: makes the names inside the SVG unique in the page.
-    """
-    import numpy as np
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    keys = set(labels) <= set(KEYS)
-    order = sorted(range(len(labels)), key=lambda index: _KEY_ORDER.index(labels[index])) if keys else list(range(len(labels)))
-    place = np.argsort(order)
-    counts = np.zeros((len(labels), len(labels)))
-    np.add.at(counts, (place[y], place[predicted]), 1)
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    names = [_short_key(labels[index]) if keys else short(labels[index], 14) for index in order]
-    with rc_context({**SETTINGS, "font.size": 8 if len(labels) <= _MOST_NUMBERED else 6.5}):
-        figure = Figure(figsize=(4.4, 4.5), layout="constrained")
-        axes = figure.add_subplot()
-        axes.imshow(shares, cmap=_blues(), vmin=0, vmax=1, interpolation="none")
-        if len(labels) <= _MOST_NUMBERED:
-            for row, column in zip(*np.nonzero(counts), strict=True):
-                share = shares[row, column]
-                axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color="white" if share > 0.8 else INK)
-        axes.set_xticks(range(len(names)), names, rotation=90)
-        axes.set_yticks(range(len(names)), names)
-        axes.set_xticks(np.arange(len(names) + 1) - 0.5, minor=True)
-        axes.set_yticks(np.arange(len(names) + 1) - 0.5, minor=True)
-        axes.grid(which="minor", color=GREY, alpha=0.35, linewidth=0.4)
-        axes.tick_params(which="both", length=0)
-        axes.set_title(short(title, 40), fontsize=10, fontweight="bold")
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("true")
-        right = np.trace(counts) / max(1.0, counts.sum())
-        return svg_text(figure, identifier, f"Confusion matrix of {title}: {100 * right:.1f} percent on the diagonal")
-
-
-@cache
-def _blues() -> LinearSegmentedColormap:
-    """From transparent to blue: zero shows the page's background."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    red, green, blue = (int(COLOURS[0][place : place + 2], 16) / 255 for place in (1, 3, 5))
-    return LinearSegmentedColormap.from_list("share", [(red, green, blue, 0), (red, green, blue, 1)])
-
-
-def _short_key(name: str) -> str:
-    tonic, _, mode = name.partition(" ")
-    return tonic + ("m" if mode == "minor" else "")

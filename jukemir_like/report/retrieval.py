@@ -11,9 +11,10 @@ from typing import Any
 
 from jukemir_like.core import files
 from jukemir_like.core.cache import Cache
-from jukemir_like.report import plots, svg
-from jukemir_like.report.formatting import ends, percent
+from jukemir_like.core.resampling import Interval
+from jukemir_like.report import conclusions, plots, svg, tables
 from jukemir_like.report.problems import Problems
+from jukemir_like.report.tables import Cell, Column, Table
 from jukemir_like.stemjepa.retrieval.table import TABLE_NAME, Row, read_table
 from jukemir_like.stemjepa.training.metrics_log import PICTURE_NAME
 
@@ -59,29 +60,46 @@ def _present(folder: Path, pattern: str, name: str) -> list[Path]:
     return [below / name for below in sorted(folder.glob(pattern)) if os.path.lexists(below / name)]
 
 
-def _section(dataset: str, tables: dict[str, list[Row]], number: int) -> dict[str, Any]:
-    one = next(iter(tables.values()))
+def _section(dataset: str, rows_by_weights: dict[str, list[Row]], number: int) -> dict[str, Any]:
+    one = next(iter(rows_by_weights.values()))
     instruments = list(dict.fromkeys(row["instrument"] for row in one))
-    ranked = sorted(tables, key=lambda name: -_value(tables[name], "same-instrument", "all", "R@1"))
-    bars, rows, pools = [], [], []
-    for place, name in enumerate(ranked):
-        top = _row(tables[name], "same-instrument", "all", "R@1")
-        if top is not None:
-            colour = svg.COLOURS[place % len(svg.COLOURS)]
-            bars.append(plots.Bar.from_fractions(name, top["value"] or 0, top["low"], top["high"], colour))
-        rows.append({"name": name, "cells": [_cell(_row(tables[name], "same-instrument", one, "R@1")) for one in instruments]})
-        for pool, holds in POOLS.items():
-            scores = [_row(tables[name], pool, "all", metric) for metric in ("R@1", "R@5", "R@10", "median_normalised_rank")]
-            if scores[0] is not None:
-                pools.append({"name": name, "pool": pool, "holds": holds, "n": _number(scores[0]), "cells": list(map(_cell, scores))})
+    ranked = sorted(rows_by_weights, key=lambda name: -_value(rows_by_weights[name], "same-instrument", "all", "R@1"))
+    within = {name: _row(rows_by_weights[name], "same-instrument", "all", "R@1") for name in ranked}
+    known = {name: row for name, row in within.items() if row is not None}
+    bars = [
+        plots.Bar.from_fractions(name, row["value"] or 0, row["low"], row["high"], svg.COLOURS[place % len(svg.COLOURS)])
+        for place, (name, row) in enumerate(known.items())
+    ]
     return {
         "dataset": dataset,
-        "instruments": instruments,
         "bars": plots.bars(bars, "R@1, % (same instrument)", f"retrieval-{number}") if bars else "",
-        "rows": rows,
-        "pools": pools,
+        "table": _within_instruments(dataset, {name: rows_by_weights[name] for name in ranked}, instruments, number),
+        "pools": _pools(dataset, {name: rows_by_weights[name] for name in ranked}, number),
+        "conclusion": conclusions.of_retrieval(known),
         "n": next((_number(row) for row in one if row["pool"] == "same-instrument"), ""),
     }
+
+
+def _within_instruments(dataset: str, rows_by_weights: dict[str, list[Row]], instruments: list[str], number: int) -> Table:
+    columns = (Column("R@1, %", ("same instrument",)), *map(Column, instruments))
+    rows = []
+    for name, of_one in rows_by_weights.items():
+        cells = [_cell(_row(of_one, "same-instrument", instrument, "R@1"), with_chance=True) for instrument in instruments]
+        rows.append(tables.Row((Cell(name), *cells)))
+    title = f"R@1 among stems of the same instrument, {dataset}, in percent"
+    return Table(f"retrieval-within-{number}", title, columns, tuple(rows))
+
+
+def _pools(dataset: str, rows_by_weights: dict[str, list[Row]], number: int) -> Table:
+    metrics = {"R@1": "R@1, %", "R@5": "R@5, %", "R@10": "R@10, %", "median_normalised_rank": "median normalised rank, %"}
+    columns = (Column("weights"), Column("candidates", text=True), Column("N"), *map(Column, metrics.values()))
+    rows = []
+    for name, of_one in rows_by_weights.items():
+        for pool, holds in POOLS.items():
+            scores = [_row(of_one, pool, "all", metric) for metric in metrics]
+            if scores[0] is not None:
+                rows.append(tables.Row((Cell(name), Cell(holds), Cell(_number(scores[0])), *map(_cell, scores))))
+    return Table(f"retrieval-pools-{number}", f"Stem retrieval in all pools, {dataset}", columns, tuple(rows), named=False)
 
 
 def _row(table: list[Row], pool: str, instrument: str, metric: str) -> Row | None:
@@ -94,11 +112,11 @@ def _value(table: list[Row], pool: str, instrument: str, metric: str) -> float:
     return (row["value"] if row else None) or 0.0
 
 
-def _cell(row: Row | None) -> dict[str, str]:
+def _cell(row: Row | None, with_chance: bool = False) -> Cell:
     if row is None or row["value"] is None:
-        return {"value": "–", "ends": "", "chance": ""}
-    chance = "" if row["chance"] is None else f"chance {100 * row['chance']:.2g}"
-    return {"value": percent(row["value"]), "ends": ends(row["low"], row["high"]), "chance": chance}
+        return Cell("–")
+    below = (f"chance {100 * row['chance']:.2g}",) if with_chance and row["chance"] is not None else ()
+    return tables.score(Interval(row["value"], row["low"], row["high"], 0), below=below)
 
 
 def _number(row: Row) -> str:

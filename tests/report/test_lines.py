@@ -92,3 +92,17 @@ def test_names_do_not_lie_on_each_other():
     assert len(heights) == 6
     first = sorted(heights[:3])
     assert min(np.diff(first)) > 10
+
+
+def test_panels_of_many_are_stacked_so_that_names_have_room():
+    def panels(number):
+        points = [point(f"r{index}", 3.0 + index, 10 + index) for index in range(number)]
+        svg = lines.against_cost(points, "accuracy, % (test)", "c")
+        return {path[0, 0] for path in paths(svg, "#112233", "1.2")}, svg.count(">accuracy, % (test)<")
+
+    few, labelled_once = panels(2)
+    many, labelled_twice = panels(12)
+    assert len(few) == 4  # each point stands in both panels, at other places
+    assert min(few) < 200 < max(few)
+    assert (labelled_once, labelled_twice) == (1, 2)
+    assert len(many) <= 24

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PLOT_NAME = "retrieval.png"
+_FEW_CANDIDATES = 12  # up to here every number of candidates has a place of its own on the axis
+_LEAST_RATIO = 2  # between the last two ticks of a logarithmic axis, so that their labels do not touch
+_MOST_TICKS = 9
+_MOST_CHARACTERS = 50  # of names of instruments side by side; more are slanted
 
 # The palette of Okabe and Ito, whose colours people with the common colour blindnesses can tell apart.
 _COLOURS = {"all": "#0072B2", "all-but-context": "#56B4E9", "same-instrument": "#D55E00", "segments": "#009E73"}
@@ -113,16 +117,40 @@ def _plot_recall(axes: Axes, evaluation: Evaluation) -> None:
             continue
         size = int(ranks.size.max())
         ks = np.unique(np.geomspace(1, size, 100).round().astype(int))
+        marker = "." if size <= _FEW_CANDIDATES else ""
         recalls = [100 * metrics.recall(ranks, k).mean() for k in ks]
         width = 2.6 if pool == "all" else 1.4  # visible below all-but-context, which may hardly differ
-        axes.plot(ks, recalls, color=_COLOURS[pool], linewidth=width, label=f"{pool} (N = {size:,})")
+        axes.plot(ks, recalls, color=_COLOURS[pool], linewidth=width, marker=marker, label=f"{pool} (N = {size:,})")
         axes.plot(ks, 100 * ks / size, color=_COLOURS[pool], linestyle=(0, (4, 3)), linewidth=0.8)
         most = max(most, size)
-    axes.set_xscale("log")
-    axes.set_xlim(1, most)
+    _candidates_axis(axes, most)
     axes.set_xlabel("k, candidates looked at (dashed: chance)")
     axes.set_ylabel("R@k, %")
     axes.set_ylim(0, 103)
+
+
+def _candidates_axis(axes: Axes, most: int) -> None:
+    """Ticks at whole numbers of candidates: all of a few, else 1, 2, 5, 10, …, which are logarithmic, and the largest."""
+    if most > _FEW_CANDIDATES:
+        axes.set_xscale("log")
+    axes.set_xlim((1, most) if most > 1 else (0.5, 1.5))
+    ticks = candidate_ticks(most)
+    axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.set_xticks([], minor=True)
+
+
+def candidate_ticks(most: int) -> list[int]:
+    """Numbers of candidates that the axis names.
+
+    >>> candidate_ticks(3), candidate_ticks(77)
+    ([1, 2, 3], [1, 2, 5, 10, 20, 77])
+    """
+    if most <= _FEW_CANDIDATES:
+        return list(range(1, most + 1))
+    steps = [factor * 10**power for power in range(len(str(most))) for factor in (1, 2, 5) if factor * 10**power * _LEAST_RATIO <= most]
+    if len(steps) > _MOST_TICKS:
+        steps = [step for step in steps if str(step).startswith("1")]
+    return [*steps, most]
 
 
 def _plot_instruments(axes: Axes, evaluation: Evaluation) -> None:
@@ -141,7 +169,8 @@ def _plot_instruments(axes: Axes, evaluation: Evaluation) -> None:
                 axes.plot([x - width / 2, x + width / 2], [100 * score.chance] * 2, color="black", linewidth=0.8, linestyle=":")
     scores = [score for score in evaluation.scores if score.metric == "R@1" and score.n_queries]
     axes.set_ylim(0, min(103, 110 * max((max(score.value, score.high or 0, score.chance) for score in scores), default=1)))
-    axes.set_xticks(range(len(instruments)), instruments)
+    crowded = sum(map(len, instruments)) > _MOST_CHARACTERS
+    axes.set_xticks(range(len(instruments)), instruments, rotation=30 if crowded else 0, ha="right" if crowded else "center")
     axes.tick_params(axis="x", length=0)
     axes.set_xlabel("instrument asked for (line: 95 % interval; dotted: chance)")
     axes.set_ylabel("R@1, %")

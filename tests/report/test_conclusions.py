@@ -1,0 +1,133 @@
+"""Sentences under figures and tables: each claim is checked against the table of paired differences."""
+
+import re
+
+import numpy as np
+import pytest
+
+from jukemir_like.datasets import KEYS
+from jukemir_like.probes import metrics
+from jukemir_like.report import conclusions, questions
+from jukemir_like.report.confusions import Confusions
+from jukemir_like.report.lines import CostPoint
+
+from .test_retrieval import evaluate
+
+
+@pytest.fixture
+def asked(cache, make_run, tasks):
+    """Runs of one task by name and quality → the question."""
+
+    def make(qualities, task="genre", **options):
+        runs = [make_run(cache, "band", name, tasks[task], quality, **options) for name, quality in qualities.items()]
+        (question,) = questions.questions(runs)
+        return question
+
+    return make
+
+
+def test_who_cannot_be_told_apart_from_the_first(asked):
+    question = asked({"a": 0.9, "bb": 0.88, "poor": 0.2, "trivial": 0})
+    says = conclusions.of_scores(question).says
+    assert conclusions.differ(question, "a", "bb") is False
+    assert conclusions.differ(question, "poor", "a") is True
+    leaders = [name for name in question.answers if name in ("a", "bb")]
+    assert f"The first two cannot be told apart: {' and '.join(leaders)}." in says
+
+
+def test_the_clearly_best_is_named_with_its_distance_to_the_closest(asked):
+    question = asked({"good": 0.9, "middle": 0.5, "poor": 0.2, "trivial": 0})
+    assert question.best == "good"
+    distance = 100 * (question.interval("good").value - question.interval("middle").value)
+    says = conclusions.of_scores(question).says
+    assert f"good is better than every other row; the closest, middle, is {distance:.1f} points below." in says
+    assert "Every row is better than the baseline." in says
+
+
+def test_what_is_no_better_than_the_baseline_is_named(asked):
+    question = asked({"good": 0.9, "same": 0.01, "trivial": 0})
+    assert conclusions.differ(question, "same", "trivial") is False
+    assert "Not clearly better than the baseline: same." in conclusions.of_scores(question).says
+
+
+def test_that_no_row_is_better_than_the_baseline_is_said(asked):
+    question = asked({"same": 0.01, "other": 0.02, "trivial": 0})
+    assert not any(conclusions.differ(question, name, "trivial") for name in ("same", "other"))
+    assert "No row is clearly better than the baseline." in conclusions.of_scores(question).says
+
+
+@pytest.mark.parametrize(("per_group", "said"), [(25, "only 6 groups"), (150, "only 1 group:"), (5, None)])
+def test_few_groups_are_said(asked, per_group, said):
+    does_not = conclusions.of_scores(asked({"a": 0.9, "bb": 0.2, "trivial": 0}, per_group=per_group)).does_not
+    assert said in does_not if said else "groups" not in does_not
+
+
+def test_rows_that_cannot_be_compared_are_called_neither_better_nor_alike(cache, make_run, tasks):
+    runs = [make_run(cache, "band", "a", tasks["genre"], 0.9), make_run(cache, "band", "bb", tasks["genre"], 0.2, n=100)]
+    (question,) = questions.questions(runs)
+    assert conclusions.differ(question, "a", "bb") is None
+    says = conclusions.of_scores(question).says
+    assert "no other row can be compared with it" in says
+    assert "told apart" not in says
+
+
+def test_one_row_alone_is_called_neither_best_nor_worst(asked):
+    assert conclusions.of_scores(asked({"a": 0.9})).says == ""
+
+
+def test_the_baseline_alone_has_a_sentence(asked):
+    assert conclusions.of_scores(asked({"trivial": 0})).says == "Only the baseline was probed."
+
+
+def test_columns_of_the_first_table_are_counted(cache, make_run, tasks):
+    qualities = {"genre": {"a": 0.9, "bb": 0.2}, "key": {"a": 0.9, "bb": 0.2}, "emotion": {"a": 0.5, "bb": 0.5}}
+    runs = [make_run(cache, "band", name, tasks[task], quality) for task, of in qualities.items() for name, quality in of.items()]
+    asked = questions.questions(runs)
+    best = [question.best for question in asked]
+    assert sorted(best, key=str) == [None, "a", "a"]
+    conclusion = conclusions.of_headline(asked, [])
+    assert conclusion.says == "Clearly best: a in 2 columns. In the other column the first cannot be told apart from others."
+
+
+def test_pairs_are_counted_without_the_baseline(asked):
+    question = asked({"a": 0.9, "bb": 0.88, "poor": 0.2, "trivial": 0})
+    clear = sum(bool(conclusions.differ(question, *pair)) for pair in (("a", "bb"), ("a", "poor"), ("bb", "poor")))
+    assert conclusions.of_differences(question).says == f"{clear} of 3 pairs of representations differ clearly."
+
+
+def test_the_cheapest_is_one_that_cannot_be_told_apart_from_the_first(asked):
+    question = asked({"a": 0.9, "bb": 0.88, "poor": 0.2, "trivial": 0})
+    first, second = [name for name in question.answers if name in ("a", "bb")]
+    points = [CostPoint(name, 1.0, None, None, seconds, None, "") for name, seconds in ((first, 90.0), (second, 30.0), ("poor", 1.0))]
+    assert conclusions.of_cost(question, points).says == (
+        f"{second} cannot be told apart from {first}, which has the highest score, and takes 3 times less."
+    )
+    points = [CostPoint(name, 1.0, None, None, seconds, None, "") for name, seconds in ((first, 30.0), (second, 90.0))]
+    assert f"{second} cannot be told apart from it, but is not faster" in conclusions.of_cost(question, points).says
+
+
+def test_nothing_is_said_of_times_that_are_all_the_same(asked):
+    question = asked({"a": 0.9, "bb": 0.2})
+    assert not conclusions.of_cost(question, [CostPoint(name, 1.0, None, None, 3.0, None, "") for name in ("a", "bb")])
+
+
+def test_errors_of_keys_are_counted_by_their_distance_in_music():
+    names = list(KEYS)
+    truth = ["C major"] * 5
+    guess = ["C major", "G major", "A minor", "C minor", "D major"]
+    scores = [metrics.mirex_table()[names.index(a), names.index(b)] for a, b in zip(truth, guess, strict=True)]
+    assert np.allclose(scores, [1, 0.5, 0.3, 0.2, 0])  # as mir_eval
+    found = Confusions.of(np.array([names.index(one) for one in truth]), np.array([names.index(one) for one in guess]), names)
+    assert conclusions.of_confusions(found, key=True).endswith("Of 4 errors, 1 a fifth above, 1 relative, 1 parallel.")
+    assert conclusions.of_confusions(Confusions.of(np.array([0]), np.array([0]), ["a"]), key=False) == "No errors."
+
+
+def test_retrieval_is_said_as_times_chance():
+    from jukemir_like.stemjepa.retrieval import results
+
+    rows = results.rows(evaluate(0.5), weights="good", digest="0", dataset="songs")
+    row = next(row for row in rows if (row["pool"], row["instrument"], row["metric"]) == ("same-instrument", "all", "R@1"))
+    score = evaluate(0.5).score("same-instrument", "all", "R@1")
+    (times,) = re.findall(r"good finds the stem ([\d.]+) times", conclusions.of_retrieval({"good": row}).says)
+    assert float(times) == pytest.approx(score.value * 30, rel=0.05)
+    assert conclusions.of_retrieval({"good": {**row, "low": row["chance"]}}).says.startswith("good is not clearly better than chance")
