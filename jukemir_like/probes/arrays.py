@@ -286,7 +286,7 @@ def probe(
         y_true=y_true,
         y_pred=y_pred,
         scores=test.scores,
-        notes=inputs.notes,
+        notes=(*inputs.notes, *([resampled.few_groups] if resampled.few_groups else ())),
         dataset=dataset,
         resampled=resampled,
     )

@@ -235,13 +235,17 @@ def _comparisons(question: Question) -> list[dict[str, Any]]:
     for (first, second), comparison in question.comparisons.items():
         difference = comparison.differences[question.metric]
         found = difference.interval
-        p = "–" if difference.p is None else "< 0.001" if difference.p < 0.001 else f"{difference.p:.3f}"
+        corrected = question.corrected[question.metric][first, second]
         value = f"{100 * found.value:+.1f}".replace("-", "−")
         entries.append(
-            {"first": first, "second": second, "value": value, "ends": ends(found.low, found.high), "p": p, "n": comparison.n}
-            | {"clear": found.excludes_zero}
+            {"first": first, "second": second, "value": value, "ends": ends(found.low, found.high), "n": comparison.n}
+            | {"p": _p(difference.p), "corrected": _p(corrected), "clear": corrected is not None and corrected < 1 - CONFIDENCE}
         )
     return entries
+
+
+def _p(p: float | None) -> str:
+    return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _confusions(question: Question, number: int) -> list[str]:
@@ -259,7 +263,7 @@ def _confusions(question: Question, number: int) -> list[str]:
 
 def _notes(question: Question) -> list[str]:
     """What was left out of the metrics, each line once."""
-    notes: dict[str, None] = {}
+    notes: dict[str, None] = dict.fromkeys([question.few_groups] if question.few_groups else [])
     for name, answer in question.answers.items():
         found = answer.intervals[question.metric]
         if found.undefined:
@@ -267,7 +271,7 @@ def _notes(question: Question) -> list[str]:
                 f"{name}: {_name(question.metric)} is undefined in {found.undefined:,} of {RESAMPLES:,} resamples, which are left out"
             ] = None
         if found.low is None:
-            notes[f"{name}: no interval, because there is only one group or most resamples are undefined"] = None
+            notes[f"{name}: no interval, because there is only one group, most resamples are undefined, or no resample differs"] = None
         for run in answer.runs:
             if run.taken_over:
                 notes[f"{name}: {run.taken_over}"] = None
