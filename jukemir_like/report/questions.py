@@ -74,8 +74,8 @@ class Question:
 class Average:
     """The mean over the tasks of one dataset under one protocol, for the representations that have results for all of them.
 
-    ``best`` is the one that is better than each other, by p of the paired differences that are corrected for the number of all pairs (Holm);
-    None if there is none.
+    ``best`` is the one that is better than each other, by the p of paired differences, corrected for the number of all pairs (Holm); None
+    if there is none.
     """
 
     dataset: str

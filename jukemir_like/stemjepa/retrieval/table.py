@@ -14,7 +14,8 @@ CSV in UTF-8 (:data:`COLUMNS`), one row per pool × instrument × metric:
     one of :data:`~.metrics.METRICS`.
 ``value, low, high, chance``
     fractions, not percent. ``low``, ``high``: the 95 % interval over groups of tracks, empty where there are fewer than two; ``chance``:
-    of a random order.
+    of a random order. :mod:`jukemir_like.core.resampling` says how intervals are made: R@k are fractions, mean ranks and areas are
+    rankings between 1 / N and 1, the median has percentiles.
 ``n_queries, n_candidates, groups``
     number of queries; of candidates of a query (the mean, where they differ); of groups that were resampled.
 ``seed, version``
