@@ -21,9 +21,10 @@ Here the bootstrap says how much a value varies, and the interval is that of a d
 - *Rankings* (ROC-AUC, average precision) likewise, from as many observations as there are groups with the rarer label, summed over tags;
   with a prior of ¼, Student's t (G - 1 degrees of freedom) and a correction of bias, 2 v less the mean of the resamples.
 - *R²*: Student's t around the logarithm of 1 - R². Medians: bias-corrected percentiles (Efron 1987), which suffice for them.
-- *Differences*: Student's t (G - 1) around the paired difference, with half an observation of +1 and half of -1 added to those of fractions
-  and rankings, in the manner of Agresti and Min (2005, *Simple improved confidence intervals for comparing matched proportions*). So two
-  that agree on everything differ by 0 plus or minus what so few groups cannot exclude; and p does not end at one over the resamples.
+- *Differences*: Student's t (G - 1) around the paired difference. To those of fractions and rankings one observation is added, a quarter of
+  it to each of the four outcomes of a pair (both right, either, none), after Agresti and Min (2005, *Simple improved confidence intervals
+  for comparing matched proportions*), who add two. So two that agree on everything differ by 0 plus or minus what so few groups cannot
+  exclude; and p does not end at one over the resamples.
 
 ``python -m bench coverage`` measures how often these intervals hold the truth: docs/benchmarks.md has the table.
 """
@@ -168,8 +169,7 @@ def difference(value: float, samples: Array, groups: float, *, scale: Scale = "f
         samples, groups, units: as of :func:`interval`.
         scale: of the two values. Differences of fractions and rankings lie between -1 and 1.
 
-    Two that agree everywhere need not agree on the next item. (Agresti and Min add one observation in each direction; here each has the
-    weight one half.)
+    Two that agree everywhere need not agree on the next item:
 
     >>> alike = difference(0.0, np.zeros(2000), groups=13)
     >>> round(alike.interval.low, 3), round(alike.interval.high, 3), alike.p
@@ -183,7 +183,7 @@ def difference(value: float, samples: Array, groups: float, *, scale: Scale = "f
     variance = float(defined.var())
     if bounded:
         number = units or groups
-        squares = number**2 * variance + number * centre**2 + _PRIOR  # of the observations and of two half ones, 1 and -1
+        squares = number**2 * variance + number * centre**2 + 0.5  # of the observations, and of a quarter each of 1 and -1
         centre *= number / (number + 1)
         variance = (squares / (number + 1) - centre**2) / (number + 1)
     else:
@@ -266,7 +266,8 @@ def _log_student(value: float, samples: Array, groups: float) -> tuple[float, fl
         return None
     unexplained = np.log(np.maximum(1 - samples, np.finfo(np.float64).tiny))
     ends = _student(float(np.log(1 - value)), unexplained, groups)
-    return None if ends is None else (1 - float(np.exp(ends[1])), 1 - float(np.exp(ends[0])))
+    with np.errstate(over="ignore"):
+        return None if ends is None else (1 - float(np.exp(ends[1])), 1 - float(np.exp(ends[0])))
 
 
 def _quantiles(value: float, samples: Array) -> tuple[float, float]:

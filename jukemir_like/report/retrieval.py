@@ -11,6 +11,7 @@ from typing import Any
 
 from jukemir_like.core import files
 from jukemir_like.core.cache import Cache
+from jukemir_like.core.resampling import few_groups
 from jukemir_like.report import plots, svg
 from jukemir_like.report.formatting import ends, percent
 from jukemir_like.report.problems import Problems
@@ -81,6 +82,7 @@ def _section(dataset: str, tables: dict[str, list[Row]], number: int) -> dict[st
         "rows": rows,
         "pools": pools,
         "n": next((_number(row) for row in one if row["pool"] == "same-instrument"), ""),
+        "few_groups": few_groups(max((int(row["groups"] or 0) for row in one), default=0)),
     }
 
 

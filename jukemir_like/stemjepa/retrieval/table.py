@@ -54,9 +54,9 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def read_table(path: Path) -> list[Row]:
-    """The scores in a table: ``pool, instrument, metric, value, low, high, chance, n_candidates`` of each row; other columns are not read.
+    """The scores in a table: ``pool, instrument, metric, value, low, high, chance, n_candidates, groups`` of each row.
 
-    Numbers are floats, None for empty cells.
+    Other columns are not read. Numbers are floats, None for empty cells.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -75,5 +75,5 @@ def _fraction(cell: str) -> float | None:
 _READERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("pool", "instrument", "metric"), str),
     **dict.fromkeys(("value", "low", "high", "chance"), _fraction),
-    "n_candidates": csvfiles.number,
+    **dict.fromkeys(("n_candidates", "groups"), csvfiles.number),
 }
