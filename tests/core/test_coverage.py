@@ -42,3 +42,9 @@ def test_two_equals_are_told_apart_in_a_twentieth_of_cases():
     found = coverage.claims(200, [0.8, 0.8], 0.5, trials=600)
     assert 0.02 < found["any pair"] < 0.08
     assert found["any pair"] == found["best"]
+
+
+@pytest.mark.parametrize(("rates", "shared"), [((0.5, 0.5), 0.3), ((0.9, 0.7), 0.8), ((0.98, 0.95), 0.8)])
+def test_intervals_of_paired_differences_are_not_too_narrow(rates, shared):
+    for sizes, correlation in ((np.ones(20, int), 0), (np.ones(100, int), 0), (np.full(10, 5), 0.3)):
+        assert coverage.paired_hits(sizes, rates, shared, 400, correlation)["now"] >= 0.92
