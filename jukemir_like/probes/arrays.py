@@ -168,7 +168,7 @@ class ProbeComparison:
 
     @property
     def p(self) -> float | None:
-        """Two-sided p of the primary metric's difference; below 0.05 where the interval excludes 0. None where there is no interval."""
+        """Two-sided p of the primary metric's difference; below 0.05 where the interval excludes 0. None where nothing can be told."""
         return self.differences[self.metric].p
 
     def table(self) -> str:
@@ -286,7 +286,7 @@ def probe(
         y_true=y_true,
         y_pred=y_pred,
         scores=test.scores,
-        notes=inputs.notes,
+        notes=(*inputs.notes, *([resampled.few_groups] if resampled.few_groups else ())),
         dataset=dataset,
         resampled=resampled,
     )

@@ -7,8 +7,8 @@
 ``seed, split, metric``
     ``metric``: as :func:`jukemir_like.probes.metrics.evaluate` names it. ``primary``: ``true`` for the metric that selects and ranks.
 ``value, low, high``
-    the value and its interval; fractions, not percent. Test metrics have an interval (:mod:`jukemir_like.probes.intervals`; empty where
-    there is none). Validation metrics have none, since the validation items selected the probe.
+    the value and its 95 % interval; fractions, not percent. Test metrics have an interval (:mod:`jukemir_like.core.resampling` says how it
+    is made for which metric; empty where there is none). Validation metrics have none, since the validation items selected the probe.
 ``n, groups``
     number of scored items and of groups among them.
 ``seconds, versions, lineage``
@@ -29,6 +29,7 @@ from jukemir_like.core import atomic, csvfiles, jsonfiles
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DONE, SOME_FAILED, DamagedFileError, RequestError
 from jukemir_like.core.files import printable
+from jukemir_like.core.resampling import few_groups
 from jukemir_like.probes.intervals import resample_runs
 from jukemir_like.probes.runs import Run, find_runs
 from jukemir_like.probes.tasks import SCORED_SPLITS
@@ -99,8 +100,14 @@ class ResultsTable:
         ]
         header = ("task", "protocol", "seed", "metric", "test, % [95 % interval]", "n", "groups")
         align = ("left", "left", "right", "left", "right", "right", "right")
-        left_out = [f"left out: {line}" for line in self.damaged]
-        return "\n".join([tabulate(cells, header, colalign=align, disable_numparse=True), *left_out, f"written: {self.path}"])
+        lines = [f"{printable(task)}: {line}" for task, line in self._few_groups().items()]
+        lines += [f"left out: {line}" for line in self.damaged]
+        return "\n".join([tabulate(cells, header, colalign=align, disable_numparse=True), *lines, f"written: {self.path}"])
+
+    def _few_groups(self) -> dict[str, str]:
+        """Task → a line for the reader, where the test items are of few groups."""
+        tested = [row for row in self.rows if row["split"] == "test"]
+        return {row["task"]: line for row in tested if (line := few_groups(row["groups"]))}
 
 
 def tabulate_runs(cache: Cache, dataset: str, representation: str) -> ResultsTable:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jukemir_like.core.resampling import CONFIDENCE
 from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.probes.metrics import mirex_table
 from jukemir_like.report.confusions import Confusions
@@ -18,9 +19,6 @@ from jukemir_like.report.layers import Curve
 from jukemir_like.report.lines import CostPoint
 from jukemir_like.report.questions import Average, Question
 from jukemir_like.stemjepa.retrieval.table import Row
-
-FEW_GROUPS = 10
-"""With fewer groups in the test set, every interval is rough."""
 
 _MOST_NAMES = 5
 _MIREX = {0.5: "a fifth above", 0.3: "relative", 0.2: "parallel"}
@@ -38,9 +36,12 @@ class Conclusion:
 
 
 def differ(question: Question, first: str, second: str) -> bool | None:
-    """Whether two representations differ clearly on a question; None where they cannot be compared."""
-    comparison = question.comparisons.get((first, second)) or question.comparisons.get((second, first))
-    return None if comparison is None else comparison.differences[question.metric].interval.excludes_zero
+    """Whether two representations differ clearly on a question, by p corrected for all pairs; None where they cannot be compared."""
+    pair = (first, second) if (first, second) in question.comparisons else (second, first)
+    if pair not in question.comparisons:
+        return None
+    p = question.corrected[question.metric][pair]
+    return p is not None and p < 1 - CONFIDENCE
 
 
 def of_scores(question: Question, published: bool = False) -> Conclusion:
@@ -54,11 +55,9 @@ def of_scores(question: Question, published: bool = False) -> Conclusion:
     if not names:
         return Conclusion("Only the baseline was probed.")
     says = [*_leaders(question, names), *_beside_baseline(question, names)]
-    answer = question.answers[names[0]]
     does_not = []
-    if answer.groups < FEW_GROUPS:
-        groups = "1 group" if answer.groups == 1 else f"{answer.groups} groups"
-        does_not.append(f"The test set has only {groups}: intervals are rough, and small differences mean nothing.")
+    if question.few_groups:
+        does_not.append(f"{question.few_groups[0].upper()}{question.few_groups[1:]}.")
     if len(names) > 1:
         does_not.append("Whether two rows differ is in their paired difference, not in whether their intervals overlap.")
     if published:

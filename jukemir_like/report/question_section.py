@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jukemir_like.core.resampling import RESAMPLES
+from jukemir_like.core.resampling import CONFIDENCE, RESAMPLES
 from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.report import conclusions, confusions, fit_facts, lines, plots, published, tables
 from jukemir_like.report.confusions import Confusions
@@ -126,22 +126,34 @@ def _cost_points(question: Question, costs: Mapping[str, tuple[Facts, float | No
 
 
 def _comparisons(question: Question, number: int) -> Table | None:
-    """Every pair; bold where the interval excludes 0."""
+    """Every pair; bold where p, corrected for all of them, is small."""
     if not question.comparisons:
         return None
-    columns = (Column("first"), Column("second", text=True), Column("first − second, points"), Column("p"), Column("common n"))
+    columns = (
+        Column("first"),
+        Column("second", text=True),
+        Column("first − second, points"),
+        Column("p"),
+        Column("p, corrected"),
+        Column("common n"),
+    )
     rows = []
     for (first, second), comparison in question.comparisons.items():
         difference = comparison.differences[question.metric]
         found = difference.interval
-        p = "–" if difference.p is None else "< 0.001" if difference.p < 0.001 else f"{difference.p:.3f}"
+        corrected = question.corrected[question.metric][first, second]
         value = f"{100 * found.value:+.1f}".replace("-", "−")
-        cells = (Cell(first), Cell(second), replace(tables.score(found), text=value), Cell(p), Cell(f"{comparison.n:,}"))
-        rows.append(Row(cells, best=found.excludes_zero))
+        p = Cell(_p(difference.p)), Cell(_p(corrected))
+        cells = (Cell(first), Cell(second), replace(tables.score(found), text=value), *p, Cell(f"{comparison.n:,}"))
+        rows.append(Row(cells, best=corrected is not None and corrected < 1 - CONFIDENCE))
     title = (
         f"Paired differences in {metric_name(question.metric)}, {question.task.name} of {question.dataset}, protocol {question.protocol}"
     )
     return Table(f"differences-{number}", title, columns, tuple(rows), named=False)
+
+
+def _p(p: float | None) -> str:
+    return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _confusions(question: Question) -> list[dict[str, str]]:
@@ -168,7 +180,7 @@ def _notes(question: Question) -> list[str]:
             undefined_in = f"{metric_name(question.metric)} is undefined in {found.undefined:,} of {RESAMPLES:,} resamples"
             notes[f"{name}: {undefined_in}, which are left out"] = None
         if found.low is None:
-            notes[f"{name}: no interval, because there is only one group or most resamples are undefined"] = None
+            notes[f"{name}: no interval, because there is only one group, most resamples are undefined, or no resample differs"] = None
         for run in answer.runs:
             if run.taken_over:
                 notes[f"{name}: {run.taken_over}"] = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.resampling import Interval, interval
+from jukemir_like.core.resampling import CONFIDENCE, Interval, Scale, difference, holm, interval
 from jukemir_like.datasets import Task
 from jukemir_like.probes.fitting import TRIVIAL
-from jukemir_like.probes.intervals import Comparison, ResampledMetrics, compare, resample_runs
+from jukemir_like.probes.intervals import Comparison, ResampledMetrics, compare, resample_runs, scale
 from jukemir_like.probes.runs import Run
 
 AVERAGED = {"multiclass": ("accuracy",), "key": ("weighted_score",), "multilabel": ("roc_auc", "average_precision"), "regression": ("r2",)}
@@ -50,21 +51,31 @@ class Question:
         return self.answers[representation].intervals[self.metric]
 
     @property
+    def few_groups(self) -> str | None:
+        """A line for the reader where the test items of a representation are of fewer than ten groups."""
+        return next((answer.few_groups for answer in self.answers.values() if answer.few_groups), None)
+
+    @cached_property
+    def corrected(self) -> dict[str, dict[tuple[str, str], float | None]]:
+        """Metric → pair → p of the difference, corrected for the number of pairs (Holm); None where the difference has no p."""
+        metrics = dict.fromkeys(metric for comparison in self.comparisons.values() for metric in comparison.differences)
+        return {
+            metric: _corrected({pair: one.differences[metric].p for pair, one in self.comparisons.items() if metric in one.differences})
+            for metric in metrics
+        }
+
+    @property
     def best(self) -> str | None:
-        """The representation whose paired interval against every other excludes 0; None if there is none, or only one representation."""
-        if len(self.answers) < 2:
-            return None
-        first = max(self.answers, key=lambda name: self.interval(name).value)
-        own = [comparison for pair, comparison in self.comparisons.items() if first in pair]
-        clear = [comparison for comparison in own if comparison.differences[self.metric].interval.excludes_zero]
-        return first if len(clear) == len(self.answers) - 1 else None
+        """The representation that is better than each other, by the corrected p of all pairs; None if there is none, or only one."""
+        return _best({name: self.interval(name).value for name in self.answers}, self.corrected.get(self.metric, {}))
 
 
 @dataclass(frozen=True)
 class Average:
     """The mean over the tasks of one dataset under one protocol, for the representations that have results for all of them.
 
-    ``best`` is the one whose paired interval against every other excludes 0; None if there is none.
+    ``best`` is the one that is better than each other, by the p of paired differences, corrected for the number of all pairs (Holm); None
+    if there is none.
     """
 
     dataset: str
@@ -169,17 +180,37 @@ def _mean(dataset: str, protocol: str, together: Sequence[Question], names: Sequ
     """The mean over questions in every resample. Representations share the resamples of a question, so differences are paired."""
     parts = {name: [_averaged(question.task, question.answers[name]) for question in together] for name in names}
     values = {name: float(np.mean([value for value, _ in of_one])) for name, of_one in parts.items()}
-    groups = min(question.answers[name].groups for question in together for name in names)
+    every = [question.answers[name] for question in together for name in names]
+    groups = min(answer.effective_groups for answer in every)
     samples = {name: np.mean([sample for _, sample in of_one], axis=0) for name, of_one in parts.items()}
-    intervals = {name: interval(value, samples[name], groups) for name, value in values.items()}
+    of_mean = _scale_of_mean(together)
+    intervals = {name: interval(value, samples[name], groups, scale=of_mean) for name, value in values.items()}
     groups_by_question = [{frozenset(question.answers[name].group) for name in names} for question in together]
     if any(len(groups_of_one) > 1 for groups_of_one in groups_by_question):  # missing vectors: other resamples, nothing to pair
         return Average(dataset, protocol, intervals, None)
-    first = max(names, key=lambda name: values[name])
-    clear = [
-        interval(values[first] - values[other], samples[first] - samples[other], groups).excludes_zero for other in names if other != first
-    ]
-    return Average(dataset, protocol, intervals, first if clear and all(clear) else None)
+    p = {(a, b): difference(values[a] - values[b], samples[a] - samples[b], groups, scale=of_mean).p for a, b in combinations(names, 2)}
+    return Average(dataset, protocol, intervals, _best(values, _corrected(p)))
+
+
+def _scale_of_mean(together: Sequence[Question]) -> Scale:
+    """That of the metrics if all are of one scale, ``ranking`` for fractions and rankings, else none."""
+    scales = {scale(metric) for question in together for metric in AVERAGED[question.task.type]}
+    if scales <= {"fraction", "ranking"}:
+        return "ranking" if "ranking" in scales else "fraction"
+    return "r2" if scales == {"r2"} else "free"
+
+
+def _corrected(p: Mapping[tuple[str, str], float | None]) -> dict[tuple[str, str], float | None]:
+    return dict(zip(p, holm(list(p.values())), strict=True))
+
+
+def _best(values: Mapping[str, float], corrected: Mapping[tuple[str, str], float | None]) -> str | None:
+    """The name with the largest value if p of its difference to each other is small; None if one is not, or there is no other."""
+    if len(values) < 2:
+        return None
+    first = max(values, key=lambda name: values[name])
+    own = [p for pair, p in corrected.items() if first in pair]
+    return first if len(own) == len(values) - 1 and all(p is not None and p < 1 - CONFIDENCE for p in own) else None
 
 
 def _averaged(task: Task, answer: ResampledMetrics) -> tuple[float, Any]:

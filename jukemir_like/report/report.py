@@ -1,7 +1,17 @@
 """The stage ``report``: reads all probes of a cache and writes ``report/index.html``, with the tables behind it.
 
 ``results.csv`` has the metrics of every run with intervals (:mod:`jukemir_like.probes.results` documents the columns); ``comparisons.csv``
-every paired difference between two representations.
+every paired difference between two representations, fractions:
+
+``dataset, protocol, task, metric, primary, first, second``
+    names; ``primary``: ``true`` for the metric that ranks.
+``difference, low, high, p``
+    first minus second, its 95 % interval and its two-sided p, as if this were the only comparison; empty where there are none.
+``p_corrected``
+    p corrected for all pairs of the same dataset, protocol, task and metric (:func:`jukemir_like.core.resampling.holm`). Below 0.05 for
+    the first against all others: bold on the page.
+``n, groups, only_first, only_second``
+    number of items that both have, of groups among them, and of items that only one has.
 """
 
 from __future__ import annotations
@@ -16,6 +26,7 @@ from jukemir_like.core.atomic import write_bytes
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DONE, SOME_FAILED, RequestError
 from jukemir_like.core.files import printable
+from jukemir_like.core.resampling import CONFIDENCE
 from jukemir_like.probes import results
 from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.probes.intervals import resample_runs
@@ -29,7 +40,7 @@ from jukemir_like.report.questions import Question
 _REMEDY = "run `jukemir-like probe DATASET REPRESENTATION` first"
 COMPARISON_COLUMNS = (
     *("dataset", "protocol", "task", "metric", "primary", "first", "second"),
-    *("difference", "low", "high", "p", "n", "groups", "only_first", "only_second"),
+    *("difference", "low", "high", "p", "p_corrected", "n", "groups", "only_first", "only_second"),
 )
 
 
@@ -114,7 +125,10 @@ def report(
 
 
 def terminal_table(by_question: Sequence[Question]) -> str:
-    """One row per representation, one column per task: percent with 95 % intervals, a star where one is better than all others."""
+    """One row per representation, one column per task: percent with 95 % intervals, a star where one is better than all others.
+
+    Below it: what the star means, and which columns are of few groups.
+    """
     from tabulate import tabulate
 
     header = [""]
@@ -132,7 +146,15 @@ def terminal_table(by_question: Sequence[Question]) -> str:
             row.append(cell)
         rows.append(row)
     table = tabulate(rows, header, colalign=("left", *("right" for _ in by_question)), disable_numparse=True)
-    return f"{table}\n* better than every other row: the paired 95 % interval of each difference excludes 0"
+    level = f"{1 - CONFIDENCE:.2g}"
+    star = f"* better than every other row: p of each paired difference, corrected for all pairs of the column (Holm), is below {level}"
+    return "\n".join([table, star, *map(printable, few_groups(by_question))])
+
+
+def few_groups(by_question: Sequence[Question]) -> list[str]:
+    """A line for every dataset and task whose test items are of fewer than ten groups."""
+    lines = [f"{question.dataset}, {question.task.name}: {question.few_groups}" for question in by_question if question.few_groups]
+    return list(dict.fromkeys(lines))
 
 
 def _check_names(kind: str, wanted: Collection[str] | None, known: Collection[str], problems: Problems) -> None:
@@ -171,7 +193,7 @@ def _comparisons(by_question: Sequence[Question]) -> str:
                 writer.writerow(
                     [
                         *(question.dataset, question.protocol, question.task.name, metric, str(metric == question.metric).lower()),
-                        *(first, second, found.value, found.low, found.high, difference.p),
+                        *(first, second, found.value, found.low, found.high, difference.p, question.corrected[metric][first, second]),
                         *(comparison.n, comparison.groups, comparison.only_first, comparison.only_second),
                     ]
                 )

@@ -11,7 +11,7 @@ from typing import Any
 
 from jukemir_like.core import files
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.resampling import Interval
+from jukemir_like.core.resampling import Interval, few_groups
 from jukemir_like.report import conclusions, plots, svg, tables
 from jukemir_like.report.problems import Problems
 from jukemir_like.report.tables import Cell, Column, Table
@@ -77,6 +77,7 @@ def _section(dataset: str, rows_by_weights: dict[str, list[Row]], number: int) -
         "pools": _pools(dataset, {name: rows_by_weights[name] for name in ranked}, number),
         "conclusion": conclusions.of_retrieval(known),
         "n": next((_number(row) for row in one if row["pool"] == "same-instrument"), ""),
+        "few_groups": few_groups(max((int(row["groups"] or 0) for row in one), default=0)),
     }
 
 

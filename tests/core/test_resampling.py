@@ -53,3 +53,125 @@ def test_items_of_one_group_are_not_independent():
 def test_one_group_or_no_resample_gives_no_interval():
     one, none = resampling.interval(0.5, np.full(10, 0.5), 1), resampling.interval(0.5, np.empty(0), 30)
     assert (one.low, one.high) == (none.low, none.high) == (None, None)
+
+
+def of_items(right, n, resamples=resampling.RESAMPLES):
+    return interval_of_mean(np.repeat([1.0, 0.0], [right, n - right]), np.arange(n))
+
+
+@pytest.mark.parametrize("n", [13, 20, 100])
+def test_single_items_have_the_interval_of_jeffreys(n):
+    """Brown, Cai and DasGupta 2001, by scipy's beta distribution; the bootstrap's variance is off by chance, by a few per cent."""
+    for right in (0, 1, n // 2, n - 1, n):
+        found = of_items(right, n)
+        low, high = stats.beta.ppf([0.025, 0.975], right + 0.5, n - right + 0.5)
+        expected = (low if right else 0, high if right < n else 1)
+        assert (found.low, found.high) == pytest.approx(expected, abs=0.02 / n**0.5 if 0 < right < n else 1e-9)
+        assert found.low <= found.value <= found.high
+
+
+def test_thirteen_of_thirteen_are_no_certainty_and_groups_of_many_items_are_single_observations():
+    alone = of_items(13, 13)
+    grouped = interval_of_mean(np.ones(65), np.repeat(np.arange(13), 5))
+    assert (alone.low, alone.high) == (grouped.low, grouped.high) == (pytest.approx(stats.beta.ppf(0.025, 13.5, 0.5)), 1)
+
+
+def test_a_value_near_the_end_is_hardly_surer_than_one_at_it():
+    """One item with a credit of 0.9 among twenty of 1: the interval is not that of a hundred."""
+    nearly = interval_of_mean(np.repeat([1.0, 0.9], [19, 1]), np.arange(20))
+    assert of_items(20, 20).low - 0.03 < nearly.low < of_items(20, 20).low + 0.03
+
+
+def test_the_effective_number_is_that_of_surveys():
+    """Variance of a ratio by linearisation, and n / (1 + (m - 1) ρ) of Kish for groups that are right or wrong as one."""
+    random = np.random.default_rng(1)
+    groups = np.repeat(np.arange(200), 5)
+    values = (random.random(200) < 0.7).astype(float)[groups]
+    found, rate = interval_of_mean(values, groups), values.mean()
+    low, high = stats.beta.ppf([0.025, 0.975], 200 * rate + 0.5, 200 * (1 - rate) + 0.5)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.004)
+    sizes = np.array([1] * 20 + [7] * 10)
+    assert resampling.effective_groups(np.repeat(np.arange(30), sizes)) == pytest.approx(90**2 / (20 + 10 * 49))
+
+
+@pytest.mark.parametrize("scale", ["fraction", "ranking", "r2", "median", "free"])
+def test_every_interval_holds_its_value_within_the_ends_of_its_scale(scale):
+    random = np.random.default_rng(2)
+    for value in (0.0, 0.01, 0.5, 0.97, 1.0):
+        for groups in (2, 3, 10, 1000):
+            samples = np.clip(value + random.standard_normal(500) / groups, 0, 1)
+            found = resampling.interval(value, samples, groups, scale=scale)
+            if found.low is not None:
+                assert found.low <= value <= found.high <= (np.inf if scale == "free" else 1)
+                assert found.low >= 0 or scale in ("r2", "free")
+
+
+def test_r2_has_the_interval_of_a_lognormal_share_that_is_not_explained():
+    unexplained = np.exp(np.log(0.3) + 0.1 * np.random.default_rng(3).standard_normal(200_000))
+    found = resampling.interval(0.7, 1 - unexplained, 40, scale="r2")
+    margin = 0.1 * (40 / 39) ** 0.5 * stats.t.ppf(0.975, 39)
+    assert (found.low, found.high) == pytest.approx((1 - 0.3 * np.exp(margin), 1 - 0.3 * np.exp(-margin)), abs=1e-3)
+
+
+def test_quantiles_are_corrected_for_bias_by_definition():
+    samples, value = np.random.default_rng(3).gamma(2.0, size=5000), 1.5
+    z0 = stats.norm.ppf((samples < value).mean())
+    expected = [np.percentile(samples, 100 * stats.norm.cdf(2 * z0 + z)) for z in stats.norm.ppf([0.025, 0.975])]
+    found = resampling.interval(value, samples, 10, scale="median")
+    assert (found.low, found.high) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("first_only", "second_only", "n"), [(0, 0, 13), (5, 0, 20), (9, 2, 40), (30, 22, 200), (20, 0, 20)])
+def test_paired_fractions_have_the_interval_of_agresti_and_min_with_half_as_many_added(first_only, second_only, n):
+    values = np.repeat([1.0, -1.0, 0.0], [first_only, second_only, n - first_only - second_only])
+    times = drawn(np.arange(n))
+    found = resampling.difference(values.mean(), times @ values / n, n)
+    b, c, total = first_only + 0.25, second_only + 0.25, n + 1  # a quarter of an observation to each of the four outcomes
+    centre = (b - c) / total
+    error = ((b + c - (b - c) ** 2 / total) ** 0.5) / total
+    margin = stats.t.ppf(0.975, n - 1) * error
+    assert (found.interval.low, found.interval.high) == pytest.approx((centre - margin, min(centre + margin, 1)), abs=0.03 * margin + 1e-9)
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(centre) / error, n - 1), rel=0.4, abs=1e-9)
+
+
+@pytest.mark.parametrize("scale", ["fraction", "ranking", "r2", "free"])
+def test_p_is_below_a_twentieth_where_the_interval_excludes_0_and_the_direction_only_changes_signs(scale):
+    random = np.random.default_rng(9)
+    for value in (-0.4, -0.1, 0.0, 0.19, 0.2, 0.21, 0.3):
+        samples = value + 0.1 * random.standard_normal(4000)
+        found = resampling.difference(value, samples, 50, scale=scale)
+        assert (found.p < 0.05) == found.interval.excludes_zero
+        assert found.p == pytest.approx(2 * stats.t.sf(abs(value) / 0.102, 49), rel=0.35, abs=0.03)
+        back = resampling.difference(-value, -samples, 50, scale=scale)
+        assert (back.p, back.interval.low, back.interval.high) == (found.p, -found.interval.high, -found.interval.low)
+
+
+def test_p_is_finer_than_the_number_of_resamples():
+    """Two thousand resamples could not tell below 0.001, which no correction for 120 pairs would leave significant."""
+    values = np.repeat([1.0, 0.0], [60, 40])
+    found = resampling.difference(0.6, drawn(np.arange(100)) @ values / 100, 100)
+    assert 0 < found.p < 1e-12
+
+
+def test_holm_is_that_of_its_definition_and_leaves_out_what_has_no_p():
+    random = np.random.default_rng(4)
+    for m in (1, 2, 7, 120):
+        p = (random.random(m) ** 3).tolist()
+        order = np.argsort(p)
+        slow = [max(min(1.0, p[other] * (m - rank)) for rank, other in enumerate(order) if p[other] <= p[place]) for place in range(m)]
+        assert resampling.holm(p) == pytest.approx(slow)
+        assert resampling.holm([None, *p])[1:] == resampling.holm(p)
+    assert resampling.holm([]) == []
+    assert resampling.holm([None]) == [None]
+
+
+def test_where_no_difference_exists_holm_claims_one_in_a_twentieth_of_cases():
+    p = np.random.default_rng(5).random((4000, 20))
+    assert np.mean([min(resampling.holm(row.tolist())) < 0.05 for row in p]) == pytest.approx(0.049, abs=0.01)
+
+
+def test_few_groups_are_said():
+    assert resampling.few_groups(10) is None
+    assert resampling.few_groups(1) is None  # no interval at all
+    assert "only 9 groups" in resampling.few_groups(9)
+    assert "as good as 4.0" in resampling.few_groups(30, 4.0)

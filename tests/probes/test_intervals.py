@@ -94,17 +94,6 @@ def test_interval_of_whole_groups_is_that_of_their_means(cache):
     assert alone[1] - alone[0] == pytest.approx(2 * 1.96 * error / np.sqrt(10), rel=0.1)
 
 
-def test_bias_correction_follows_its_definition():
-    samples = np.random.default_rng(3).gamma(2.0, size=5000)
-    value = 1.5
-    z0 = scipy.stats.norm.ppf((samples < value).mean())
-    expected = [np.percentile(samples, 100 * scipy.stats.norm.cdf(2 * z0 + z)) for z in scipy.stats.norm.ppf([0.025, 0.975])]
-    found = resampling.interval(value, samples, 10)
-    assert (found.low, found.high) == pytest.approx(expected)
-    centred = resampling.interval(float(np.median(samples)), samples, 10)
-    assert (centred.low, centred.high) == pytest.approx(np.percentile(samples, [2.5, 97.5]), rel=1e-3)
-
-
 @pytest.mark.parametrize("task", [TAGS, EMOTION], ids=lambda task: task.name)
 def test_resamples_are_those_of_repeated_rows_scored_by_scikit_learn(cache, task):
     random = np.random.default_rng(4)
@@ -159,6 +148,43 @@ def test_no_interval_where_most_resamples_are_undefined_or_one_group_is_all_ther
     assert not resampling.interval(0.1, np.full(10, 0.1), 1).excludes_zero
 
 
+def test_a_perfect_ranking_of_few_positives_is_as_unsure_as_they_are_few():
+    """13 of 13 pairs of songs in order: with three positives it is worth three songs, however many negatives there are."""
+    one_tag = Task("tags", "multilabel", ("rare",))
+    widths = []
+    for positives in (3, 6):
+        y = (np.arange(13) < positives)[:, None]
+        names = np.arange(13).astype(str)
+        found = intervals.resample_predictions(one_tag, "", [Predictions(names, names, y, y.astype(np.float32))])
+        assert found.units("roc_auc") == positives
+        assert found.units("accuracy") is None
+        interval = found.intervals["roc_auc"]
+        assert (interval.value, interval.high) == (1, 1)
+        widths.append(interval.high - interval.low)
+    assert widths[0] > widths[1] > 1 - scipy.stats.beta.ppf(0.025, 6.5, 0.5)
+
+
+def test_an_r2_without_variation_has_no_interval():
+    y = np.arange(20.0)[:, None]
+    names = np.arange(20).astype(str)
+    task = Task("emotion", "regression", ("arousal",))
+    perfect = intervals.resample_predictions(task, "", [Predictions(names, names, y, y.astype(np.float32))])
+    assert (perfect.intervals["r2"].value, perfect.intervals["r2"].low) == (1, None)
+    same = intervals.compare(perfect, perfect).differences["r2"]
+    assert (same.interval.value, same.interval.low, same.p) == (0, None, 1)
+
+
+def test_few_groups_are_said():
+    y = np.arange(40) % 3
+    names = np.char.zfill(np.arange(40).astype(str), 2)
+    for groups, said in ((9, "only 9 groups: with fewer than 10, read intervals as rough"), (10, None)):
+        group = (np.arange(40) % groups).astype(str)
+        assert intervals.resample_predictions(GENRE, "", [Predictions(names, group, y, np.eye(3)[y])]).few_groups == said
+    dominated = np.where(np.arange(40) < 25, "0", names)
+    found = intervals.resample_predictions(GENRE, "", [Predictions(names, dominated, y, np.eye(3)[y])])
+    assert found.few_groups == "only 16 groups of very different sizes, as good as 2.5: with fewer than 10, read intervals as rough"
+
+
 def test_the_same_runs_give_the_same_intervals_to_the_bit(cache):
     random = np.random.default_rng(6)
     run = save(cache, TAGS, *tagged(80, random))
@@ -169,14 +195,15 @@ def test_the_same_runs_give_the_same_intervals_to_the_bit(cache):
 # Comparisons
 
 
-def test_difference_of_identical_predictions_is_exactly_zero(cache):
+def test_difference_of_identical_predictions_is_zero_give_or_take_what_so_few_items_cannot_exclude(cache):
     random = np.random.default_rng(7)
     y, scores = tagged(80, random)
     first, second = (intervals.resample_runs([save(cache, TAGS, y, scores, representation=name)]) for name in ("chroma", "mfcc"))
     comparison = intervals.compare(first, second)
     assert comparison.n == 80
     for difference in comparison.differences.values():
-        assert difference == resampling.Difference(resampling.Interval(0.0, 0.0, 0.0, 0), 1.0)
+        assert (difference.interval.value, difference.p) == (0.0, 1.0)
+        assert 0 < difference.interval.high == -difference.interval.low < 0.05
 
 
 def test_paired_interval_is_that_of_the_differences_item_by_item(cache):
@@ -199,17 +226,6 @@ def test_paired_interval_is_that_of_the_differences_item_by_item(cache):
     assert difference.p < 0.001
 
 
-def test_p_and_interval_agree_and_p_is_that_of_the_normal_test():
-    random = np.random.default_rng(9)
-    for value in (-0.4, -0.1, 0.0, 0.19, 0.2, 0.3):
-        samples = value + 0.1 * random.standard_normal(40_000)
-        found = resampling.difference(value, samples, 50)
-        assert (found.p < 0.05) == found.interval.excludes_zero
-        assert found.p == pytest.approx(2 * scipy.stats.norm.sf(abs(value) / 0.1), rel=0.15, abs=0.0005)
-        assert 0 < found.p <= 1
-    assert resampling.difference(5.0, 5.0 + 0.1 * random.standard_normal(999), 50).p == 2 / 1000
-
-
 def test_direction_of_a_comparison_only_changes_its_sign(cache):
     random = np.random.default_rng(10)
     y = random.integers(3, size=100)
@@ -219,7 +235,7 @@ def test_direction_of_a_comparison_only_changes_its_sign(cache):
     )
     there, back = intervals.compare(one, other).differences["accuracy"], intervals.compare(other, one).differences["accuracy"]
     assert (there.interval.value, there.interval.low, there.interval.high) == pytest.approx(
-        (-back.interval.value, -back.interval.high, -back.interval.low), abs=0.011
+        (-back.interval.value, -back.interval.high, -back.interval.low)
     )
     assert there.p == pytest.approx(back.p)
 
@@ -233,7 +249,9 @@ def test_only_common_items_are_compared(cache):
     part = intervals.resample_runs([save(cache, GENRE, y[30:], scores[30:], uid=uid[30:], representation="mfcc")])
     comparison = intervals.compare(whole, part)
     assert (comparison.n, comparison.groups, comparison.only_first, comparison.only_second) == (60, 60, 30, 0)
-    assert comparison.differences["accuracy"].interval == resampling.Interval(0.0, 0.0, 0.0, 0)
+    assert comparison.differences["accuracy"].interval.value == 0
+    alone = resampling.difference(0.0, np.zeros(resampling.RESAMPLES), 60)
+    assert comparison.differences["accuracy"] == alone
 
 
 def test_order_of_items_in_the_files_does_not_matter(cache):
@@ -276,8 +294,8 @@ def test_value_of_several_seeds_is_their_mean_and_the_interval_covers_their_spre
     # The mean of four draws from {1, 0, 1, 1}: binomial.
     shares = np.bincount((4 * found.samples["accuracy"]).round().astype(int), minlength=5) / resampling.RESAMPLES
     assert shares == pytest.approx(scipy.stats.binom.pmf(range(5), 4, 0.75), abs=0.03)
-    assert interval.low <= 0.25
-    assert interval.high == 1
+    assert interval.low < 0.31  # of so many as four items, three of them right
+    assert interval.high > 0.95
 
 
 def test_a_seed_that_changes_nothing_changes_no_interval(cache):
@@ -303,10 +321,10 @@ def test_seeds_that_scored_different_items_are_not_averaged(cache):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("metric", "least"), [("accuracy", 0.90), ("macro_f1", 0.80), ("average_precision", 0.85), ("roc_auc", 0.88), ("r2", 0.88)]
+    ("metric", "least"), [("accuracy", 0.91), ("macro_f1", 0.88), ("average_precision", 0.88), ("roc_auc", 0.91), ("r2", 0.90)]
 )
 def test_intervals_hold_the_true_value(metric, least):
-    """200 test sets of 30 artists with 5 alike songs each; the true value is that of 30,000 artists. (0.88 is 0.95 less three errors.)"""
+    """200 test sets of 30 artists with 5 alike songs each; the true value is that of 30,000 artists. (0.91 is 0.95 less three errors.)"""
     random = np.random.default_rng(16)
     task = {"accuracy": GENRE, "macro_f1": GENRE, "r2": EMOTION}.get(metric, TAGS)
 
@@ -327,9 +345,8 @@ def test_intervals_hold_the_true_value(metric, least):
     held = 0
     for trial in range(200):
         y, scores, group = sample(30)
-        samples = np.concatenate(
-            [metrics.evaluate_resamples(task, y, scores, weights)[metric] for weights in resampling.resample_groups(group, 1000, trial)]
-        )
-        found = resampling.interval(metrics.evaluate(task, y, scores)[metric], samples, 30)
+        uid = np.char.zfill(np.arange(len(y)).astype(str), 4)
+        predictions = Predictions(uid, group, y, scores)
+        found = intervals.resample_predictions(task, f"{trial}", [predictions], resamples=1000).intervals[metric]
         held += found.low <= truth <= found.high
     assert held / 200 >= least

@@ -172,7 +172,7 @@ def test_our_average_counts_every_dataset_once_and_is_there_only_with_all_four(f
     assert report.report(four).page.read_text().count("<small>of datasets</small>") == 1
 
 
-def test_a_difference_is_bold_only_where_its_interval_excludes_0(cache, make_run, tasks):
+def test_a_difference_is_bold_only_where_its_corrected_p_is_small(cache, make_run, tasks):
     for name, quality in (("one", 0.5), ("same", 0.5), ("trivial", 0)):
         make_run(cache, "band", name, tasks["genre"], quality)
     text = report.report(cache).page.read_text()
@@ -183,7 +183,7 @@ def test_a_difference_is_bold_only_where_its_interval_excludes_0(cache, make_run
     clear = {
         (row["first"], row["second"])
         for row in rows_of(cache.report / "comparisons.csv")
-        if row["primary"] == "true" and (float(row["low"]) > 0 or float(row["high"]) < 0)
+        if row["primary"] == "true" and float(row["p_corrected"]) < 0.05
     }
     assert bold == clear
     assert 0 < len(clear) < 3

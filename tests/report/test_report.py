@@ -83,7 +83,38 @@ def test_the_page_s_numbers_are_those_of_the_rows(shown):
         assert f"{float(row['value']) * 100:.1f}".replace("-0.0", "0.0") in str(written)
 
 
-def test_bold_is_for_what_is_better_than_all_others_by_a_paired_interval(shown):
+def slow_holm(p):
+    """By the definition: in ascending order, each times the number of those not yet passed, and never less than one before it."""
+    order = sorted(range(len(p)), key=lambda place: p[place])
+    steps = {place: min(1, p[place] * (len(p) - rank)) for rank, place in enumerate(order)}
+    return [max(steps[other] for other in order[: order.index(place) + 1]) for place in range(len(p))]
+
+
+def test_p_of_all_pairs_are_corrected_together(shown):
+    filled, _ = shown
+    questions = {}
+    for row in rows_of(filled.report / "comparisons.csv"):
+        questions.setdefault((row["protocol"], row["task"], row["metric"]), []).append(row)
+    assert {len(rows) for rows in questions.values()} == {3}
+    for rows in questions.values():
+        corrected = [float(row["p_corrected"]) for row in rows]
+        assert corrected == pytest.approx(slow_holm([float(row["p"]) for row in rows]))
+    text = filled.report.joinpath("index.html").read_text()
+    assert text.count("holds for all 3 pairs together") == 5
+
+
+def test_few_groups_are_said_on_the_page_and_in_the_terminal(cache, make_run, tasks):
+    for name in ("one", "two"):
+        make_run(cache, "band", name, tasks["genre"], 0.5, n=60)
+    assert "groups: with fewer" not in str(report.report(cache))
+    for name in ("one", "two"):
+        make_run(cache, "small", name, tasks["genre"], 0.5, n=40)
+    written = report.report(cache)
+    assert str(written).count("small, genre: only 8 groups: with fewer than 10, read intervals as rough") == 1
+    assert written.page.read_text().count("only 8 groups") == 1
+
+
+def test_bold_is_for_what_is_better_than_all_others_by_corrected_p(shown):
     filled, written = shown
     page = Page(written.page.read_text())
     best = [cell["text"].strip() for cell in page.cells if cell["best"]]
@@ -101,7 +132,7 @@ def test_bold_is_for_what_is_better_than_all_others_by_a_paired_interval(shown):
             row for row in differences if row["task"] == task and row["primary"] == "true" and first in (row["first"], row["second"])
         ]
         assert len(against) == 2
-        if all(float(row["low"]) > 0 or float(row["high"]) < 0 for row in against):
+        if all(float(row["p_corrected"]) < 0.05 for row in against):
             expected.append(value[task, first])
     assert best == sorted(best, key=best.index)
     assert sorted(best) == sorted(expected)

@@ -123,7 +123,8 @@ def evaluate(
     times = np.concatenate([np.zeros((0, tracks), np.int32), *resampling.resample_groups(group, resamples, seed)])
     pool_ranks = list(rank_in_pools(embedded))
     scores = [score for ranks in pool_ranks for score in _scores(ranks, sources, group, times)]
-    return Evaluation(tuple(sources), pool_ranks, scores, seed, tracks)
+    few = resampling.few_groups(len(np.unique(group)), resampling.effective_groups(group)) if resamples else None
+    return Evaluation(tuple(sources), pool_ranks, scores, seed, tracks, notes=[few] if few else [])
 
 
 def evaluate_folder(
@@ -164,7 +165,9 @@ def evaluate_folder(
     groups = [f"track {track.name}" if track.group is None else f"group {track.group}" for track in evaluated]
     seconds = sum(track.frames / track.sample_rate for track in evaluated)
     evaluation = evaluate(embedded, sources, groups, seed=seed)
-    return replace(evaluation, split=_split_of(found.tracks, split), audio_seconds=seconds, failed=failed, notes=found.notes)
+    return replace(
+        evaluation, split=_split_of(found.tracks, split), audio_seconds=seconds, failed=failed, notes=[*found.notes, *evaluation.notes]
+    )
 
 
 def _find(folder: Path, sources: tuple[str, ...], workers: int) -> StemFolder:
@@ -216,11 +219,25 @@ def _scores(pool_ranks: PoolRanks, sources: Sequence[str], group: np.ndarray, ti
         mask = np.ones(len(pool_ranks.ranks), bool) if number is None else pool_ranks.source == number
         ranks, track = pool_ranks.ranks.select(mask), pool_ranks.track[mask]
         groups = len(np.unique(group[track]))
+        effective = resampling.effective_groups(group[track])
+        least = float(np.mean(1 / ranks.size)) if len(ranks) else 0.0  # of a normalised rank
         chance, candidates = metrics.chance(ranks), float(ranks.size.mean()) if len(ranks) else 0.0
         for metric, of_queries in metrics.values(ranks).items():
             value = metrics.aggregate(metric, of_queries)
             samples = metrics.aggregate_resamples(metric, of_queries, times[:, track])
-            interval = resampling.interval(value, samples, groups)
-            yield Score(
-                pool_ranks.pool, instrument, metric, value, interval.low, interval.high, chance[metric], len(ranks), candidates, groups
-            )
+            low, high = _ends(metric, value, samples, effective, least)
+            yield Score(pool_ranks.pool, instrument, metric, value, low, high, chance[metric], len(ranks), candidates, groups)
+
+
+def _ends(metric: str, value: float, samples: np.ndarray, groups: float, least: float) -> tuple[float | None, float | None]:
+    """The interval of a metric. Mean normalised ranks and areas lie between 1 / N, ``least``, and 1; they are means of rankings."""
+    if metric.startswith("R@"):
+        around = resampling.interval(value, samples, groups)
+    elif metric == "median_normalised_rank":
+        around = resampling.interval(value, samples, groups, scale="median")
+    else:
+        span = max(1 - least, np.finfo(np.float64).tiny)
+        around = resampling.interval((value - least) / span, (samples - least) / span, groups, scale="ranking")
+        if around.low is not None and around.high is not None:
+            return min(least + span * around.low, value), max(least + span * around.high, value)
+    return around.low, around.high

@@ -14,7 +14,8 @@ CSV in UTF-8 (:data:`COLUMNS`), one row per pool × instrument × metric:
     one of :data:`~.metrics.METRICS`.
 ``value, low, high, chance``
     fractions, not percent. ``low``, ``high``: the 95 % interval over groups of tracks, empty where there are fewer than two; ``chance``:
-    of a random order.
+    of a random order. :mod:`jukemir_like.core.resampling` says how intervals are made: R@k are fractions, mean ranks and areas are
+    rankings between 1 / N and 1, the median has percentiles.
 ``n_queries, n_candidates, groups``
     number of queries; of candidates of a query (the mean, where they differ); of groups that were resampled.
 ``seed, version``
@@ -53,9 +54,9 @@ def write_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def read_table(path: Path) -> list[Row]:
-    """The scores in a table: ``pool, instrument, metric, value, low, high, chance, n_candidates`` of each row; other columns are not read.
+    """The scores in a table: ``pool, instrument, metric, value, low, high, chance, n_candidates, groups`` of each row.
 
-    Numbers are floats, None for empty cells.
+    Other columns are not read. Numbers are floats, None for empty cells.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -74,5 +75,5 @@ def _fraction(cell: str) -> float | None:
 _READERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("pool", "instrument", "metric"), str),
     **dict.fromkeys(("value", "low", "high", "chance"), _fraction),
-    "n_candidates": csvfiles.number,
+    **dict.fromkeys(("n_candidates", "groups"), csvfiles.number),
 }

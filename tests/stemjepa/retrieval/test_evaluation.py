@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
+from scipy import stats
 
 from jukemir_like import __version__
 from jukemir_like.core.errors import RequestError
@@ -192,3 +193,19 @@ def test_plots_are_pictures_and_the_same_each_time(network, songs, tmp_path):
         results.write_plot(tmp_path / name, done, "a title with $ and _")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_all_found_among_few_tracks_is_no_certainty_and_is_said(random):
+    vectors = random.standard_normal((7, 4, 16))
+    done = evaluation.evaluate(Embedded(embeddings(vectors, vectors), None), STEMS)
+    for metric in ("R@1", "R@5"):
+        score = done.score("same-instrument", "all", metric)
+        assert (score.value, score.high) == (1, 1)
+        assert score.low == pytest.approx(stats.beta.ppf(0.025, 7.5, 0.5))  # seven tracks, however many stems
+    rank = done.score("same-instrument", "all", "mean_normalised_rank")
+    assert rank.value == pytest.approx(1 / 7)
+    assert rank.low == pytest.approx(1 / 7)  # none is less
+    assert 1 / 7 < rank.high < 1
+    assert done.notes == ["only 7 groups: with fewer than 10, read intervals as rough"]
+    assert not evaluation.evaluate(Embedded(embeddings(*random.standard_normal((2, 10, 4, 16))), None), STEMS).notes
+    assert not evaluation.evaluate(Embedded(embeddings(vectors, vectors), None), STEMS, resamples=0).notes
