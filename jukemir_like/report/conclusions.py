@@ -56,7 +56,9 @@ def of_scores(question: Question, published: bool = False) -> Conclusion:
         return Conclusion("Only the baseline was probed.")
     says = [*_leaders(question, names), *_beside_baseline(question, names)]
     does_not = []
-    if question.few_groups:
+    if question.answers[names[0]].groups == 1:
+        does_not.append("Only 1 group in the test set: there are no intervals, and nothing tells a difference from chance.")
+    elif question.few_groups:
         does_not.append(f"{question.few_groups[0].upper()}{question.few_groups[1:]}.")
     if len(names) > 1:
         does_not.append("Whether two rows differ is in their paired difference, not in whether their intervals overlap.")

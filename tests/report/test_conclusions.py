@@ -56,7 +56,7 @@ def test_that_no_row_is_better_than_the_baseline_is_said(asked):
     assert "No row is clearly better than the baseline." in conclusions.of_scores(question).says
 
 
-@pytest.mark.parametrize(("per_group", "said"), [(25, "only 6 groups"), (150, "only 1 group:"), (5, None)])
+@pytest.mark.parametrize(("per_group", "said"), [(25, "Only 6 groups"), (150, "Only 1 group "), (5, None)])
 def test_few_groups_are_said(asked, per_group, said):
     does_not = conclusions.of_scores(asked({"a": 0.9, "bb": 0.2, "trivial": 0}, per_group=per_group)).does_not
     assert said in does_not if said else "groups" not in does_not

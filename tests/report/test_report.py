@@ -111,7 +111,7 @@ def test_few_groups_are_said_on_the_page_and_in_the_terminal(cache, make_run, ta
         make_run(cache, "small", name, tasks["genre"], 0.5, n=40)
     written = report.report(cache)
     assert str(written).count("small, genre: only 8 groups: with fewer than 10, read intervals as rough") == 1
-    assert written.page.read_text().count("only 8 groups") == 1
+    assert written.page.read_text().count("Only 8 groups") == 1
 
 
 def test_bold_is_for_what_is_better_than_all_others_by_corrected_p(shown):
