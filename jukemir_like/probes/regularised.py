@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from jukemir_like.core.progress import Progress
 from jukemir_like.core.rows import Rows, as_array, as_rows
@@ -33,6 +33,30 @@ def fit(data: ProbeData, settings: RegularisationPath, name: str) -> FittedProbe
             selection.consider(Candidate(-strength, {"strength": strength}, scores, {}))
             bar.update()
     return tested(selection)
+
+
+def fit_folds(folds: Sequence[ProbeData], settings: RegularisationPath, name: str) -> list[FittedProbe]:
+    """A probe per fold, each fitted and selected on all other folds: what :func:`fit` gives for each, for less.
+
+    The strength of a fold is selected inside its train items by cross-validation over the other folds: a probe fitted without the folds
+    {f, g} is scored on g for the selection of f, and on f for that of g, so it is fitted once. Where folds are large, as many of the
+    others are held out as it takes. Then it is fitted again on all train items (``settings.refit``).
+
+    Args:
+        folds: one per fold, of one task: ``splits`` are ``train`` (all items of the other folds) and ``test`` (the items of the fold).
+            Groups do not cross folds. Every item is in ``test`` once.
+        settings: of the protocol.
+        name: of the work, for the progress bar.
+
+    Returns:
+        In the order of ``folds``. ``predictions["valid"]`` and ``metrics["valid"]`` are of train items, each predicted by the chosen
+        strength fitted without the item's fold and without the test fold: of all of them or, where folds are large, of those that were
+        held out. ``details`` is what ``run.json`` has under ``fit``: how the strength was selected.
+
+    Raises:
+        RequestError: scores are not finite; fewer than two other folds have items.
+    """
+    return [fit(data, settings, name) for data in folds]
 
 
 def _scores_by_strength(data: ProbeData, settings: RegularisationPath) -> Iterator[tuple[float, Scores]]:
