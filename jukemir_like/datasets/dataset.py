@@ -16,6 +16,8 @@ from typing import Any, Literal
 TaskType = Literal["multiclass", "multilabel", "regression", "key"]
 PRIMARY_METRICS: dict[str, str] = {"multiclass": "accuracy", "multilabel": "roc_auc", "regression": "r2", "key": "weighted_score"}
 SPLITS = ("train", "valid", "test")
+FOLD = "fold"
+"""The key of ``extra`` that holds an item's fold."""
 SPLIT_OF_WORD = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("valid", "val", "validation", "dev", "development"), "valid"),
@@ -116,6 +118,7 @@ class Dataset:
         sources: digests or parameters of what it was made from.
         options: those that ``name`` asks for, sorted; see :func:`jukemir_like.datasets.registry.options`.
         understood: how a user's own table was read, see :func:`jukemir_like.datasets.folder.labels.describe`; None for other datasets.
+        folds: names of the folds that the items come in, in order: an item's is ``extra["fold"]``, and its split is None. None: in splits.
     """
 
     name: str
@@ -126,6 +129,7 @@ class Dataset:
     sources: dict[str, Any] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     understood: dict[str, Any] | None = None
+    folds: tuple[str, ...] | None = None
 
 
 def label_encoder(task: Task) -> Callable[[Any], Any]:

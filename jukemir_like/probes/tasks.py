@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from reprlib import repr as shortened
 from typing import Any
@@ -55,7 +55,7 @@ class ProbeData:
 
     Args:
         task: what is probed.
-        splits: train, valid and test.
+        splits: train, valid and test. Of folds valid may be missing, where the protocol validates inside train.
         left_out: what was left out, as in ``run.json``.
         notes: the same as lines for people.
     """
@@ -74,7 +74,8 @@ class ProbeData:
 class Predictions:
     """Labels and scores of one split; shapes and meanings are those of ``predictions.npz`` (:mod:`jukemir_like.probes.runs`).
 
-    ``clip_uid``, ``clip_song`` and ``clip_scores`` are None unless songs were scored from clips.
+    ``clip_uid``, ``clip_song`` and ``clip_scores`` are None unless songs were scored from clips; ``fold`` is None unless several probes
+    scored them, each some: then it names the fold that the probe was tested on.
     """
 
     uid: np.ndarray
@@ -84,6 +85,7 @@ class Predictions:
     clip_uid: np.ndarray | None = None
     clip_song: np.ndarray | None = None
     clip_scores: np.ndarray | None = None
+    fold: np.ndarray | None = None
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays by name, in the order of the file."""
@@ -96,7 +98,7 @@ class LabelledItems:
 
     Args:
         uid: names.
-        split: train, valid or test.
+        split: train, valid or test; or the fold.
         y: encoded labels: an index, a row of truth values, or a row of numbers.
         group: what must stay together when resampling.
         recording: what the item is a clip of; itself where it is no clip.
@@ -117,15 +119,32 @@ def prepare(processed: ProcessedDataset, task: Task, vectors: Vectors) -> ProbeD
     Raises:
         RequestError: a label that the task does not have, a split without items, a split whose primary metric is undefined.
     """
+    items, left_out = collect_items(processed, task, vectors, lambda uid: processed.items[uid].get("split"))
+    return assemble(task, processed.name, vectors.X, items, left_out)
+
+
+def collect_items(
+    processed: ProcessedDataset, task: Task, vectors: Vectors, part_of: Callable[[str], str | None]
+) -> tuple[LabelledItems, dict[str, Any]]:
+    """The items of one task that have a label, a vector and a part; and what is left out, as :func:`assemble` takes it.
+
+    Args:
+        processed, task, vectors: of the dataset.
+        part_of: from an item's name to its split or fold; None: it has none.
+
+    Raises:
+        RequestError: a label that the task does not have.
+    """
     if task.type == "key":
         metrics.mirex_table(task.labels)  # refuses labels that are no keys
     encode = label_encoder(task)
     missing: Counter[str] = Counter()
     items = LabelledItems()
     no_label = no_split = 0
-    for uid, record in processed.items.items():
+    for uid in processed.items:
         label = processed.label_of(uid, task.name)
-        if record.get("split") is None:
+        part = part_of(uid)
+        if part is None:
             no_split += 1
         elif label is None or label == "":
             no_label += 1
@@ -138,12 +157,11 @@ def prepare(processed: ProcessedDataset, task: Task, vectors: Vectors) -> ProbeD
                 where = f"label {shortened(label)} of {uid} in {processed.name}"
                 raise RequestError(f"{where} does not fit task {task.name}: {error}; correct it and process again") from error
             items.uid.append(uid)
-            items.split.append(record["split"])
+            items.split.append(part)
             items.group.append(processed.group_of(uid))
             items.recording.append(processed.recording_of(uid))
             items.row.append(vectors.row[uid])
-    left_out = {"vectors": dict(sorted(missing.items())), "no_label": no_label, "no_split": no_split}
-    return assemble(task, processed.name, vectors.X, items, left_out)
+    return items, {"vectors": dict(sorted(missing.items())), "no_label": no_label, "no_split": no_split}
 
 
 def assemble(task: Task, source: str, X: NDArray[np.float32] | Rows, items: LabelledItems, left_out: Mapping[str, Any]) -> ProbeData:
@@ -160,18 +178,28 @@ def assemble(task: Task, source: str, X: NDArray[np.float32] | Rows, items: Labe
         RequestError: a split without items, clips of a song with different keys, a split whose primary metric is undefined.
     """
     splits = _splits(task, source, X, items)
-    notes = [f"{task.name}: {count:,} items left out: {reason}" for reason, count in left_out["vectors"].items()]
-    if left_out["no_label"]:
-        notes.append(f"{task.name}: {left_out['no_label']:,} items left out: no label")
-    train = splits["train"].y
-    seen = np.isin(np.arange(len(task.labels)), train) if train.ndim == 1 else np.atleast_1d(train.any(0))
-    absent = [label for label, is_seen in zip(task.labels, seen, strict=True) if not is_seen] if task.type != "regression" else []
+    notes = left_out_notes(task, left_out)
+    absent = labels_not_in(task, splits["train"].y)
     if absent:
         notes.append(
             f"{task.name}: {len(absent)} of {len(task.labels)} labels are in no train item, no probe can learn them: {', '.join(absent)}"
         )
     undefined = {split: metrics.count_undefined(task, splits[split].y) for split in SCORED_SPLITS}
     return ProbeData(task, splits, {**left_out, "not_in_train": absent, "undefined": undefined}, notes)
+
+
+def left_out_notes(task: Task, left_out: Mapping[str, Any]) -> list[str]:
+    """What was left out, as lines for people."""
+    notes = [f"{task.name}: {count:,} items left out: {reason}" for reason, count in left_out["vectors"].items()]
+    return notes + ([f"{task.name}: {left_out['no_label']:,} items left out: no label"] if left_out["no_label"] else [])
+
+
+def labels_not_in(task: Task, y: np.ndarray) -> list[str]:
+    """The classes or tags that no item with labels ``y`` has; none of a task of numbers."""
+    if y.dtype.kind == "f":
+        return []
+    seen = np.isin(np.arange(len(task.labels)), y) if y.ndim == 1 else np.atleast_1d(y.any(0))
+    return [label for label, is_seen in zip(task.labels, seen, strict=True) if not is_seen]
 
 
 def without_vectors(processed: ProcessedDataset, uids: Sequence[str]) -> Vectors:
