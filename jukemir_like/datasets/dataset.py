@@ -7,6 +7,7 @@ is a class name (multiclass, key), a list of tag names (multilabel) or a list of
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,6 +180,17 @@ def key_name(value: str) -> str | None:
     tonic = tonic[:1].upper() + tonic[1:].lower()
     name = f"{_FLATS.get(tonic, tonic)} {mode.lower()}"
     return name if name in KEYS else None
+
+
+def natural_order(name: str) -> tuple[list[tuple[bool, int, str]], str]:
+    """What names of folds are sorted by: numbers in them as numbers.
+
+    >>> sorted(["fold 10", "fold 9", "b", "2"], key=natural_order)
+    ['2', 'b', 'fold 9', 'fold 10']
+    """
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    numbers = [int(part) if re.fullmatch("[0-9]+", part) else None for part in parts]
+    return [(number is None, number or 0, part) for number, part in zip(numbers, parts, strict=True)], name
 
 
 def uid_fault(uid: str) -> str | None:

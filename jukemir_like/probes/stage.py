@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -24,11 +24,13 @@ from jukemir_like.datasets.processed import ProcessedDataset
 from jukemir_like.datasets.processed import read_processed as read_processed
 from jukemir_like.probes import vectors
 from jukemir_like.probes.fitting import BASELINES, TRIVIAL, FitOptions, fit, fit_baseline, one_thread
+from jukemir_like.probes.fold_fitting import fit_baseline_folds, fit_folds
+from jukemir_like.probes.folds import FoldRequest, members, prepare_folds, request_of
 from jukemir_like.probes.protocols import DEFAULT_SEEDS, Settings, check_settings, configuration_hash, non_default
 from jukemir_like.probes.results import ResultsTable, tabulate_runs
-from jukemir_like.probes.runs import FORMAT, Run, load_run, run_folder, save_run
+from jukemir_like.probes.runs import FORMAT, Run, folds_name, load_run, run_folder, save_run
 from jukemir_like.probes.selection import FittedProbe
-from jukemir_like.probes.tasks import SCORED_SPLITS, ProbeData, prepare, without_vectors
+from jukemir_like.probes.tasks import SCORED_SPLITS, prepare, without_vectors
 from jukemir_like.probes.unfinished import UnfinishedRun
 from jukemir_like.probes.vectors import Vectors
 
@@ -75,6 +77,8 @@ def probe_dataset(
     settings: Settings | None = None,
     device: str | None = None,
     chunks_above: int = vectors.CHUNKS_ABOVE,
+    folds: int | None = None,
+    folds_seed: int = 0,
 ) -> ProbedDataset:
     """Fits and tests a probe for each task of a dataset. Runs that are finished on the same vectors and labels are kept.
 
@@ -92,6 +96,9 @@ def probe_dataset(
         device: ``cpu`` or ``cuda`` for ``jukemir``; None: a GPU where there is one.
         chunks_above: bytes of vectors, as float32, above which they stay on disk and are read in chunks: memory does not grow with their
             number, and results are the same up to the order of sums.
+        folds: how many to draw, by group and class; each is tested once by a probe of the others. None: the dataset's own, where it has
+            some (:mod:`jukemir_like.probes.folds`), else its splits.
+        folds_seed: of the drawing.
 
     Raises:
         RequestError: the request, the labels or the vectors do not allow it; the message says which. Where only some tasks cannot be
@@ -105,16 +112,21 @@ def probe_dataset(
     unknown = next((name for name in tasks or () if name not in processed.tasks), None)
     if unknown is not None:
         raise RequestError(f"{dataset} has no task {unknown!r}: choose from {', '.join(processed.tasks)}")
-    uids = [uid for uid, record in processed.items.items() if record.get("split") is not None]
+    request = request_of(processed, folds, folds_seed)
+    if request is None:
+        uids = [uid for uid, record in processed.items.items() if record.get("split") is not None]
+    else:
+        uids = members(processed, request)
     if not uids:
-        raise RequestError(f"{cache.processed(dataset) / META} has no item in a split: there is nothing to probe")
+        remedy = "there is nothing to probe" if request else "probe by --folds K, which draws folds, or give it splits"
+        raise RequestError(f"{cache.processed(dataset) / META} has no item in a {'fold' if request else 'split'}: {remedy}")
     with ExitStack() as opened:
         if representation == TRIVIAL:
             of_items = without_vectors(processed, uids)
         else:
             large = vectors.Large(chunks_above, cache.probe(dataset, representation), opened)
             of_items = vectors.read(cache, dataset, representation, uids, processed.failed, large)
-        inputs = _Inputs(cache, processed, representation, of_items, chunks_above)
+        inputs = _Inputs(cache, processed, representation, of_items, chunks_above, request)
         of_seeds = [FitOptions(settings, seed, workers, device) for seed in (DEFAULT_SEEDS[protocol] if seeds is None else seeds)]
         runs, errors = _runs(inputs, tasks or list(processed.tasks), protocol, of_seeds)
     if runs or not errors:
@@ -134,6 +146,14 @@ class _Inputs:
     representation: str
     vectors: Vectors
     chunks_above: int
+    folds: FoldRequest | None
+
+    @property
+    def folds_name(self) -> str:
+        """Of the folds, in the name of a run's folder; empty for splits."""
+        if self.folds is None:
+            return ""
+        return folds_name(len(self.folds.names), self.folds.seed, beside_own=self.processed.folds is not None)
 
 
 def _runs(inputs: _Inputs, tasks: Sequence[str], protocol: str, options: Sequence[FitOptions]) -> tuple[list[Run], list[str]]:
@@ -155,25 +175,45 @@ def _runs(inputs: _Inputs, tasks: Sequence[str], protocol: str, options: Sequenc
 def _run(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -> Run:
     """One task: the run that is finished already, or a new one."""
     started = time.perf_counter()
-    folder = run_folder(inputs.cache, inputs.processed.name, inputs.representation, task.name, protocol, options.seed)
+    folder = run_folder(inputs.cache, inputs.processed.name, inputs.representation, task.name, protocol, options.seed, inputs.folds_name)
     identity = _identity(inputs, task, protocol, options)
     versions = _versions(protocol)
-    unfinished = UnfinishedRun(folder, {**identity, "versions": versions})
+    whole: dict[str, Any] = {**identity, "versions": versions}
+    folds = inputs.folds.names if inputs.folds else ()
+    unfinished = {fold: UnfinishedRun(folder, {**whole, "fold": fold}, number) for number, fold in enumerate(folds)}
+    unfinished = unfinished or {"": UnfinishedRun(folder, whole)}
     finished = load_run(folder)
-    if finished is not None and all(finished.record.get(name) == value for name, value in identity.items()):
-        unfinished.remove()  # the run that wrote both may have been killed before it removed the file
-        return finished
+    if finished is None or any(finished.record.get(name) != value for name, value in identity.items()):
+        name = f"probe {inputs.representation} {task.name}"
+        if inputs.folds is None:
+            fitted, outcome = _fit(inputs, task, options, name, unfinished[""])
+        else:
+            fitted, outcome = _fit_folds(inputs, task, options, name, unfinished, inputs.folds)
+        seconds = round(time.perf_counter() - started + sum(part.seconds for part in unfinished.values()), 3)
+        record = {**identity, **outcome, **_chunks(inputs), "seconds": seconds, "versions": versions}
+        finished = save_run(folder, record, fitted.predictions)
+    for part in unfinished.values():
+        part.remove()  # also of a finished run: the one that wrote both may have been killed before it removed the file
+    return finished
+
+
+def _fit(inputs: _Inputs, task: Task, options: FitOptions, name: str, unfinished: UnfinishedRun) -> tuple[FittedProbe, dict[str, Any]]:
+    """A probe of a task by splits, and the part of ``run.json`` that is computed."""
     data = prepare(inputs.processed, task, inputs.vectors)
-    data.notes.extend(vectors.note(inputs.vectors.X))
-    if inputs.representation == TRIVIAL:
-        fitted = fit_baseline(data)
-    else:
-        fitted = fit(data, options, f"probe {inputs.representation} {task.name}", unfinished)
-    seconds = round(time.perf_counter() - started + unfinished.seconds, 3)
-    record = {**identity, **_outcome(data, fitted), **_chunks(inputs), "seconds": seconds, "versions": versions}
-    run = save_run(folder, record, fitted.predictions)
-    unfinished.remove()
-    return run
+    notes = [*data.notes, *vectors.note(inputs.vectors.X)]
+    fitted = fit_baseline(data) if inputs.representation == TRIVIAL else fit(data, options, name, unfinished)
+    return fitted, _outcome(fitted, {split: len(of_split.y) for split, of_split in data.splits.items()}, data.left_out, notes)
+
+
+def _fit_folds(
+    inputs: _Inputs, task: Task, options: FitOptions, name: str, unfinished: Mapping[str, UnfinishedRun], folds: FoldRequest
+) -> tuple[FittedProbe, dict[str, Any]]:
+    """The probes of all folds as one, and the part of ``run.json`` that is computed."""
+    folded = prepare_folds(inputs.processed, task, inputs.vectors, folds)
+    notes = [*folded.notes, *vectors.note(inputs.vectors.X)]
+    is_trivial = inputs.representation == TRIVIAL
+    fitted = fit_baseline_folds(folded) if is_trivial else fit_folds(folded, options, name, unfinished.__getitem__)
+    return fitted.pooled, {**_outcome(fitted.pooled, fitted.n, folded.left_out, notes), "folds": fitted.folds}
 
 
 def _identity(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -> dict[str, Any]:
@@ -190,6 +230,7 @@ def _identity(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -
         "task": {"name": task.name, **task.to_json()},
         "configuration": configuration,
         "configuration_hash": configuration_hash(protocol, configuration),
+        **({} if inputs.folds is None else {"evaluation": inputs.folds.to_json()}),
         "lineage": {
             "meta": processed.digest,
             "task": _digest([task.name, task.to_json(), len(processed.tasks), processed.group]),
@@ -201,7 +242,7 @@ def _identity(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -
     }
 
 
-def _outcome(data: ProbeData, fitted: FittedProbe) -> dict[str, Any]:
+def _outcome(fitted: FittedProbe, n: dict[str, int], left_out: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     """The part of ``run.json`` that is computed."""
     return {
         "selected": fitted.hyperparameters,
@@ -209,11 +250,11 @@ def _outcome(data: ProbeData, fitted: FittedProbe) -> dict[str, Any]:
         "candidates": fitted.candidates,
         **({"fit": fitted.details} if fitted.details else {}),
         "metrics": fitted.metrics,
-        "n": {name: len(split.y) for name, split in data.splits.items()},
+        "n": n,
         "scored": {split: len(fitted.predictions[split].y) for split in SCORED_SPLITS},
         "groups": {split: len(np.unique(fitted.predictions[split].group)) for split in SCORED_SPLITS},
-        "left_out": data.left_out,
-        "notes": data.notes,
+        "left_out": left_out,
+        "notes": notes,
     }
 
 

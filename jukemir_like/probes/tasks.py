@@ -87,6 +87,11 @@ class Predictions:
     clip_scores: np.ndarray | None = None
     fold: np.ndarray | None = None
 
+    def take(self, rows: np.ndarray) -> Predictions:
+        """Some of the scored items, in this order; without their clips."""
+        fold = None if self.fold is None else self.fold[rows]
+        return Predictions(self.uid[rows], self.group[rows], self.y[rows], self.scores[rows], fold=fold)
+
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays by name, in the order of the file."""
         return {name: value for name, value in vars(self).items() if value is not None}
@@ -219,17 +224,34 @@ def _splits(task: Task, source: str, X: NDArray[np.float32] | Rows, items: Label
             raise RequestError(f"split {split} of {source} has no item with a label for {task.name} and a vector: a probe needs all three")
     recordings = {split: [items.recording[index] for index in indices] for split, indices in where.items()}
     with_songs = task.type == "key" and any(len(set(names)) < len(names) for names in recordings.values())
-    splits = {}
-    for split, indices in where.items():
-        y = np.array([items.y[index] for index in indices])
-        songs = Songs.from_recordings(recordings[split]) if with_songs else None
-        if songs is not None and (songs.per_song(y)[songs.song_of_clip] != y).any():
-            raise RequestError(f"clips of one recording in split {split} of {source} have different keys: {task.name} is scored by song")
-        uid, group = (np.array([names[index] for index in indices]) for names in (items.uid, items.group))
-        splits[split] = Split(X[[items.row[index] for index in indices]], y, uid, group, songs)
-        if split != "train":
-            _check_defined(source, split, task, y)
+    splits = {split: make_split(task, f"split {split} of {source}", X, items, indices, with_songs) for split, indices in where.items()}
+    for split in SCORED_SPLITS:
+        _check_defined(source, split, task, splits[split].y)
     return splits
+
+
+def make_split(
+    task: Task, where: str, X: NDArray[np.float32] | Rows, items: LabelledItems, indices: Sequence[int], with_songs: bool
+) -> Split:
+    """Some of the items as a split.
+
+    Args:
+        task: what is probed.
+        where: they are, for messages.
+        X: vectors of all items.
+        items: all of them.
+        indices: of those in the split.
+        with_songs: whether recordings are scored.
+
+    Raises:
+        RequestError: clips of a song have different keys.
+    """
+    y = np.array([items.y[index] for index in indices])
+    songs = Songs.from_recordings([items.recording[index] for index in indices]) if with_songs else None
+    if songs is not None and (songs.per_song(y)[songs.song_of_clip] != y).any():
+        raise RequestError(f"clips of one recording in {where} have different keys: {task.name} is scored by song")
+    uid, group = (np.array([names[index] for index in indices]) for names in (items.uid, items.group))
+    return Split(X[[items.row[index] for index in indices]], y, uid, group, songs)
 
 
 def _check_defined(source: str, split: str, task: Task, y: np.ndarray) -> None:

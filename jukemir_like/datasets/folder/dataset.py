@@ -8,7 +8,8 @@ The table is a file with a header and separators between its cells (:mod:`.table
 - ``fold`` (optional; :mod:`.folds` has other names): the item is in a fold of a cross-validation and in no split.
 - ``group`` (optional; another column can be named): what must not be divided between splits or folds, e.g. the artist.
 
-Every other column is a label (or those that are named), except the index of a data frame, and a column that only counts the rows. :mod:`.columns` and :mod:`.labels` describe which tasks they make, :mod:`.table` which words stand for a missing label.
+Every other column is a label (or those that are named), except the index of a data frame, and a column that only counts the rows.
+:mod:`.columns` and :mod:`.labels` describe which tasks they make, :mod:`.table` which words stand for a missing label.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ def folder_dataset(
     matches = match_files(table, folder)
     groups = ["" if group is None or is_missing(row.cells[group]) else row.cells[group] for row in table.rows]
     parts: Sequence[str | None]
+    names: tuple[str, ...]
     if fold is None:
         given_splits = read_splits(table)
         parts, names, part_notes = assign_splits(given_splits, groups, seed), SPLITS, _split_notes(given_splits, seed)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
-from jukemir_like.datasets.dataset import SPLIT_OF_WORD
+from jukemir_like.datasets.dataset import SPLIT_OF_WORD, natural_order
 from jukemir_like.datasets.folder.table import LabelTable, integer_name, is_missing, parse_number
 
 HEADERS = ("fold", "folds", "fold_id", "fold_idx", "fold_index", "fold_number", "cv_fold", "kfold", "k_fold")
@@ -67,17 +67,6 @@ def read_folds(table: LabelTable, column: str) -> tuple[list[str | None], tuple[
     """The fold of every row, None where it names none; and the names of the folds in order, numbers within names as numbers."""
     folds = _cells(table, column)
     return folds, tuple(sorted({fold for fold in folds if fold is not None}, key=natural_order))
-
-
-def natural_order(name: str) -> tuple[list[tuple[bool, int, str]], str]:
-    """What names of folds are sorted by.
-
-    >>> sorted(["fold 10", "fold 9", "b", "2"], key=natural_order)
-    ['2', 'b', 'fold 9', 'fold 10']
-    """
-    parts = re.findall(r"[0-9]+|[^0-9]+", name)
-    numbers = [int(part) if re.fullmatch("[0-9]+", part) else None for part in parts]
-    return [(number is None, number or 0, part) for number, part in zip(numbers, parts, strict=True)], name
 
 
 def fold_notes(folds: Sequence[str | None], names: Sequence[str], groups: Sequence[str], *, shared_groups: bool) -> list[str]:

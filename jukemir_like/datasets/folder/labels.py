@@ -191,7 +191,7 @@ def describe(
     names: Sequence[str],
     notes: Sequence[str],
 ) -> dict[str, Any]:
-    """How a table was read, for ``dataset.json``: of each column its task, type, labels or range, missing values and items by split or fold.
+    """How a table was read, for ``dataset.json``: of each column its task, type, labels or range, missing values, items by split or fold.
 
     Args:
         table: the table.
