@@ -101,20 +101,22 @@ class FoldedData:
             validates = self._validating(number)
             others.remove(validates)
             splits["valid"] = self._split([validates])
-        splits["train"] = self._split(others)
+        splits["train"] = self._split(others, copied=validation != "none" or len(self.names) < 3)
         if validation == "train":
             splits["valid"] = splits["train"]
         splits["test"] = self._split([tested])
         ordered = {name: splits[name] for name in SPLITS if name in splits}
-        return ProbeData(self.task, ordered, self.left_out, [])
+        return ProbeData(self.task, ordered, self.left_out, self.notes)
 
     def all(self, validation: Validation) -> Sequence[ProbeData]:
         """:meth:`fold` for each; made when it is asked for, so that memory holds few of them."""
         return _Folds(self, validation)
 
-    def _split(self, names: Sequence[str]) -> Split:
+    def _split(self, names: Sequence[str], *, copied: bool = True) -> Split:
+        """Folds as a split. Not copied, the vectors are read from the whole matrix where they are asked for."""
         indices = sorted(index for name in names for index in self.rows[name])
-        return make_split(self.task, f"fold {' and '.join(names)} of {self.source}", self.X, self.items, indices, self.with_songs)
+        X = self.X if copied or isinstance(self.X, Rows) else Rows.of_array(self.X)
+        return make_split(self.task, f"fold {' and '.join(names)} of {self.source}", X, self.items, indices, self.with_songs)
 
     def _validating(self, number: int) -> str:
         """The next fold on which the primary metric is defined."""

@@ -34,7 +34,7 @@ from jukemir_like.probes.tasks import SCORED_SPLITS, prepare, without_vectors
 from jukemir_like.probes.unfinished import UnfinishedRun
 from jukemir_like.probes.vectors import Vectors
 
-_RECIPES = {"linear": 1, "jukemir": 1, "lineareval": 1}
+_RECIPES = {"linear": 2, "jukemir": 1, "lineareval": 1}
 """Protocol → a number that is raised when the same request on the same vectors gives other results."""
 
 
@@ -200,9 +200,9 @@ def _run(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -> Run
 def _fit(inputs: _Inputs, task: Task, options: FitOptions, name: str, unfinished: UnfinishedRun) -> tuple[FittedProbe, dict[str, Any]]:
     """A probe of a task by splits, and the part of ``run.json`` that is computed."""
     data = prepare(inputs.processed, task, inputs.vectors)
-    notes = [*data.notes, *vectors.note(inputs.vectors.X)]
+    data.notes.extend(vectors.note(inputs.vectors.X))
     fitted = fit_baseline(data) if inputs.representation == TRIVIAL else fit(data, options, name, unfinished)
-    return fitted, _outcome(fitted, {split: len(of_split.y) for split, of_split in data.splits.items()}, data.left_out, notes)
+    return fitted, _outcome(fitted, {split: len(of_split.y) for split, of_split in data.splits.items()}, data.left_out, data.notes)
 
 
 def _fit_folds(
@@ -210,9 +210,9 @@ def _fit_folds(
 ) -> tuple[FittedProbe, dict[str, Any]]:
     """The probes of all folds as one, and the part of ``run.json`` that is computed."""
     folded = prepare_folds(inputs.processed, task, inputs.vectors, folds)
-    notes = [*folded.notes, *vectors.note(inputs.vectors.X)]
     is_trivial = inputs.representation == TRIVIAL
     fitted = fit_baseline_folds(folded) if is_trivial else fit_folds(folded, options, name, unfinished.__getitem__)
+    notes = list(dict.fromkeys([*folded.notes, *vectors.note(inputs.vectors.X)]))
     return fitted.pooled, {**_outcome(fitted.pooled, fitted.n, folded.left_out, notes), "folds": fitted.folds}
 
 
