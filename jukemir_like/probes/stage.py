@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from jukemir_like.datasets.meta import DESCRIPTION, META
 from jukemir_like.datasets.processed import ProcessedDataset
 from jukemir_like.datasets.processed import read_processed as read_processed
 from jukemir_like.probes import vectors
-from jukemir_like.probes.fitting import BASELINES, TRIVIAL, FitOptions, fit, fit_baseline, one_thread
+from jukemir_like.probes.fitting import BASELINES, TRIVIAL, FitOptions, are_fitted_together, fit, fit_baseline, fit_together, one_thread
 from jukemir_like.probes.protocols import DEFAULT_SEEDS, Settings, check_settings, configuration_hash, non_default
 from jukemir_like.probes.results import ResultsTable, tabulate_runs
 from jukemir_like.probes.runs import FORMAT, Run, load_run, run_folder, save_run
@@ -41,7 +42,7 @@ class ProbedDataset:
     """What :func:`probe_dataset` computed.
 
     Args:
-        runs: in the order of the seeds and tasks.
+        runs: in the order of the tasks and seeds.
         table: ``results.csv`` of the representation, with all its runs.
     """
 
@@ -89,7 +90,7 @@ def probe_dataset(
             (:data:`~jukemir_like.probes.protocols.DEFAULT_SEEDS`).
         workers: processes. Results do not depend on their number.
         settings: of the protocol (:mod:`jukemir_like.probes.protocols`); None: its defaults.
-        device: ``cpu`` or ``cuda`` for ``jukemir``; None: a GPU where there is one.
+        device: ``cpu`` or ``cuda`` for ``jukemir`` and ``lineareval``; None: a GPU where there is one.
         chunks_above: bytes of vectors, as float32, above which they stay on disk and are read in chunks: memory does not grow with their
             number, and results are the same up to the order of sums.
 
@@ -115,7 +116,8 @@ def probe_dataset(
             large = vectors.Large(chunks_above, cache.probe(dataset, representation), opened)
             of_items = vectors.read(cache, dataset, representation, uids, processed.failed, large)
         inputs = _Inputs(cache, processed, representation, of_items, chunks_above)
-        of_seeds = [FitOptions(settings, seed, workers, device) for seed in (DEFAULT_SEEDS[protocol] if seeds is None else seeds)]
+        wanted = dict.fromkeys(DEFAULT_SEEDS[protocol] if seeds is None else seeds)
+        of_seeds = [FitOptions(settings, seed, workers, device) for seed in wanted]
         runs, errors = _runs(inputs, tasks or list(processed.tasks), protocol, of_seeds)
     if runs or not errors:
         with one_thread():
@@ -141,39 +143,73 @@ def _runs(inputs: _Inputs, tasks: Sequence[str], protocol: str, options: Sequenc
     runs: list[Run] = []
     errors: list[str] = []
     with one_thread():
-        for of_seed in options:
-            for name in tasks:
-                try:
-                    runs.append(_run(inputs, inputs.processed.tasks[name], protocol, of_seed))
-                except RequestError as error:
-                    errors.append(str(error))
-                except InputError as error:  # of a task, which is a folder
-                    errors.append(f"task {name!r} {error}")
+        for name in tasks:
+            try:
+                runs += _runs_of_task(inputs, inputs.processed.tasks[name], protocol, options)
+            except RequestError as error:
+                errors.append(str(error))
+            except InputError as error:  # of a task, which is a folder
+                errors.append(f"task {name!r} {error}")
     return runs, errors
 
 
-def _run(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -> Run:
-    """One task: the run that is finished already, or a new one."""
+@dataclass(frozen=True)
+class _Request:
+    """A run that is asked for: where it is, or will be, and by what it is recognised."""
+
+    options: FitOptions
+    folder: Path
+    identity: dict[str, Any]
+
+    def finished(self) -> Run | None:
+        """The run, if it is finished."""
+        run = load_run(self.folder)
+        return run if run is not None and all(run.record.get(name) == value for name, value in self.identity.items()) else None
+
+
+def _runs_of_task(inputs: _Inputs, task: Task, protocol: str, options: Sequence[FitOptions]) -> list[Run]:
+    """One run per seed: those that are finished already, and new ones, which are fitted together where the protocol can."""
+    dataset, representation = inputs.processed.name, inputs.representation
+    requests = [
+        _Request(
+            of_seed,
+            run_folder(inputs.cache, dataset, representation, task.name, protocol, of_seed.seed),
+            _identity(inputs, task, protocol, of_seed),
+        )
+        for of_seed in options
+    ]
+    runs = {request.options.seed: run for request in requests if (run := request.finished()) is not None}
+    for request in requests:
+        if request.options.seed in runs:  # the run that wrote both may have been killed before it removed the file
+            UnfinishedRun(request.folder, {}).remove()
+    missing = [request for request in requests if request.options.seed not in runs]
+    together = [missing] if missing and are_fitted_together(options[0].settings) else [[request] for request in missing]
+    for side_by_side in together:
+        runs |= {run.seed: run for run in _new_runs(inputs, task, protocol, side_by_side)}
+    return [runs[request.options.seed] for request in requests]
+
+
+def _new_runs(inputs: _Inputs, task: Task, protocol: str, requests: Sequence[_Request]) -> list[Run]:
+    """Fits and writes runs that differ in their seed only; each is given its share of the time."""
     started = time.perf_counter()
-    folder = run_folder(inputs.cache, inputs.processed.name, inputs.representation, task.name, protocol, options.seed)
-    identity = _identity(inputs, task, protocol, options)
     versions = _versions(protocol)
-    unfinished = UnfinishedRun(folder, {**identity, "versions": versions})
-    finished = load_run(folder)
-    if finished is not None and all(finished.record.get(name) == value for name, value in identity.items()):
-        unfinished.remove()  # the run that wrote both may have been killed before it removed the file
-        return finished
+    unfinished = [UnfinishedRun(request.folder, {**request.identity, "versions": versions}) for request in requests]
     data = prepare(inputs.processed, task, inputs.vectors)
     data.notes.extend(vectors.note(inputs.vectors.X))
+    name = f"probe {inputs.representation} {task.name}"
     if inputs.representation == TRIVIAL:
-        fitted = fit_baseline(data)
+        fitted = [fit_baseline(data) for _ in requests]
+    elif len(requests) > 1:
+        fitted = fit_together(data, [request.options for request in requests], name)
     else:
-        fitted = fit(data, options, f"probe {inputs.representation} {task.name}", unfinished)
-    seconds = round(time.perf_counter() - started + unfinished.seconds, 3)
-    record = {**identity, **_outcome(data, fitted), **_chunks(inputs), "seconds": seconds, "versions": versions}
-    run = save_run(folder, record, fitted.predictions)
-    unfinished.remove()
-    return run
+        fitted = [fit(data, requests[0].options, name, unfinished[0])]
+    seconds = (time.perf_counter() - started) / len(requests)
+    runs = []
+    for request, of_one, probe in zip(requests, unfinished, fitted, strict=True):
+        timing = {"seconds": round(seconds + of_one.seconds, 3), "versions": versions}
+        runs.append(save_run(request.folder, {**request.identity, **_outcome(data, probe), **_chunks(inputs), **timing}, probe.predictions))
+        of_one.remove()
+    return runs
 
 
 def _identity(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -> dict[str, Any]:
@@ -213,7 +249,7 @@ def _outcome(data: ProbeData, fitted: FittedProbe) -> dict[str, Any]:
         "scored": {split: len(fitted.predictions[split].y) for split in SCORED_SPLITS},
         "groups": {split: len(np.unique(fitted.predictions[split].group)) for split in SCORED_SPLITS},
         "left_out": data.left_out,
-        "notes": data.notes,
+        "notes": [*data.notes, *fitted.notes],
     }
 
 
