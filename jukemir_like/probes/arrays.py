@@ -134,7 +134,7 @@ def probe(
         y_true=y_true,
         y_pred=y_pred,
         scores=test.scores,
-        notes=inputs.notes,
+        notes=tuple(dict.fromkeys([*inputs.notes, *data.notes, *fitted.notes])),
         dataset=dataset,
         resampled=resampled,
         folds=by_fold,

@@ -15,7 +15,7 @@ import numpy as np
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.probes import regularised
-from jukemir_like.probes.fitting import FitOptions, fit, fit_baseline, one_thread
+from jukemir_like.probes.fitting import FitOptions, are_fitted_together, fit, fit_baseline, fit_together, one_thread
 from jukemir_like.probes.fold_metrics import evaluate_predictions
 from jukemir_like.probes.folds import FoldedData
 from jukemir_like.probes.protocols import RegularisationPath
@@ -67,6 +67,18 @@ def fit_folds(
     return _together(folded, fitted, "fold")
 
 
+def fit_folds_together(folded: FoldedData, options: Sequence[FitOptions], name: str = "probe") -> list[FittedFolds]:
+    """:func:`fit_folds` for options that differ in their seed only, in their order; of a fold, all seeds are fitted side by side.
+
+    Raises:
+        RequestError: as :func:`fit_folds`.
+    """
+    if not are_fitted_together(options[0].settings):
+        return [fit_folds(folded, of_seed, name) for of_seed in options]
+    by_fold = [fit_together(data, options, f"{name} fold {fold}") for fold, data in zip(folded.names, folded.all("fold"), strict=True)]
+    return [_together(folded, of_seed, "fold") for of_seed in zip(*by_fold, strict=True)]
+
+
 def fit_baseline_folds(folded: FoldedData) -> FittedFolds:
     """The trivial baselines: for each fold that of all others."""
     return _together(folded, [fit_baseline(data) for data in folded.all("train")], "train")
@@ -86,7 +98,8 @@ def _together(folded: FoldedData, fitted: Sequence[FittedProbe], validation: str
         key: value for key, value in first.hyperparameters.items() if all(one.hyperparameters.get(key) == value for one in fitted[1:])
     }
     aggregation = first.aggregation if all(one.aggregation == first.aggregation for one in fitted) else None
-    pooled = FittedProbe(shared, aggregation, [], predictions, values)
+    notes = tuple(dict.fromkeys(note for one in fitted for note in one.notes))
+    pooled = FittedProbe(shared, aggregation, [], predictions, values, notes=notes)
     return FittedFolds(pooled, [_to_json(folded, number, one, validation) for number, one in enumerate(fitted)])
 
 

@@ -33,7 +33,8 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DONE, SOME_FAILED, DamagedFileError, RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.probes.intervals import resample_runs
-from jukemir_like.probes.runs import Run, find_runs, procedure_name
+from jukemir_like.probes.run_names import procedure_name
+from jukemir_like.probes.runs import Run, find_runs
 from jukemir_like.probes.tasks import SCORED_SPLITS
 
 TABLE = "results.csv"

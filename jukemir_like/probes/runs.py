@@ -62,7 +62,6 @@ from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 
@@ -77,6 +76,8 @@ from jukemir_like.packs import origin
 from jukemir_like.packs.origin import Origin
 from jukemir_like.probes import metrics
 from jukemir_like.probes.fold_metrics import evaluate_predictions
+from jukemir_like.probes.run_names import procedure_name
+from jukemir_like.probes.run_names import run_folder as run_folder
 from jukemir_like.probes.tasks import SCORED_SPLITS, Predictions
 
 FORMAT = 1
@@ -177,43 +178,6 @@ class Run:
             DamagedFileError: ``predictions.npz`` is missing or damaged.
         """
         return read_predictions(self)[split]
-
-
-def run_folder(cache: Cache, dataset: str, representation: str, task: str, protocol: str, seed: int, folds: str = "") -> Path:
-    """The folder of a run. A task's name may be a column of the user's table: characters that folders cannot have are percent-encoded.
-
-    ``folds`` is what :func:`folds_name` gives.
-    """
-    name = quote(task, safe=" ()[]+,;=@")
-    of_task = cache.probe(dataset, representation) / (name if name.strip(".") else name.replace(".", "%2E"))
-    return of_task / "-".join(filter(None, (protocol, folds, str(seed))))
-
-
-def procedure_name(protocol: str, folds: int | None, seed: int | None) -> str:
-    """The protocol, and the folds by which it was evaluated.
-
-    >>> procedure_name("linear", None, None), procedure_name("linear", 5, None), procedure_name("jukemir", 5, 0)
-    ('linear', 'linear, 5 folds', 'jukemir, 5 drawn folds')
-    """
-    if folds is None:
-        return protocol
-    drawn = "" if seed is None else "drawn "
-    return f"{protocol}, {folds} {drawn}folds" + (f" (seed {seed})" if seed else "")
-
-
-def folds_name(number: int, seed: int | None, *, beside_own: bool) -> str:
-    """How folds are called in the name of a run's folder.
-
-    Args:
-        number: of folds.
-        seed: that they were drawn with; None: they are the dataset's own.
-        beside_own: whether the dataset has folds of its own.
-
-    >>> folds_name(5, None, beside_own=True), folds_name(5, 0, beside_own=False), folds_name(5, 0, beside_own=True)
-    ('5folds', '5folds', '5folds_seed0')
-    """
-    drawn_again = seed is not None and (seed != 0 or beside_own)
-    return f"{number}folds" + (f"_seed{seed}" if drawn_again else "")
 
 
 def save_run(folder: Path, record: dict[str, Any], predictions: Mapping[str, Predictions]) -> Run:

@@ -28,6 +28,7 @@ class FittedProbe:
         predictions: of valid and test.
         metrics: split → name → value; the primary metric first.
         details: how it was selected and fitted, as the protocol tells it; ``fit`` in ``run.json``.
+        notes: lines for people.
     """
 
     hyperparameters: dict[str, Any]
@@ -36,6 +37,7 @@ class FittedProbe:
     predictions: dict[str, Predictions]
     metrics: dict[str, dict[str, float]]
     details: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,13 @@ from jukemir_like.datasets.meta import DESCRIPTION, META
 from jukemir_like.datasets.processed import ProcessedDataset
 from jukemir_like.datasets.processed import read_processed as read_processed
 from jukemir_like.probes import vectors
-from jukemir_like.probes.fitting import BASELINES, TRIVIAL, FitOptions, fit, fit_baseline, one_thread
-from jukemir_like.probes.fold_fitting import fit_baseline_folds, fit_folds
+from jukemir_like.probes.fitting import BASELINES, TRIVIAL, FitOptions, are_fitted_together, fit, fit_baseline, fit_together, one_thread
+from jukemir_like.probes.fold_fitting import fit_baseline_folds, fit_folds, fit_folds_together
 from jukemir_like.probes.folds import FoldRequest, members, prepare_folds, request_of
 from jukemir_like.probes.protocols import DEFAULT_SEEDS, Settings, check_settings, configuration_hash, non_default
 from jukemir_like.probes.results import ResultsTable, tabulate_runs
-from jukemir_like.probes.runs import FORMAT, Run, folds_name, load_run, run_folder, save_run
+from jukemir_like.probes.run_names import folds_name, run_folder
+from jukemir_like.probes.runs import FORMAT, Run, load_run, save_run
 from jukemir_like.probes.selection import FittedProbe
 from jukemir_like.probes.tasks import SCORED_SPLITS, prepare, without_vectors
 from jukemir_like.probes.unfinished import UnfinishedRun
@@ -43,7 +45,7 @@ class ProbedDataset:
     """What :func:`probe_dataset` computed.
 
     Args:
-        runs: in the order of the seeds and tasks.
+        runs: in the order of the tasks and seeds.
         table: ``results.csv`` of the representation, with all its runs.
     """
 
@@ -93,7 +95,7 @@ def probe_dataset(
             (:data:`~jukemir_like.probes.protocols.DEFAULT_SEEDS`).
         workers: processes. Results do not depend on their number.
         settings: of the protocol (:mod:`jukemir_like.probes.protocols`); None: its defaults.
-        device: ``cpu`` or ``cuda`` for ``jukemir``; None: a GPU where there is one.
+        device: ``cpu`` or ``cuda`` for ``jukemir`` and ``lineareval``; None: a GPU where there is one.
         chunks_above: bytes of vectors, as float32, above which they stay on disk and are read in chunks: memory does not grow with their
             number, and results are the same up to the order of sums.
         folds: how many to draw, by group and class; each is tested once by a probe of the others. None: the dataset's own, where it has
@@ -127,7 +129,8 @@ def probe_dataset(
             large = vectors.Large(chunks_above, cache.probe(dataset, representation), opened)
             of_items = vectors.read(cache, dataset, representation, uids, processed.failed, large)
         inputs = _Inputs(cache, processed, representation, of_items, chunks_above, request)
-        of_seeds = [FitOptions(settings, seed, workers, device) for seed in (DEFAULT_SEEDS[protocol] if seeds is None else seeds)]
+        wanted = dict.fromkeys(DEFAULT_SEEDS[protocol] if seeds is None else seeds)
+        of_seeds = [FitOptions(settings, seed, workers, device) for seed in wanted]
         runs, errors = _runs(inputs, tasks or list(processed.tasks), protocol, of_seeds)
     if runs or not errors:
         with one_thread():
@@ -161,59 +164,113 @@ def _runs(inputs: _Inputs, tasks: Sequence[str], protocol: str, options: Sequenc
     runs: list[Run] = []
     errors: list[str] = []
     with one_thread():
-        for of_seed in options:
-            for name in tasks:
-                try:
-                    runs.append(_run(inputs, inputs.processed.tasks[name], protocol, of_seed))
-                except RequestError as error:
-                    errors.append(str(error))
-                except InputError as error:  # of a task, which is a folder
-                    errors.append(f"task {name!r} {error}")
+        for name in tasks:
+            try:
+                runs += _runs_of_task(inputs, inputs.processed.tasks[name], protocol, options)
+            except RequestError as error:
+                errors.append(str(error))
+            except InputError as error:  # of a task, which is a folder
+                errors.append(f"task {name!r} {error}")
     return runs, errors
 
 
-def _run(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -> Run:
-    """One task: the run that is finished already, or a new one."""
+@dataclass(frozen=True)
+class _Request:
+    """A run that is asked for: where it is, or will be, and by what it is recognised."""
+
+    options: FitOptions
+    folder: Path
+    identity: dict[str, Any]
+
+    def finished(self) -> Run | None:
+        """The run, if it is finished."""
+        run = load_run(self.folder)
+        return run if run is not None and all(run.record.get(name) == value for name, value in self.identity.items()) else None
+
+
+def _runs_of_task(inputs: _Inputs, task: Task, protocol: str, options: Sequence[FitOptions]) -> list[Run]:
+    """One run per seed: those that are finished already, and new ones, which are fitted together where the protocol can."""
+    dataset, representation = inputs.processed.name, inputs.representation
+    requests = [
+        _Request(
+            of_seed,
+            run_folder(inputs.cache, dataset, representation, task.name, protocol, of_seed.seed, inputs.folds_name),
+            _identity(inputs, task, protocol, of_seed),
+        )
+        for of_seed in options
+    ]
+    runs = {request.options.seed: run for request in requests if (run := request.finished()) is not None}
+    for request in requests:
+        if request.options.seed in runs:  # the run that wrote both may have been killed before it removed the file
+            for unfinished in _unfinished(inputs, request, {}).values():
+                unfinished.remove()
+    missing = [request for request in requests if request.options.seed not in runs]
+    together = [missing] if missing and are_fitted_together(options[0].settings) else [[request] for request in missing]
+    for side_by_side in together:
+        runs |= {run.seed: run for run in _new_runs(inputs, task, protocol, side_by_side)}
+    return [runs[request.options.seed] for request in requests]
+
+
+def _new_runs(inputs: _Inputs, task: Task, protocol: str, requests: Sequence[_Request]) -> list[Run]:
+    """Fits and writes runs that differ in their seed only; each is given its share of the time."""
     started = time.perf_counter()
-    folder = run_folder(inputs.cache, inputs.processed.name, inputs.representation, task.name, protocol, options.seed, inputs.folds_name)
-    identity = _identity(inputs, task, protocol, options)
     versions = _versions(protocol)
-    whole: dict[str, Any] = {**identity, "versions": versions}
-    folds = inputs.folds.names if inputs.folds else ()
-    unfinished = {fold: UnfinishedRun(folder, {**whole, "fold": fold}, number) for number, fold in enumerate(folds)}
-    unfinished = unfinished or {"": UnfinishedRun(folder, whole)}
-    finished = load_run(folder)
-    if finished is None or any(finished.record.get(name) != value for name, value in identity.items()):
-        name = f"probe {inputs.representation} {task.name}"
-        if inputs.folds is None:
-            fitted, outcome = _fit(inputs, task, options, name, unfinished[""])
-        else:
-            fitted, outcome = _fit_folds(inputs, task, options, name, unfinished, inputs.folds)
-        seconds = round(time.perf_counter() - started + sum(part.seconds for part in unfinished.values()), 3)
-        record = {**identity, **outcome, **_chunks(inputs), "seconds": seconds, "versions": versions}
-        finished = save_run(folder, record, fitted.predictions)
-    for part in unfinished.values():
-        part.remove()  # also of a finished run: the one that wrote both may have been killed before it removed the file
-    return finished
+    unfinished = [_unfinished(inputs, request, versions) for request in requests]
+    options = [request.options for request in requests]
+    name = f"probe {inputs.representation} {task.name}"
+    if inputs.folds is None:
+        fitted = _fit(inputs, task, options, name, unfinished[0][""])
+    else:
+        fitted = _fit_folds(inputs, task, options, name, unfinished[0], inputs.folds)
+    seconds = (time.perf_counter() - started) / len(requests)
+    runs = []
+    for request, of_one, (probe, outcome) in zip(requests, unfinished, fitted, strict=True):
+        before = sum(part.seconds for part in of_one.values())
+        timing = {"seconds": round(seconds + before, 3), "versions": versions}
+        runs.append(save_run(request.folder, {**request.identity, **outcome, **_chunks(inputs), **timing}, probe.predictions))
+        for part in of_one.values():
+            part.remove()
+    return runs
 
 
-def _fit(inputs: _Inputs, task: Task, options: FitOptions, name: str, unfinished: UnfinishedRun) -> tuple[FittedProbe, dict[str, Any]]:
-    """A probe of a task by splits, and the part of ``run.json`` that is computed."""
+def _unfinished(inputs: _Inputs, request: _Request, versions: Mapping[str, str]) -> dict[str, UnfinishedRun]:
+    """Where what is finished of a run is stored: by fold; of splits, under an empty name."""
+    whole = {**request.identity, "versions": versions}
+    if inputs.folds is None:
+        return {"": UnfinishedRun(request.folder, whole)}
+    return {fold: UnfinishedRun(request.folder, {**whole, "fold": fold}, number) for number, fold in enumerate(inputs.folds.names)}
+
+
+def _fit(
+    inputs: _Inputs, task: Task, options: Sequence[FitOptions], name: str, unfinished: UnfinishedRun
+) -> list[tuple[FittedProbe, dict[str, Any]]]:
+    """Probes of a task by splits, one per seed, and the part of ``run.json`` that is computed."""
     data = prepare(inputs.processed, task, inputs.vectors)
     data.notes.extend(vectors.note(inputs.vectors.X))
-    fitted = fit_baseline(data) if inputs.representation == TRIVIAL else fit(data, options, name, unfinished)
-    return fitted, _outcome(fitted, {split: len(of_split.y) for split, of_split in data.splits.items()}, data.left_out, data.notes)
+    if inputs.representation == TRIVIAL:
+        fitted = [fit_baseline(data) for _ in options]
+    elif len(options) > 1:
+        fitted = fit_together(data, options, name)
+    else:
+        fitted = [fit(data, options[0], name, unfinished)]
+    n = {split: len(of_split.y) for split, of_split in data.splits.items()}
+    return [(probe, _outcome(probe, n, data.left_out, data.notes)) for probe in fitted]
 
 
 def _fit_folds(
-    inputs: _Inputs, task: Task, options: FitOptions, name: str, unfinished: Mapping[str, UnfinishedRun], folds: FoldRequest
-) -> tuple[FittedProbe, dict[str, Any]]:
-    """The probes of all folds as one, and the part of ``run.json`` that is computed."""
+    inputs: _Inputs, task: Task, options: Sequence[FitOptions], name: str, unfinished: Mapping[str, UnfinishedRun], folds: FoldRequest
+) -> list[tuple[FittedProbe, dict[str, Any]]]:
+    """The same by folds; the probes of all folds are put together."""
     folded = prepare_folds(inputs.processed, task, inputs.vectors, folds)
-    is_trivial = inputs.representation == TRIVIAL
-    fitted = fit_baseline_folds(folded) if is_trivial else fit_folds(folded, options, name, unfinished.__getitem__)
-    notes = list(dict.fromkeys([*folded.notes, *vectors.note(inputs.vectors.X)]))
-    return fitted.pooled, {**_outcome(fitted.pooled, fitted.n, folded.left_out, notes), "folds": fitted.folds}
+    folded.notes.extend(vectors.note(inputs.vectors.X))
+    if inputs.representation == TRIVIAL:
+        fitted = [fit_baseline_folds(folded) for _ in options]
+    elif len(options) > 1:
+        fitted = fit_folds_together(folded, options, name)
+    else:
+        fitted = [fit_folds(folded, options[0], name, unfinished.__getitem__)]
+    notes = list(dict.fromkeys(folded.notes))  # those of single folds may say the same
+    return [(one.pooled, {**_outcome(one.pooled, one.n, folded.left_out, notes), "folds": one.folds}) for one in fitted]
 
 
 def _identity(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -> dict[str, Any]:
@@ -254,7 +311,7 @@ def _outcome(fitted: FittedProbe, n: dict[str, int], left_out: dict[str, Any], n
         "scored": {split: len(fitted.predictions[split].y) for split in SCORED_SPLITS},
         "groups": {split: len(np.unique(fitted.predictions[split].group)) for split in SCORED_SPLITS},
         "left_out": left_out,
-        "notes": notes,
+        "notes": [*notes, *fitted.notes],
     }
 
 
