@@ -12,7 +12,9 @@ FILES = tuple(f"{name}.wav" for name in "abcdef")
 
 
 def rows(*folds, header="uid,genre,fold"):
-    return "\n".join([header, *(f"{name},{'rock' if i % 2 else 'jazz'},{fold}" for i, (name, fold) in enumerate(zip("abcdef", folds, strict=False)))])
+    return "\n".join(
+        [header, *(f"{name},{'rock' if i % 2 else 'jazz'},{fold}" for i, (name, fold) in enumerate(zip("abcdef", folds, strict=False)))]
+    )
 
 
 def folds_of(dataset):
@@ -70,7 +72,11 @@ def test_a_fold_that_is_named_as_a_label_is_one(make):
         (rows("1,1", "2,2", header="uid,genre,fold,cv_fold"), {}, r"several columns of folds \(fold, cv_fold\)"),
         (rows(1, 2), {"fold_column": "fould"}, "no column 'fould'"),
         (rows(1, 2), {"fold_column": "genre", "label_columns": ["genre"]}, "cannot be that of the folds and of labels"),
-        (rows("1,x", "2,x", header="uid,genre,fold,group"), {}, "the folds divide 1 groups, such as 'x' .in folds 1, 2.: .*--shared_groups"),
+        (
+            rows("1,x", "2,x", header="uid,genre,fold,group"),
+            {},
+            "the folds divide 1 groups, such as 'x' .in folds 1, 2.: .*--shared_groups",
+        ),
         (rows("1,x", "2,y", header="uid,genre,cv,fold"), {"fold_column": "cv", "group_column": "fold"}, "cannot be called 'fold'"),
         (rows("x" * 200, 2), {}, "give it a short name"),
     ],
