@@ -63,7 +63,7 @@ def bars(rows: Sequence[Bar], axis: str, identifier: str) -> str:
         for place, row in zip(places, rows, strict=True):
             _bar(axes, place, row)
             if row.folds:
-                axes.plot(row.folds, [place] * len(row.folds), "o", color=INK, alpha=0.35, markersize=5, markeredgewidth=0)
+                axes.plot(row.folds, [place - 0.19] * len(row.folds), "o", color=INK, alpha=0.35, markersize=4.5, markeredgewidth=0)
             end = max(row.value, 0.0)
             if row.low is not None and row.high is not None:
                 axes.plot([row.low, row.high], [place, place], color=INK, linewidth=1.2, solid_capstyle="butt")
