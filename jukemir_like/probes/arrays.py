@@ -116,7 +116,7 @@ class ProbeResult:
 
     def _title(self) -> str:
         chosen = ", ".join(f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in self._selected())
-        items = f"{self.n['train']:,} train, {self.n['valid']:,} valid, {self.n['test']:,} test items ({self.groups:,} groups)"
+        items = f"{self.n['train']:,} train, {self.n.get('valid', 0):,} valid, {self.n['test']:,} test items ({self.groups:,} groups)"
         return f"{self.task_type}, protocol {self.protocol} ({chosen}): {items}"
 
     def _selected(self) -> list[tuple[str, Any]]:
@@ -221,8 +221,8 @@ def probe(
         y: one label per item: words or whole numbers (classes), names of keys, lists of tags, a boolean matrix (items, tags), numbers
             (items,) or (items, outputs), or the labels of a processed dataset. None, NaN and empty labels are missing: such items are
             left out and counted.
-        split: ``train``, ``valid`` or ``test`` per item (or another usual word for these; missing: the item is left out). None:
-            assigned with the seed, 70/15/15 %, by group and stratified by class.
+        split: ``train``, ``valid`` or ``test`` per item (or another usual word for these; missing: the item is left out). Protocol
+            ``linear`` can do without ``valid``. None: assigned with the seed, 70/15/15 %, by group and stratified by class.
         groups: what must stay together per item, such as the artist. The split is assigned by them, and intervals resample them. None:
             every item by itself.
         task_type: ``multiclass``, ``key``, ``multilabel`` or ``regression``. None: what the labels look like
@@ -264,7 +264,7 @@ def probe(
         dataset=dataset,
         seed=seed,
     )
-    data = inputs.data
+    data, known = inputs.data, len(inputs.data.notes)
     with one_thread():
         fitted = fit(data, options)
         resampled = resample_predictions(data.task, dataset, [fitted.predictions["test"]])
@@ -286,7 +286,7 @@ def probe(
         y_true=y_true,
         y_pred=y_pred,
         scores=test.scores,
-        notes=inputs.notes,
+        notes=(*inputs.notes, *data.notes[known:]),
         dataset=dataset,
         resampled=resampled,
     )
