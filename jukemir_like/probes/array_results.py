@@ -115,7 +115,7 @@ class ProbeResult:
         if self.folds:
             items = f"{len(self.folds)} folds of {self.n['test']:,} items ({self.groups:,} groups), each tested once"
         else:
-            items = f"{self.n['train']:,} train, {self.n['valid']:,} valid, {self.n['test']:,} test items ({self.groups:,} groups)"
+            items = f"{self.n['train']:,} train, {self.n.get('valid', 0):,} valid, {self.n['test']:,} test items ({self.groups:,} groups)"
         return f"{self.task_type}, protocol {self.protocol}{chosen}: {items}"
 
     def _selected(self) -> list[tuple[str, Any]]:

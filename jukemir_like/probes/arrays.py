@@ -54,8 +54,8 @@ def probe(
         y: one label per item: words or whole numbers (classes), names of keys, lists of tags, a boolean matrix (items, tags), numbers
             (items,) or (items, outputs), or the labels of a processed dataset. None, NaN and empty labels are missing: such items are
             left out and counted.
-        split: ``train``, ``valid`` or ``test`` per item (or another usual word for these; missing: the item is left out). None:
-            assigned with the seed, 70/15/15 %, by group and stratified by class.
+        split: ``train``, ``valid`` or ``test`` per item (or another usual word for these; missing: the item is left out). Protocol
+            ``linear`` can do without ``valid``. None: assigned with the seed, 70/15/15 %, by group and stratified by class.
         folds: instead of ``split``: how many folds to draw, by group and stratified by class; or the fold of each item (numbers or names;
             missing: the item is left out). Each fold is tested once by a probe of the others, and the result is that of all their
             predictions together (:mod:`jukemir_like.probes.fold_metrics`).

@@ -18,11 +18,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.core.progress import Progress
 from jukemir_like.probes import regularised
 from jukemir_like.probes.metrics import mirex_table
@@ -63,9 +64,14 @@ def fit(data: ProbeData, options: FitOptions, name: str = "probe", unfinished: U
         unfinished: where protocol ``jukemir`` stores what is finished, and finds what an interrupted call has finished; None: nowhere.
 
     Raises:
-        RequestError: scores are not finite, there is no such device, or a worker died.
+        RequestError: scores are not finite, there is no such device, a worker died, or the protocol needs a validation split.
         StorageError: ``unfinished`` cannot be written.
     """
+    if "valid" not in data.splits and not isinstance(options.settings, RegularisationPath):
+        raise RequestError(
+            f"split valid has no item with a label for {data.task.name} and a vector: this protocol stops training by it; give it items, "
+            "or use protocol linear, which validates inside train"
+        )
     with one_thread():
         if isinstance(options.settings, Grid):
             return _fit_grid(data, options.settings, options, name, unfinished)
@@ -100,7 +106,8 @@ def fit_together(data: ProbeData, options: Sequence[FitOptions], name: str = "pr
 
 
 def fit_baseline(data: ProbeData) -> FittedProbe:
-    """The trivial baseline of a task in the place of a probe."""
+    """The trivial baseline of a task in the place of a probe; without a validation split, its validation is train."""
+    data = replace(data, splits={"valid": data.train, **data.splits})
     with one_thread():
         selection = Selection(data)
         selection.consider(Candidate(0, {}, baseline_scores(data), {}))

@@ -22,7 +22,7 @@ Indices = NDArray[np.int64]
 
 FOLDS = 5
 """Of cross-validation."""
-FEW_ITEMS, FEW_GROUPS = 100, 20
+FEW_ITEMS, FEW_GROUPS = 200, 20
 """A validation split with fewer items or groups is put together with train, and folds of both are held out instead."""
 MANY_ITEMS = 1000
 """So many held-out items are enough: no further fold is held out."""
@@ -43,6 +43,20 @@ class Trial:
 def is_small(split: Split | None) -> bool:
     """Whether a validation split is too small to select by, or missing."""
     return split is None or len(split.y) < FEW_ITEMS or len(np.unique(split.group)) < FEW_GROUPS
+
+
+def few(split: Split) -> str:
+    """Why a validation split is small.
+
+    Args:
+        split: for which :func:`is_small` is true.
+    """
+    items, groups = len(split.y), len(np.unique(split.group))
+    return (
+        f"valid has {items:,} items (fewer than {FEW_ITEMS})"
+        if items < FEW_ITEMS
+        else f"valid has {groups:,} groups (fewer than {FEW_GROUPS})"
+    )
 
 
 def fold_trials(split: Split, task: Task) -> list[Trial]:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from jukemir_like.core.progress import Progress
 from jukemir_like.core.rows import Rows, as_array
 from jukemir_like.probes.chunked_path import RotatedRows
-from jukemir_like.probes.held_out import MANY_ITEMS, Indices, Trial, fold_trials, is_small, part, together
+from jukemir_like.probes.held_out import MANY_ITEMS, Indices, Trial, few, fold_trials, is_small, part, together, units
+from jukemir_like.probes.leave_out import leave_groups_out
 from jukemir_like.probes.linear import Array, InMemory, Model, fit_path, mean_model
 from jukemir_like.probes.losses import mean_loss
 from jukemir_like.probes.protocols import RegularisationPath
@@ -25,6 +26,8 @@ from jukemir_like.probes.tasks import ProbeData, Split
 
 _LOOSE = 100
 """How much looser than the final tolerance a path is fitted whose models are only compared."""
+_LARGE_GROUP = 200
+"""Items of a group that is too large to be left out in closed form."""
 _RISEN, _RISEN_STEPS = 0.02, 2
 """The loss has clearly risen when it is, so many strengths after its minimum, larger by this fraction: a path then ends."""
 
@@ -44,7 +47,8 @@ def fit(data: ProbeData, settings: RegularisationPath, name: str) -> FittedProbe
     Returns:
         The probe; its ``details`` (``fit`` in ``run.json``) are:
 
-        - ``selected_by``: ``loss`` or ``metric``; ``held_out``: ``split`` or ``folds``, and for these ``folds``, how many
+        - ``selected_by``: ``loss`` or ``metric``
+        - ``held_out``: ``split``; or ``folds`` with ``folds``, how many; or, for numbers, ``groups`` (one at a time) with ``groups``
         - ``held_out_items``: number of items; ``fitted_on``: number of items that the tested probe was fitted on, at last
         - ``end_of_path``: ``strongest`` or ``weakest`` where the selected strength is an end of the path, else null
         - ``weakest_fitted``: the strength at which the path was stopped since the loss had clearly risen, else null
@@ -55,15 +59,39 @@ def fit(data: ProbeData, settings: RegularisationPath, name: str) -> FittedProbe
     train, valid = data.train, data.splits.get("valid")
     pool = together([split for split in (train, valid) if split is not None])
     n = len(pool.y)
+    held_out: dict[str, Any]
+    everything = np.arange(n)
+    if is_small(valid) and data.task.type == "regression" and (groups := _closed_form_groups(pool)):
+        held_out = {"held_out": "groups", "groups": groups}
+        data.notes.append(_note(data, n, valid))
+        trial = Trial(everything, everything)
+        choice = _Choice(data, settings, pool, [(trial, everything)], everything, held_out)
+        strengths = sorted(set(settings.strengths), reverse=True)
+        for strength, scores in leave_groups_out(as_array(pool.X), pool.y, units(pool), strengths):
+            choice.consider(strength, {id(trial): scores})
+        return _fit_selected(pool, [], choice, settings)
     if is_small(valid):
         trials, refit = fold_trials(pool, data.task), True
-        held_out: dict[str, Any] = {"held_out": "folds", "folds": len(trials)}
+        held_out = {"held_out": "folds", "folds": len(trials)}
+        data.notes.append(_note(data, sum(len(trial.scored) for trial in trials), valid))
     else:
-        trials, refit = [Trial(np.arange(len(train.y)), np.arange(len(train.y), n))], settings.refit
+        trials, refit = [Trial(everything[: len(train.y)], everything[len(train.y) :])], settings.refit
         held_out = {"held_out": "split"}
-    choice = _Choice(data, settings, pool, [(trial, trial.scored) for trial in trials], np.arange(n) if refit else None, held_out)
+    choice = _Choice(data, settings, pool, [(trial, trial.scored) for trial in trials], everything if refit else None, held_out)
     (fitted,) = _select_and_fit(pool, trials, [choice], settings, name)
     return fitted
+
+
+def _note(data: ProbeData, items: int, valid: Split | None) -> str:
+    """That a strength was not selected on a validation split."""
+    of, why = ("train", "there is no validation split") if valid is None else ("train and valid", few(valid))
+    return f"{data.task.name}: the strength was selected by cross-validation on {items:,} items of {of}: {why}"
+
+
+def _closed_form_groups(pool: Split) -> int:
+    """Number of groups for leaving out one at a time; 0 where that is not to be done: one group only, a large one, or rows on disk."""
+    _, sizes = np.unique(units(pool), return_counts=True)
+    return 0 if isinstance(pool.X, Rows) or len(sizes) < 2 or sizes.max() > _LARGE_GROUP else len(sizes)
 
 
 def fit_folds(folds: Sequence[ProbeData], settings: RegularisationPath, name: str) -> list[FittedProbe]:
@@ -145,7 +173,8 @@ class _Choice:
         rows = np.concatenate([rows for _, rows in held_out])
         self._order = np.argsort(rows)
         self._places = [(trial, np.searchsorted(trial.scored, rows)) for trial, rows in held_out]
-        self.data = replace(data, splits={**data.splits, "valid": part(pool, rows[self._order])})
+        valid = data.splits["valid"] if details["held_out"] == "split" else part(pool, rows[self._order])
+        self.data = replace(data, splits={**data.splits, "valid": valid})
         self._selection = Selection(self.data)
         self._losses: list[tuple[float, float]] = []
 
@@ -157,7 +186,8 @@ class _Choice:
         self._losses.append((strength, loss))
         details = {"loss": None if np.isnan(loss) else loss}
         candidate = Candidate(-strength, {"strength": strength}, {"valid": of_items}, details)
-        self._selection.consider(candidate, -loss if self._settings.select == "loss" else None)
+        # Losses that differ by rounding are equal, and then the stronger strength is selected.
+        self._selection.consider(candidate, -round(loss, 6) if self._settings.select == "loss" else None)
 
     def uses(self, trial: Trial) -> bool:
         """Whether scores of a trial count."""
@@ -230,7 +260,7 @@ def _select_and_fit(
         paths: list[_Path] = []
         for trial in trials:
             first = paths[0] if paths else None
-            features = _features(part(pool, trial.fitted), task.type, first.features.basis if first else None)
+            features = _features(pool.X[trial.fitted], task.type, first.features.basis if first else None)
             steps = fit_path(task.type, features, pool.y[trial.fitted], len(task.labels), loose)
             paths.append(_Path(trial, features, features.scorer(pool.X[trial.scored]), steps, {}))
         for _ in range(number):
@@ -244,22 +274,26 @@ def _select_and_fit(
                 break
         fitted = []
         for choice in choices:
-            if choice.refit is None:
-                features, model, n = paths[0].features, paths[0].models[choice.strength], len(paths[0].trial.fitted)
-            else:
-                one = replace(settings, strengths=(choice.strength,))
-                features = _features(part(pool, choice.refit), task.type, paths[0].features.basis)
-                near = [path.models[choice.strength] for path in paths if choice.uses(path.trial) and path.features.basis is features.basis]
-                ((_, model),) = fit_path(task.type, features, pool.y[choice.refit], len(task.labels), one, mean_model(near))
-                n = len(choice.refit)
-            fitted.append(choice.fitted(features, model, n))
+            fitted.append(_fit_selected(pool, paths, choice, settings))
             bar.update()
     return fitted
 
 
-def _features(split: Split, kind: str, basis: Array | None) -> InMemory | RotatedRows:
+def _fit_selected(pool: Split, paths: Sequence[_Path], choice: _Choice, settings: RegularisationPath) -> FittedProbe:
+    """The probe of the selected strength; paths that selected it, if any, say where to begin."""
+    if choice.refit is None:
+        (path,) = paths
+        return choice.fitted(path.features, path.models[choice.strength], len(path.trial.fitted))
+    task = choice.data.task
+    features = _features(pool.X[choice.refit], task.type, paths[0].features.basis if paths else None)
+    near = mean_model([path.models[choice.strength] for path in paths if choice.uses(path.trial) and path.features.basis is features.basis])
+    one = replace(settings, strengths=(choice.strength,))
+    ((_, model),) = fit_path(task.type, features, pool.y[choice.refit], len(task.labels), one, near)
+    return choice.fitted(features, model, len(choice.refit))
+
+
+def _features(X: NDArray[np.float32] | Rows, kind: str, basis: Array | None) -> InMemory | RotatedRows:
     """Features to fit on; ``basis`` of similar items, to be used where that is as exact."""
-    X = split.X
     if isinstance(X, Rows) and len(X) >= X.shape[1]:
         return RotatedRows.fit(X)
     # Rows that are fewer than the dimension are not many. Ridge regression needs the principal axes themselves.

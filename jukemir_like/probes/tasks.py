@@ -55,7 +55,7 @@ class ProbeData:
 
     Args:
         task: what is probed.
-        splits: train, valid and test. Of folds valid may be missing, where the protocol validates inside train.
+        splits: train, valid and test; valid may be missing, which some protocols can do without.
         left_out: what was left out, as in ``run.json``.
         notes: the same as lines for people.
     """
@@ -189,7 +189,7 @@ def assemble(task: Task, source: str, X: NDArray[np.float32] | Rows, items: Labe
         notes.append(
             f"{task.name}: {len(absent)} of {len(task.labels)} labels are in no train item, no probe can learn them: {', '.join(absent)}"
         )
-    undefined = {split: metrics.count_undefined(task, splits[split].y) for split in SCORED_SPLITS}
+    undefined = {split: metrics.count_undefined(task, splits[split].y) for split in SCORED_SPLITS if split in splits}
     return ProbeData(task, splits, {**left_out, "not_in_train": absent, "undefined": undefined}, notes)
 
 
@@ -219,14 +219,19 @@ def _splits(task: Task, source: str, X: NDArray[np.float32] | Rows, items: Label
     where: dict[str, list[int]] = {split: [] for split in SPLITS}
     for index, split in enumerate(items.split):
         where[split].append(index)
+    if not where["valid"]:
+        del where["valid"]  # protocols that need it say so
     for split, indices in where.items():
         if not indices:
-            raise RequestError(f"split {split} of {source} has no item with a label for {task.name} and a vector: a probe needs all three")
+            raise RequestError(
+                f"split {split} of {source} has no item with a label for {task.name} and a vector: a probe needs train and test"
+            )
     recordings = {split: [items.recording[index] for index in indices] for split, indices in where.items()}
     with_songs = task.type == "key" and any(len(set(names)) < len(names) for names in recordings.values())
     splits = {split: make_split(task, f"split {split} of {source}", X, items, indices, with_songs) for split, indices in where.items()}
     for split in SCORED_SPLITS:
-        _check_defined(source, split, task, splits[split].y)
+        if split in splits:
+            _check_defined(source, split, task, splits[split].y)
     return splits
 
 
