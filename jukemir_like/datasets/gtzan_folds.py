@@ -1,9 +1,9 @@
 """GTZAN in three artist-filtered folds (``gtzan_ff+artist_folds``): the published ones of Foleis and Tavares (2020).
 
-After the recommendations of Sturm (arXiv 1306.1461) they leave out exact repetitions and distorted excerpts, and no artist is in two folds.
-A line of ``f1_evaluate_groups.txt`` (and 2 and 3) is ``./<genre>_NNNNN.wav``, a tab, and the number of the artist: the list is the fold. Numbers
-of artists are those of one list for all three. Other excerpts are left out than by the splits of ``gtzan_ff``, so scores of the two
-are of other items.
+After the recommendations of Sturm (arXiv 1306.1461) they leave out exact repetitions and distorted excerpts, and no artist is in two
+folds. A line of ``f1_evaluate_groups.txt`` (and 2 and 3) is ``./<genre>_NNNNN.wav``, a tab, and the number of the artist: the list is the
+fold. Numbers of artists are those of one list for all three. Other excerpts are left out than by the splits of ``gtzan_ff``, so scores of
+the two are of other items.
 """
 
 from __future__ import annotations
