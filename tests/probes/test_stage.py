@@ -43,7 +43,7 @@ def files(folder):
 
 @pytest.mark.parametrize(("protocol", "settings"), [("linear", None), ("jukemir", SMALL)])
 def test_metrics_follow_from_the_predictions_and_beat_the_trivial_ones(make_dataset, protocol, settings):
-    cache = make_dataset(sizes=(120, 60, 80))
+    cache = make_dataset(sizes=(240, 120, 160))
     trivial = {run.task.name: run for run in probe(cache, "toy", "trivial", protocol=protocol)}
     for run in probe(cache, "toy", "rep", protocol=protocol, settings=settings):
         assert run.folder == cache.probe("toy", "rep") / run.task.name / f"{protocol}-0"
@@ -55,13 +55,18 @@ def test_metrics_follow_from_the_predictions_and_beat_the_trivial_ones(make_data
         assert run.metrics["test"][run.task.primary_metric] > trivial[run.task.name].metrics["test"][run.task.primary_metric]
 
 
-def test_selection_is_on_validation_and_ties_go_to_the_stronger_penalty(make_dataset):
-    (run,) = probe(make_dataset(), "toy", "rep", tasks=["genre"])
+@pytest.mark.parametrize(("select", "value", "better"), [("loss", "loss", min), ("metric", "value", max)])
+def test_selection_is_on_held_out_items_and_ties_go_to_the_stronger_penalty(make_dataset, select, value, better):
+    (run,) = probe(make_dataset(), "toy", "rep", tasks=["genre"], settings=RegularisationPath(select=select))
     candidates = run.record["candidates"]
-    assert [candidate["strength"] for candidate in candidates] == sorted(RegularisationPath().strengths, reverse=True)
-    best = max(candidate["value"] for candidate in candidates)
-    assert run.metrics["valid"]["accuracy"] == best
-    assert run.record["selected"]["strength"] == max(one["strength"] for one in candidates if one["value"] == best)
+    path = sorted(RegularisationPath().strengths, reverse=True)
+    assert [candidate["strength"] for candidate in candidates] == path[: len(candidates)]
+    values = [float(f"{candidate[value]:.4g}") for candidate in candidates]
+    first = values.index(better(values))
+    assert run.record["selected"]["strength"] == candidates[first]["strength"]
+    selected = next(one for one in candidates if one["strength"] == run.record["selected"]["strength"])
+    assert run.metrics["valid"]["accuracy"] == selected["value"]
+    assert run.record["fit"]["selected_by"] == select
 
 
 def test_selection_does_not_depend_on_who_finishes_first(make_dataset):
