@@ -28,7 +28,7 @@ So ``metrics.evaluate(run.task, y, scores)`` gives the run's metrics, and with `
 - ``format``: 1; ``recipe``: raised when the same request would give other results. ``dataset``, ``representation``, ``protocol``,
   ``seed``; ``task``: {name, type, labels, primary_metric}
 - ``configuration``: what the request changes of the protocol's defaults; ``configuration_hash``: the digest of protocol and changes
-- ``selected``: the point (jukemir), ``{"strength"}`` (linear) or ``{}``; ``aggregation``: rule for songs, or null; ``candidates``: all
+- ``selected``: the point (jukemir), ``{"strength"}`` (linear), ``{"epoch"}`` (lineareval) or ``{}``; ``aggregation``: rule for songs, or null; ``candidates``: all
   points or strengths with ``value``, their primary metric on valid (null: not finite), and with ``step`` (of the best evaluation) and
   ``steps``
 - ``fit``: how it was selected and fitted, as the protocol tells it; missing where there is nothing to tell
@@ -66,6 +66,8 @@ from jukemir_like.datasets.meta import parse_task as task_of
 from jukemir_like.packs import origin
 from jukemir_like.packs.origin import Origin
 from jukemir_like.probes import metrics
+from jukemir_like.probes.fitting import TRIVIAL
+from jukemir_like.probes.protocols import draws_random_numbers
 from jukemir_like.probes.tasks import SCORED_SPLITS, Predictions
 
 FORMAT = 1
@@ -103,6 +105,11 @@ class Run:
 
     folder: Path
     record: dict[str, Any]
+
+    @property
+    def draws(self) -> bool:
+        """Whether the seed decides anything: not under protocol ``linear``, nor of the trivial baselines."""
+        return draws_random_numbers(self.protocol) and self.representation != TRIVIAL
 
     @property
     def dataset(self) -> str:
