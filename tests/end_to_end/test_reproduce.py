@@ -359,6 +359,11 @@ def test_images_are_asked_for_where_vectors_are_computed_only(script, tmp_path):
     assert script._computed(["mfcc", "clmr", "chroma"], ["a"], cache) == ["chroma"]
 
 
+def test_seeds_that_are_fitted_together_are_one_job(script):
+    assert script._probes("lineareval", (42, 43, 44)) == ["lineareval-42+43+44"]
+    assert script._probes("jukemir", (0, 1)) == ["jukemir-0", "jukemir-1"]
+
+
 @pytest.mark.parametrize("seed", ["²", "0 ٣", "-1", "x"])
 def test_a_seed_that_is_no_number_is_one_line(tmp_path, seed):
     cache = tmp_path / "cache"
