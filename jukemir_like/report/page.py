@@ -90,7 +90,7 @@ def render(
         failures=_failure_table(stages),
         problems=problems,
         runs=_run_table(cache, runs),
-        seeds=sorted({run.seed for run in runs}),
+        seeds=sorted({run.seed for run in runs if run.draws}),
         bytes_of_json=_compact,
         copies=_copies,
         style=(_FOLDER / "page.css").read_text(encoding="utf-8"),

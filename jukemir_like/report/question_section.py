@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jukemir_like.core.resampling import CONFIDENCE, RESAMPLES
-from jukemir_like.probes.fitting import TRIVIAL
+from jukemir_like.probes.fitting import MEANINGS, TRIVIAL
 from jukemir_like.report import conclusions, confusions, fit_facts, lines, plots, published, tables
 from jukemir_like.report.confusions import Confusions
 from jukemir_like.report.costs import Facts
@@ -74,20 +74,23 @@ def _bars(question: Question, colours: Mapping[str, str]) -> list[plots.Bar]:
     bars = []
     for name, answer in question.answers.items():
         found = answer.intervals[question.metric]
-        seeds = tuple(100 * float(value) for value in answer.by_seed[question.metric])
-        bars.append(replace(plots.Bar.from_fractions(name, found.value, found.low, found.high, colours[name]), seeds=seeds))
+        bar = plots.Bar.from_fractions(name, found.value, found.low, found.high, colours[name])
+        seeds = tuple(100 * float(value) for value in answer.by_seed[question.metric]) if answer.spread(question.metric) is not None else ()
+        folds = tuple(100 * value for run in answer.runs for value in run.by_fold(question.metric))
+        bars.append(replace(bar, seeds=seeds, folds=folds))
     return bars
 
 
 def _scores(question: Question, metrics: Sequence[str], curves: Sequence[Curve], number: int) -> Table:
     """All metrics of all rows, with numbers of items and groups, and the spread over seeds where there are several."""
     layer_of = {curve.row: curve.choice.layer for curve in curves}
-    several_seeds = any(len(answer.runs) > 1 for answer in question.answers.values())
+    several_seeds = any(answer.spread(question.metric) is not None for answer in question.answers.values())
     counts = (Column("n"), Column("groups"), *([Column("σ over seeds")] if several_seeds else []))
     columns = (Column("test, %"), *(Column(metric_name(metric)) for metric in metrics), *counts)
     rows = []
     for name, answer in question.answers.items():
-        label = Cell(f"{name}: {layer_of[name]}" if name in layer_of else name, link=anchor(answer.runs[0]))
+        whose = (MEANINGS[question.task.type],) if name == TRIVIAL and question.task.type in MEANINGS else ()
+        label = Cell(f"{name}: {layer_of[name]}" if name in layer_of else name, below=whose, link=anchor(answer.runs[0]))
         scores = [tables.score(answer.intervals[metric], best=metric == question.metric and name == question.best) for metric in metrics]
         cells = [label, *scores, Cell(str(answer.uid.size)), Cell(str(answer.groups))]
         if several_seeds:
@@ -174,6 +177,8 @@ def _confusions(question: Question) -> list[dict[str, str]]:
 def _notes(question: Question) -> list[str]:
     """What was left out of the metrics, each line once."""
     notes: dict[str, None] = {}
+    if folds := next((run.folds for answer in question.answers.values() for run in answer.runs if run.folds), None):
+        notes[f"each of the {len(folds)} folds is tested once; values are of all predictions together, points are single folds"] = None
     for name, answer in question.answers.items():
         found = answer.intervals[question.metric]
         if found.undefined:
