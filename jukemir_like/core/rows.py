@@ -72,6 +72,16 @@ class Rows:
         """The first ``n`` rows of a file."""
         return cls([file], np.zeros(n, np.int32), np.arange(n), dimension)
 
+    @classmethod
+    def joined(cls, first: Rows, second: Rows) -> Rows:
+        """The rows of one matrix, then those of another of the same dimension.
+
+        >>> Rows.joined(Rows.of_array(np.float32([[1, 2]])), Rows.of_array(np.float32([[3, 4]]))).take([1, 0]).tolist()
+        [[3.0, 4.0], [1.0, 2.0]]
+        """
+        source = np.concatenate([first._source, second._source + np.int32(len(first.sources))])
+        return cls((*first.sources, *second.sources), source, np.concatenate([first._row, second._row]), first._dimension)
+
     @property
     def shape(self) -> tuple[int, int]:
         return len(self._row), self._dimension

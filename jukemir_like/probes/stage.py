@@ -22,7 +22,7 @@ from jukemir_like.datasets import Task
 from jukemir_like.datasets.meta import DESCRIPTION, META
 from jukemir_like.datasets.processed import ProcessedDataset
 from jukemir_like.datasets.processed import read_processed as read_processed
-from jukemir_like.probes import vectors
+from jukemir_like.probes import deformed, vectors
 from jukemir_like.probes.fitting import BASELINES, TRIVIAL, FitOptions, fit, fit_baseline, one_thread
 from jukemir_like.probes.protocols import DEFAULT_SEEDS, Settings, check_settings, configuration_hash, non_default
 from jukemir_like.probes.results import ResultsTable, tabulate_runs
@@ -99,7 +99,7 @@ def probe_dataset(
         StorageError: the runs cannot be written.
     """
     settings = check_settings(protocol, settings)
-    processed = read_processed(cache.processed(dataset))
+    processed = deformed.read_dataset(cache, dataset)
     if not processed.tasks:
         raise RequestError(f"{cache.processed(dataset) / DESCRIPTION} names no tasks: there is nothing to probe")
     unknown = next((name for name in tasks or () if name not in processed.tasks), None)
@@ -113,7 +113,7 @@ def probe_dataset(
             of_items = without_vectors(processed, uids)
         else:
             large = vectors.Large(chunks_above, cache.probe(dataset, representation), opened)
-            of_items = vectors.read(cache, dataset, representation, uids, processed.failed, large)
+            of_items = deformed.read_vectors(cache, processed, representation, uids, large)
         inputs = _Inputs(cache, processed, representation, of_items, chunks_above)
         of_seeds = [FitOptions(settings, seed, workers, device) for seed in (DEFAULT_SEEDS[protocol] if seeds is None else seeds)]
         runs, errors = _runs(inputs, tasks or list(processed.tasks), protocol, of_seeds)
@@ -196,6 +196,7 @@ def _identity(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -
             "vectors": inputs.vectors.digest,
             "signature": inputs.vectors.signature,
             "sources": processed.sources,
+            **deformed.lineage(processed.deformed),
             **({} if inputs.vectors.origin is None else {"taken_over": inputs.vectors.origin.to_json()}),
         },
     }
