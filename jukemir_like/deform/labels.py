@@ -62,7 +62,8 @@ def remarks(tasks: Iterable[Task], deformation: Deformation) -> list[str]:
     kind = deformation.kind
     if kind not in _CONTROLS or deformation.value == _CONTROLS[kind]:
         return []
-    following, kept = [], []
+    following: list[str] = []
+    kept: list[str] = []
     for task in tasks:
         (kept if _rule(task, deformation) is None else following).append(task.name)
     lines = [f"labels of {', '.join(following)} follow the {kind}"] if following else []
