@@ -203,7 +203,7 @@ def terminal_table(found: Sequence[Deformations]) -> str:
         for one in found:
             losses = one.losses.get((deformation, name))
             around = losses[one.question.metric].change.interval if losses else None
-            shown = f" [{ends(around.low, around.high)}]" if around and around.low is not None else ""
+            shown = f" [{percent(around.low)}, {percent(around.high)}]" if around and around.low is not None else ""
             cells.append("–" if around is None else points(around.value) + shown)
         rows.append([deformation, printable(name), *cells])
     return tabulate(rows, header, colalign=("left", "left", *("right" for _ in found)), disable_numparse=True)
