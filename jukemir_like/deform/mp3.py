@@ -48,8 +48,8 @@ def _round_trip(samples: Samples, sample_rate: int, level: float) -> Samples:
         raise RequestError("the libsndfile of this machine writes no MP3: install one from 1.1 on, or `pip install -U soundfile`")
     file = io.BytesIO()
     with libsndfile_errors():
-        # Below 1 by so little that the bit rate is the lowest all the same: libsndfile refuses 1 itself.
-        options = {"bitrate_mode": "CONSTANT", "compression_level": min(level, 1 - 1e-6)}
+        # Below 1 by so little that the bit rate is the lowest all the same: libsndfile refuses 1, and what is closer to it.
+        options = {"bitrate_mode": "CONSTANT", "compression_level": min(level, 0.9999)}
         soundfile.write(file, samples, sample_rate, format="MP3", subtype="MPEG_LAYER_III", **options)
         file.seek(0)
         decoded, _ = soundfile.read(file, dtype="float32")

@@ -54,9 +54,9 @@ def read_vectors(cache: Cache, processed: ProcessedDataset, representation: str,
     if origin is None:
         return vectors.read(cache, processed.name, representation, uids, processed.failed, large)
     is_tested = {uid: processed.items[uid].get("split") == "test" for uid in uids}
-    of_clean = [uid for uid in uids if not is_tested[uid]]
-    fitted = vectors.read(cache, origin.dataset, representation, of_clean, processed.failed, large)
-    tested = vectors.read(cache, processed.name, representation, [uid for uid in uids if is_tested[uid]], processed.failed, large)
+    of_clean, of_deformed = ([uid for uid in uids if is_tested[uid] is wanted] for wanted in (False, True))
+    fitted = vectors.read(cache, origin.dataset, representation, of_clean, processed.failed, _share(large, of_clean, uids))
+    tested = vectors.read(cache, processed.name, representation, of_deformed, processed.failed, _share(large, of_deformed, uids))
     if fitted.signature != tested.signature or fitted.X.shape[1] != tested.X.shape[1]:
         raise RequestError(
             f"vectors of {representation} for {origin.dataset} and {processed.name} were computed by different versions: "
@@ -70,6 +70,11 @@ def read_vectors(cache: Cache, processed: ProcessedDataset, representation: str,
     row = fitted.row | {uid: len(fitted.row) + place for uid, place in tested.row.items()}
     digest = hashlib.sha256(f"{fitted.digest} {tested.digest}".encode()).hexdigest()
     return Vectors(X, row, fitted.missing | tested.missing, digest, fitted.signature, fitted.origin or tested.origin)
+
+
+def _share(large: Large | None, part: Sequence[str], uids: Sequence[str]) -> Large | None:
+    """What decides for a part of the vectors as ``large`` does for all, and so as for the clean dataset."""
+    return None if large is None else replace(large, above=large.above * len(part) // max(1, len(uids)))
 
 
 def lineage(origin: DeformedFrom | None) -> dict[str, Any]:
