@@ -28,7 +28,7 @@ def power(samples: Samples) -> float:
     >>> power(np.float32([3, -4, 0, 0]))
     6.25
     """
-    return float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    return float(np.einsum("i,i", samples, samples, dtype=np.float64)) / len(samples) if len(samples) else 0.0
 
 
 def add_noise(samples: Samples, decibels: float, generator: Generator) -> Samples:
@@ -56,7 +56,9 @@ def _mix(samples: Samples, noise: Samples, decibels: float) -> Samples:
     own = power(noise)
     if not own:  # a clip of one sample has no frequency but 0
         return samples
-    return samples + noise * np.float32(np.sqrt(power(samples) / own) * 10 ** (-decibels / 20))
+    noise *= np.float32(np.sqrt(power(samples) / own) * 10 ** (-decibels / 20))
+    noise += samples
+    return noise
 
 
 def lowpass(samples: Samples, sample_rate: int, hertz: float) -> Samples:

@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jukemir_like import audio
 from jukemir_like.core import records
 from jukemir_like.core.atomic import make_folder, write_json
@@ -131,10 +133,8 @@ def _deform_file(deformation: Deformation, seed: int, chunk: Chunk) -> list[Reco
             if kept is not None:
                 return [kept | {"status": "kept"}]
             clean = audio.decode_mono(source)
-        samples = clean.samples[0] * (1 / 32768)
-        deformed = effects.apply(
-            deformation, samples.astype("float32"), clean.sample_rate, effects.generator_of(deformation, seed, job.input)
-        )
+        samples = np.multiply(clean.samples[0], np.float32(1 / 32768), dtype=np.float32)  # exact: 16 bits
+        deformed = effects.apply(deformation, samples, clean.sample_rate, effects.generator_of(deformation, seed, job.input))
         record["output_digest"] = audio.write_wav(job.output, deformed.samples, clean.sample_rate)
         record["audio_seconds"] = round(len(deformed.samples) / clean.sample_rate, 3)
         record |= {"clipped": round(deformed.clipped / len(deformed.samples), 9)} if deformed.clipped else {}
