@@ -25,6 +25,7 @@ SECTIONS = {
     "pretrained": "Models of transformers",
     "speeds": "Speeds",
     "probe": "Probes",
+    "strengths": "Strengths",
     "containers": "Containers",
 }
 """Module of this package → heading of its section, in the order of the page."""

@@ -73,14 +73,12 @@ class Rows:
         return cls([file], np.zeros(n, np.int32), np.arange(n), dimension)
 
     @classmethod
-    def joined(cls, first: Rows, second: Rows) -> Rows:
-        """The rows of one matrix, then those of another of the same dimension.
-
-        >>> Rows.joined(Rows.of_array(np.float32([[1, 2]])), Rows.of_array(np.float32([[3, 4]]))).take([1, 0]).tolist()
-        [[3.0, 4.0], [1.0, 2.0]]
-        """
-        source = np.concatenate([first._source, second._source + np.int32(len(first.sources))])
-        return cls((*first.sources, *second.sources), source, np.concatenate([first._row, second._row]), first._dimension)
+    def concatenate(cls, parts: Sequence[Rows]) -> Rows:
+        """The rows of all parts, of one dimension, in their order; not read yet."""
+        sources = {id(source): source for part in parts for source in part.sources}  # parts of one matrix share theirs
+        place = {name: number for number, name in enumerate(sources)}
+        numbers = [np.array([place[id(source)] for source in part.sources], np.int32)[part._source] for part in parts]
+        return cls(list(sources.values()), np.concatenate(numbers), np.concatenate([part._row for part in parts]), parts[0]._dimension)
 
     @property
     def shape(self) -> tuple[int, int]:

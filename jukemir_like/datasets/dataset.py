@@ -7,6 +7,7 @@ is a class name (multiclass, key), a list of tag names (multilabel) or a list of
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any, Literal
 TaskType = Literal["multiclass", "multilabel", "regression", "key"]
 PRIMARY_METRICS: dict[str, str] = {"multiclass": "accuracy", "multilabel": "roc_auc", "regression": "r2", "key": "weighted_score"}
 SPLITS = ("train", "valid", "test")
+FOLD = "fold"
+"""The key of ``extra`` that holds an item's fold."""
 SPLIT_OF_WORD = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("valid", "val", "validation", "dev", "development"), "valid"),
@@ -116,6 +119,7 @@ class Dataset:
         sources: digests or parameters of what it was made from.
         options: those that ``name`` asks for, sorted; see :func:`jukemir_like.datasets.registry.options`.
         understood: how a user's own table was read, see :func:`jukemir_like.datasets.folder.labels.describe`; None for other datasets.
+        folds: names of the folds that the items come in, in order: an item's is ``extra["fold"]``, and its split is None. None: in splits.
     """
 
     name: str
@@ -126,6 +130,7 @@ class Dataset:
     sources: dict[str, Any] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     understood: dict[str, Any] | None = None
+    folds: tuple[str, ...] | None = None
 
 
 def label_encoder(task: Task) -> Callable[[Any], Any]:
@@ -175,6 +180,17 @@ def key_name(value: str) -> str | None:
     tonic = tonic[:1].upper() + tonic[1:].lower()
     name = f"{_FLATS.get(tonic, tonic)} {mode.lower()}"
     return name if name in KEYS else None
+
+
+def natural_order(name: str) -> tuple[list[tuple[bool, int, str]], str]:
+    """What names of folds are sorted by: numbers in them as numbers.
+
+    >>> sorted(["fold 10", "fold 9", "b", "2"], key=natural_order)
+    ['2', 'b', 'fold 9', 'fold 10']
+    """
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    numbers = [int(part) if re.fullmatch("[0-9]+", part) else None for part in parts]
+    return [(number is None, number or 0, part) for number, part in zip(numbers, parts, strict=True)], name
 
 
 def uid_fault(uid: str) -> str | None:

@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from jukemir_like.core.errors import RequestError
+from jukemir_like.datasets import gtzan_folds
 from jukemir_like.datasets.annotations import AnnotationFile, read_lines
 from jukemir_like.datasets.dataset import Dataset, Item, Task
 
@@ -25,12 +26,14 @@ _LISTS = {
 _LINE = re.compile(rf"({'|'.join(GENRES)})/(\1\.\d{{5}})\.wav")
 
 
-def dataset(folder: Path, name: str = "gtzan_ff") -> Dataset:
-    """The excerpts that the three lists in ``folder`` name.
+def dataset(folder: Path, name: str = "gtzan_ff", options: frozenset[str] = frozenset()) -> Dataset:
+    """The excerpts that the three lists in ``folder`` name; with the option ``artist_folds`` those of :mod:`.gtzan_folds`.
 
     Raises:
         RequestError: a list is missing, or has a line that names no excerpt, or one that another line names.
     """
+    if "artist_folds" in options:
+        return gtzan_folds.dataset(folder, name, TASKS)
     items: dict[str, Item] = {}
     digests = {}
     for split, (file, tag) in _LISTS.items():

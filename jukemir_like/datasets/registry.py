@@ -31,6 +31,7 @@ _OPTIONS = {
     "emomusic": ("artist_clean",),
     "giantsteps": ("unique",),
     "giantsteps_clips": ("unique",),
+    "gtzan_ff": ("artist_folds",),
     "magnatagatune": ("artist_clean", "tagged_only"),
 }
 

@@ -173,19 +173,20 @@ def _description(
     name: str, clean: ProcessedDataset, chosen: Mapping[str, Mapping[str, Any]], described: DeformedFrom, found: _Found,
     deformation: Deformation, summary: Summary, wav_files: int,
 ) -> dict[str, Any]:  # fmt: skip
-    splits = [record.get("split") for record in chosen.values()]
+    parts = [record.get("split") or (clean.fold_of(uid) if clean.folds else None) for uid, record in chosen.items()]
     return {
         "name": name,
         "options": [],
         "tasks": {task.name: task.to_json() for task in clean.tasks.values()},
         "group": clean.group,
         "stems": None,
-        "items": {split or "none": splits.count(split) for split in (*SPLITS, None) if split in splits},
+        "items": {part or "none": parts.count(part) for part in (*SPLITS, *(clean.folds or ()), None) if part in parts},
         "metadata_only": False,
         "failed": summary.failed,
         "skipped": {},
         "sources": clean.sources,
         "versions": software_versions(),
+        **({} if clean.folds is None else {"folds": list(clean.folds)}),
         "files": wav_files,
         "deformed": {
             **described.to_json(),

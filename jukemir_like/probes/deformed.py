@@ -21,8 +21,13 @@ from jukemir_like.probes import vectors
 from jukemir_like.probes.vectors import Large, Vectors
 
 
-def read_dataset(cache: Cache, name: str) -> ProcessedDataset:
+def read_dataset(cache: Cache, name: str, folds: int | None = None) -> ProcessedDataset:
     """The processed dataset ``name``; of a deformed one, its items follow those of the clean dataset's train and valid.
+
+    Args:
+        cache: with both.
+        name: of the dataset.
+        folds: that are to be drawn; None: none. Of a deformed dataset none can be.
 
     Raises:
         RequestError: it, or the clean dataset, is missing; the clean one was processed again since, or comes in folds.
@@ -32,6 +37,8 @@ def read_dataset(cache: Cache, name: str) -> ProcessedDataset:
     origin = processed.deformed
     if origin is None:
         return processed
+    if folds is not None:
+        raise RequestError(f"{name} is deformed, and tested by the probe of {origin.dataset}'s splits: no folds can be drawn of it")
     clean = read_processed(cache.processed(origin.dataset))
     if clean.digest != origin.meta or clean.tasks != processed.tasks:
         raise RequestError(f"{origin.dataset} has other items or labels than {name} was made from: run `{how_to_make(name)}` again")
@@ -64,7 +71,7 @@ def read_vectors(cache: Cache, processed: ProcessedDataset, representation: str,
         )
     X: Any
     if isinstance(fitted.X, Rows) or isinstance(tested.X, Rows):
-        X = Rows.joined(*(X if isinstance(X, Rows) else Rows.of_array(X) for X in (fitted.X, tested.X)))
+        X = Rows.concatenate([X if isinstance(X, Rows) else Rows.of_array(X) for X in (fitted.X, tested.X)])
     else:
         X = np.concatenate([fitted.X, tested.X])
     row = fitted.row | {uid: len(fitted.row) + place for uid, place in tested.row.items()}

@@ -16,23 +16,39 @@ regression ``mean``                     mean of each output in train (R² of 0 a
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.core.progress import Progress
+from jukemir_like.datasets import Task
 from jukemir_like.probes import regularised
-from jukemir_like.probes.metrics import mirex_table
+from jukemir_like.probes.metrics import mirex_table, primary_metric
 from jukemir_like.probes.protocols import Grid, LinearEval, RegularisationPath, Settings
 from jukemir_like.probes.selection import Candidate, FittedProbe, Selection, tested
-from jukemir_like.probes.tasks import SCORED_SPLITS, ProbeData
+from jukemir_like.probes.tasks import SCORED_SPLITS, ProbeData, Split
 from jukemir_like.probes.unfinished import UnfinishedRun
 
 TRIVIAL = "trivial"
 """The name that selects the baselines in the place of a representation."""
+_BASELINE_ANSWERS = {
+    "multiclass": "the largest class ({})",
+    "key": "the best constant key ({})",
+    "multilabel": "the frequency of each tag",
+    "regression": "the mean",
+}
+_MUCH_BETTER = 0.02
+MEANINGS = {
+    "multiclass": "largest class of train",
+    "key": "best constant key of train",
+    "multilabel": "tag frequencies of train",
+    "regression": "mean of train",
+}
+"""Type of a task → what its baseline is, in words."""
 BASELINES = {"multiclass": "majority", "key": "constant", "multilabel": "prior", "regression": "mean"}
 
 
@@ -44,7 +60,7 @@ class FitOptions:
         settings: of the protocol; their type decides which one.
         seed: of all random numbers; protocol ``linear`` has none.
         workers: processes of protocol ``jukemir``. Results do not depend on their number.
-        device: ``cpu`` or ``cuda`` for protocol ``jukemir``; None: a GPU where there is one.
+        device: ``cpu`` or ``cuda`` for protocols ``jukemir`` and ``lineareval``; None: a GPU where there is one.
     """
 
     settings: Settings = field(default_factory=RegularisationPath)
@@ -63,25 +79,54 @@ def fit(data: ProbeData, options: FitOptions, name: str = "probe", unfinished: U
         unfinished: where protocol ``jukemir`` stores what is finished, and finds what an interrupted call has finished; None: nowhere.
 
     Raises:
-        RequestError: scores are not finite, there is no such device, or a worker died.
+        RequestError: scores are not finite, there is no such device, a worker died, or the protocol needs a validation split.
         StorageError: ``unfinished`` cannot be written.
     """
+    if "valid" not in data.splits and not isinstance(options.settings, RegularisationPath):
+        raise RequestError(
+            f"split valid has no item with a label for {data.task.name} and a vector: this protocol stops training by it; give it items, "
+            "or use protocol linear, which validates inside train"
+        )
     with one_thread():
         if isinstance(options.settings, Grid):
             return _fit_grid(data, options.settings, options, name, unfinished)
         if isinstance(options.settings, LinearEval):
-            from jukemir_like.probes import linear_evaluation
-
-            return linear_evaluation.fit(data, options.settings, options.seed, name)
+            return fit_together(data, [options], name)[0]
         return regularised.fit(data, options.settings, name)
 
 
+def are_fitted_together(settings: Settings) -> bool:
+    """Whether a protocol fits the probes of several seeds side by side, in less time than one after the other."""
+    return isinstance(settings, LinearEval)
+
+
+def fit_together(data: ProbeData, options: Sequence[FitOptions], name: str = "probe") -> list[FittedProbe]:
+    """:func:`fit` for options that differ in their seed only; on a CPU each result is the same to the bit as that of :func:`fit`.
+
+    Args:
+        data: of one task.
+        options: at least one.
+        name: of the work, for the progress bar.
+
+    Raises:
+        RequestError: as :func:`fit`.
+    """
+    settings = options[0].settings
+    if not isinstance(settings, LinearEval):
+        return [fit(data, of_seed, name) for of_seed in options]
+    from jukemir_like.probes import linear_evaluation
+
+    with one_thread():
+        return linear_evaluation.fit(data, settings, [of_seed.seed for of_seed in options], name, options[0].device)
+
+
 def fit_baseline(data: ProbeData) -> FittedProbe:
-    """The trivial baseline of a task in the place of a probe."""
+    """The trivial baseline of a task in the place of a probe; without a validation split, its validation is train."""
+    data = replace(data, splits={"valid": data.train, **data.splits})
     with one_thread():
         selection = Selection(data)
         selection.consider(Candidate(0, {}, baseline_scores(data), {}))
-        return tested(selection)
+        return replace(tested(selection), notes=(baseline_note(data),))
 
 
 @contextmanager
@@ -117,14 +162,30 @@ def _fit_grid(data: ProbeData, settings: Grid, options: FitOptions, name: str, u
 
 def baseline_scores(data: ProbeData) -> dict[str, NDArray[np.float32]]:
     """Split → scores (n, labels) of valid and test."""
-    constant = _constant_scores(data)
+    constant = _constant_scores(data.task, data.train)
     return {split: np.tile(constant, (len(data.splits[split].y), 1)) for split in SCORED_SPLITS}
 
 
-def _constant_scores(data: ProbeData) -> NDArray[np.float32]:
-    """The scores (labels,) that every item gets. Songs count once, however many clips they have."""
-    train, task = data.train, data.task
-    y = train.y if train.songs is None else train.songs.per_song(train.y)
+def baseline_note(data: ProbeData) -> str:
+    """Whose labels the baseline of a task is from: train's. Where test's own would score much better, by how much.
+
+    A test split of which another class is the largest makes the baseline look weak, and whatever is compared with it good.
+    """
+    task, test = data.task, data.splits["test"]
+    own, of_test = _constant_scores(task, data.train), _constant_scores(task, test)
+    answer = _BASELINE_ANSWERS.get(task.type, _BASELINE_ANSWERS["multiclass"])
+    note = f"{task.name}: {TRIVIAL} is {answer.format(repr(task.labels[int(own.argmax())]))} of train"
+    y = test.y if test.songs is None else test.songs.per_song(test.y)
+    value, best = (primary_metric(task, y, np.tile(scores, (len(y), 1))) for scores in (own, of_test))
+    if best - value >= _MUCH_BETTER:
+        of_test_answer = answer.format(repr(task.labels[int(of_test.argmax())]))
+        note += f" and has {100 * value:.1f} % on test, where {of_test_answer} of test itself would have {100 * best:.1f} %"
+    return note
+
+
+def _constant_scores(task: Task, split: Split) -> NDArray[np.float32]:
+    """The scores (labels,) that every item gets, from the labels of a split. Songs count once, however many clips they have."""
+    y = split.y if split.songs is None else split.songs.per_song(split.y)
     if task.type == "key":
         return np.asarray(mirex_table(task.labels)[y].mean(0), np.float32)
     if task.type == "multiclass":

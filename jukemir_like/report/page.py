@@ -16,7 +16,7 @@ from jukemir_like.core.files import printable
 from jukemir_like.core.resampling import CONFIDENCE, RESAMPLES, Interval
 from jukemir_like.core.version import __version__
 from jukemir_like.downloads.summary import format_bytes
-from jukemir_like.probes.fitting import TRIVIAL
+from jukemir_like.probes.fitting import MEANINGS, TRIVIAL
 from jukemir_like.probes.layers import split
 from jukemir_like.probes.runs import Run
 from jukemir_like.report import datasets, deformations, lines, plots, published, svg
@@ -101,7 +101,7 @@ def render(
         failures=[failure for stage in stages for failure in _failures(stage)],
         problems=problems,
         runs=[_run(cache, run) for run in runs],
-        seeds=sorted({run.seed for run in runs}),
+        seeds=sorted({run.seed for run in runs if run.draws}),
         bytes_of_json=_compact,
     )
 
@@ -152,8 +152,9 @@ def _question(
     bars = []
     for name, answer in question.answers.items():
         found = answer.intervals[question.metric]
-        seeds = tuple(100 * float(value) for value in answer.by_seed[question.metric])
-        bars.append(replace(plots.Bar.from_fractions(name, found.value, found.low, found.high, colours[name]), seeds=seeds))
+        seeds = tuple(100 * float(value) for value in answer.by_seed[question.metric]) if answer.spread(question.metric) is not None else ()
+        folds = tuple(100 * value for run in answer.runs for value in run.by_fold(question.metric))
+        bars.append(replace(plots.Bar.from_fractions(name, found.value, found.low, found.high, colours[name]), seeds=seeds, folds=folds))
     rows = []
     for name, answer in question.answers.items():
         intervals = [answer.intervals[metric] for metric in metrics]
@@ -162,7 +163,11 @@ def _question(
         spread_shown = "" if spread is None else f"{100 * spread:.1f}"
         rows.append(
             {"name": name, "values": values, "n": answer.uid.size, "groups": answer.groups, "spread": spread_shown}
-            | {"link": _anchor(answer.runs[0]), "layer": layer_of.get(name)}
+            | {
+                "link": _anchor(answer.runs[0]),
+                "layer": layer_of.get(name),
+                "whose": MEANINGS.get(question.task.type) if name == TRIVIAL else None,
+            }
         )
     return {
         "anchor": f"task-{number}",
@@ -172,7 +177,7 @@ def _question(
         "type": question.task.type,
         "metric": _name(question.metric),
         "metrics": [_name(metric) for metric in metrics],
-        "several_seeds": any(len(answer.runs) > 1 for answer in question.answers.values()),
+        "several_seeds": any(answer.spread(question.metric) is not None for answer in question.answers.values()),
         "bars": plots.bars([*bars, *published.bars(question)], axis, f"bars-{number}"),
         "curves": lines.layer_curves([_curve(curve, colours) for curve in curves], axis, f"layers-{number}") if curves else "",
         "cost": lines.against_cost(_cost_points(question, costs, colours), axis, f"cost-{number}"),
@@ -267,6 +272,8 @@ def _confusions(question: Question, number: int) -> list[str]:
 def _notes(question: Question) -> list[str]:
     """What was left out of the metrics, each line once."""
     notes: dict[str, None] = {}
+    if folds := next((run.folds for answer in question.answers.values() for run in answer.runs if run.folds), None):
+        notes[f"each of the {len(folds)} folds is tested once; values are of all predictions together, points are single folds"] = None
     for name, answer in question.answers.items():
         found = answer.intervals[question.metric]
         if found.undefined:

@@ -1,7 +1,8 @@
 """The stage ``report``: reads all probes of a cache and writes ``report/index.html``, with the tables behind it.
 
 ``results.csv`` has the metrics of every run with intervals (:mod:`jukemir_like.probes.results` documents the columns); ``comparisons.csv``
-every paired difference between two representations; ``deformations.csv``, where datasets were deformed, what each representation loses.
+every paired difference between two representations (``protocol`` names folds too: ``linear, 5 folds``); ``deformations.csv``, where
+datasets were deformed, what each representation loses.
 """
 
 from __future__ import annotations
@@ -112,6 +113,7 @@ def report(
     answers += [answer for of_question in curves.values() for curve in of_question for answer in curve.test.values()]
     known = {answer.runs[0].folder: answer.bounds for answer in answers if len(answer.runs) == 1}
     table = [row for run in runs for row in results.rows(run, known.get(run.folder) or resample_runs([run]).bounds)]
+    table += [row for answer in answers for row in results.rows_of_seeds(answer)]
     results.write(cache.report / results.TABLE, table)
     write_bytes(cache.report / "comparisons.csv", _comparisons(by_question).encode(errors="backslashreplace"))
     if deformed:

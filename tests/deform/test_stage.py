@@ -206,9 +206,10 @@ def test_of_a_dataset_in_folds_all_items_are_written(cache, tmp_path, write_audi
     for index in range(4):
         write_audio(tmp_path / f"{index}.wav", seconds=0.2)
         items.append(Item(f"{index}", None, "C major", tmp_path / f"{index}.wav", extra={"fold": f"{index % 2}"} if index else {}))
-    process(Dataset("f", {"key": TASKS["key"]}, items), cache.processed("f"))
+    process(Dataset("f", {"key": TASKS["key"]}, items, folds=("0", "1")), cache.processed("f"))
     assert deform(cache, "f", "level-6").done == 3
     assert [record["extra"]["fold"] for record in load_dataset("f~level-6", cache).items.values()] == ["1", "0", "1"]
+    assert load_dataset("f~level-6", cache).folds == ("0", "1")
 
 
 def test_requests_that_cannot_be_are_one_line(make, cache, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jukemir_like.core.resampling import RESAMPLES, resample_groups
-from jukemir_like.probes import metrics, runs
+from jukemir_like.probes import metrics, run_names, runs
 from jukemir_like.probes.tasks import Predictions
 from jukemir_like.report.deformations import COLUMNS
 from jukemir_like.report.report import report
@@ -42,7 +42,7 @@ def add(cache, make_run):
             "groups": {split: len(set(one.group)) for split, one in predictions.items()},
             "lineage": {**clean.record["lineage"], "deformed": origin},
         }
-        folder = runs.run_folder(cache, f"{dataset}~{deformation}", name, task.name, "linear", seed)
+        folder = run_names.run_folder(cache, f"{dataset}~{deformation}", name, task.name, "linear", seed)
         return clean, runs.save_run(folder, record, predictions)
 
     return write
@@ -92,7 +92,8 @@ def test_deformed_by_nothing_nothing_is_lost(cache, add, tasks):
     add(tasks["genre"], deformation="level+0", wrong=0)
     report(cache)
     for row in rows(cache):
-        assert [float(row[name]) for name in ("difference", "low", "high")] == [0, 0, 0]
+        assert float(row["difference"]) == 0
+        assert float(row["low"]) <= 0 <= float(row["high"])
         assert float(row["p"]) == 1
 
 
@@ -173,7 +174,7 @@ def test_what_cannot_be_compared_is_said(cache, add, make_run, tasks):
         path.unlink()
     report(cache)
     assert "there is no clean result of mfcc to compare with, probe band too" in page(cache)
-    for path in runs.run_folder(cache, "band", "chroma", "genre", "linear", 0).iterdir():
+    for path in run_names.run_folder(cache, "band", "chroma", "genre", "linear", 0).iterdir():
         path.unlink()
     report(cache)
     assert "band~noise-20 has nothing to be compared with" in page(cache)
