@@ -13,6 +13,7 @@ IS_PRECOMPUTED := $(filter-out 0,$(PRECOMPUTED))
 DATASETS ?= $(if $(IS_PRECOMPUTED),gtzan_ff giantsteps_clips magnatagatune emomusic,synthband)
 REPRESENTATIONS ?= $(if $(IS_PRECOMPUTED),chroma mfcc choi musicnn clmr jukebox,chroma mfcc stemjepa stemjepa-untrained stemjepa-reproduce)
 LAYERS ?=
+DEFORM ?=
 PROTOCOL ?= linear
 SEED ?=
 FOLDS ?=
@@ -35,7 +36,7 @@ COST ?=
 PYTEST_ARGS ?=
 
 REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(DATASETS)" --representations "$(REPRESENTATIONS)" \
-	--layers "$(LAYERS)" --protocol "$(PROTOCOL)" --seed "$(SEED)" --folds "$(FOLDS)" --songs "$(SONGS)" --jobs "$(JOBS)" --batch-size "$(BATCH_SIZE)" \
+	--layers "$(LAYERS)" --deform "$(DEFORM)" --protocol "$(PROTOCOL)" --seed "$(SEED)" --folds "$(FOLDS)" --songs "$(SONGS)" --jobs "$(JOBS)" --batch-size "$(BATCH_SIZE)" \
 	--training-dataset "$(TRAINING_DATASET)" $(if $(STEPS),--steps "$(STEPS)") $(if $(IS_PRECOMPUTED),--precomputed) --runner "$(RUNNER)" \
 	--container "$(CONTAINER)" --partition "$(PARTITION)" --account "$(ACCOUNT)" $(if $(GPUS),--gpus "$(GPUS)")
 
@@ -44,7 +45,7 @@ REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… LAYERS=… PROTOCOL=linear|jukemir|lineareval SEED=… FOLDS=… SONGS=… STEPS=… TRAINING_DATASET=… PRECOMPUTED=1 CACHE=… JOBS=… RUNNER=local|docker|slurm CONTAINER=apptainer"
+	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… LAYERS=… DEFORM=… PROTOCOL=linear|jukemir|lineareval SEED=… FOLDS=… SONGS=… STEPS=… TRAINING_DATASET=… PRECOMPUTED=1 CACHE=… JOBS=… RUNNER=local|docker|slurm CONTAINER=apptainer"
 	@echo "  make reproduce RUNNER=slurm PARTITION=… ACCOUNT=… GPUS=… (of a job that trains; and all of the above; JOBS: how many at one time)"
 
 setup: $(SETUP)  ## Make the virtual environment .venv and install everything

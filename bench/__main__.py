@@ -15,6 +15,7 @@ SECTIONS = {
     "assets": "Downloading",
     "stages": "Stages",
     "processing": "Processing",
+    "deforming": "Deforming",
     "scale": "A million files",
     "features": "chroma and mfcc",
     "stems": "Stems",

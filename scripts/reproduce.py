@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DONE, WRONG_REQUEST, JukemirLikeError, RequestError
 from jukemir_like.core.locks import locked
 from jukemir_like.core.machine import available_cpus
+from jukemir_like.datasets.deformed import deformed_name
+from jukemir_like.deform import effects, names
 from jukemir_like.encoders import encoder, hub
 from jukemir_like.encoders.weights import MissingWeightsError
 from jukemir_like.launch import apptainer, cluster, cost_table, engine, estimates, failures, images, planning, snakemake, stamps, workflow
@@ -151,16 +154,22 @@ def _failed(cache: Path, code: int, command: list[str], stages: bool) -> int:
 
 def _config(options: argparse.Namespace, cache: Cache) -> dict[str, Any]:
     """What the Snakefile needs to know; names are checked here, so that a wrong one is one line and not a workflow that fails."""
-    config: dict[str, list[str]] = {name: getattr(options, name).split() for name in ("datasets", "representations", "layers", "protocol")}
+    lists = ("datasets", "representations", "layers", "protocol", "deform")
+    config: dict[str, list[str]] = {name: getattr(options, name).split() for name in lists}
     for dataset in config["datasets"]:
         if not (cache.processed(dataset) / "meta.json").exists():  # a user's own, or one that was processed before
             datasets.assets(dataset)
+    for deformation in config["deform"]:
+        effects.check_libraries(names.parse(deformation))
+    config["deform"] = list(dict.fromkeys(config["deform"]))
     if options.precomputed:
         config["representations"] = [published.full_name(name) for name in config["representations"]]
     named = [*config["representations"], *config["layers"]]
     recipes = {name: recipe for name in named if (recipe := _recipe(name))}
     for representation in config["representations"]:
         if published.is_published(representation):
+            if config["deform"]:
+                raise RequestError(f"vectors of {representation} are published of clean audio alone: leave out DEFORM")
             for dataset in config["datasets"]:
                 published.asset(dataset, representation)
         elif representation not in recipes and not _is_taken_over(representation, config["datasets"], cache):
@@ -178,6 +187,8 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, Any]:
     seeds = list(dict.fromkeys(int(seed) for seed in options.seed.split()))
     if options.folds and not (options.folds.isascii() and options.folds.isdigit() and int(options.folds) > 1):
         raise RequestError(f"FOLDS {options.folds!r} is no number from 2: each fold is tested by a probe of the others")
+    if options.folds and config["deform"]:
+        raise RequestError("deformed audio is tested by the probe of a dataset's splits: leave out FOLDS or DEFORM")
     if not any(images.family_of(name).name == "stemjepa" for name in named):
         alone = next((dataset for dataset in config["datasets"] if datasets.stems_of(dataset) == dataset), None)
         if alone:
@@ -221,7 +232,11 @@ def _cluster_options(options: argparse.Namespace, config: dict[str, Any], cache:
         gpus=options.gpus,
         jobs=options.jobs,
         status_seconds=options.status_seconds,
-        extractions=workflow.extractions(config["datasets"], config["representations"], config["layers"]),
+        extractions=workflow.extractions(
+            [*config["datasets"], *(deformed_name(*pair) for pair in product(config["datasets"], config["deform"]))],
+            config["representations"],
+            config["layers"],
+        ),
     )
     config |= {"node": asdict(plan.node), "cores": plan.node.processors, "array_size": plan.array_size}
     os.environ |= plan.environment
@@ -272,7 +287,7 @@ def _prepare_images(names: list[str], program: str, cache: Cache) -> None:
 
 def _images(names: list[str], cache: Cache) -> list[str]:
     """Full names of the images of all stages, where representations ``names`` are computed."""
-    stages = {images.STAGES[stage].image for stage in ("download", "process", "probe")}
+    stages = {images.STAGES[stage].image for stage in ("download", "process", "deform", "probe")}
     stages |= {images.image_of(name, planning.described_by(name, None, cache)) for name in names}
     stages |= {images.STAGES["train"].image for name in names if _recipe(name)}
     return sorted(images.reference(name) for name in stages)
@@ -310,6 +325,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--datasets", required=True, help="names, with spaces between them")
     parser.add_argument("--representations", required=True, help="names, with spaces between them")
     parser.add_argument("--layers", default="", help="representations of which all layers are extracted and probed")
+    parser.add_argument("--deform", default="", help="deformations of the test audio, as noise-20, with spaces between them")
     parser.add_argument("--precomputed", action="store_true", help="the vectors that were published with jukemir, instead of own ones")
     parser.add_argument("--protocol", default="linear", help="linear, jukemir, lineareval; several with spaces between them")
     parser.add_argument("--seed", default="", help="numbers, with spaces between them [default: 0; of lineareval 42, 43, 44]")

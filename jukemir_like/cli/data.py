@@ -1,4 +1,4 @@
-"""``download``, ``pack``, ``process``, ``audit`` and ``list``: the commands about datasets."""
+"""``download``, ``pack``, ``process``, ``deform``, ``audit`` and ``list``: the commands about datasets."""
 
 from __future__ import annotations
 
@@ -172,6 +172,7 @@ def process(dataset: str, workers: int | None, cache: str | None, metadata_only:
     """
     workers = options.prepare_workers(workers)
     from jukemir_like import datasets
+    from jukemir_like.datasets.deformed import split_name
     from jukemir_like.process import process as run
 
     folders = options.open_cache(cache)
@@ -179,6 +180,8 @@ def process(dataset: str, workers: int | None, cache: str | None, metadata_only:
     output = folders.processed(name)
     if dataset == "folder" and datasets.is_known(name):
         raise click.UsageError(f"{name} is the name of a known dataset, which would be overwritten: give --name another one")
+    if split_name(name) is not None:
+        raise click.UsageError(f"{name} would be taken for a deformed dataset, because of the ~: give --name another one")
     source = _folder_dataset(name, **table_options) if dataset == "folder" else datasets.from_assets(dataset, folders)
     return options.finish(run(source, output, workers=workers, metadata_only=metadata_only))
 
@@ -225,11 +228,46 @@ def audit(dataset: str, workers: int | None, cache: str | None) -> int:
     return audited.exit_code
 
 
+def _show_deformations(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: ARG001
+    if value:
+        from jukemir_like.deform import names
+
+        click.echo(names.table())
+        context.exit()
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("deformations", metavar="DEFORMATION...", nargs=-1, required=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of noise and reverberation.")
+@click.option(
+    "--list", is_flag=True, is_eager=True, expose_value=False, callback=_show_deformations, help="List the deformations, and end."
+)
+@options.workers
+@options.partial_ok
+@options.cache
+def deform(dataset: str, deformations: tuple[str, ...], seed: int, workers: int | None, cache: str | None) -> int:
+    """Write the test items of DATASET, which is processed, with changed audio: each DEFORMATION as a dataset DATASET~DEFORMATION.
+
+    Such as noise-20 (SNR in dB), mp3-32 (kbit/s), pitch+2 (semitones). With its vectors extracted, `probe DATASET~DEFORMATION` trains on
+    clean audio and tests on the deformed; the report says what a representation loses.
+    """
+    workers = options.prepare_workers(workers)
+    from jukemir_like.deform import names
+    from jukemir_like.deform.stage import deform as run
+
+    folders = options.open_cache(cache)
+    for deformation in deformations:
+        names.parse(deformation)  # all of them, before the first is written
+    return max([options.finish(run(folders, dataset, one, seed=seed, workers=workers)) for one in dict.fromkeys(deformations)])
+
+
 @click.command(name="list")
 @options.cache
 def list_(cache: str | None) -> int:
-    """List the datasets, representations, encoders and weights: which are there, and what would have to be fetched."""
+    """List the datasets, deformations, representations, encoders and weights: which are there, and what would have to be fetched."""
     from jukemir_like import datasets, representations
+    from jukemir_like.deform import names
     from jukemir_like.encoders import catalogue
     from jukemir_like.stemjepa import checkpoint
 
@@ -237,6 +275,7 @@ def list_(cache: str | None) -> int:
     encoders = catalogue.encoders(folders)
     named = {row.name for row in encoders}
     click.echo("datasets:         " + " ".join([*datasets.names(), "folder"]))
+    click.echo("deformations:     " + " ".join(f"{kind.example.split()[0]}" for kind in names.KINDS.values()))
     click.echo("representations:  " + " ".join(name for name in representations.names() if name not in named))
     click.echo("weights:          " + " ".join(checkpoint.names_with_remarks(folders)))
     click.echo("encoders of others, whose weights `jukemir-like download NAME` brings:\n" + catalogue.table(encoders))

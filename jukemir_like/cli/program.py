@@ -73,6 +73,7 @@ for _command in (
     data.download,
     data.pack,
     data.process,
+    data.deform,
     data.audit,
     data.list_,
     representations.extract,

@@ -19,7 +19,9 @@ from jukemir_like.core import files, jsonfiles, largejson
 from jukemir_like.core.atomic import atomic_write, write_json
 from jukemir_like.core.files import printable
 from jukemir_like.core.version import __version__
+from jukemir_like.datasets import deformed
 from jukemir_like.datasets.dataset import FOLD, KEYS, PRIMARY_METRICS, SPLITS, Dataset, Item, Task
+from jukemir_like.datasets.deformed import DeformedFrom, how_to_make
 
 META, DESCRIPTION, WAV_FOLDER = "meta.json", "dataset.json", "wav"
 TASK_SHAPE: dict[str, Any] = {"type": set(PRIMARY_METRICS), "labels": [str]}
@@ -40,6 +42,7 @@ _DESCRIPTION_SHAPE = {
     "folds?": [str],
     "sources?": {str: object},
     "versions?": {str: str},
+    "deformed?": deformed.SHAPE,
 }
 
 
@@ -55,6 +58,7 @@ class Description:
         failed: uid → why it has no audio.
         sources, versions: what it was made from, and with.
         made_from: the name of the dataset that was processed.
+        deformed: where it comes from, if it is a deformed dataset.
         folds: names of its folds, in order; None where it comes in splits.
     """
 
@@ -66,6 +70,7 @@ class Description:
     sources: dict[str, Any]
     versions: dict[str, str]
     made_from: str | None = None
+    deformed: DeformedFrom | None = None
     folds: tuple[str, ...] | None = None
 
 
@@ -112,7 +117,7 @@ def write_meta(
         "failed": failed,
         "skipped": skipped,
         "sources": dataset.sources,
-        "versions": _versions(),
+        "versions": software_versions(),
     }
     description |= {} if dataset.folds is None else {"folds": list(dataset.folds)}
     description |= {} if wav_files is None else {"files": wav_files}
@@ -163,7 +168,8 @@ def read_description(folder: Path) -> Description:
         folds = _folds(value)
     counts, failed, sources, versions = (value.get(name) or {} for name in ("items", "failed", "sources", "versions"))
     made_from = value["name"] if isinstance(value.get("name"), str) else None
-    return Description(tasks, value.get("group"), stems, counts, failed, sources, versions, made_from, folds)
+    of = DeformedFrom.from_json(value["deformed"]) if value.get("deformed") else None
+    return Description(tasks, value.get("group"), stems, counts, failed, sources, versions, made_from, of, folds)
 
 
 def read_stems(folder: Path) -> tuple[str, ...] | None:
@@ -227,7 +233,7 @@ def parse_task(name: str, fields: Mapping[str, Any]) -> Task:
 
 def remedy(folder: Path) -> str:
     """What to do about a damaged file of the processed dataset in ``folder``."""
-    return f"run `jukemir-like process {folder.name}` again"
+    return f"run `{how_to_make(folder.name)}` again"
 
 
 def _stems(description: Mapping[str, Any]) -> tuple[str, ...] | None:
@@ -273,7 +279,8 @@ def _record(item: Item) -> dict[str, Any]:
     return record | {"extra": item.extra}
 
 
-def _versions() -> dict[str, str]:
+def software_versions() -> dict[str, str]:
+    """``versions`` of ``dataset.json``: the software that writes it."""
     versions = {"jukemir-like": __version__, "python": platform.python_version()}
     for package in ("numpy", "soundfile", "soxr"):
         try:

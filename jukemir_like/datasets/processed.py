@@ -22,6 +22,7 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DamagedFileError, InputError, RequestError
 from jukemir_like.datasets import meta, registry
 from jukemir_like.datasets.dataset import FOLD, Task, label_encoder
+from jukemir_like.datasets.deformed import DeformedFrom, how_to_make, split_name
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
@@ -68,9 +69,7 @@ def read_processed(folder: Path) -> ProcessedDataset:
         description = meta.read_description(folder)
         items, digest = meta.read_meta(folder)
     except FileNotFoundError as error:
-        raise RequestError(
-            f"{name} is not in {folder.parent} ({error.filename} is missing): run `jukemir-like process {name}` first"
-        ) from error
+        raise RequestError(f"{name} is not in {folder.parent} ({error.filename} is missing): run `{how_to_make(name)}` first") from error
     if len(description.tasks) != 1:
         with files.damage_errors(folder / meta.META, meta.remedy(folder)):
             for uid, record in items.items():
@@ -86,6 +85,7 @@ def read_processed(folder: Path) -> ProcessedDataset:
         sources=description.sources,
         digest=digest,
         made_from=description.made_from,
+        deformed=description.deformed,
         folds=description.folds,
     )
 
@@ -133,6 +133,7 @@ class ProcessedDataset:
         sources: digests or parameters of what it was made from.
         digest: SHA-256 of ``meta.json``.
         made_from: the name that it was processed by, which ``--name`` may have changed; None where ``dataset.json`` does not say.
+        deformed: where it comes from, if it is a deformed dataset.
         folds: names of the folds that it comes in, in order; None where it comes in splits.
     """
 
@@ -146,6 +147,7 @@ class ProcessedDataset:
     sources: dict[str, Any]
     digest: str
     made_from: str | None
+    deformed: DeformedFrom | None = None
     folds: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
@@ -283,7 +285,8 @@ class ProcessedDataset:
         # Imported here: the package loads network libraries, which nothing else here needs.
         from jukemir_like.downloads.declarations import declaration_folder, read_declaration
 
-        known = next((name for name in (self.name, self.made_from) if name is not None and registry.is_known(name)), None)
+        names = (self.name, self.made_from, None if self.deformed is None else self.deformed.dataset)
+        known = next((name for name in names if name is not None and registry.is_known(name)), None)
         if known is None:
             return f"{self.name}: a dataset of your own, for which no licence and no citation are declared"
         assets = registry.assets(known)
@@ -332,6 +335,8 @@ def _recording(uid: str, record: Mapping[str, Any]) -> str:
 
 def _not_processed(name: str, folders: Cache) -> str:
     """What to do about a dataset that is not among the processed ones of a cache."""
+    if split_name(name) is not None:
+        return f"{name} is not in {folders.root}: run `{how_to_make(name)}` first"
     if name.partition("+")[0] in registry.names():
         assets = registry.assets(name)  # raises for unknown options, with those that exist
         option = "" if folders.root == Cache.default().root else f" --cache {folders.root}"

@@ -47,6 +47,7 @@ class StageImage:
 STAGES = {
     "download": StageImage("download"),
     "process": StageImage("process"),
+    "deform": StageImage("process"),
     "audit": StageImage("process"),
     "train": StageImage("train", gpu=True, shared_memory=8 << 30),  # eight loader workers at the paper's size; taken as it is used
     "extract": StageImage(REPRESENTATIONS, gpu=True),

@@ -156,8 +156,8 @@ def of_stage(stage: str, items: int, node: Node, *, dimension: int = 0, examples
     """Of any other stage.
 
     Args:
-        stage: a command: ``process``, ``audit``, ``train``, ``evaluate-retrieval``, ``probe``, ``probe-grid`` (by protocol jukemir) or
-            ``synthband``, the songs that are rendered.
+        stage: a command: ``process``, ``deform``, ``audit``, ``train``, ``evaluate-retrieval``, ``probe``, ``probe-grid`` (by protocol
+            jukemir) or ``synthband``, the songs that are rendered.
         items: of the dataset.
         node: where it runs.
         dimension: of the vectors that are probed.
@@ -181,9 +181,9 @@ def of_stage(stage: str, items: int, node: Node, *, dimension: int = 0, examples
         seconds = 60 + 50 * vectors_mb + 900 / processors * items / 744
     elif stage == "evaluate-retrieval":
         memory, seconds = 2 * _TORCH_MB + 200 * processors + 0.02 * items, 10 * items / processors
-    elif stage in ("process", "audit", "synthband"):
+    elif stage in ("process", "deform", "audit", "synthband"):
         memory = _PYTHON_MB + 150 * processors + 0.005 * items
-        seconds = {"process": 0.1, "audit": 0.2, "synthband": 0.4}[stage] * items / processors
+        seconds = {"process": 0.1, "deform": 1.0, "audit": 0.2, "synthband": 0.4}[stage] * items / processors
     else:
         raise RequestError(f"{stage} is no stage that runs on a cluster's node")
     limit = 60 * max(10, math.ceil(_SPARE * seconds / 60))

@@ -51,6 +51,8 @@ validated.
 - ``seconds`` of fitting and scoring; ``versions``: name → version
 - ``lineage``: ``meta``, ``vectors``: SHA-256 (the latter over uid and bytes of every vector used); ``task``: digest of type, labels
   and grouping; ``signature``: of the representation, null where no record names it; ``sources``: what the dataset was made from;
+  ``deformed``, only of a deformed dataset, whose probe is fitted on the clean one: ``of`` (the clean dataset), ``deformation``, ``seed``,
+  ``meta`` (SHA-256 of the clean ``meta.json``);
   ``taken_over``, only of vectors that were not computed in this cache: the fields of :class:`~jukemir_like.packs.origin.Origin`
 """
 
@@ -69,7 +71,8 @@ from jukemir_like.core import atomic, files, jsonfiles
 from jukemir_like.core.arrays import read_archive
 from jukemir_like.core.cache import Cache, folder_name, representation_folder
 from jukemir_like.core.errors import DamagedFileError, RequestError
-from jukemir_like.datasets import LARGEST_VALUE, Task
+from jukemir_like.datasets import LARGEST_VALUE, Task, deformed
+from jukemir_like.datasets.deformed import DeformedFrom
 from jukemir_like.datasets.meta import TASK_SHAPE
 from jukemir_like.datasets.meta import parse_task as task_of
 from jukemir_like.packs import origin
@@ -105,7 +108,7 @@ SHAPE = {
     "folds?": [{"name": str, "metrics": {"test": {str: object}}}],
     "seconds": float,
     "versions": {str: str},
-    "lineage": {"taken_over?": origin.SHAPE, str: object},
+    "lineage": {"taken_over?": origin.SHAPE, "deformed?": deformed.SHAPE, str: object},
 }
 """Of ``run.json``, in the terms of :mod:`jukemir_like.core.jsonfiles`: the fields that are read from it."""
 
@@ -171,6 +174,12 @@ class Run:
         """Split → metric → value; the primary metric is the first."""
         metrics: dict[str, dict[str, float]] = self.record["metrics"]
         return metrics
+
+    @property
+    def deformed(self) -> DeformedFrom | None:
+        """Where its test items come from, if they are those of a deformed dataset."""
+        value = self.record["lineage"].get("deformed")
+        return None if value is None else DeformedFrom.from_json(value)
 
     @property
     def taken_over(self) -> str | None:

@@ -23,7 +23,7 @@ from jukemir_like.datasets import Task
 from jukemir_like.datasets.meta import DESCRIPTION, META
 from jukemir_like.datasets.processed import ProcessedDataset
 from jukemir_like.datasets.processed import read_processed as read_processed
-from jukemir_like.probes import vectors
+from jukemir_like.probes import deformed, vectors
 from jukemir_like.probes.fitting import BASELINES, TRIVIAL, FitOptions, are_fitted_together, fit, fit_baseline, fit_together, one_thread
 from jukemir_like.probes.fold_fitting import fit_baseline_folds, fit_folds, fit_folds_together
 from jukemir_like.probes.folds import FoldRequest, members, prepare_folds, request_of
@@ -108,7 +108,7 @@ def probe_dataset(
         StorageError: the runs cannot be written.
     """
     settings = check_settings(protocol, settings)
-    processed = read_processed(cache.processed(dataset))
+    processed = deformed.read_dataset(cache, dataset, folds)
     if not processed.tasks:
         raise RequestError(f"{cache.processed(dataset) / DESCRIPTION} names no tasks: there is nothing to probe")
     unknown = next((name for name in tasks or () if name not in processed.tasks), None)
@@ -127,7 +127,7 @@ def probe_dataset(
             of_items = without_vectors(processed, uids)
         else:
             large = vectors.Large(chunks_above, cache.probe(dataset, representation), opened)
-            of_items = vectors.read(cache, dataset, representation, uids, processed.failed, large)
+            of_items = deformed.read_vectors(cache, processed, representation, uids, large)
         inputs = _Inputs(cache, processed, representation, of_items, chunks_above, request)
         wanted = dict.fromkeys(DEFAULT_SEEDS[protocol] if seeds is None else seeds)
         of_seeds = [FitOptions(settings, seed, workers, device) for seed in wanted]
@@ -294,6 +294,7 @@ def _identity(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -
             "vectors": inputs.vectors.digest,
             "signature": inputs.vectors.signature,
             "sources": processed.sources,
+            **deformed.lineage(processed.deformed),
             **({} if inputs.vectors.origin is None else {"taken_over": inputs.vectors.origin.to_json()}),
         },
     }

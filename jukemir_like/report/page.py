@@ -18,10 +18,11 @@ from jukemir_like.core.version import __version__
 from jukemir_like.downloads.summary import format_bytes
 from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.probes.runs import Run
-from jukemir_like.report import datasets, fit_facts, headline, latex, published, question_section, svg
+from jukemir_like.report import datasets, deformations, fit_facts, headline, latex, published, question_section, svg
 from jukemir_like.report import questions as asked
 from jukemir_like.report import retrieval as stem_retrieval
 from jukemir_like.report.costs import Facts, facts, seconds_per_hour
+from jukemir_like.report.deformations import Deformations
 from jukemir_like.report.layers import Curve, collapsed
 from jukemir_like.report.problems import Problems
 from jukemir_like.report.questions import Question
@@ -39,6 +40,7 @@ def render(
     curves: Mapping[int, Sequence[Curve]],
     retrieval: Sequence[Mapping[str, Any]],
     problems: Problems,
+    deformed: Sequence[Deformations] = (),
 ) -> str:
     """The page as HTML.
 
@@ -49,6 +51,7 @@ def render(
         curves: number of a question → scores of all layers of its representations.
         retrieval: sections, as :func:`jukemir_like.report.retrieval.retrieval` makes them.
         problems: shown on the page; damaged files of datasets and trainings are added to it.
+        deformed: what deformations do to the questions' answers.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -66,7 +69,9 @@ def render(
     choices = [curve.choice for of_question in curves.values() for curve in of_question]
     stages = datasets.stage_timings(cache, runs, collapsed(choices))
     costs = _costs(cache, questions, curves)
-    named = [run.dataset for run in runs] or [section["dataset"] for section in retrieval]  # stems alone have no labels to probe
+    named = [run.dataset for run in runs if run.deformed is None] or [
+        section["dataset"] for section in retrieval
+    ]  # stems alone have no labels to probe
     audits = datasets.audits(cache, named, problems)
     descriptions = datasets.describe(cache, named, problems)
     trainings = stem_retrieval.trainings(cache, problems)
@@ -81,6 +86,8 @@ def render(
         questions=[
             question_section.section(question, curves.get(number, ()), costs, colours, number) for number, question in enumerate(questions)
         ],
+        deformations=deformations.sections(deformed, colours),
+        unpaired_deformations=deformations.without_clean(questions, [run for run in runs if run.deformed is not None]),
         costs=_cost_table(costs, names),
         published_sources=published.sources(questions),
         audits={name: {**audit, "table": _audit_table(name, audit)} for name, audit in audits.items()},

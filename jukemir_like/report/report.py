@@ -1,7 +1,8 @@
 """The stage ``report``: reads all probes of a cache and writes ``report/index.html``, with the tables behind it.
 
 ``results.csv`` has the metrics of every run with intervals (:mod:`jukemir_like.probes.results` documents the columns); ``comparisons.csv``
-every paired difference between two representations, fractions:
+every paired difference between two representations, fractions; ``deformations.csv``, where datasets were deformed, what each representation
+loses. The columns of ``comparisons.csv``:
 
 ``dataset, protocol, task, metric, primary, first, second``
     names; ``protocol`` names folds too: ``linear, 5 folds``. ``primary``: ``true`` for the metric that ranks.
@@ -32,7 +33,8 @@ from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.probes.intervals import resample_runs
 from jukemir_like.probes.results import percent
 from jukemir_like.probes.runs import RUN, find_runs, run_folders
-from jukemir_like.report import layers, questions, retrieval
+from jukemir_like.report import deformations, layers, questions, retrieval
+from jukemir_like.report.deformations import Deformations
 from jukemir_like.report.page import render
 from jukemir_like.report.problems import Problems, outdated
 from jukemir_like.report.questions import Question
@@ -52,11 +54,13 @@ class Report:
         page: the file.
         questions: what it shows.
         problems: unfinished runs, damaged files and outdated scores.
+        deformed: what deformations do to the questions' answers.
     """
 
     page: Path
     questions: list[Question]
     problems: Problems
+    deformed: Sequence[Deformations] = ()
 
     @property
     def exit_code(self) -> int:
@@ -65,6 +69,7 @@ class Report:
 
     def __str__(self) -> str:
         table = [terminal_table(self.questions)] if self.questions else []
+        table += [deformations.terminal_table(self.deformed)] if self.deformed else []
         return "\n".join([*table, *self.problems.lines(), f"written: {self.page}"])
 
 
@@ -102,14 +107,16 @@ def report(
     runs = [
         run
         for run in undamaged
-        if (datasets is None or run.dataset in datasets)
+        if (datasets is None or run.dataset in datasets or (run.deformed is not None and run.deformed.dataset in datasets))
         and (representations is None or run.representation in (*representations, TRIVIAL) or run.folder in of_layers)
         and (protocol is None or run.protocol == protocol)
     ]
     if not runs and (datasets or representations or protocol or not stem_retrieval):
         where = cache.root / "probes"
         raise RequestError(f"no finished probe that fits in {where}: {_REMEDY}{_first_damaged(problems)}")
-    by_question = questions.questions(runs, layers.rows(runs, choices, layers_shown))
+    clean, on_deformed = ([run for run in runs if (run.deformed is not None) == is_deformed] for is_deformed in (False, True))
+    by_question = questions.questions(clean, layers.rows(clean, choices, layers_shown))
+    deformed = deformations.deformations(by_question, on_deformed, layers.rows(on_deformed, choices, layers_shown))
     curves = {number: layers.curves(question, choices) for number, question in enumerate(by_question)}
     problems.unfinished = _unfinished(cache)
     problems.outdated = list(outdated(cache, runs))
@@ -120,9 +127,11 @@ def report(
     table += [row for answer in answers for row in results.rows_of_seeds(answer)]
     results.write(cache.report / results.TABLE, table)
     write_bytes(cache.report / "comparisons.csv", _comparisons(by_question).encode(errors="backslashreplace"))
+    if deformed:
+        write_bytes(cache.report / "deformations.csv", deformations.table(deformed).encode(errors="backslashreplace"))
     page = cache.report / "index.html"
-    write_bytes(page, render(cache, runs, by_question, curves, stem_retrieval, problems).encode(errors="backslashreplace"))
-    return Report(page, by_question, problems)
+    write_bytes(page, render(cache, runs, by_question, curves, stem_retrieval, problems, deformed).encode(errors="backslashreplace"))
+    return Report(page, by_question, problems, deformed)
 
 
 def terminal_table(by_question: Sequence[Question]) -> str:

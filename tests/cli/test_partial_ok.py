@@ -12,6 +12,7 @@ STAGES = {
     # a stage that can end with 3: arguments that it takes
     "download": ["synthband"],
     "process": ["synthband"],
+    "deform": ["synthband", "noise-20"],
     "audit": ["synthband"],
     "extract": ["chroma", "in", "out"],
     "retrieve": ["--context", __file__, "--instrument", "bass", "--library", "in"],

@@ -449,6 +449,42 @@ def test_a_user_s_own_dataset_that_was_processed_again_is_extracted_again_whatev
     assert [name for name in before if before[name] != after[name]] == ["03.npy"]
 
 
+def test_deformations_go_through_the_line(tmp_path):
+    pytest.importorskip("python_stretch")
+    cache = tmp_path / "cache"
+    more = ("--representations", "mfcc chroma", "--deform", "noise-20 mp3-32 pitch+2 level+0")
+    finish(start(cache, *more), cache)
+    with open(cache / "report" / "deformations.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    deformations = {"noise-20", "mp3-32", "pitch+2", "level+0"}
+    assert {(row["deformation"], row["representation"]) for row in rows} == {
+        (one, name) for one in deformations for name in ("mfcc", "chroma")
+    }
+    assert {row["task"] for row in rows} == {"key", "genre", "tags", "emotion", "tempo"}
+    assert {float(row["difference"]) for row in rows if row["deformation"] == "level+0"} == {0.0}
+    assert any(float(row["difference"]) for row in rows if row["deformation"] == "noise-20")
+    assert "What deformed audio costs" in (cache / "report" / "index.html").read_text()
+    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file() and ".snakemake" not in path.parts}
+    finish(start(cache, *more), cache)
+    after = {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file() and ".snakemake" not in path.parts}
+    assert {path.name for path in after if after[path] != before.get(path)} - {".lock"} == set()
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (("--deform", "noise-020"), "is written 'noise-20'"),
+        (("--deform", "hum"), "unknown deformation"),
+        (("--deform", "mp3-32", "--precomputed"), ""),
+    ],
+)
+def test_deformations_that_cannot_be_are_one_line(tmp_path, more, reason):
+    cache = tmp_path / "cache"
+    assert start(cache, *more).wait(timeout=120) == 2
+    (line,) = (tmp_path / "cache.log").read_text().strip().splitlines()
+    assert reason in line
+
+
 def test_folds_run_through_for_all_datasets_and_for_a_folder_that_has_its_own(tmp_path, command, write_audio):
     cache, audio = tmp_path / "cache", tmp_path / "audio"
     rows = ["path,mood,singer,fold"]

@@ -9,7 +9,7 @@ from jukemir_like.launch.resources import Node, Resources, of_extraction, of_sta
 
 NODE = Node(processors=8, memory=64_000)
 NAMES = ["chroma", "mfcc", "stemjepa", "stemjepa-mine@layer=2", "hf:some-one/model", *cards.names()]
-STAGES = ["process", "audit", "synthband", "evaluate-retrieval", "probe", "probe-grid"]
+STAGES = ["process", "deform", "audit", "synthband", "evaluate-retrieval", "probe", "probe-grid"]
 
 
 @pytest.fixture

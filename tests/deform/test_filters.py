@@ -1,0 +1,103 @@
+"""Level, noise, low-pass and reverberation, against what they promise: measured independently, or in closed form."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import signal
+
+from jukemir_like.deform import filters
+
+RATE = 22050
+
+
+def tone(hertz, seconds=2.0, amplitude=0.25, rate=RATE):
+    return (amplitude * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+def decibels(ratio):
+    return 10 * np.log10(ratio)
+
+
+def test_level_is_in_decibels_of_amplitude():
+    clip = tone(440)
+    np.testing.assert_allclose(filters.level(clip, -20), clip / 10, rtol=1e-6)
+    assert decibels(filters.power(filters.level(clip, 6)) / filters.power(clip)) == pytest.approx(6, abs=1e-4)
+    np.testing.assert_array_equal(filters.level(clip, 0), clip)
+
+
+@pytest.mark.parametrize("snr", [0, 7.5, 20, 40])
+@pytest.mark.parametrize("add", [filters.add_noise, lambda clip, snr, random: filters.add_pink_noise(clip, RATE, snr, random)])
+def test_noise_has_the_stated_ratio_over_the_clip(add, snr):
+    clip = tone(440)
+    noise = add(clip, snr, np.random.default_rng(0)).astype(float) - clip
+    assert decibels(np.mean(clip.astype(float) ** 2) / np.mean(noise**2)) == pytest.approx(snr, abs=0.01)
+
+
+def powers_by_octave(noise):
+    """Power of each octave from 100 Hz to 6,400 Hz, by Welch's method."""
+    hertz, density = signal.welch(noise, RATE, nperseg=8192)
+    edges = 100 * 2.0 ** np.arange(7)
+    return np.array([density[(hertz >= low) & (hertz < high)].sum() for low, high in itertools.pairwise(edges)])
+
+
+def test_white_noise_gains_3_db_an_octave_and_pink_noise_none():
+    clip = tone(440, 20)
+    white = filters.add_noise(clip, 0, np.random.default_rng(1)) - clip
+    pink = filters.add_pink_noise(clip, RATE, 0, np.random.default_rng(1)) - clip
+    np.testing.assert_allclose(np.diff(decibels(powers_by_octave(white))), 3.01, atol=0.5)
+    np.testing.assert_allclose(np.diff(decibels(powers_by_octave(pink))), 0, atol=0.5)
+    hertz, density = signal.welch(pink, RATE, nperseg=RATE)
+    assert density[hertz < 18].max() < 0.01 * density[(hertz > 20) & (hertz < 30)].min()
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 50])
+def test_very_short_clips_get_noise_where_there_is_room_for_any(length):
+    clip = np.full(length, 0.5, np.float32)
+    for noisy in (
+        filters.add_noise(clip, 10, np.random.default_rng(0)),
+        filters.add_pink_noise(clip, RATE, 10, np.random.default_rng(0)),
+        filters.lowpass(clip, RATE, 1000),
+        filters.reverberate(clip, RATE, 1, np.random.default_rng(0)),
+    ):
+        assert noisy.shape == clip.shape
+        assert noisy.dtype == np.float32
+        assert np.isfinite(noisy).all()
+
+
+@pytest.mark.parametrize("hertz", [500, 1000, 2000, 3000, 4000, 6000])
+def test_lowpass_is_butterworths_twice_without_delay(hertz):
+    cutoff, middle = 2000, slice(RATE // 2, -RATE // 2)
+    clip = tone(hertz)
+    filtered = filters.lowpass(clip, RATE, cutoff)[middle]
+    # Of order 8, once: 1 / sqrt(1 + w^16), with w warped by the bilinear transform; forward and backward that squared.
+    warped = np.tan(np.pi * hertz / RATE) / np.tan(np.pi * cutoff / RATE)
+    np.testing.assert_allclose(filtered, clip[middle] / (1 + warped**16), atol=2e-5)
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.0, 2.5])
+def test_reverberation_decays_by_60_db_in_its_time(seconds):
+    response = filters.impulse_response(seconds, RATE, np.random.default_rng(0))
+    assert response[0] == 1
+    assert np.sum(response[1:] ** 2) == pytest.approx(1, rel=1e-4)
+    # Schroeder's backward integral, fitted from -5 to -25 dB, as ISO 3382 measures it; extrapolated to 60 dB.
+    energy = np.cumsum(response[:0:-1].astype(float) ** 2)[::-1]
+    curve = decibels(energy / energy[0])
+    fitted = (curve <= -5) & (curve >= -25)
+    slope = np.polyfit(np.flatnonzero(fitted) / RATE, curve[fitted], 1)[0]
+    assert -60 / slope == pytest.approx(seconds, rel=0.05)
+
+
+def test_reverberation_is_the_convolution_at_the_power_of_the_clip():
+    clip = np.random.default_rng(3).uniform(-0.3, 0.3, 3000).astype(np.float32)
+    wet = filters.reverberate(clip, RATE, 0.2, np.random.default_rng(0))
+    slow = np.convolve(clip.astype(float), filters.impulse_response(0.2, RATE, np.random.default_rng(0)).astype(float))[: len(clip)]
+    np.testing.assert_allclose(wet, slow * np.sqrt(np.mean(clip.astype(float) ** 2) / np.mean(slow**2)), atol=1e-5)
+    assert filters.power(wet) == pytest.approx(filters.power(clip), rel=1e-4)
+
+
+def test_silence_stays_silence():
+    silence = np.zeros(1000, np.float32)
+    assert not filters.reverberate(silence, RATE, 1, np.random.default_rng(0)).any()
+    assert not filters.add_noise(silence, 20, np.random.default_rng(0)).any()
+    assert not filters.lowpass(silence, RATE, 100).any()
