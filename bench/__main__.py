@@ -27,6 +27,7 @@ SECTIONS = {
     "probe": "Probes",
     "coverage": "Intervals and comparisons",
     "strengths": "Strengths",
+    "protocols": "Protocols",
     "containers": "Containers",
 }
 """Module of this package → heading of its section, in the order of the page."""

@@ -64,8 +64,9 @@ def probe(
             None: every item by itself.
         task_type: ``multiclass``, ``key``, ``multilabel`` or ``regression``. None: what the labels look like
             (:mod:`jukemir_like.probes.labels`); a note says which.
-        protocol: ``linear`` (seconds, no random numbers) or ``jukemir`` (grid of 216 points).
-        seed: of the split that is assigned, and of protocol ``jukemir``.
+        protocol: ``linear`` (seconds, no random numbers), ``jukemir`` (grid of 216 points) or ``lineareval`` (one linear layer by Adam).
+        seed: of the split that is assigned, and of protocols ``jukemir`` and ``lineareval``; the latter has 42, 43 and 44, each in a call
+            of its own.
         label_names: the classes, tags or outputs in the order of the columns of ``scores``. Classes that are numbers from 0 may be named.
         recordings: for items of a key task that are clips: the recording of each, which then is scored.
         uid: a name per item. Resampling sorts items and groups by name; None: their order.
@@ -73,7 +74,7 @@ def probe(
         dataset: name of the dataset; part of the seed of resampling.
         settings: of the protocol (:mod:`jukemir_like.probes.protocols`); None: its defaults.
         workers: processes of protocol ``jukemir``. Results do not depend on their number.
-        device: ``cpu`` or ``cuda`` for protocol ``jukemir``; None: a GPU where there is one.
+        device: ``cpu`` or ``cuda`` for protocols ``jukemir`` and ``lineareval``; None: a GPU where there is one.
 
     Raises:
         RequestError: lengths differ, a number is not finite, labels do not fit together or are all the same, a split is empty or has an

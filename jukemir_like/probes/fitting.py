@@ -179,7 +179,7 @@ def baseline_note(data: ProbeData) -> str:
     value, best = (primary_metric(task, y, np.tile(scores, (len(y), 1))) for scores in (own, of_test))
     if best - value >= _MUCH_BETTER:
         of_test_answer = answer.format(repr(task.labels[int(of_test.argmax())]))
-        note += f" and has {100 * value:.1f} % on test, where {of_test_answer} of test itself would have {100 * best:.1f} %"
+        note += f" and has {100 * value:.1f} % on test, where {of_test_answer} of test itself would have {abs(100 * best):.1f} %"
     return note
 
 

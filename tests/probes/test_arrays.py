@@ -23,7 +23,7 @@ from jukemir_like.probes.arrays import compare, probe
 from jukemir_like.probes.assignment import assign_splits
 from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.probes.metrics import mirex_table
-from jukemir_like.probes.protocols import Grid, RegularisationPath
+from jukemir_like.probes.protocols import Grid, LinearEval, RegularisationPath
 from jukemir_like.probes.runs import find_runs
 from jukemir_like.probes.stage import probe_dataset
 
@@ -76,7 +76,17 @@ def check_equal(run, row_of, result, arrays):
         np.testing.assert_array_equal(result.y_true, test.y)
 
 
-@pytest.mark.parametrize(("protocol", "settings"), [("linear", None), ("jukemir", SMALL)])
+def test_lineareval_ends_at_its_limit_with_a_note():
+    X = np.random.default_rng(0).normal(size=(200, 8))
+    y = np.where(X[:, 0] > 0, "loud", "soft")
+    result = probe(X, y, protocol="lineareval", seed=42, settings=LinearEval(max_epochs=3), device="cpu")
+    assert 1 <= result.hyperparameters["epoch"] <= 3
+    assert any("limit of 3 epochs" in note for note in result.notes)
+    again = probe(X, y, protocol="lineareval", seed=42, settings=LinearEval(max_epochs=3), device="cpu")
+    np.testing.assert_array_equal(result.scores, again.scores)
+
+
+@pytest.mark.parametrize(("protocol", "settings"), [("linear", None), ("jukemir", SMALL), ("lineareval", LinearEval(max_epochs=3))])
 @pytest.mark.parametrize("options", [{}, {"tasks": ("key",), "clips": 3, "sizes": (120, 60, 60)}], ids=["items", "songs"])
 def test_arrays_give_what_the_stage_gives(make_dataset, protocol, settings, options):
     def edit(meta, _):
@@ -85,7 +95,7 @@ def test_arrays_give_what_the_stage_gives(make_dataset, protocol, settings, opti
             meta["train/002-0"]["split"] = None
 
     cache = make_dataset(edit=edit, **options)
-    probed = probe_dataset(cache, "toy", "rep", protocol=protocol, settings=settings)
+    probed = probe_dataset(cache, "toy", "rep", protocol=protocol, settings=settings, seeds=(0,))
     trivial = {row["task"]: row for row in probe_dataset(cache, "toy", TRIVIAL).table.rows if row["split"] == "test" and row["primary"]}
     for run in probed.runs:
         arrays = arrays_of(cache, "toy", "rep", run.task.name)

@@ -32,7 +32,7 @@ def problem(kind, labels=5, dimension=21, sizes=(150, 60, 70), noise=2.0, seed=0
     signal = ((X - X.mean(0)) / np.maximum(X.std(0), 1e-3)) @ random.normal(size=(dimension, labels))
     y = np.repeat(signal[::clips], clips, 0) + noise * random.normal(size=(n, labels)) * (clips == 1)
     names = KEYS[:labels] if kind == "key" else tuple(f"label {i}" for i in range(labels))
-    y = y > 1 if kind == "multilabel" else y if kind == "regression" else y.argmax(1)
+    y = y > 1 if kind == "multilabel" else 20 * y + 100 if kind == "regression" else y.argmax(1)
     uid, split = np.array([f"{i:04d}" for i in range(n)]), np.repeat(["train", "valid", "test"], sizes)
     splits = {}
     for name in ("train", "valid", "test"):
@@ -55,7 +55,13 @@ def plain(data, settings, seed):
     optimiser = torch.optim.Adam(layer.parameters(), settings.learning_rate)
     classes = data.task.type not in ("multilabel", "regression")
     loss = {"multilabel": torch.nn.BCEWithLogitsLoss(), "regression": torch.nn.MSELoss()}.get(data.task.type, torch.nn.CrossEntropyLoss())
-    target = torch.tensor(train.y) if classes else torch.tensor(train.y, dtype=torch.float32)
+    labels_scaler = StandardScaler().fit(train.y) if data.task.type == "regression" else None
+    y = labels_scaler.transform(train.y) if labels_scaler else train.y
+    target = torch.tensor(y) if classes else torch.tensor(y, dtype=torch.float32)
+
+    def predicted(name):
+        outputs = layer(X[name]).numpy()
+        return labels_scaler.inverse_transform(outputs) if labels_scaler else outputs
 
     def stops(outputs):
         if classes:
@@ -73,12 +79,12 @@ def plain(data, settings, seed):
             loss(layer(X["train"][rows]), target[rows]).backward()
             optimiser.step()
         with torch.no_grad():
-            value = stops(layer(X["valid"]).numpy())
+            value = stops(predicted("valid"))
         if value >= best:
             best, best_epoch, state = value, epoch, copy.deepcopy(layer.state_dict())
     layer.load_state_dict(state)
     with torch.no_grad():
-        return best_epoch, epoch, {name: layer(X[name]).numpy() for name in ("valid", "test")}
+        return best_epoch, epoch, {name: predicted(name) for name in ("valid", "test")}
 
 
 def scores(probe):
@@ -93,14 +99,14 @@ def test_equals_the_plain_way(kind, settings):
         epoch, epochs, expected = plain(data, settings, seed)
         assert (probe.hyperparameters, probe.details["epochs"]) == ({"epoch": epoch}, epochs)
         for split in ("valid", "test"):
-            np.testing.assert_allclose(scores(probe)[split], expected[split], rtol=2e-4, atol=2e-4)
+            np.testing.assert_allclose(scores(probe)[split], expected[split], rtol=5e-4, atol=5e-4)
 
 
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel", "regression"])
 @pytest.mark.parametrize(("labels", "dimension", "batch"), [(5, 21, 64), (2, 15, 64), (3, 64, 7), (13, 16, 50)])
 def test_a_seed_is_the_same_to_the_bit_alone_and_beside_others(kind, labels, dimension, batch):
     data = problem(kind, labels, dimension)
-    settings = LinearEval(batch_size=batch, learning_rate=0.1, max_epochs=25, patience=1)
+    settings = LinearEval(batch_size=batch, learning_rate=0.03 if kind == "regression" else 0.1, max_epochs=25, patience=1)
     together = fit_together(data, [FitOptions(settings, seed, device="cpu") for seed in (7, 42, 9, 43)])
     assert len({probe.details["epochs"] for probe in together}) > 1  # some stop while others go on
     for seed, beside_others in zip((7, 42, 9, 43), together, strict=True):
