@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.resampling import Difference, Interval
 from jukemir_like.datasets import TaskType
-from jukemir_like.probes import intervals
+from jukemir_like.probes import intervals, tempo
 from jukemir_like.probes.fitting import FitOptions, fit, fit_baseline, one_thread
 from jukemir_like.probes.inputs import read_inputs
 from jukemir_like.probes.intervals import Comparison, ResampledMetrics, resample_predictions
@@ -44,7 +44,7 @@ class ProbeResult:
     """What :func:`probe` computed. ``print`` shows it as a table, a notebook too.
 
     Args:
-        task_type: multiclass, key, multilabel or regression.
+        task_type: multiclass, key, multilabel, regression or tempo.
         metrics: name → value on test with its 95 % interval; the primary metric first. Fractions, not percent.
         baseline: the same of the trivial baseline (:func:`jukemir_like.probes.fitting.fit_baseline`) on the same items.
         classes: the classes as they were given, the tags, or the names of the outputs; the order of the columns of ``scores``.
@@ -225,7 +225,7 @@ def probe(
             assigned with the seed, 70/15/15 %, by group and stratified by class.
         groups: what must stay together per item, such as the artist. The split is assigned by them, and intervals resample them. None:
             every item by itself.
-        task_type: ``multiclass``, ``key``, ``multilabel`` or ``regression``. None: what the labels look like
+        task_type: ``multiclass``, ``key``, ``multilabel``, ``regression`` or ``tempo`` (never guessed). None: what the labels look like
             (:mod:`jukemir_like.probes.labels`); a note says which.
         protocol: ``linear`` (seconds, no random numbers) or ``jukemir`` (grid of 216 points).
         seed: of the split that is assigned, and of protocol ``jukemir``.
@@ -329,6 +329,8 @@ def _labels(task_type: TaskType, classes: tuple[Any, ...], fitted: FittedProbe) 
         return test.y, test.scores > 0
     if task_type == "regression":
         return test.y, test.scores
+    if task_type == "tempo":
+        return test.y, tempo.estimates(test.scores, tuple(map(str, classes)))
     names = np.array(classes) if len({type(name) for name in classes}) == 1 else np.array(classes, object)
     return names[test.y], names[test.scores.argmax(1)]
 

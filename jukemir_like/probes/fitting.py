@@ -10,6 +10,7 @@ multiclass ``majority``                 how frequent each class is in train
 key        ``constant``                 mean MIREX credit on train of always answering each key
 multilabel ``prior``                    how frequent each tag is in train (AUC .5)
 regression ``mean``                     mean of each output in train (R² of 0 at best)
+tempo      ``constant``                 accuracy1 on train of always answering each tempo
 ========== ============================ ======================================================
 """
 
@@ -24,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jukemir_like.core.progress import Progress
-from jukemir_like.probes import regularised
+from jukemir_like.probes import regularised, tempo
 from jukemir_like.probes.metrics import mirex_table
 from jukemir_like.probes.protocols import Grid, LinearEval, RegularisationPath, Settings
 from jukemir_like.probes.selection import Candidate, FittedProbe, Selection, tested
@@ -33,7 +34,7 @@ from jukemir_like.probes.unfinished import UnfinishedRun
 
 TRIVIAL = "trivial"
 """The name that selects the baselines in the place of a representation."""
-BASELINES = {"multiclass": "majority", "key": "constant", "multilabel": "prior", "regression": "mean"}
+BASELINES = {"multiclass": "majority", "key": "constant", "multilabel": "prior", "regression": "mean", "tempo": "constant"}
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,8 @@ def _constant_scores(data: ProbeData) -> NDArray[np.float32]:
     y = train.y if train.songs is None else train.songs.per_song(train.y)
     if task.type == "key":
         return np.asarray(mirex_table(task.labels)[y].mean(0), np.float32)
+    if task.type == "tempo":
+        return np.asarray(tempo.credit(y, task.labels, task.primary_metric).mean(0), np.float32)
     if task.type == "multiclass":
         return np.asarray(np.bincount(y, minlength=len(task.labels)) / len(y), np.float32)
     return np.asarray(y.mean(0), np.float32)

@@ -4,9 +4,9 @@ For features standardised on train and a strength λ it minimises
 
     mean loss(Wᵀx + b, y) + λ/2 · ‖W‖²
 
-with cross-entropy (classes, keys), binary cross-entropy (each tag by itself) or half the squared error (values); b is not penalised. So
-λ is 1/(C·n) of scikit-learn's LogisticRegression, and alpha/n of its Ridge. The strength that scores best on validation is taken, the
-stronger of equals.
+with cross-entropy (classes, keys, tempi), binary cross-entropy (each tag by itself) or half the squared error (values); b is not
+penalised. So λ is 1/(C·n) of scikit-learn's LogisticRegression, and alpha/n of its Ridge. The strength that scores best on validation
+is taken, the stronger of equals.
 
 Method: with XᵀX = n V S² Vᵀ, features are rotated by V, restricted to the rank of X. This is exact, since a rotation does not change
 the penalty. In these coordinates ridge regression is a division, for all strengths at once. For L-BFGS the curvature is nearly diagonal
@@ -154,7 +154,7 @@ def fit_path(
     Args:
         kind: type of the task.
         Z: rotated train features (n, rank), in memory or elsewhere, of ``variance`` (rank,).
-        y: labels of train, as in ``predictions.npz``.
+        y: labels of train, as in ``predictions.npz``; of tempo, the shares of the classes.
         labels: number of outputs.
         path: settings.
     """
@@ -163,7 +163,7 @@ def fit_path(
     if kind == "regression":
         return _ridge(Z, variance, y, strengths)
     multinomial = kind != "multilabel"
-    onehot = y[:, None] == np.arange(labels) if multinomial else y
+    onehot = y[:, None] == np.arange(labels) if y.ndim == 1 else y
     rate = onehot.mean(0)
     # A label that no train item has, or a tag that all have, has nothing to do with the features: its score is a constant.
     fitted = rate > 0 if multinomial else (rate > 0) & (rate < 1)
@@ -234,11 +234,11 @@ def _loss_and_gradient(Z: NDArray[np.float32], parameters: dict[float, Array], l
 
 def _cross_entropy(onehot: NDArray[np.bool_]) -> Loss:
     target = onehot.astype(np.float32)[:, None]
-    index = onehot.argmax(1)[:, None, None]
+    index = onehot.argmax(1)[:, None, None] if onehot.dtype == bool else None  # None: classes share a label
 
     def loss(logits: NDArray[np.float32]) -> Array:
         logits -= logits.max(2, keepdims=True)
-        at_label = np.take_along_axis(logits, index, 2)[..., 0]
+        at_label = np.einsum("nsl,nol->ns", logits, target) if index is None else np.take_along_axis(logits, index, 2)[..., 0]
         np.exp(logits, out=logits)
         total = logits.sum(2, keepdims=True)
         values = np.log(total[..., 0]) - at_label

@@ -13,6 +13,7 @@ from jukemir_like.probes.chunked_path import RotatedRows
 from jukemir_like.probes.linear import Rotation, fit_path
 from jukemir_like.probes.protocols import RegularisationPath
 from jukemir_like.probes.selection import Candidate, FittedProbe, Selection, tested
+from jukemir_like.probes.targets import targets
 from jukemir_like.probes.tasks import SCORED_SPLITS, ProbeData, Scores
 
 
@@ -39,6 +40,8 @@ def _scores_by_strength(data: ProbeData, settings: RegularisationPath) -> Iterat
     """Strength and scores, the strongest first."""
     X = {name: split.X for name, split in data.splits.items()}
     task, labels, y = data.task.type, len(data.task.labels), data.train.y
+    if task == "tempo":
+        y = targets(data.task, y)  # shares of neighbouring classes
     train = X["train"]
     if isinstance(train, Rows) and len(train) >= train.shape[1]:
         rotated_rows = RotatedRows.fit(train)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.rows import Rows
-from jukemir_like.datasets import SPLITS, Task
+from jukemir_like.datasets import NUMERIC_TYPES, SPLITS, Task
 from jukemir_like.datasets.dataset import label_encoder
 from jukemir_like.datasets.processed import ProcessedDataset
 from jukemir_like.probes import metrics
@@ -97,7 +97,7 @@ class LabelledItems:
     Args:
         uid: names.
         split: train, valid or test.
-        y: encoded labels: an index, a row of truth values, or a row of numbers.
+        y: encoded labels: an index, a row of truth values, a row of numbers, or a tempo.
         group: what must stay together when resampling.
         recording: what the item is a clip of; itself where it is no clip.
         row: of the matrix of vectors.
@@ -165,7 +165,7 @@ def assemble(task: Task, source: str, X: NDArray[np.float32] | Rows, items: Labe
         notes.append(f"{task.name}: {left_out['no_label']:,} items left out: no label")
     train = splits["train"].y
     seen = np.isin(np.arange(len(task.labels)), train) if train.ndim == 1 else np.atleast_1d(train.any(0))
-    absent = [label for label, is_seen in zip(task.labels, seen, strict=True) if not is_seen] if task.type != "regression" else []
+    absent = [label for label, is_seen in zip(task.labels, seen, strict=True) if not is_seen] if task.type not in NUMERIC_TYPES else []
     if absent:
         notes.append(
             f"{task.name}: {len(absent)} of {len(task.labels)} labels are in no train item, no probe can learn them: {', '.join(absent)}"

@@ -35,6 +35,8 @@ _METRICS = {
     "average_precision": "macro average precision",
     "r2": "R²",
     "weighted_score": "MIREX weighted score",
+    "accuracy1": "accuracy 1",
+    "accuracy2": "accuracy 2",
 }
 _MOST_FAILED = 20
 _MOST_CLASSES = 40  # larger confusion matrices are unreadable

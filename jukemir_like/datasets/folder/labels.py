@@ -17,7 +17,7 @@ from tabulate import tabulate
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
-from jukemir_like.datasets.dataset import SPLITS, Task, TaskType
+from jukemir_like.datasets.dataset import NUMERIC_TYPES, SPLITS, Task, TaskType
 from jukemir_like.datasets.folder.columns import (
     Column,
     ColumnValues,
@@ -35,7 +35,8 @@ VALUES = "values"
 _LONGEST_NAME = 200  # a task's name is the name of a folder
 
 CHANGE = (
-    "to change it: --task COLUMN=TYPE (multiclass, multilabel, regression or key), --label COLUMN for these columns only, --group COLUMN, "
+    "to change it: --task COLUMN=TYPE (multiclass, multilabel, regression, key or tempo), --label COLUMN for these columns only, "
+    "--group COLUMN, "
     "or another name for a column"
 )
 _WIDTH = 60  # of a cell of the printed table, in characters
@@ -214,7 +215,7 @@ def _describe_label(table: LabelTable, task: str, column: Column, splits: Sequen
     cells = [row.cells[column.name] for row in table.rows]
     items = Counter(split for split, cell in zip(splits, cells, strict=True) if cell in column.meanings)
     content: dict[str, Any]
-    if column.type == "regression":
+    if column.type in NUMERIC_TYPES:
         content = {"range": [min(column.meanings.values()), max(column.meanings.values())]}
     else:
         counts: Counter[str] = Counter()
