@@ -1,7 +1,7 @@
 """Datasets: uid → label, split and source clip; processed datasets, written and opened.
 
 ``dataset`` defines tasks, items and datasets; ``registry`` has the datasets by name; one module for each published dataset reads its raw
-assets (``gtzan``, ``giantsteps``, ``magnatagatune``, ``emomusic``, ``musdb``; shared: ``annotations``), ``folder`` a user's own audio and
+assets (``gtzan``, ``nsynth``, ``mtg_jamendo`` and others; shared: ``annotations``), ``folder`` a user's own audio and
 table; ``meta`` writes and reads ``meta.json`` and ``dataset.json``, ``processed`` opens a processed dataset.
 """
 
