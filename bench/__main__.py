@@ -24,6 +24,7 @@ SECTIONS = {
     "pretrained": "Models of transformers",
     "speeds": "Speeds",
     "probe": "Probes",
+    "tempo": "Predicting tempo",
     "containers": "Containers",
 }
 """Module of this package → heading of its section, in the order of the page."""
