@@ -15,6 +15,7 @@ REPRESENTATIONS ?= $(if $(IS_PRECOMPUTED),chroma mfcc choi musicnn clmr jukebox,
 LAYERS ?=
 PROTOCOL ?= linear
 SEED ?= 0
+FOLDS ?=
 SONGS ?= 600
 STEPS ?=
 TRAINING_DATASET ?= synthband_stems
@@ -34,7 +35,7 @@ COST ?=
 PYTEST_ARGS ?=
 
 REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(DATASETS)" --representations "$(REPRESENTATIONS)" \
-	--layers "$(LAYERS)" --protocol "$(PROTOCOL)" --seed "$(SEED)" --songs "$(SONGS)" --jobs "$(JOBS)" --batch-size "$(BATCH_SIZE)" \
+	--layers "$(LAYERS)" --protocol "$(PROTOCOL)" --seed "$(SEED)" --folds "$(FOLDS)" --songs "$(SONGS)" --jobs "$(JOBS)" --batch-size "$(BATCH_SIZE)" \
 	--training-dataset "$(TRAINING_DATASET)" $(if $(STEPS),--steps "$(STEPS)") $(if $(IS_PRECOMPUTED),--precomputed) --runner "$(RUNNER)" \
 	--container "$(CONTAINER)" --partition "$(PARTITION)" --account "$(ACCOUNT)" $(if $(GPUS),--gpus "$(GPUS)")
 
@@ -43,7 +44,7 @@ REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… LAYERS=… PROTOCOL=linear|jukemir SEED=… SONGS=… STEPS=… TRAINING_DATASET=… PRECOMPUTED=1 CACHE=… JOBS=… RUNNER=local|docker|slurm CONTAINER=apptainer"
+	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… LAYERS=… PROTOCOL=linear|jukemir SEED=… FOLDS=… SONGS=… STEPS=… TRAINING_DATASET=… PRECOMPUTED=1 CACHE=… JOBS=… RUNNER=local|docker|slurm CONTAINER=apptainer"
 	@echo "  make reproduce RUNNER=slurm PARTITION=… ACCOUNT=… GPUS=… (of a job that trains; and all of the above; JOBS: how many at one time)"
 
 setup: $(SETUP)  ## Make the virtual environment .venv and install everything

@@ -25,6 +25,7 @@ SECTIONS = {
     "speeds": "Speeds",
     "probe": "Probes",
     "tempo": "Predicting tempo",
+    "strengths": "Strengths",
     "containers": "Containers",
 }
 """Module of this package → heading of its section, in the order of the page."""

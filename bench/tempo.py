@@ -11,7 +11,7 @@ import os
 import numpy as np
 
 from jukemir_like.probes import tempo
-from jukemir_like.probes.linear import Rotation, fit_path
+from jukemir_like.probes.linear import InMemory, Model, fit_path
 from jukemir_like.probes.protocols import RegularisationPath
 
 SIZES = (443, 197, 290)  # train, valid, test of gtzan_tempo
@@ -74,12 +74,12 @@ def targets(bpm: np.ndarray, labels: tuple[str, ...], width: float) -> np.ndarra
 
 def _score(splits: list[tuple[np.ndarray, np.ndarray]], kind: str, labels: tuple[str, ...], width: float) -> list[float]:
     (X, bpm), (X_valid, bpm_valid), (X_test, bpm_test) = splits
-    rotation, Z = Rotation.fit(X)
+    features = InMemory.fit(X)
     y = targets(bpm, labels, width) if labels else np.log(bpm)[:, None]
-    models = fit_path("regression" if kind == "ridge" else kind, Z, rotation.variance, y, y.shape[1], PATH)
+    models = dict(fit_path("regression" if kind == "ridge" else kind, features, y, y.shape[1], PATH))
 
-    def accuracies(model, features, truth) -> list[float]:
-        scores = model.scores(rotation(features))
+    def accuracies(model: Model, vectors: np.ndarray, truth: np.ndarray) -> list[float]:
+        scores = features.scorer(vectors)(model)
         if labels:
             return [float(tempo.is_right(truth, scores, labels, metric).mean()) for metric in tempo.FACTORS]
         return [_share_of_estimates(np.exp(scores[:, 0]), truth, factors) for factors in tempo.FACTORS.values()]

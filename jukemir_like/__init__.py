@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from jukemir_like.core.errors import InputError, JukemirLikeError, RequestError
     from jukemir_like.datasets import load_dataset
     from jukemir_like.datasets import names as list_datasets
-    from jukemir_like.probes.arrays import ProbeResult, compare, probe
+    from jukemir_like.probes.array_results import ProbeResult
+    from jukemir_like.probes.arrays import compare, probe
     from jukemir_like.representations.base import Representation
     from jukemir_like.representations.base import names as list_representations
     from jukemir_like.representations.clips import load_representation
@@ -70,7 +71,7 @@ _DEFINED_IN = {
     "Extractor": "jukemir_like.representations.sklearn_extractor:Extractor",
     "InputError": "jukemir_like.core.errors:InputError",
     "JukemirLikeError": "jukemir_like.core.errors:JukemirLikeError",
-    "ProbeResult": "jukemir_like.probes.arrays:ProbeResult",
+    "ProbeResult": "jukemir_like.probes.array_results:ProbeResult",
     "Representation": "jukemir_like.representations.base:Representation",
     "RequestError": "jukemir_like.core.errors:RequestError",
     "StemJEPA": "jukemir_like.stemjepa:StemJEPA",

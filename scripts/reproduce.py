@@ -173,6 +173,8 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, Any]:
     if not all(seed.isascii() and seed.isdigit() for seed in options.seed.split()):
         raise RequestError(f"SEED {options.seed!r} is not a number, or several with spaces between them")
     seeds = [int(seed) for seed in options.seed.split()]
+    if options.folds and not (options.folds.isascii() and options.folds.isdigit() and int(options.folds) > 1):
+        raise RequestError(f"FOLDS {options.folds!r} is no number from 2: each fold is tested by a probe of the others")
     if not any(images.family_of(name).name == "stemjepa" for name in named):
         alone = next((dataset for dataset in config["datasets"] if datasets.stems_of(dataset) == dataset), None)
         if alone:
@@ -180,6 +182,7 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, Any]:
     return {
         **config,
         "seeds": seeds,
+        "folds": int(options.folds) if options.folds else None,
         "songs": options.songs,
         "synthband_seed": 0,
         "batch_size": options.batch_size,
@@ -300,6 +303,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--precomputed", action="store_true", help="the vectors that were published with jukemir, instead of own ones")
     parser.add_argument("--protocol", default="linear", help="linear, jukemir, or both with a space between them")
     parser.add_argument("--seed", default="0", help="numbers, with spaces between them")
+    parser.add_argument("--folds", default="", help="how many to draw of each dataset [default: its own folds, or its splits]")
     parser.add_argument("--training-dataset", default="synthband_stems", help="stems that recipes are trained on")
     parser.add_argument("--steps", type=int, help="of training, instead of the recipe's own")
     parser.add_argument("--songs", type=int, default=600, help="size of the embedded dataset")

@@ -36,6 +36,7 @@ _SHAPE = {
     "format": {FORMAT},
     "dataset": str,
     "meta": str,
+    "folds?": [str],
     "items": _BY_SPLIT,
     "splits": {str: {"known": dict.fromkeys(SPLITS, int), "values": int, "in_several_splits": int, "heard": [_HEARD | {"names": [str]}]}},
     "labels": {str: {"type": set(PRIMARY_METRICS), "without_label": _BY_SPLIT}},
@@ -101,12 +102,13 @@ def audit(cache: Cache, dataset: str, *, workers: int = 1) -> Audit:
     with_audio = [uid for uid in processed.items if os.path.lexists(wav_path(folder, uid))]
     measured, summary = measurements.measure(folder, with_audio, workers=workers) if with_audio else ({}, Summary("audit"))
     summary.stage = f"audit {dataset}"
-    items = Counter(record.get("split") or "none" for record in processed.items.values())
+    items = Counter(splits.part_of(processed, uid) or "none" for uid in processed.items)
     content = {
         "format": FORMAT,
         "dataset": dataset,
         "meta": processed.digest,
-        "items": {split: items[split] for split in (*SPLITS, "none") if items[split]},
+        **({"folds": list(processed.folds)} if processed.folds else {}),
+        "items": {part: items[part] for part in (*splits.part_names(processed), "none") if items[part]},
         "splits": splits.overlaps(processed),
         "labels": label_counts,
         "audio": _audio(folder, processed, measured, summary) if with_audio else None,
@@ -142,7 +144,7 @@ def _audio(folder: Path, processed: ProcessedDataset, measured: Mapping[str, Rec
     levels = {uid: record["level_db"] for uid, record in measured.items() if not record["constant"]}
     hours: Counter[str] = Counter()
     for uid, record in measured.items():
-        hours[items[uid].get("split") or "none"] += record["audio_seconds"] / 3600
+        hours[splits.part_of(processed, uid) or "none"] += record["audio_seconds"] / 3600
     expected = {f"{uid}.wav" for uid in items}
     return {
         "files": len(measured),

@@ -55,7 +55,7 @@ def duplicates(cache: Cache, processed: ProcessedDataset, measured: Mapping[str,
 def _described(processed: ProcessedDataset, uids: Sequence[str]) -> dict[str, Any]:
     records = [processed.items[uid] for uid in uids]
     labels = {json.dumps(record.get("y"), sort_keys=True) for record in records}
-    return {"items": list(uids), "splits": [record.get("split") for record in records], "labels_differ": len(labels) > 1}
+    return {"items": list(uids), "splits": [splits.part_of(processed, uid) for uid in uids], "labels_differ": len(labels) > 1}
 
 
 def _recordings(processed: ProcessedDataset, uids: Sequence[str]) -> list[int]:
@@ -73,7 +73,10 @@ def _shared(processed: ProcessedDataset, same: Sequence[Sequence[str]], alike: S
         _link(links, group, group)
     for first, second in alike:
         _link(links, group_of.get(first, [first]), group_of.get(second, [second]))
-    split_of = {uid: record.get("split") for uid, record in processed.items.items()}
+    split_of = {uid: splits.part_of(processed, uid) for uid in processed.items}
+    if processed.folds:
+        heard = sum(any(split_of[other] not in (None, split_of[uid]) for other in others) for uid, others in links.items() if split_of[uid])
+        return [{"split": "test", "in": "train", "of": sum(map(bool, split_of.values())), "items": heard}]
     sizes = list(split_of.values())
     return [
         {"split": split, "in": before, "of": sizes.count(split)}

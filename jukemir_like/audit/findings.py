@@ -49,12 +49,15 @@ def rows(content: Content) -> list[Row]:
 
 
 def sentences(content: Content) -> list[str]:
-    """How far test items share artists, albums, recordings or sound with training items; one sentence each."""
+    """How far test items share artists, albums, recordings or sound with training items; one sentence each.
+
+    Of folds each item is a test item, and the items of other folds are its training items.
+    """
     splits = content["splits"]
     lines = [sentence for kind, overlap in splits.items() if overlap["in_several_splits"] for sentence in _shared(kind, overlap)]
     apart = [kind for kind, overlap in splits.items() if not overlap["in_several_splits"] and overlap["known"]["test"]]
     if apart:
-        lines.append(f"No {_alternatives(apart)} is in more than one split.")
+        lines.append(f"No {_alternatives(apart)} is in more than one {'fold' if content.get('folds') else 'split'}.")
     if "artist" not in splits or not splits["artist"]["known"]["test"]:
         lines.append("The artists of the test items are not known here: they may be in training too.")
     return [*lines, _duplicates_in_training(content["duplicates"])]

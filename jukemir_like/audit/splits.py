@@ -1,6 +1,7 @@
 """The splits of a dataset: how many items of each have which label, and which artists, albums and recordings occur in more than one.
 
-A probe may recognise an artist of the training split instead of the music.
+A probe may recognise an artist of the training split instead of the music. Of a dataset that comes in folds every item is tested by a probe
+of the other folds: there, all items are those of test, and what is in another fold is in training.
 """
 
 from __future__ import annotations
@@ -21,6 +22,16 @@ COMPARED_SPLITS = (("test", "train"), ("test", "valid"), ("valid", "train"))
 
 _MOST_NAMES = 10
 _NO_SPLIT = "none"
+
+
+def part_names(processed: ProcessedDataset) -> tuple[str, ...]:
+    """What the items are in: the folds of the dataset, or the splits."""
+    return processed.folds or SPLITS
+
+
+def part_of(processed: ProcessedDataset, uid: str) -> str | None:
+    """The fold of an item, or its split; None where it is in none."""
+    return processed.fold_of(uid) if processed.folds else processed.items[uid].get("split")
 
 
 def overlaps(processed: ProcessedDataset) -> dict[str, dict[str, Any]]:
@@ -44,22 +55,26 @@ def known_values(processed: ProcessedDataset, uid: str, kind: str) -> list[str]:
 
 
 def _overlap(processed: ProcessedDataset, kind: str) -> dict[str, Any]:
-    items: dict[str, dict[str, set[str]]] = {split: {} for split in SPLITS}  # split → uid → values
+    items: dict[str, dict[str, set[str]]] = {part: {} for part in part_names(processed)}  # split or fold → uid → values
     names: dict[str, str] = {}
-    for uid, record in processed.items.items():
-        if record.get("split") is not None:
+    for uid in processed.items:
+        part = part_of(processed, uid)
+        if part is not None:
             given = known_values(processed, uid, kind)
-            items[record["split"]][uid] = {one.casefold() for one in given}
+            items[part][uid] = {one.casefold() for one in given}
             for one in given:
                 names.setdefault(one.casefold(), one)
     in_split = {split: set().union(*of_split.values()) for split, of_split in items.items()}
     counts = Counter(value for of_split in in_split.values() for value in of_split)
-    return {
-        "known": {split: sum(map(bool, of_split.values())) for split, of_split in items.items()},
-        "values": len(counts),
-        "in_several_splits": sum(count > 1 for count in counts.values()),
-        "heard": [_shared(split, before, items[split], in_split, names) for split, before in COMPARED_SPLITS],
-    }
+    known = {split: sum(map(bool, of_split.values())) for split, of_split in items.items()}
+    if processed.folds:
+        several = {value for value, count in counts.items() if count > 1}
+        every = {uid: values for of_fold in items.values() for uid, values in of_fold.items()}
+        heard = [_shared("test", "train", every, {"test": several, "train": several}, names)]
+        known = {"train": sum(known.values()), "valid": 0, "test": sum(known.values())}
+    else:
+        heard = [_shared(split, before, items[split], in_split, names) for split, before in COMPARED_SPLITS]
+    return {"known": known, "values": len(counts), "in_several_splits": sum(count > 1 for count in counts.values()), "heard": heard}
 
 
 def _shared(
@@ -95,15 +110,16 @@ def label_counts(processed: ProcessedDataset) -> dict[str, dict[str, Any]]:
 
 
 def _counts_of_task(processed: ProcessedDataset, task: Task) -> dict[str, Any]:
-    given: dict[str, list[Any]] = {split: [] for split in (*SPLITS, _NO_SPLIT)}
+    names = part_names(processed)
+    given: dict[str, list[Any]] = {split: [] for split in (*names, _NO_SPLIT)}
     without: Counter[str] = Counter()
-    for uid, record in processed.items.items():
-        split, label = record.get("split") or _NO_SPLIT, processed.label_of(uid, task.name)
+    for uid in processed.items:
+        split, label = part_of(processed, uid) or _NO_SPLIT, processed.label_of(uid, task.name)
         if label is None or label == "":
             without[split] += 1
         else:
             given[split].append(_numbers(processed, uid, label) if task.type in NUMERIC_TYPES else label)
-    given = {split: labels for split, labels in given.items() if labels or split in SPLITS}
+    given = {split: labels for split, labels in given.items() if labels or split in names}
     common = {"type": task.type, "without_label": dict(without)}
     if task.type in NUMERIC_TYPES:
         return common | _regression(["bpm"] if task.type == "tempo" else task.labels, given)
@@ -118,7 +134,7 @@ def _classes(task: Task, given: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
         del undeclared[label]
     counted: dict[str, Any] = {
         "counts": {label: {split: count[label] for split, count in counts.items()} for label in task.labels},
-        "absent": {split: [label for label in task.labels if not counts[split][label]] for split in SPLITS},
+        "absent": {split: [label for label in task.labels if not counts[split][label]] for split in counts if split != _NO_SPLIT},
         "undeclared": dict(sorted(undeclared.items())),
     }
     if task.type == "multilabel":

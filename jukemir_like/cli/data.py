@@ -142,7 +142,7 @@ def pack(dataset: str, representation: str, output: str | None, made_by: str | N
 @click.option(
     "--labels",
     type=click.Path(dir_okay=False),
-    help="Table of labels, for `folder` (CSV, TSV): columns uid or path, label(s), split and group optional.",
+    help="Table of labels, for `folder` (CSV, TSV): columns uid or path, label(s); split or fold, and group optional.",
 )
 @click.option(
     "--label", "label_columns", multiple=True, help="A label column of the table [default: all that look like labels]; may be repeated."
@@ -154,7 +154,9 @@ def pack(dataset: str, representation: str, output: str | None, made_by: str | N
     multiple=True,
     help="Read the label columns, or this one, as multiclass, multilabel, regression, key or tempo [default: by values]; may be repeated.",
 )
-@click.option("--group", default="group", show_default=True, help="Column whose items must not be divided between splits.")
+@click.option("--group", default="group", show_default=True, help="Column whose items must not be divided between splits or folds.")
+@click.option("--fold", help="Column of folds [default: that which is called so, where the table names no splits].")
+@click.option("--shared_groups", is_flag=True, help="Accept folds that divide groups.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed with which missing splits are assigned.")
 @click.option("--name", help="Name of the dataset in the cache [default: DATASET].")
 @click.option("--metadata_only", is_flag=True, help="Write meta.json and dataset.json, no audio.")
@@ -182,7 +184,7 @@ def process(dataset: str, workers: int | None, cache: str | None, metadata_only:
 
 
 def _folder_dataset(
-    name: str, *, audio: str | None, labels: str | None, task_types: tuple[str, ...], group: str, **table_options: Any
+    name: str, *, audio: str | None, labels: str | None, task_types: tuple[str, ...], group: str, fold: str | None, **table_options: Any
 ) -> Dataset:
     from jukemir_like.datasets.folder.dataset import folder_dataset
 
@@ -194,7 +196,14 @@ def _folder_dataset(
             "--task gives the type of the same columns twice: give each COLUMN=TYPE once, and TYPE alone once for the others"
         )
     return folder_dataset(
-        Path(audio), Path(labels), name=name, task_type=types.pop("", None), column_types=types, group_column=group, **table_options
+        Path(audio),
+        Path(labels),
+        name=name,
+        task_type=types.pop("", None),
+        column_types=types,
+        group_column=group,
+        fold_column=fold,
+        **table_options,
     )
 
 

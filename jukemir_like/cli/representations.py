@@ -70,6 +70,13 @@ def extract(
     help="linear: regularisation path, seconds; jukemir: grid of 216 points; lineareval: one linear layer, three seeds.",
 )
 @click.option("--seed", "seeds", type=click.IntRange(0), multiple=True, help="May be repeated [default: 0; lineareval: 42, 43, 44].")
+@click.option(
+    "--folds",
+    type=click.IntRange(2),
+    metavar="K",
+    help="Draw K folds, by group and class, each tested once [default: DATASET's own, or its splits].",
+)
+@click.option("--folds_seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the drawing.")
 @click.option("--layers", metavar="all|L,L,…", help="Probe these layers of REPRESENTATION, and choose one by validation.")
 @click.option(
     "--chunks_above", type=click.FloatRange(0), metavar="GB", help="Read vectors of more GB in chunks, in little memory [default: 1]."
@@ -78,8 +85,8 @@ def extract(
 @options.partial_ok
 @options.cache
 def probe(
-    dataset: str, representation: str, tasks: tuple[str, ...], protocol: str, seeds: tuple[int, ...], layers: str | None,
-    chunks_above: float | None, workers: int | None, cache: str | None,
+    dataset: str, representation: str, tasks: tuple[str, ...], protocol: str, seeds: tuple[int, ...], folds: int | None,
+    folds_seed: int, layers: str | None, chunks_above: float | None, workers: int | None, cache: str | None,
 ) -> int:  # fmt: skip
     """Probe REPRESENTATION (or `trivial`: the baselines) on the tasks of DATASET.
 
@@ -92,6 +99,7 @@ def probe(
 
     folders = options.open_cache(cache)
     request: dict[str, Any] = {"tasks": tasks or None, "protocol": protocol, "seeds": seeds or None, "workers": workers}
+    request |= {"folds": folds, "folds_seed": folds_seed}
     if chunks_above is not None:
         request["chunks_above"] = int(chunks_above * 1e9)
     if layers is None:

@@ -72,6 +72,14 @@ class Rows:
         """The first ``n`` rows of a file."""
         return cls([file], np.zeros(n, np.int32), np.arange(n), dimension)
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[Rows]) -> Rows:
+        """The rows of all parts, of one dimension, in their order; not read yet."""
+        sources = {id(source): source for part in parts for source in part.sources}  # parts of one matrix share theirs
+        place = {name: number for number, name in enumerate(sources)}
+        numbers = [np.array([place[id(source)] for source in part.sources], np.int32)[part._source] for part in parts]
+        return cls(list(sources.values()), np.concatenate(numbers), np.concatenate([part._row for part in parts]), parts[0]._dimension)
+
     @property
     def shape(self) -> tuple[int, int]:
         return len(self._row), self._dimension

@@ -7,6 +7,7 @@ is a class name (multiclass, key), a list of tag names (multilabel), a list of n
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,8 @@ PRIMARY_METRICS: dict[str, str] = {
 NUMERIC_TYPES = ("regression", "tempo")
 """Types of tasks whose labels are numbers."""
 SPLITS = ("train", "valid", "test")
+FOLD = "fold"
+"""The key of ``extra`` that holds an item's fold."""
 SPLIT_OF_WORD = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("valid", "val", "validation", "dev", "development"), "valid"),
@@ -130,6 +133,7 @@ class Dataset:
         sources: digests or parameters of what it was made from.
         options: those that ``name`` asks for, sorted; see :func:`jukemir_like.datasets.registry.options`.
         understood: how a user's own table was read, see :func:`jukemir_like.datasets.folder.labels.describe`; None for other datasets.
+        folds: names of the folds that the items come in, in order: an item's is ``extra["fold"]``, and its split is None. None: in splits.
     """
 
     name: str
@@ -140,6 +144,7 @@ class Dataset:
     sources: dict[str, Any] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     understood: dict[str, Any] | None = None
+    folds: tuple[str, ...] | None = None
 
 
 def label_encoder(task: Task) -> Callable[[Any], Any]:
@@ -213,6 +218,17 @@ def is_tempo(value: Any) -> bool:
         return not isinstance(value, bool) and 0 < float(value) < LARGEST_VALUE
     except (TypeError, ValueError, OverflowError):
         return False
+
+
+def natural_order(name: str) -> tuple[list[tuple[bool, int, str]], str]:
+    """What names of folds are sorted by: numbers in them as numbers.
+
+    >>> sorted(["fold 10", "fold 9", "b", "2"], key=natural_order)
+    ['2', 'b', 'fold 9', 'fold 10']
+    """
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    numbers = [int(part) if re.fullmatch("[0-9]+", part) else None for part in parts]
+    return [(number is None, number or 0, part) for number, part in zip(numbers, parts, strict=True)], name
 
 
 def uid_fault(uid: str) -> str | None:

@@ -19,7 +19,7 @@ from jukemir_like.core import files, jsonfiles, largejson
 from jukemir_like.core.atomic import atomic_write, write_json
 from jukemir_like.core.files import printable
 from jukemir_like.core.version import __version__
-from jukemir_like.datasets.dataset import KEYS, PRIMARY_METRICS, SPLITS, Dataset, Item, Task, is_tempo
+from jukemir_like.datasets.dataset import FOLD, KEYS, PRIMARY_METRICS, SPLITS, Dataset, Item, Task, is_tempo
 
 META, DESCRIPTION, WAV_FOLDER = "meta.json", "dataset.json", "wav"
 TASK_SHAPE: dict[str, Any] = {"type": set(PRIMARY_METRICS), "labels": [str]}
@@ -37,6 +37,7 @@ _DESCRIPTION_SHAPE = {
     "items?": {str: int},
     "files?": int,
     "failed?": {str: str},
+    "folds?": [str],
     "sources?": {str: object},
     "versions?": {str: str},
 }
@@ -54,6 +55,7 @@ class Description:
         failed: uid → why it has no audio.
         sources, versions: what it was made from, and with.
         made_from: the name of the dataset that was processed.
+        folds: names of its folds, in order; None where it comes in splits.
     """
 
     tasks: dict[str, Task]
@@ -64,6 +66,7 @@ class Description:
     sources: dict[str, Any]
     versions: dict[str, str]
     made_from: str | None = None
+    folds: tuple[str, ...] | None = None
 
 
 def wav_path(folder: Path, uid: str) -> Path:
@@ -97,20 +100,21 @@ def write_meta(
     Raises:
         StorageError: a file cannot be written.
     """
-    splits = [item.split for item in dataset.items]
+    parts = [item.split or (item.extra.get(FOLD) if dataset.folds else None) for item in dataset.items]
     description: dict[str, Any] = {
         "name": dataset.name,
         "options": list(dataset.options),
         "tasks": {name: task.to_json() for name, task in dataset.tasks.items()},
         "group": dataset.group,
         "stems": list(dataset.stems) if dataset.stems else None,
-        "items": {split or "none": splits.count(split) for split in (*SPLITS, None) if split in splits},
+        "items": {part or "none": parts.count(part) for part in (*SPLITS, *(dataset.folds or ()), None) if part in parts},
         "metadata_only": metadata_only,
         "failed": failed,
         "skipped": skipped,
         "sources": dataset.sources,
         "versions": _versions(),
     }
+    description |= {} if dataset.folds is None else {"folds": list(dataset.folds)}
     description |= {} if wav_files is None else {"files": wav_files}
     description |= {} if dataset.understood is None else {"understood": dataset.understood}
     write_json(folder / DESCRIPTION, description)
@@ -156,9 +160,10 @@ def read_description(folder: Path) -> Description:
     with files.damage_errors(path, remedy(folder)):
         tasks = {name: parse_task(name, fields) for name, fields in (value.get("tasks") or {}).items()}
         stems = _stems(value)
+        folds = _folds(value)
     counts, failed, sources, versions = (value.get(name) or {} for name in ("items", "failed", "sources", "versions"))
     made_from = value["name"] if isinstance(value.get("name"), str) else None
-    return Description(tasks, value.get("group"), stems, counts, failed, sources, versions, made_from)
+    return Description(tasks, value.get("group"), stems, counts, failed, sources, versions, made_from, folds)
 
 
 def read_stems(folder: Path) -> tuple[str, ...] | None:
@@ -234,6 +239,13 @@ def _stems(description: Mapping[str, Any]) -> tuple[str, ...] | None:
     if stems and (not all(stems) or len(set(stems)) < len(stems)):
         raise ValueError("is damaged: stems has a duplicate name, or an empty one")
     return tuple(stems) if stems else None
+
+
+def _folds(description: Mapping[str, Any]) -> tuple[str, ...] | None:
+    folds = description.get("folds")
+    if folds and (not all(folds) or len(set(folds)) < len(folds)):
+        raise ValueError("is damaged: folds has a duplicate name, or an empty one")
+    return tuple(folds) if folds else None
 
 
 def _check_record(uid: str, record: Any) -> None:

@@ -21,7 +21,7 @@ from jukemir_like.core import files, jsonfiles
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DamagedFileError, InputError, RequestError
 from jukemir_like.datasets import meta, registry
-from jukemir_like.datasets.dataset import Task, label_encoder
+from jukemir_like.datasets.dataset import FOLD, Task, label_encoder
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
@@ -86,6 +86,7 @@ def read_processed(folder: Path) -> ProcessedDataset:
         sources=description.sources,
         digest=digest,
         made_from=description.made_from,
+        folds=description.folds,
     )
 
 
@@ -132,6 +133,7 @@ class ProcessedDataset:
         sources: digests or parameters of what it was made from.
         digest: SHA-256 of ``meta.json``.
         made_from: the name that it was processed by, which ``--name`` may have changed; None where ``dataset.json`` does not say.
+        folds: names of the folds that it comes in, in order; None where it comes in splits.
     """
 
     folder: Path
@@ -144,6 +146,7 @@ class ProcessedDataset:
     sources: dict[str, Any]
     digest: str
     made_from: str | None
+    folds: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -301,6 +304,11 @@ class ProcessedDataset:
         record = self.items[uid]
         value = (record.get("extra") or {}).get(self.group) if self.group else None
         return str(value) if value not in (None, "") else _recording(uid, record)
+
+    def fold_of(self, uid: str) -> str | None:
+        """The fold that the item is in; None where it is in none of :attr:`folds`."""
+        fold = (self.items[uid].get("extra") or {}).get(FOLD)
+        return str(fold) if fold is not None and str(fold) in (self.folds or ()) else None
 
     def recording_of(self, uid: str) -> str:
         """The recording that the item is a clip of; itself where it is no clip."""

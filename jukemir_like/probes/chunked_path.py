@@ -3,13 +3,13 @@
 No copy of the features is made, neither standardised nor rotated. With standardised features S and the basis V, the rotated ones are SV; so
 logits are S(VW), and a gradient is Vᵀ(SᵀR): weights are rotated, which are few, and S is computed for a chunk when it is needed.
 
-What differs is the order of sums, and where numbers are rounded to float32. Memory is that of a chunk, of its logits for all strengths,
+What differs is the order of sums, and where numbers are rounded to float32. Memory is that of a chunk, of its logits,
 and of a few (dimension, dimension) matrices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy.linalg.blas import dsyrk
 
 from jukemir_like.core.progress import report_progress
-from jukemir_like.core.rows import Rows
-from jukemir_like.probes.linear import Array, Evaluation, Model, Parameters, loss_of, principal_axes, standardisation
+from jukemir_like.core.rows import Rows, as_rows
+from jukemir_like.probes.linear import Array, Evaluation, Model, loss_of, principal_axes, standardisation
 
 
 @dataclass(frozen=True)
@@ -65,33 +65,28 @@ class RotatedRows:
         """Mean loss and gradient of logistic regression; see :meth:`jukemir_like.probes.linear.InMemory.objective`."""
         loss = loss_of(multinomial)
 
-        def evaluate(parameters: Parameters) -> dict[float, tuple[float, Array]]:
-            strengths, labels = len(parameters), onehot.shape[1]
-            weights, bias = self._wide(parameters)
-            values, residuals = np.zeros(strengths), np.zeros(strengths * labels)
-            gradient = np.zeros((self.rows.shape[1], strengths * labels))
+        def evaluate(parameters: Array) -> tuple[float, Array]:
+            weights, bias = self._of_standardised(parameters[:-1]), parameters[-1].astype(np.float32)
+            value, residuals, gradient = 0.0, np.zeros(len(bias)), np.zeros((self.rows.shape[1], len(bias)))
             for part, standard in self.standardised(self.rows):
-                logits = (standard @ weights + bias).reshape(-1, strengths, labels)
-                values += loss(onehot[part])(logits)  # overwrites the logits with their gradient
-                residual = logits.reshape(len(standard), -1)
-                gradient += standard.T @ residual
-                residuals += residual.sum(0, dtype=np.float64)
+                logits = standard @ weights + bias
+                value += loss(onehot[part])(logits)  # overwrites the logits with their gradient
+                gradient += standard.T @ logits
+                residuals += logits.sum(0, dtype=np.float64)
                 report_progress()
-            n = len(self.rows)
-            parts = (np.concatenate([self.basis.T @ gradient, residuals[None]]) / n).reshape(-1, strengths, labels)
-            return {strength: (float(values[i] / n), parts[:, i].copy()) for i, strength in enumerate(parameters)}
+            return value / len(self.rows), np.concatenate([self.basis.T @ gradient, residuals[None]]) / len(self.rows)
 
         return evaluate
 
-    def scores(self, models: dict[float, Model], rows: Rows) -> dict[float, NDArray[np.float32]]:
-        """Strength → logits or values (n, labels) of other rows, from one pass over them."""
-        labels = len(next(iter(models.values())).bias)
-        scores = {strength: np.empty((len(rows), labels), np.float32) for strength in models}
-        weights = {strength: (self.basis @ model.weights).astype(np.float32) for strength, model in models.items()}
+    def scorer(self, X: NDArray[np.float32] | Rows) -> Callable[[Model], NDArray[np.float32]]:
+        """A function from models to their logits or values (m, labels) of other rows, which it reads each time."""
+        return lambda model: self._scores(model, as_rows(X))
+
+    def _scores(self, model: Model, rows: Rows) -> NDArray[np.float32]:
+        scores, weights = np.empty((len(rows), len(model.bias)), np.float32), self._of_standardised(model.weights)
         for part, standard in self.standardised(rows):
             with np.errstate(over="ignore", invalid="ignore"):  # overflow is detected by the reader of the scores
-                for strength, model in models.items():
-                    scores[strength][part] = standard @ weights[strength] + model.bias
+                scores[part] = standard @ weights + model.bias
         return scores
 
     def standardised(self, rows: Rows) -> Iterator[tuple[slice, NDArray[np.float32]]]:
@@ -103,8 +98,6 @@ class RotatedRows:
                 chunk[:] = standard
             yield part, chunk
 
-    def _wide(self, parameters: Parameters) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Weights (dimension, strengths · labels) for standardised features, and biases."""
-        rotated = np.concatenate([value[:-1] for value in parameters.values()], axis=1)
-        bias = np.concatenate([value[-1] for value in parameters.values()])
-        return (self.basis @ rotated).astype(np.float32), bias.astype(np.float32)
+    def _of_standardised(self, weights: Array) -> NDArray[np.float32]:
+        """Weights (dimension, labels) for standardised features, of those for rotated ones."""
+        return np.asarray((self.basis @ weights).astype(np.float32))

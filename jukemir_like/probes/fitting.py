@@ -17,13 +17,14 @@ tempo      ``constant``                 accuracy1 on train of always answering e
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jukemir_like.core.errors import RequestError
 from jukemir_like.core.progress import Progress
 from jukemir_like.probes import regularised, tempo
 from jukemir_like.probes.metrics import mirex_table
@@ -45,7 +46,7 @@ class FitOptions:
         settings: of the protocol; their type decides which one.
         seed: of all random numbers; protocol ``linear`` has none.
         workers: processes of protocol ``jukemir``. Results do not depend on their number.
-        device: ``cpu`` or ``cuda`` for protocol ``jukemir``; None: a GPU where there is one.
+        device: ``cpu`` or ``cuda`` for protocols ``jukemir`` and ``lineareval``; None: a GPU where there is one.
     """
 
     settings: Settings = field(default_factory=RegularisationPath)
@@ -64,21 +65,50 @@ def fit(data: ProbeData, options: FitOptions, name: str = "probe", unfinished: U
         unfinished: where protocol ``jukemir`` stores what is finished, and finds what an interrupted call has finished; None: nowhere.
 
     Raises:
-        RequestError: scores are not finite, there is no such device, or a worker died.
+        RequestError: scores are not finite, there is no such device, a worker died, or the protocol needs a validation split.
         StorageError: ``unfinished`` cannot be written.
     """
+    if "valid" not in data.splits and not isinstance(options.settings, RegularisationPath):
+        raise RequestError(
+            f"split valid has no item with a label for {data.task.name} and a vector: this protocol stops training by it; give it items, "
+            "or use protocol linear, which validates inside train"
+        )
     with one_thread():
         if isinstance(options.settings, Grid):
             return _fit_grid(data, options.settings, options, name, unfinished)
         if isinstance(options.settings, LinearEval):
-            from jukemir_like.probes import linear_evaluation
-
-            return linear_evaluation.fit(data, options.settings, options.seed, name)
+            return fit_together(data, [options], name)[0]
         return regularised.fit(data, options.settings, name)
 
 
+def are_fitted_together(settings: Settings) -> bool:
+    """Whether a protocol fits the probes of several seeds side by side, in less time than one after the other."""
+    return isinstance(settings, LinearEval)
+
+
+def fit_together(data: ProbeData, options: Sequence[FitOptions], name: str = "probe") -> list[FittedProbe]:
+    """:func:`fit` for options that differ in their seed only; on a CPU each result is the same to the bit as that of :func:`fit`.
+
+    Args:
+        data: of one task.
+        options: at least one.
+        name: of the work, for the progress bar.
+
+    Raises:
+        RequestError: as :func:`fit`.
+    """
+    settings = options[0].settings
+    if not isinstance(settings, LinearEval):
+        return [fit(data, of_seed, name) for of_seed in options]
+    from jukemir_like.probes import linear_evaluation
+
+    with one_thread():
+        return linear_evaluation.fit(data, settings, [of_seed.seed for of_seed in options], name, options[0].device)
+
+
 def fit_baseline(data: ProbeData) -> FittedProbe:
-    """The trivial baseline of a task in the place of a probe."""
+    """The trivial baseline of a task in the place of a probe; without a validation split, its validation is train."""
+    data = replace(data, splits={"valid": data.train, **data.splits})
     with one_thread():
         selection = Selection(data)
         selection.consider(Candidate(0, {}, baseline_scores(data), {}))

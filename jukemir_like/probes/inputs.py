@@ -1,4 +1,4 @@
-"""From arrays to the data of a probe: ``X``, ``y``, ``split`` and ``groups`` of :func:`jukemir_like.probes.arrays.probe`.
+"""From arrays to the data of a probe: ``X``, ``y``, ``split`` or ``folds``, and ``groups`` of :func:`jukemir_like.probes.arrays.probe`.
 
 Items whose label or split is missing are left out and counted. :mod:`jukemir_like.probes.labels` reads the labels.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.rows import Rows
 from jukemir_like.datasets import SPLITS, TaskType
-from jukemir_like.datasets.dataset import SPLIT_OF_WORD, SPLIT_SHARES
+from jukemir_like.datasets.dataset import SPLIT_OF_WORD, SPLIT_SHARES, natural_order
+from jukemir_like.probes.assignment import assign_splits, check_groups, draw_folds, fold_names
+from jukemir_like.probes.folds import FoldedData, assemble_folds
 from jukemir_like.probes.labels import is_missing, per_item, read_labels, to_plain
 from jukemir_like.probes.tasks import LabelledItems, ProbeData, assemble
 from jukemir_like.probes.vectors import CHUNKS_ABOVE, note
@@ -27,13 +30,13 @@ class Inputs:
     """The arrays of one probe.
 
     Args:
-        data: of the probe.
+        data: of the probe, or of the probes of all folds.
         classes: the classes as they were given, the tags, or the names of the outputs; in the order of the columns of scores.
         positions: name of an item, or of a recording → row of ``X`` (of its first clip).
         notes: everything that was guessed or left out, one line each.
     """
 
-    data: ProbeData
+    data: ProbeData | FoldedData
     classes: tuple[Any, ...]
     positions: dict[str, int]
     notes: tuple[str, ...]
@@ -44,6 +47,8 @@ def read_inputs(
     y: Any,
     *,
     split: Any = None,
+    folds: Any = None,
+    folds_seed: int = 0,
     groups: Any = None,
     shared_groups: bool = False,
     recordings: Any = None,
@@ -56,8 +61,10 @@ def read_inputs(
     """The data of a probe; arguments as for :func:`jukemir_like.probes.arrays.probe`.
 
     Raises:
-        RequestError: lengths differ, a number is not finite, labels do not fit together, a split is empty, a group is in two splits.
+        RequestError: lengths differ, a number is not finite, labels do not fit together, a split is empty, a group is in two parts.
     """
+    if split is not None and folds is not None:
+        raise RequestError("give split or folds, not both: folds are tested one by one, so no item is in a split")
     matrix = _matrix(X)
     n = matrix.shape[0]
     _check_index(X, y)
@@ -67,69 +74,46 @@ def read_inputs(
     recording_names = [recording or names[i] for i, recording in enumerate(_texts(recordings, n, "recordings"))]
     group_names = [group or recording_names[i] for i, group in enumerate(_texts(groups, n, "groups"))]
     notes = [*labels.notes, *note(matrix)]
-    if split is None:
-        strata = labels.encoded if labels.task.type in ("multiclass", "key") else None
-        splits = assign_splits(group_names, known, strata, seed)
-        how = "by group" if groups is not None else "by item"
+    strata = labels.encoded if labels.task.type in ("multiclass", "key") else None
+    how = f"{'by group' if groups is not None else 'by item'} with seed {{}}{', stratified by class' if strata else ''}"
+    is_assigned = split is None if folds is None else isinstance(folds, Integral)
+    if folds is not None and is_assigned:
+        fold_order: tuple[str, ...] = fold_names(int(folds))
+        parts = draw_folds(group_names, known, strata, folds_seed, int(folds))
+        notes.append(f"{folds} folds were drawn {how.format(folds_seed)}")
+    elif folds is not None:
+        parts, fold_order = _given_folds(folds, n)
+        notes += check_groups(group_names, parts, fold_order, "folds", shared_groups)
+    elif split is None:
+        parts = assign_splits(group_names, known, strata, seed)
         shares = ", ".join(f"{share:.0%} {name}" for name, share in SPLIT_SHARES.items())
-        notes.append(f"the splits were assigned {how} with seed {seed}{', stratified by class' if strata else ''} ({shares})")
+        notes.append(f"the splits were assigned {how.format(seed)} ({shares})")
     else:
-        splits = _given_splits(split, n)
-        notes += _check_groups(group_names, splits, shared_groups)
+        parts = _given_splits(split, n)
+        notes += check_groups(group_names, parts, SPLITS, "split", shared_groups)
     items = LabelledItems()
-    for i, split_of_item in enumerate(splits):
-        if split_of_item is not None and known[i]:
+    for i, part in enumerate(parts):
+        if part is not None and known[i]:
             items.uid.append(names[i])
-            items.split.append(split_of_item)
+            items.split.append(part)
             items.y.append(labels.encoded[i])
             items.group.append(group_names[i])
             items.recording.append(recording_names[i])
             items.row.append(i)
     # A split is assigned to items with a label only; of a given split, items without one are not counted again for their label.
-    no_split = 0 if split is None else splits.count(None)
-    no_label = sum(
-        not is_known and (split is None or split_of_item is not None) for is_known, split_of_item in zip(known, splits, strict=True)
-    )
-    data = assemble(labels.task, dataset or "the data", matrix, items, {"vectors": {}, "no_label": no_label, "no_split": no_split})
-    notes += [f"{no_split:,} items left out: no split"] if no_split else []
-    positions = (
-        dict(zip(items.recording[::-1], items.row[::-1], strict=True)) if data.train.songs else dict(zip(names, range(n), strict=True))
-    )
+    no_split = 0 if is_assigned else parts.count(None)
+    no_label = sum(not is_known and (is_assigned or part is not None) for is_known, part in zip(known, parts, strict=True))
+    source, left_out = dataset or "the data", {"vectors": {}, "no_label": no_label, "no_split": no_split}
+    data: ProbeData | FoldedData
+    if folds is None:
+        data = assemble(labels.task, source, matrix, items, left_out)
+        notes += [f"{no_split:,} items left out: no split"] if no_split else []
+        with_songs = data.train.songs is not None
+    else:
+        data = assemble_folds(labels.task, source, matrix, items, left_out, fold_order, note_groups=False)
+        with_songs = data.with_songs
+    positions = dict(zip(items.recording[::-1], items.row[::-1], strict=True)) if with_songs else dict(zip(names, range(n), strict=True))
     return Inputs(data, labels.classes, positions, (*notes, *data.notes))
-
-
-def assign_splits(groups: Sequence[str], known: Sequence[bool], strata: Sequence[Any] | None, seed: int) -> list[str | None]:
-    """A split for every item with a label; no group is divided.
-
-    Groups are put in order of their most frequent class, in random order within a class, and then each goes to the split that lacks most
-    of its share. So every split gets its share of every class, as far as groups allow.
-
-    Args:
-        groups: of every item.
-        known: whether the item has a label; others get None.
-        strata: class of every item; None: classes do not matter.
-        seed: of the random order.
-
-    >>> splits = assign_splits(list("abcdefghijklmnopqrst"), [True] * 20, None, seed=0)
-    >>> splits.count("train"), splits.count("valid"), splits.count("test")
-    (14, 3, 3)
-    """
-    members: dict[str, list[int]] = {}
-    for i, group in enumerate(groups):
-        if known[i]:
-            members.setdefault(group, []).append(i)
-    order = sorted(members)
-    order = [order[i] for i in np.random.default_rng([seed, len(order)]).permutation(len(order))]
-    if strata is not None:
-        order.sort(key=lambda group: Counter(sorted(strata[i] for i in members[group])).most_common(1)[0][0])
-    counts: Counter[str] = Counter()
-    splits: list[str | None] = [None] * len(groups)
-    for group in order:
-        split = min(SPLITS, key=lambda name: (counts[name] + 1) / SPLIT_SHARES[name])
-        counts[split] += len(members[group])
-        for i in members[group]:
-            splits[i] = split
-    return splits
 
 
 def _matrix(X: Any) -> NDArray[np.float32] | Rows:
@@ -171,20 +155,13 @@ def _given_splits(split: Any, n: int) -> list[str | None]:
     return splits
 
 
-def _check_groups(groups: Sequence[str], splits: Sequence[str | None], shared_groups: bool) -> list[str]:
-    """Notes on groups in several splits."""
-    splits_of: dict[str, set[str]] = {}
-    for group, split in zip(groups, splits, strict=True):
-        if split is not None:
-            splits_of.setdefault(group, set()).add(split)
-    divided = {group: [split for split in SPLITS if split in names] for group, names in splits_of.items() if len(names) > 1}
-    if divided and not shared_groups:
-        group, names = next(iter(divided.items()))
-        raise RequestError(
-            f"group {group!r} has items in {' and '.join(names)} ({len(divided):,} such groups): "
-            "leave split out to have it assigned by group, or pass shared_groups=True"
-        )
-    return [f"{len(divided):,} groups have items in several splits: a probe may recognise them"] if divided else []
+def _given_folds(folds: Any, n: int) -> tuple[list[str | None], tuple[str, ...]]:
+    """The fold of every item, None where it names none; and the names of the folds in order."""
+    names: list[str | None] = []
+    for name in per_item(folds, n, "folds"):
+        is_whole = isinstance(name, Real) and not isinstance(name, bool) and float(name).is_integer()
+        names.append(None if is_missing(name) else str(int(name)) if is_whole else str(name))
+    return names, tuple(sorted({name for name in names if name is not None}, key=natural_order))
 
 
 def _names(uid: Any, n: int) -> list[str]:

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.resampling import RESAMPLES, SEED, Array, Difference, Interval, difference, interval, resample_groups
 from jukemir_like.datasets import Task
-from jukemir_like.probes import metrics
+from jukemir_like.probes.fold_metrics import evaluate_predictions
 from jukemir_like.probes.runs import Run
 from jukemir_like.probes.tasks import Predictions
 
@@ -77,6 +77,11 @@ class ResampledMetrics:
     def y(self) -> np.ndarray:
         """Labels of the scored items, as in ``predictions.npz``."""
         return self.predictions[0].y
+
+    @property
+    def fold(self) -> np.ndarray | None:
+        """Whose probe scored each item; None where one probe scored all."""
+        return self.predictions[0].fold
 
     @cached_property
     def groups(self) -> int:
@@ -137,11 +142,11 @@ def resample_predictions(
     sorted_predictions = [_sorted_by_uid(one) for one in predictions]
     first = sorted_predictions[0]
     for other in sorted_predictions[1:]:
-        if not all(np.array_equal(getattr(first, array), getattr(other, array)) for array in ("uid", "group", "y")):
+        if not all(np.array_equal(getattr(first, array), getattr(other, array)) for array in ("uid", "group", "y", "fold")):
             raise RequestError(f"{name}: the seeds scored different items: probe all seeds again")
-    observed = [metrics.evaluate_resamples(task, one.y, one.scores) for one in sorted_predictions]
+    observed = [evaluate_predictions(task, one) for one in sorted_predictions]
     blocks = [
-        [metrics.evaluate_resamples(task, one.y, one.scores, weights) for one in sorted_predictions]
+        [evaluate_predictions(task, one, weights) for one in sorted_predictions]
         for weights in resample_groups(first.group, resamples, [seed, zlib.crc32(dataset.encode(errors="surrogateescape"))])
     ]
     sampled_seeds = _sample_seeds(len(predictions), resamples, seed)
@@ -188,6 +193,9 @@ def compare(first: ResampledMetrics, second: ResampledMetrics) -> Comparison:
     same = (np.array_equal(getattr(first, array)[in_first], getattr(second, array)[in_second]) for array in ("y", "group"))
     if first.task != second.task or not all(same):
         raise RequestError(f"{names} were scored against different labels or groups: probe both again")
+    folds = [None if one.fold is None else one.fold[rows] for one, rows in ((first, in_first), (second, in_second))]
+    if not np.array_equal(*folds):  # type: ignore[arg-type]  # None equals None
+        raise RequestError(f"{names} were tested in different folds, which are not paired: probe both in the same folds")
     a, b = _restrict(first, in_first), _restrict(second, in_second)
     differences = {
         metric: difference(float(a.by_seed[metric].mean() - b.by_seed[metric].mean()), a.samples[metric] - b.samples[metric], a.groups)
@@ -201,7 +209,7 @@ def _restrict(resampled: ResampledMetrics, rows: NDArray[np.int64]) -> Resampled
     """The same predictions on fewer items, with as many resamples from the same seed."""
     if len(resampled.uid) == len(rows):
         return resampled
-    predictions = [Predictions(one.uid[rows], one.group[rows], one.y[rows], one.scores[rows]) for one in resampled.predictions]
+    predictions = [one.take(rows) for one in resampled.predictions]
     resamples = len(next(iter(resampled.samples.values())))
     return resample_predictions(
         resampled.task, resampled.dataset, predictions, name=resampled.name, resamples=resamples, seed=resampled.seed
@@ -209,8 +217,7 @@ def _restrict(resampled: ResampledMetrics, rows: NDArray[np.int64]) -> Resampled
 
 
 def _sorted_by_uid(predictions: Predictions) -> Predictions:
-    order = np.argsort(predictions.uid, kind="stable")
-    return Predictions(predictions.uid[order], predictions.group[order], predictions.y[order], predictions.scores[order])
+    return predictions.take(np.argsort(predictions.uid, kind="stable"))
 
 
 def _sample_seeds(seeds: int, resamples: int, seed: int) -> NDArray[np.int64]:

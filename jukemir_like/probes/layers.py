@@ -8,8 +8,9 @@ it: the largest of all layers' test scores would be too good.
 written again by each probe of layers:
 
 - ``format``: 1; ``dataset``; ``representation``: the name without a layer
-- ``choices``: one per task, protocol and configuration: ``task``, ``metric``, ``protocol``, ``configuration_hash``, ``seeds``; ``valid``:
-  layer → value; ``layer``: the chosen one
+- ``choices``: one per task, protocol and configuration: ``task``, ``metric``, ``protocol`` (of folds with their number: ``linear, 5
+  folds``; validation then is that of all folds together), ``configuration_hash``, ``seeds``; ``valid``: layer → value; ``layer``: the
+  chosen one
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class LayerChoice:
         representation: name without a layer.
         task: name.
         metric: the task's primary one.
-        protocol, configuration_hash: of the probes.
+        protocol, configuration_hash: of the probes; with its folds, if it was evaluated by folds: ``linear, 5 folds``.
         seeds: those that all layers have.
         valid: layer → mean of ``metric`` over the seeds on validation, from the lowest layer to the highest.
         layer: the chosen one.
@@ -192,7 +193,7 @@ def choose(runs: Sequence[Run]) -> list[LayerChoice]:
     for run in runs:
         name, layer = split(run.representation)
         if layer is not None:
-            key = (run.dataset, name, run.task.name, run.protocol, run.record["configuration_hash"])
+            key = (run.dataset, name, run.task.name, run.procedure, run.record["configuration_hash"])
             grouped.setdefault(key, {}).setdefault(layer, {})[run.seed] = run
     return [_choice(key, by_layer) for key, by_layer in sorted(grouped.items())]
 
@@ -277,8 +278,10 @@ def _choice(key: tuple[str, ...], by_layer: dict[str, dict[int, Run]]) -> LayerC
 
 
 def _items(run: Run) -> tuple[Any, ...]:
-    """What a run was fitted and validated on: the number of train items, and the validated ones."""
-    return ((run.record.get("n") or {}).get("train"), *run.predictions("valid").uid)
+    """What a run was fitted and validated on: the number of train items, and the validated ones; of folds also where they were tested."""
+    test = run.predictions("test")
+    folds = () if test.fold is None else (*test.uid, *test.fold)
+    return ((run.record.get("n") or {}).get("train"), *run.predictions("valid").uid, *folds)
 
 
 def _validation(choice: LayerChoice, layer: str) -> str:

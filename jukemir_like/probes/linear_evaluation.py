@@ -1,12 +1,307 @@
-"""Protocol ``lineareval``: one linear layer on standardised features, by Adam, stopped early; several seeds in one wide product."""
+"""Protocol ``lineareval``: one linear layer on standardised features, by Adam, stopped early; several seeds side by side.
+
+It is the protocol by which Riou et al. ("Stem-JEPA", ISMIR 2024) evaluate: that of EVAR (github.com/nttcslab/eval-audio-repr) with their
+settings. Features are standardised on train; the layer starts as PyTorch's linear layer does (uniform within ± 1 / √dimension);
+each epoch goes once through the shuffled train items in minibatches, the last of which may be smaller; Adam has betas .9 and .999; after
+each epoch the layer is evaluated on validation, and an epoch that is at least as good as all before it is kept. Training ends after
+``patience`` epochs in a row without one, or after ``max_epochs``.
+
+========== ==================================== ============================= =========================================
+task       loss                                 stopped by                    here otherwise than there
+========== ==================================== ============================= =========================================
+multiclass cross-entropy                        accuracy
+key        cross-entropy                        accuracy                      clips of a song are items; there are none
+multilabel binary cross-entropy, mean of tags   average precision, macro mean tags without a positive are left out
+regression squared error, mean of outputs       R², mean of outputs           not defined there
+tempo      cross-entropy of soft labels         accuracy1                     not defined there
+========== ==================================== ============================= =========================================
+
+Read from the program that was published with the paper: what stops, that of equals the last epoch is kept, the last minibatch, the
+initial weights, the losses. Two of its constants are left out, since Adam's steps depend on the direction of gradients and hardly on their
+scale: its cross-entropy is also divided by the number of classes, and it has a weight decay of 1e-8. Its random numbers are PyTorch's, ours
+are NumPy's: seed 42 here is another draw than seed 42 there.
+
+Seeds differ in initial weights and in the order of the items, so each has its own minibatches. Their weights are rows of one tensor, which
+is moved by one call of Adam per step; gradients are written out instead of recorded by autograd. A row is as long as a multiple of the
+processor's vectors, and products are one per seed: so a seed gives the same bits alone and beside others.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim.adam import adam
+
+from jukemir_like.core.progress import Progress
+from jukemir_like.core.rows import Rows
+from jukemir_like.datasets import Task
+from jukemir_like.probes import chunked_features
+from jukemir_like.probes.chunked_features import ChunkedFeatures, Features
+from jukemir_like.probes.linear import Array, standardisation
 from jukemir_like.probes.protocols import LinearEval
-from jukemir_like.probes.selection import FittedProbe
-from jukemir_like.probes.tasks import ProbeData
+from jukemir_like.probes.search import choose_device, one_torch_thread
+from jukemir_like.probes.selection import Candidate, FittedProbe, Selection, tested
+from jukemir_like.probes.targets import targets
+from jukemir_like.probes.tasks import SCORED_SPLITS, ProbeData, Scores
+from jukemir_like.probes.training import Evaluation, validation_metric
+
+_BETAS, _EPSILON = (0.9, 0.999), 1e-8
+_VECTOR = 16  # float32 numbers of the widest vectors of processors
+_MINIBATCHES = 32  # whose targets are gathered at once
 
 
-def fit(data: ProbeData, settings: LinearEval, seed: int, name: str) -> FittedProbe:
-    """The layer at the epoch that is best on validation."""
-    raise NotImplementedError
+def fit(data: ProbeData, settings: LinearEval, seeds: Sequence[int], name: str, device: str | None = None) -> list[FittedProbe]:
+    """The layer of each seed, at its best epoch on validation. On a CPU a seed gives the same bits alone and beside others.
+
+    Args:
+        data: of one task. Vectors that are read in chunks (:class:`~jukemir_like.core.rows.Rows`) stay on disk: each minibatch is read.
+        settings: of the protocol.
+        seeds: at least one, all different.
+        name: of the work, for the progress bar.
+        device: ``cpu`` or ``cuda``; None: a GPU where there is one.
+
+    Raises:
+        RequestError: there is no such device, or scores are not finite.
+    """
+    with one_torch_thread(), torch.no_grad():
+        features = _standardised(data, torch.device(choose_device(device)))
+        layers = _Layers(data, features, settings, seeds)
+        with Progress(settings.max_epochs, name, "epoch") as bar:
+            while layers.active:
+                layers.train_epoch()
+                layers.evaluate()
+                bar.update()
+        return [_fitted(data, settings, layers.stop.name, best, features) for best in layers.best]
+
+
+@dataclass
+class _Best:
+    """The best epoch of a seed so far.
+
+    Args:
+        seed: which.
+        weights: (labels, dimension + 1 and more) at that epoch; at first those that training begins with.
+        value: what stops, at that epoch.
+        epoch: counted from 1; 0 where no evaluation gave a number.
+        epochs: in all.
+    """
+
+    seed: int
+    weights: Tensor
+    value: float = -math.inf
+    epoch: int = 0
+    epochs: int = 0
+
+
+@dataclass(frozen=True)
+class _Stop:
+    """What stops training: its name, and its function of outputs on validation."""
+
+    name: str
+    evaluation: Evaluation
+
+
+class _Layers:
+    """The layers of all seeds, as rows of one tensor: each (labels, width), where column ``dimension`` is the bias and later ones are 0.
+
+    Attributes:
+        active: places of the seeds that still train.
+        best: of every seed.
+    """
+
+    def __init__(self, data: ProbeData, features: dict[str, Features], settings: LinearEval, seeds: Sequence[int]):
+        self.settings, self.valid = settings, features["valid"]
+        self.n, self.dimension = features["train"].shape
+        self.labels, self.device = len(data.task.labels), features["valid"].device
+        self.width = -(-(self.dimension + 1) // _VECTOR) * _VECTOR
+        self.train = _with_ones(features["train"], self.width)
+        self.targets = torch.from_numpy(targets(data.task, data.train.y)).to(self.device)
+        self.stop = _stop(data.task, data.splits["valid"].y, self.device)
+        self.residual = _RESIDUALS.get(data.task.type, _of_classes)
+        streams = [[np.random.Generator(np.random.SFC64(one)) for one in np.random.SeedSequence(seed).spawn(2)] for seed in seeds]
+        self.orders = [order for order, _ in streams]
+        self.weights = torch.stack([self._initial(weights) for _, weights in streams]).to(self.device)
+        self.gradient, self.first, self.second = (torch.zeros_like(self.weights) for _ in range(3))
+        self.steps = torch.zeros((), device=self.device)
+        self.batches = torch.zeros(len(seeds), min(settings.batch_size, self.n), self.width, device=self.device)
+        self.batches[..., self.dimension] = 1
+        self.active = list(range(len(seeds)))
+        self.best = [_Best(seed, weights.clone()) for seed, weights in zip(seeds, self.weights, strict=True)]
+
+    def _initial(self, random: np.random.Generator) -> Tensor:
+        bound = 1 / math.sqrt(max(1, self.dimension))
+        weights = torch.zeros(self.labels, self.width)
+        weights[:, : self.dimension + 1] = torch.from_numpy(random.uniform(-bound, bound, (self.labels, self.dimension + 1)))
+        return weights
+
+    def train_epoch(self) -> None:
+        """Every active seed goes once through its own shuffle of the train items."""
+        rows = torch.from_numpy(np.stack([order.permutation(self.n) for order in self.orders])).to(self.device)
+        size = self.settings.batch_size
+        for block in torch.split(rows, size * _MINIBATCHES, 1):
+            targets_of_block = self.targets[block].transpose(1, 2)
+            for of_step, target in zip(torch.split(block, size, 1), torch.split(targets_of_block, size, 2), strict=True):
+                self._step(of_step, target)
+
+    def _step(self, rows: Tensor, target: Tensor) -> None:
+        """One minibatch: ``rows`` (seeds, batch) of train, ``target`` (seeds, labels, batch)."""
+        size = rows.shape[1]
+        x, outputs = self.batches[:, :size], torch.empty(target.shape, device=self.device)
+        for place in self.active:
+            self._take(rows[place], x[place])
+            torch.mm(self.weights[place], x[place].T, out=outputs[place])
+        residual = self.residual(outputs, target)
+        for place in self.active:
+            torch.mm(residual[place], x[place], out=self.gradient[place])
+        adam(
+            [self.weights],
+            [self.gradient],
+            [self.first],
+            [self.second],
+            [],
+            [self.steps],
+            fused=True,
+            amsgrad=False,
+            beta1=_BETAS[0],
+            beta2=_BETAS[1],
+            lr=self.settings.learning_rate,
+            weight_decay=0.0,
+            eps=_EPSILON,
+            maximize=False,
+        )
+
+    def _take(self, rows: Tensor, out: Tensor) -> None:
+        if isinstance(self.train, ChunkedFeatures):
+            out[:, : self.dimension] = self.train.take(rows.cpu().numpy())
+        else:
+            torch.index_select(self.train, 0, rows, out=out)
+
+    def evaluate(self) -> None:
+        """Evaluates the active seeds on validation; those that are through are no longer active."""
+        for place in list(self.active):
+            best, weights = self.best[place], self.weights[place]
+            value = self.stop.evaluation(_outputs(weights, self.dimension, self.valid)[None]).item()
+            best.epochs += 1
+            if value >= best.value:  # NaN is not
+                best.value, best.epoch, best.weights = value, best.epochs, weights.clone()
+            if best.epochs - best.epoch >= self.settings.patience or best.epochs >= self.settings.max_epochs:
+                self.active.remove(place)
+                self.gradient[place] = 0
+
+
+def _fitted(data: ProbeData, settings: LinearEval, stopped_by: str, best: _Best, features: dict[str, Features]) -> FittedProbe:
+    scores: Scores = {
+        split: _outputs(best.weights, features["valid"].shape[1], features[split]).cpu().contiguous().numpy() for split in SCORED_SPLITS
+    }
+    selection = Selection(data)
+    selection.consider(Candidate(0, {"epoch": best.epoch}, scores, {"epochs": best.epochs}))
+    waited = best.epochs - best.epoch >= settings.patience
+    details: dict[str, Any] = {
+        "stopped_by": stopped_by,
+        "value": None if math.isinf(best.value) else best.value,
+        "epoch": best.epoch,
+        "epochs": best.epochs,
+        "limit_reached": not waited,
+    }
+    note = (
+        f"{data.task.name}, seed {best.seed}: training ended at the limit of {settings.max_epochs} epochs, and {stopped_by} on validation "
+        f"was best in epoch {best.epoch}: more epochs might give more"
+    )
+    return replace(tested(selection), details=details, notes=() if waited else (note,))
+
+
+def _standardised(data: ProbeData, device: torch.device) -> dict[str, Features]:
+    """Split → features, standardised by mean and deviation of train; on the device, or read from disk when they are needed."""
+    moments = standardisation(data.train.X)
+    return {name: _prepare(split.X, moments, device) for name, split in data.splits.items()}
+
+
+def _prepare(X: NDArray[np.float32] | Rows, moments: tuple[Array, Array], device: torch.device) -> Features:
+    if isinstance(X, Rows):
+        return ChunkedFeatures(X, moments, device)
+    mean, scale = moments
+    with np.errstate(over="ignore"):  # overflow is detected by the reader of the scores
+        return torch.from_numpy(((X - mean) / scale).astype(np.float32)).to(device)
+
+
+def _with_ones(features: Features, width: int) -> Features:
+    """Features (n, width), of which column ``dimension`` is 1 and later ones are 0; those that are on disk are as they were."""
+    if isinstance(features, ChunkedFeatures):
+        return features
+    n, dimension = features.shape
+    padded = torch.zeros(n, width, device=features.device)
+    padded[:, :dimension], padded[:, dimension] = features, 1
+    return padded
+
+
+def _outputs(weights: Tensor, dimension: int, features: Features) -> Tensor:
+    """Outputs (n, labels) of one layer (labels, width)."""
+    bias, slopes = weights[:, dimension : dimension + 1], weights[:, :dimension]
+    return chunked_features.outputs(lambda x: torch.addmm(bias, slopes, x.T).T, features)
+
+
+Residual = Callable[[Tensor, Tensor], Tensor]
+"""Outputs and targets (seeds, labels, batch) → gradient of the loss, a mean over the batch; the outputs are overwritten."""
+
+
+def _of_classes(outputs: Tensor, target: Tensor) -> Tensor:
+    return torch.softmax(outputs, 1).sub_(target).mul_(1 / target.shape[2])
+
+
+def _of_tags(outputs: Tensor, target: Tensor) -> Tensor:
+    # One by one: at the end of a tensor, where a processor's vectors do not fit, its exponential may differ in the last bit.
+    for of_seed in outputs:
+        of_seed.sigmoid_()
+    return outputs.sub_(target).mul_(1 / (target.shape[1] * target.shape[2]))
+
+
+def _of_values(outputs: Tensor, target: Tensor) -> Tensor:
+    return outputs.sub_(target).mul_(2 / (target.shape[1] * target.shape[2]))
+
+
+_RESIDUALS: dict[str, Residual] = {"multilabel": _of_tags, "regression": _of_values}
+"""By type of the task; others have classes."""
+
+
+def _stop(task: Task, y: np.ndarray, device: torch.device) -> _Stop:
+    """What stops training, by type of the task; others than these have classes."""
+    if task.type == "multilabel":
+        return _Stop("average_precision", partial(mean_average_precision, torch.from_numpy(y).to(device)))
+    if task.type == "regression":
+        return _Stop("r2", validation_metric(task, y, None, device))
+    if task.type == "tempo":
+        return _Stop("accuracy1", validation_metric(task, y, None, device))
+    return _Stop("accuracy", validation_metric(replace(task, type="multiclass"), y, None, device))
+
+
+def mean_average_precision(y: Tensor, outputs: Tensor) -> Tensor:
+    """Average precision, the mean over tags with a positive; equal to :func:`jukemir_like.probes.metrics.average_precision`.
+
+    Args:
+        y: bool (n, tags).
+        outputs: (any number, n, tags); NaN for those that are not finite.
+
+    >>> mean_average_precision(torch.tensor([[True], [False], [False]]), torch.tensor([[[0.5], [0.1], [0.9]]])).tolist()
+    [0.5]
+    """
+    keep = y.any(0)
+    positive = y[:, keep].T.double()
+    finite = torch.isfinite(outputs.sum((1, 2), dtype=torch.float64))
+    scores, order = outputs[..., keep].transpose(1, 2).sort(-1, descending=True)
+    hits = positive.expand(len(outputs), -1, -1).gather(2, order)
+    count = torch.arange(1, len(y) + 1, device=y.device)
+    # Equal scores are one threshold: what counts is the precision after the last of them.
+    last = torch.where(scores[..., 1:] != scores[..., :-1], count[:-1] - 1, len(y) - 1)
+    last = torch.cat([last, torch.full_like(last[..., :1], len(y) - 1)], -1) if len(y) > 1 else torch.zeros_like(order)
+    last = last.flip(-1).cummin(-1).values.flip(-1)
+    precision = (hits.cumsum(-1) / count).gather(2, last)
+    values = ((hits * precision).sum(-1) / positive.sum(-1)).mean(-1)
+    return torch.where(finite, values, torch.nan)

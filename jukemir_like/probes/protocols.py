@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from jukemir_like.core.errors import RequestError
+
+_HALF_DECADES = tuple(float(f"{10 ** (3 - half / 2):.3g}") for half in range(19))  # 1000, 316, 100, 31.6, …, 1e-06
 
 
 @dataclass(frozen=True)
@@ -21,18 +24,28 @@ class RegularisationPath:
     """Settings of protocol ``linear``.
 
     Args:
-        strengths: L2 penalties λ of the regularisation path, for mean loss + λ/2 · ‖W‖² on standardised features.
-        tolerance: logistic regression has converged when a step promises to gain less than this (nats per item).
+        strengths: L2 penalties λ of the regularisation path, for mean loss + λ/2 · ‖W‖² on standardised features. The default is 1000
+            to 1e-6 in half decades; λ stays the same for more items, since it is for the mean loss.
+        select: the strength that is best on held-out items by ``loss`` (:func:`jukemir_like.probes.losses.mean_loss`) or by ``metric``,
+            the task's primary one.
+        refit: fit again on train and valid with the selected strength; otherwise the probe is that of train alone, where there is a
+            validation split to select by.
+        tolerance: logistic regression has converged when a step promises to gain less than this (nats per item). Where the selected
+            strength is fitted again, those of the path need a hundredth of that precision.
         max_iterations: of L-BFGS, for each strength.
     """
 
-    strengths: tuple[float, ...] = (100.0, 10.0, 1.0, 0.1, 0.01, 0.001, 0.0001)
+    strengths: tuple[float, ...] = _HALF_DECADES
+    select: str = "loss"
+    refit: bool = True
     tolerance: float = 1e-8
     max_iterations: int = 200
 
     def __post_init__(self) -> None:
-        if not self.strengths or min(self.strengths) <= 0:
-            raise RequestError("the path needs at least one strength, all above 0")
+        if not self.strengths or not all(0 < strength < math.inf for strength in self.strengths):
+            raise RequestError("the path needs at least one strength, all above 0 and finite")
+        if self.select not in ("loss", "metric"):
+            raise RequestError(f"strengths are selected by loss or by metric, not by {self.select!r}")
 
 
 @dataclass(frozen=True, order=True)

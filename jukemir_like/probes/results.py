@@ -4,6 +4,9 @@
     names.
 ``configuration, configuration_hash, selected``
     as in ``run.json`` (:mod:`jukemir_like.probes.runs`), JSON.
+``folds, folds_seed``
+    number of folds, empty for a run of splits; the seed that they were drawn with, empty for the dataset's own. Of folds, ``valid`` and
+    ``test`` are the predictions of all of them.
 ``seed, split, metric``
     ``metric``: as :func:`jukemir_like.probes.metrics.evaluate` names it. ``primary``: ``true`` for the metric that selects and ranks.
 ``value, low, high``
@@ -30,6 +33,7 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DONE, SOME_FAILED, DamagedFileError, RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.probes.intervals import resample_runs
+from jukemir_like.probes.run_names import procedure_name
 from jukemir_like.probes.runs import Run, find_runs
 from jukemir_like.probes.tasks import SCORED_SPLITS
 
@@ -43,6 +47,8 @@ COLUMNS = (
     "configuration_hash",
     "selected",
     "seed",
+    "folds",
+    "folds_seed",
     "split",
     "metric",
     "primary",
@@ -59,7 +65,7 @@ COLUMNS = (
 Row = dict[str, Any]
 
 _JSON_COLUMNS = ("configuration", "selected", "versions", "lineage")
-_ORDER = ("dataset", "task", "representation", "protocol", "configuration_hash", "seed")
+_ORDER = ("dataset", "task", "representation", "protocol", "folds", "folds_seed", "configuration_hash", "seed")
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class ResultsTable:
         cells = [
             (
                 printable(row["task"]),
-                printable(row["protocol"]),
+                printable(procedure(row)),
                 row["seed"],
                 printable(row["metric"]),
                 percent(row["value"], row["low"], row["high"]),
@@ -130,7 +136,7 @@ def rows(run: Run, bounds: Mapping[str, tuple[float, float]] | None = None) -> l
         bounds: test metric → (low, high) of its interval, where known.
     """
     common = {name: run.record[name] for name in COLUMNS if name in run.record}
-    common["task"] = run.task.name
+    common |= {"task": run.task.name, "folds": None if run.folds is None else len(run.folds), "folds_seed": run.folds_seed}
     table = []
     for split in SCORED_SPLITS:
         for metric, value in run.metrics[split].items():
@@ -151,7 +157,7 @@ def rows(run: Run, bounds: Mapping[str, tuple[float, float]] | None = None) -> l
 
 
 def write(path: Path, table: Iterable[Row]) -> None:
-    """Writes rows as CSV, atomically, sorted by dataset, task, representation, protocol, configuration and seed.
+    """Writes rows as CSV, atomically, sorted by dataset, task, representation, protocol, folds, configuration and seed.
 
     Raises:
         StorageError: ``path`` cannot be written.
@@ -159,7 +165,7 @@ def write(path: Path, table: Iterable[Row]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for row in sorted(table, key=lambda row: [row[name] for name in _ORDER]):
+    for row in sorted(table, key=lambda row: [-1 if row[name] is None else row[name] for name in _ORDER]):
         writer.writerow({name: _cell(name, row[name]) for name in COLUMNS})
     atomic.write_bytes(path, text.getvalue().encode(errors="backslashreplace"))
 
@@ -177,6 +183,15 @@ def read(paths: Sequence[Path]) -> list[Row]:
         except FileNotFoundError as error:
             raise RequestError(f"cannot read results {path}: there is no such file") from error
     return table
+
+
+def procedure(row: Row) -> str:
+    """The protocol of a row, with its folds: as :attr:`jukemir_like.probes.runs.Run.procedure`.
+
+    >>> procedure({"protocol": "linear", "folds": 5, "folds_seed": 1})
+    'linear, 5 drawn folds (seed 1)'
+    """
+    return procedure_name(row["protocol"], row["folds"], row["folds_seed"])
 
 
 def percent(value: float, low: float | None, high: float | None) -> str:
@@ -212,7 +227,7 @@ def _boolean(cell: str) -> bool:
 _READERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(COLUMNS, str),
     **dict.fromkeys(_JSON_COLUMNS, _json),
-    **dict.fromkeys(("seed", "n", "groups"), csvfiles.whole_number),
+    **dict.fromkeys(("seed", "folds", "folds_seed", "n", "groups"), csvfiles.whole_number),
     **dict.fromkeys(("value", "low", "high", "seconds"), csvfiles.number),
     "primary": _boolean,
 }

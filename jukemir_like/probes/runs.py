@@ -1,8 +1,10 @@
 """A run of a probe on disk: ``run.json`` and ``predictions.npz``, written and read here.
 
-The folder is ``probes/<dataset>/<representation>/<task>/<protocol>-<seed>/``. ``predictions.npz`` is written first and ``run.json`` last,
-so a folder with a ``run.json`` is complete. (Until then protocol ``jukemir`` may have an ``unfinished.npz`` there, see
-:mod:`jukemir_like.probes.unfinished`.) The same request on the same vectors gives the same bytes, except for ``seconds``.
+The folder is ``probes/<dataset>/<representation>/<task>/<protocol>-<seed>/``, of folds ``<protocol>-<number>folds-<seed>`` (where they are
+drawn with another seed than 0, or though the dataset has its own, ``<number>folds_seed<seed of the drawing>``). ``predictions.npz`` is
+written first and ``run.json`` last, so a folder with a ``run.json`` is complete. (Until then protocol ``jukemir`` may have an
+``unfinished.npz`` there, see :mod:`jukemir_like.probes.unfinished`.) The same request on the same vectors gives the same bytes, except for
+``seconds``.
 
 ``predictions.npz`` (no pickles: ``numpy.load`` as it is) holds, for ``split`` in ``valid`` and ``test``:
 
@@ -20,9 +22,12 @@ name                 shape         what
 ``<split>_clip_uid`` (m,) str      key tasks with clips only: the items
 ``<split>_clip_song`` (m,) int64   row of ``<split>_uid`` that the clip belongs to
 ``<split>_clip_scores`` (m, k) f4  logits of the clips
+``<split>_fold``     (n,) str      of folds only: the fold that was tested by the probe which gave these scores; of test, the item's own
 ==================== ============= ======================================================================================================
 
-So ``metrics.evaluate(run.task, y, scores)`` gives the run's metrics, and with ``weights`` those of a resample.
+So ``metrics.evaluate(run.task, y, scores)`` gives the run's metrics, and with ``weights`` those of a resample. Of folds
+:func:`jukemir_like.probes.fold_metrics.evaluate_predictions` does: ``test`` then is every item, once, and ``valid`` every item that was
+validated.
 
 ``run.json``:
 
@@ -38,6 +43,11 @@ So ``metrics.evaluate(run.task, y, scores)`` gives the run's metrics, and with `
 - ``left_out``: ``vectors``: reason → number of items; ``no_label``, ``no_split``: numbers of items; ``not_in_train``: labels that no
   train item has; ``undefined``: split → metric → number of tags that it leaves out
 - ``notes``: one line each, worth showing to the user
+- ``evaluation``, only of folds: ``folds``: their names, in order; ``seed`` that they were drawn with, null for the dataset's own
+- ``folds``, only of folds, one entry for each that was tested: its ``name``; ``selected``, ``aggregation``, ``candidates``, ``fit`` and
+  ``metrics`` (null: undefined in this fold) of its probe; ``n``: its train, valid (0 where the protocol validates inside train) and test
+  items. ``selected`` and ``aggregation`` above then have what all folds share, ``candidates`` is empty, and ``n.train`` is that of the
+  fold with the fewest
 - ``chunks``, only where vectors stayed on disk: their ``bytes``, and the number ``above`` which they do
 - ``seconds`` of fitting and scoring; ``versions``: name → version
 - ``lineage``: ``meta``, ``vectors``: SHA-256 (the latter over uid and bytes of every vector used); ``task``: digest of type, labels
@@ -53,7 +63,6 @@ from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import numpy as np
 
@@ -67,6 +76,9 @@ from jukemir_like.datasets.meta import parse_task as task_of
 from jukemir_like.packs import origin
 from jukemir_like.packs.origin import Origin
 from jukemir_like.probes import metrics
+from jukemir_like.probes.fold_metrics import evaluate_predictions
+from jukemir_like.probes.run_names import procedure_name
+from jukemir_like.probes.run_names import run_folder as run_folder
 from jukemir_like.probes.tasks import SCORED_SPLITS, Predictions
 
 FORMAT = 1
@@ -88,6 +100,8 @@ SHAPE = {
     "groups": _NUMBERS,
     "left_out": {"undefined?": {"test?": {str: int}}},
     "notes": [str],
+    "evaluation?": {"folds": [str], "seed?": int},
+    "folds?": [{"name": str, "metrics": {"test": {str: object}}}],
     "seconds": float,
     "versions": {str: str},
     "lineage": {"taken_over?": origin.SHAPE, str: object},
@@ -122,6 +136,27 @@ class Run:
         return int(self.record["seed"])
 
     @property
+    def folds(self) -> tuple[str, ...] | None:
+        """Names of the folds that were tested, in order; None where it is a run of splits."""
+        return None if self.record.get("evaluation") is None else tuple(self.record["evaluation"]["folds"])
+
+    @property
+    def folds_seed(self) -> int | None:
+        """The seed that the folds were drawn with; None where they are the dataset's own, or there are none."""
+        seed = (self.record.get("evaluation") or {}).get("seed")
+        return None if seed is None else int(seed)
+
+    @property
+    def procedure(self) -> str:
+        """The protocol, and where it was evaluated by folds, by which: ``linear``, ``linear, 5 folds``, ``linear, 5 drawn folds``."""
+        return procedure_name(self.protocol, None if self.folds is None else len(self.folds), self.folds_seed)
+
+    def by_fold(self, metric: str) -> list[float]:
+        """The values of a metric on the test items of each fold; of folds in which it is undefined there are none."""
+        values = (fold["metrics"]["test"].get(metric) for fold in self.record.get("folds") or ())
+        return [float(value) for value in values if value is not None]
+
+    @property
     def task(self) -> Task:
         return Task.from_json(self.record["task"]["name"], self.record["task"])
 
@@ -144,12 +179,6 @@ class Run:
             DamagedFileError: ``predictions.npz`` is missing or damaged.
         """
         return read_predictions(self)[split]
-
-
-def run_folder(cache: Cache, dataset: str, representation: str, task: str, protocol: str, seed: int) -> Path:
-    """The folder of a run. A task's name may be a column of the user's table: characters that folders cannot have are percent-encoded."""
-    name = quote(task, safe=" ()[]+,;=@")
-    return cache.probe(dataset, representation) / (name if name.strip(".") else name.replace(".", "%2E")) / f"{protocol}-{seed}"
 
 
 def save_run(folder: Path, record: dict[str, Any], predictions: Mapping[str, Predictions]) -> Run:
@@ -247,10 +276,13 @@ def read_predictions(run: Run) -> dict[str, Predictions]:
             raise ValueError("is missing") from None
         for split in SCORED_SPLITS:
             arrays = {name.removeprefix(f"{split}_"): array for name, array in stored.items() if name.startswith(f"{split}_")}
-            if not _ARRAYS <= arrays.keys() <= _ARRAYS | _CLIP_ARRAYS:
+            expected = _ARRAYS if run.folds is None else _ARRAYS | {"fold"}
+            if not expected <= arrays.keys() <= expected | _CLIP_ARRAYS:
                 raise ValueError(f"is damaged: of {split} it holds {', '.join(map(repr, sorted(arrays))) or 'nothing'}")
             predictions[split] = Predictions(**arrays)
             _check_predictions(run.task, predictions[split])
+            if run.folds is not None and not set(np.unique(predictions[split].fold)) <= set(run.folds):  # type: ignore[arg-type]
+                raise ValueError(f"is damaged: of {split} it names a fold that is none of {', '.join(run.folds)}")
     return predictions
 
 
@@ -269,7 +301,8 @@ def _check_predictions(task: Task, predictions: Predictions) -> None:
     uid, group, y, scores = predictions.uid, predictions.group, predictions.y, predictions.scores
     if scores.dtype != np.float32 or scores.ndim != 2:
         raise ValueError(f"is damaged: scores are {scores.dtype} of shape {scores.shape}")
-    for name, texts in (("uid", uid), ("group", group)):
+    fold = () if predictions.fold is None else (("fold", predictions.fold),)
+    for name, texts in (("uid", uid), ("group", group), *fold):
         if texts.dtype.kind != "U" or texts.shape != (len(scores),) or not len(texts):
             raise ValueError(f"is damaged: {name} is {texts.dtype} of shape {texts.shape}")
         if (np.ascontiguousarray(texts).view(np.uint32) > _LAST_CHARACTER).any():
@@ -296,12 +329,12 @@ def _check_values(record: Mapping[str, Any], split: str, task: Task, predictions
     for name, number in counted.items():
         if record[name][split] != number:
             raise ValueError(f"is damaged: {name}.{split} is {record[name][split]}, but the predictions have {number}")
-    stored, computed = record["metrics"][split], metrics.evaluate(task, predictions.y, predictions.scores)
+    stored, computed = record["metrics"][split], evaluate_predictions(task, predictions)
     for name in sorted(stored.keys() | computed.keys()):
         if name not in stored or name not in computed:
             raise ValueError(f"is damaged: metrics.{split} {'has no' if name in computed else 'cannot have'} {name!r}")
         if not math.isclose(stored[name], computed[name], rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
-            raise ValueError(f"is damaged: metrics.{split}.{name} is {stored[name]:g}, but the predictions give {computed[name]:g}")
+            raise ValueError(f"is damaged: metrics.{split}.{name} is {stored[name]:g}, but the predictions give {float(computed[name]):g}")
 
 
 def _remedy(folder: Path) -> str:

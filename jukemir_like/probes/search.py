@@ -142,7 +142,7 @@ def _chunked(data: ProbeData, folder: Path) -> _OnDisk:
 
 def _train(features: Path | _OnDisk, labels: _Labels, grid: Grid, seed: int, device: str, job: list[Point]) -> list[TrainedPoint]:
     """Trains one job. Runs in a worker."""
-    with _one_torch_thread():
+    with one_torch_thread():
         data = _training_data(features, labels, job[0].standardise, torch.device(device))
         return train(data, job, seed, grid.evaluate_every, grid.patience)
 
@@ -162,7 +162,7 @@ def _training_data(features: Path | _OnDisk, labels: _Labels, standardise: bool,
 
 
 @contextmanager
-def _one_torch_thread() -> Iterator[None]:
+def one_torch_thread() -> Iterator[None]:
     """The same sums in the same order on any machine, and workers that do not compete for cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -28,6 +28,7 @@ class FittedProbe:
         predictions: of valid and test.
         metrics: split → name → value; the primary metric first.
         details: how it was selected and fitted, as the protocol tells it; ``fit`` in ``run.json``.
+        notes: lines for people.
     """
 
     hyperparameters: dict[str, Any]
@@ -36,6 +37,7 @@ class FittedProbe:
     predictions: dict[str, Predictions]
     metrics: dict[str, dict[str, float]]
     details: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Selection:
         data: task and splits.
 
     Attributes:
-        best: the best candidate so far. value: its primary metric on validation.
+        best: the best candidate so far. value: its primary metric on validation, or what else the protocol selects by.
     """
 
     def __init__(self, data: ProbeData):
@@ -75,10 +77,16 @@ class Selection:
         self.value = -np.inf
         self._considered: list[tuple[Any, dict[str, Any]]] = []
 
-    def consider(self, candidate: Candidate) -> None:
-        """Takes a candidate into account; one with scores that are not finite cannot win."""
+    def consider(self, candidate: Candidate, merit: float | None = None) -> None:
+        """Takes a candidate into account; one with scores that are not finite cannot win.
+
+        Args:
+            candidate: with scores of valid.
+            merit: what to select by, the larger the better; None: the primary metric on validation.
+        """
         value, _ = validation_value(self.data.task, self.data.splits["valid"], candidate.scores["valid"])
         self._considered.append((candidate.order, candidate.to_json(value)))
+        value = value if merit is None else merit
         # NaN is neither larger nor equal
         if value > self.value or (value == self.value and self.best and candidate.order < self.best.order):
             self.best, self.value = candidate, value

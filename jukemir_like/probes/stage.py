@@ -6,10 +6,11 @@ import hashlib
 import json
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,16 +24,19 @@ from jukemir_like.datasets.meta import DESCRIPTION, META
 from jukemir_like.datasets.processed import ProcessedDataset
 from jukemir_like.datasets.processed import read_processed as read_processed
 from jukemir_like.probes import vectors
-from jukemir_like.probes.fitting import BASELINES, TRIVIAL, FitOptions, fit, fit_baseline, one_thread
+from jukemir_like.probes.fitting import BASELINES, TRIVIAL, FitOptions, are_fitted_together, fit, fit_baseline, fit_together, one_thread
+from jukemir_like.probes.fold_fitting import fit_baseline_folds, fit_folds, fit_folds_together
+from jukemir_like.probes.folds import FoldRequest, members, prepare_folds, request_of
 from jukemir_like.probes.protocols import DEFAULT_SEEDS, Settings, check_settings, configuration_hash, non_default
 from jukemir_like.probes.results import ResultsTable, tabulate_runs
-from jukemir_like.probes.runs import FORMAT, Run, load_run, run_folder, save_run
+from jukemir_like.probes.run_names import folds_name, run_folder
+from jukemir_like.probes.runs import FORMAT, Run, load_run, save_run
 from jukemir_like.probes.selection import FittedProbe
-from jukemir_like.probes.tasks import SCORED_SPLITS, ProbeData, prepare, without_vectors
+from jukemir_like.probes.tasks import SCORED_SPLITS, prepare, without_vectors
 from jukemir_like.probes.unfinished import UnfinishedRun
 from jukemir_like.probes.vectors import Vectors
 
-_RECIPES = {"linear": 1, "jukemir": 1, "lineareval": 1}
+_RECIPES = {"linear": 2, "jukemir": 1, "lineareval": 1}
 """Protocol → a number that is raised when the same request on the same vectors gives other results."""
 
 
@@ -41,7 +45,7 @@ class ProbedDataset:
     """What :func:`probe_dataset` computed.
 
     Args:
-        runs: in the order of the seeds and tasks.
+        runs: in the order of the tasks and seeds.
         table: ``results.csv`` of the representation, with all its runs.
     """
 
@@ -75,6 +79,8 @@ def probe_dataset(
     settings: Settings | None = None,
     device: str | None = None,
     chunks_above: int = vectors.CHUNKS_ABOVE,
+    folds: int | None = None,
+    folds_seed: int = 0,
 ) -> ProbedDataset:
     """Fits and tests a probe for each task of a dataset. Runs that are finished on the same vectors and labels are kept.
 
@@ -89,9 +95,12 @@ def probe_dataset(
             (:data:`~jukemir_like.probes.protocols.DEFAULT_SEEDS`).
         workers: processes. Results do not depend on their number.
         settings: of the protocol (:mod:`jukemir_like.probes.protocols`); None: its defaults.
-        device: ``cpu`` or ``cuda`` for ``jukemir``; None: a GPU where there is one.
+        device: ``cpu`` or ``cuda`` for ``jukemir`` and ``lineareval``; None: a GPU where there is one.
         chunks_above: bytes of vectors, as float32, above which they stay on disk and are read in chunks: memory does not grow with their
             number, and results are the same up to the order of sums.
+        folds: how many to draw, by group and class; each is tested once by a probe of the others. None: the dataset's own, where it has
+            some (:mod:`jukemir_like.probes.folds`), else its splits.
+        folds_seed: of the drawing.
 
     Raises:
         RequestError: the request, the labels or the vectors do not allow it; the message says which. Where only some tasks cannot be
@@ -105,17 +114,23 @@ def probe_dataset(
     unknown = next((name for name in tasks or () if name not in processed.tasks), None)
     if unknown is not None:
         raise RequestError(f"{dataset} has no task {unknown!r}: choose from {', '.join(processed.tasks)}")
-    uids = [uid for uid, record in processed.items.items() if record.get("split") is not None]
+    request = request_of(processed, folds, folds_seed)
+    if request is None:
+        uids = [uid for uid, record in processed.items.items() if record.get("split") is not None]
+    else:
+        uids = members(processed, request)
     if not uids:
-        raise RequestError(f"{cache.processed(dataset) / META} has no item in a split: there is nothing to probe")
+        remedy = "there is nothing to probe" if request else "probe by --folds K, which draws folds, or give it splits"
+        raise RequestError(f"{cache.processed(dataset) / META} has no item in a {'fold' if request else 'split'}: {remedy}")
     with ExitStack() as opened:
         if representation == TRIVIAL:
             of_items = without_vectors(processed, uids)
         else:
             large = vectors.Large(chunks_above, cache.probe(dataset, representation), opened)
             of_items = vectors.read(cache, dataset, representation, uids, processed.failed, large)
-        inputs = _Inputs(cache, processed, representation, of_items, chunks_above)
-        of_seeds = [FitOptions(settings, seed, workers, device) for seed in (DEFAULT_SEEDS[protocol] if seeds is None else seeds)]
+        inputs = _Inputs(cache, processed, representation, of_items, chunks_above, request)
+        wanted = dict.fromkeys(DEFAULT_SEEDS[protocol] if seeds is None else seeds)
+        of_seeds = [FitOptions(settings, seed, workers, device) for seed in wanted]
         runs, errors = _runs(inputs, tasks or list(processed.tasks), protocol, of_seeds)
     if runs or not errors:
         with one_thread():
@@ -134,6 +149,14 @@ class _Inputs:
     representation: str
     vectors: Vectors
     chunks_above: int
+    folds: FoldRequest | None
+
+    @property
+    def folds_name(self) -> str:
+        """Of the folds, in the name of a run's folder; empty for splits."""
+        if self.folds is None:
+            return ""
+        return folds_name(len(self.folds.names), self.folds.seed, beside_own=self.processed.folds is not None)
 
 
 def _runs(inputs: _Inputs, tasks: Sequence[str], protocol: str, options: Sequence[FitOptions]) -> tuple[list[Run], list[str]]:
@@ -141,39 +164,113 @@ def _runs(inputs: _Inputs, tasks: Sequence[str], protocol: str, options: Sequenc
     runs: list[Run] = []
     errors: list[str] = []
     with one_thread():
-        for of_seed in options:
-            for name in tasks:
-                try:
-                    runs.append(_run(inputs, inputs.processed.tasks[name], protocol, of_seed))
-                except RequestError as error:
-                    errors.append(str(error))
-                except InputError as error:  # of a task, which is a folder
-                    errors.append(f"task {name!r} {error}")
+        for name in tasks:
+            try:
+                runs += _runs_of_task(inputs, inputs.processed.tasks[name], protocol, options)
+            except RequestError as error:
+                errors.append(str(error))
+            except InputError as error:  # of a task, which is a folder
+                errors.append(f"task {name!r} {error}")
     return runs, errors
 
 
-def _run(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -> Run:
-    """One task: the run that is finished already, or a new one."""
+@dataclass(frozen=True)
+class _Request:
+    """A run that is asked for: where it is, or will be, and by what it is recognised."""
+
+    options: FitOptions
+    folder: Path
+    identity: dict[str, Any]
+
+    def finished(self) -> Run | None:
+        """The run, if it is finished."""
+        run = load_run(self.folder)
+        return run if run is not None and all(run.record.get(name) == value for name, value in self.identity.items()) else None
+
+
+def _runs_of_task(inputs: _Inputs, task: Task, protocol: str, options: Sequence[FitOptions]) -> list[Run]:
+    """One run per seed: those that are finished already, and new ones, which are fitted together where the protocol can."""
+    dataset, representation = inputs.processed.name, inputs.representation
+    requests = [
+        _Request(
+            of_seed,
+            run_folder(inputs.cache, dataset, representation, task.name, protocol, of_seed.seed, inputs.folds_name),
+            _identity(inputs, task, protocol, of_seed),
+        )
+        for of_seed in options
+    ]
+    runs = {request.options.seed: run for request in requests if (run := request.finished()) is not None}
+    for request in requests:
+        if request.options.seed in runs:  # the run that wrote both may have been killed before it removed the file
+            for unfinished in _unfinished(inputs, request, {}).values():
+                unfinished.remove()
+    missing = [request for request in requests if request.options.seed not in runs]
+    together = [missing] if missing and are_fitted_together(options[0].settings) else [[request] for request in missing]
+    for side_by_side in together:
+        runs |= {run.seed: run for run in _new_runs(inputs, task, protocol, side_by_side)}
+    return [runs[request.options.seed] for request in requests]
+
+
+def _new_runs(inputs: _Inputs, task: Task, protocol: str, requests: Sequence[_Request]) -> list[Run]:
+    """Fits and writes runs that differ in their seed only; each is given its share of the time."""
     started = time.perf_counter()
-    folder = run_folder(inputs.cache, inputs.processed.name, inputs.representation, task.name, protocol, options.seed)
-    identity = _identity(inputs, task, protocol, options)
     versions = _versions(protocol)
-    unfinished = UnfinishedRun(folder, {**identity, "versions": versions})
-    finished = load_run(folder)
-    if finished is not None and all(finished.record.get(name) == value for name, value in identity.items()):
-        unfinished.remove()  # the run that wrote both may have been killed before it removed the file
-        return finished
+    unfinished = [_unfinished(inputs, request, versions) for request in requests]
+    options = [request.options for request in requests]
+    name = f"probe {inputs.representation} {task.name}"
+    if inputs.folds is None:
+        fitted = _fit(inputs, task, options, name, unfinished[0][""])
+    else:
+        fitted = _fit_folds(inputs, task, options, name, unfinished[0], inputs.folds)
+    seconds = (time.perf_counter() - started) / len(requests)
+    runs = []
+    for request, of_one, (probe, outcome) in zip(requests, unfinished, fitted, strict=True):
+        before = sum(part.seconds for part in of_one.values())
+        timing = {"seconds": round(seconds + before, 3), "versions": versions}
+        runs.append(save_run(request.folder, {**request.identity, **outcome, **_chunks(inputs), **timing}, probe.predictions))
+        for part in of_one.values():
+            part.remove()
+    return runs
+
+
+def _unfinished(inputs: _Inputs, request: _Request, versions: Mapping[str, str]) -> dict[str, UnfinishedRun]:
+    """Where what is finished of a run is stored: by fold; of splits, under an empty name."""
+    whole = {**request.identity, "versions": versions}
+    if inputs.folds is None:
+        return {"": UnfinishedRun(request.folder, whole)}
+    return {fold: UnfinishedRun(request.folder, {**whole, "fold": fold}, number) for number, fold in enumerate(inputs.folds.names)}
+
+
+def _fit(
+    inputs: _Inputs, task: Task, options: Sequence[FitOptions], name: str, unfinished: UnfinishedRun
+) -> list[tuple[FittedProbe, dict[str, Any]]]:
+    """Probes of a task by splits, one per seed, and the part of ``run.json`` that is computed."""
     data = prepare(inputs.processed, task, inputs.vectors)
     data.notes.extend(vectors.note(inputs.vectors.X))
     if inputs.representation == TRIVIAL:
-        fitted = fit_baseline(data)
+        fitted = [fit_baseline(data) for _ in options]
+    elif len(options) > 1:
+        fitted = fit_together(data, options, name)
     else:
-        fitted = fit(data, options, f"probe {inputs.representation} {task.name}", unfinished)
-    seconds = round(time.perf_counter() - started + unfinished.seconds, 3)
-    record = {**identity, **_outcome(data, fitted), **_chunks(inputs), "seconds": seconds, "versions": versions}
-    run = save_run(folder, record, fitted.predictions)
-    unfinished.remove()
-    return run
+        fitted = [fit(data, options[0], name, unfinished)]
+    n = {split: len(of_split.y) for split, of_split in data.splits.items()}
+    return [(probe, _outcome(probe, n, data.left_out, data.notes)) for probe in fitted]
+
+
+def _fit_folds(
+    inputs: _Inputs, task: Task, options: Sequence[FitOptions], name: str, unfinished: Mapping[str, UnfinishedRun], folds: FoldRequest
+) -> list[tuple[FittedProbe, dict[str, Any]]]:
+    """The same by folds; the probes of all folds are put together."""
+    folded = prepare_folds(inputs.processed, task, inputs.vectors, folds)
+    folded.notes.extend(vectors.note(inputs.vectors.X))
+    if inputs.representation == TRIVIAL:
+        fitted = [fit_baseline_folds(folded) for _ in options]
+    elif len(options) > 1:
+        fitted = fit_folds_together(folded, options, name)
+    else:
+        fitted = [fit_folds(folded, options[0], name, unfinished.__getitem__)]
+    notes = list(dict.fromkeys(folded.notes))  # those of single folds may say the same
+    return [(one.pooled, {**_outcome(one.pooled, one.n, folded.left_out, notes), "folds": one.folds}) for one in fitted]
 
 
 def _identity(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -> dict[str, Any]:
@@ -190,6 +287,7 @@ def _identity(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -
         "task": {"name": task.name, **task.to_json()},
         "configuration": configuration,
         "configuration_hash": configuration_hash(protocol, configuration),
+        **({} if inputs.folds is None else {"evaluation": inputs.folds.to_json()}),
         "lineage": {
             "meta": processed.digest,
             "task": _digest([task.name, task.to_json(), len(processed.tasks), processed.group]),
@@ -201,7 +299,7 @@ def _identity(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -
     }
 
 
-def _outcome(data: ProbeData, fitted: FittedProbe) -> dict[str, Any]:
+def _outcome(fitted: FittedProbe, n: dict[str, int], left_out: dict[str, Any], notes: list[str]) -> dict[str, Any]:
     """The part of ``run.json`` that is computed."""
     return {
         "selected": fitted.hyperparameters,
@@ -209,11 +307,11 @@ def _outcome(data: ProbeData, fitted: FittedProbe) -> dict[str, Any]:
         "candidates": fitted.candidates,
         **({"fit": fitted.details} if fitted.details else {}),
         "metrics": fitted.metrics,
-        "n": {name: len(split.y) for name, split in data.splits.items()},
+        "n": n,
         "scored": {split: len(fitted.predictions[split].y) for split in SCORED_SPLITS},
         "groups": {split: len(np.unique(fitted.predictions[split].group)) for split in SCORED_SPLITS},
-        "left_out": data.left_out,
-        "notes": data.notes,
+        "left_out": left_out,
+        "notes": [*notes, *fitted.notes],
     }
 
 

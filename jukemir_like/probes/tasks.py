@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from reprlib import repr as shortened
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.rows import Rows
-from jukemir_like.datasets import NUMERIC_TYPES, SPLITS, Task
+from jukemir_like.datasets import SPLITS, Task
 from jukemir_like.datasets.dataset import label_encoder
 from jukemir_like.datasets.processed import ProcessedDataset
 from jukemir_like.probes import metrics
@@ -55,7 +55,7 @@ class ProbeData:
 
     Args:
         task: what is probed.
-        splits: train, valid and test.
+        splits: train, valid and test; valid may be missing, which some protocols can do without.
         left_out: what was left out, as in ``run.json``.
         notes: the same as lines for people.
     """
@@ -74,7 +74,8 @@ class ProbeData:
 class Predictions:
     """Labels and scores of one split; shapes and meanings are those of ``predictions.npz`` (:mod:`jukemir_like.probes.runs`).
 
-    ``clip_uid``, ``clip_song`` and ``clip_scores`` are None unless songs were scored from clips.
+    ``clip_uid``, ``clip_song`` and ``clip_scores`` are None unless songs were scored from clips; ``fold`` is None unless several probes
+    scored them, each some: then it names the fold that the probe was tested on.
     """
 
     uid: np.ndarray
@@ -84,6 +85,12 @@ class Predictions:
     clip_uid: np.ndarray | None = None
     clip_song: np.ndarray | None = None
     clip_scores: np.ndarray | None = None
+    fold: np.ndarray | None = None
+
+    def take(self, rows: np.ndarray) -> Predictions:
+        """Some of the scored items, in this order; without their clips."""
+        fold = None if self.fold is None else self.fold[rows]
+        return Predictions(self.uid[rows], self.group[rows], self.y[rows], self.scores[rows], fold=fold)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The arrays by name, in the order of the file."""
@@ -96,7 +103,7 @@ class LabelledItems:
 
     Args:
         uid: names.
-        split: train, valid or test.
+        split: train, valid or test; or the fold.
         y: encoded labels: an index, a row of truth values, a row of numbers, or a tempo.
         group: what must stay together when resampling.
         recording: what the item is a clip of; itself where it is no clip.
@@ -117,15 +124,32 @@ def prepare(processed: ProcessedDataset, task: Task, vectors: Vectors) -> ProbeD
     Raises:
         RequestError: a label that the task does not have, a split without items, a split whose primary metric is undefined.
     """
+    items, left_out = collect_items(processed, task, vectors, lambda uid: processed.items[uid].get("split"))
+    return assemble(task, processed.name, vectors.X, items, left_out)
+
+
+def collect_items(
+    processed: ProcessedDataset, task: Task, vectors: Vectors, part_of: Callable[[str], str | None]
+) -> tuple[LabelledItems, dict[str, Any]]:
+    """The items of one task that have a label, a vector and a part; and what is left out, as :func:`assemble` takes it.
+
+    Args:
+        processed, task, vectors: of the dataset.
+        part_of: from an item's name to its split or fold; None: it has none.
+
+    Raises:
+        RequestError: a label that the task does not have.
+    """
     if task.type == "key":
         metrics.mirex_table(task.labels)  # refuses labels that are no keys
     encode = label_encoder(task)
     missing: Counter[str] = Counter()
     items = LabelledItems()
     no_label = no_split = 0
-    for uid, record in processed.items.items():
+    for uid in processed.items:
         label = processed.label_of(uid, task.name)
-        if record.get("split") is None:
+        part = part_of(uid)
+        if part is None:
             no_split += 1
         elif label is None or label == "":
             no_label += 1
@@ -138,12 +162,11 @@ def prepare(processed: ProcessedDataset, task: Task, vectors: Vectors) -> ProbeD
                 where = f"label {shortened(label)} of {uid} in {processed.name}"
                 raise RequestError(f"{where} does not fit task {task.name}: {error}; correct it and process again") from error
             items.uid.append(uid)
-            items.split.append(record["split"])
+            items.split.append(part)
             items.group.append(processed.group_of(uid))
             items.recording.append(processed.recording_of(uid))
             items.row.append(vectors.row[uid])
-    left_out = {"vectors": dict(sorted(missing.items())), "no_label": no_label, "no_split": no_split}
-    return assemble(task, processed.name, vectors.X, items, left_out)
+    return items, {"vectors": dict(sorted(missing.items())), "no_label": no_label, "no_split": no_split}
 
 
 def assemble(task: Task, source: str, X: NDArray[np.float32] | Rows, items: LabelledItems, left_out: Mapping[str, Any]) -> ProbeData:
@@ -160,18 +183,28 @@ def assemble(task: Task, source: str, X: NDArray[np.float32] | Rows, items: Labe
         RequestError: a split without items, clips of a song with different keys, a split whose primary metric is undefined.
     """
     splits = _splits(task, source, X, items)
-    notes = [f"{task.name}: {count:,} items left out: {reason}" for reason, count in left_out["vectors"].items()]
-    if left_out["no_label"]:
-        notes.append(f"{task.name}: {left_out['no_label']:,} items left out: no label")
-    train = splits["train"].y
-    seen = np.isin(np.arange(len(task.labels)), train) if train.ndim == 1 else np.atleast_1d(train.any(0))
-    absent = [label for label, is_seen in zip(task.labels, seen, strict=True) if not is_seen] if task.type not in NUMERIC_TYPES else []
+    notes = left_out_notes(task, left_out)
+    absent = labels_not_in(task, splits["train"].y)
     if absent:
         notes.append(
             f"{task.name}: {len(absent)} of {len(task.labels)} labels are in no train item, no probe can learn them: {', '.join(absent)}"
         )
-    undefined = {split: metrics.count_undefined(task, splits[split].y) for split in SCORED_SPLITS}
+    undefined = {split: metrics.count_undefined(task, splits[split].y) for split in SCORED_SPLITS if split in splits}
     return ProbeData(task, splits, {**left_out, "not_in_train": absent, "undefined": undefined}, notes)
+
+
+def left_out_notes(task: Task, left_out: Mapping[str, Any]) -> list[str]:
+    """What was left out, as lines for people."""
+    notes = [f"{task.name}: {count:,} items left out: {reason}" for reason, count in left_out["vectors"].items()]
+    return notes + ([f"{task.name}: {left_out['no_label']:,} items left out: no label"] if left_out["no_label"] else [])
+
+
+def labels_not_in(task: Task, y: np.ndarray) -> list[str]:
+    """The classes or tags that no item with labels ``y`` has; none of a task of numbers."""
+    if y.dtype.kind == "f":
+        return []
+    seen = np.isin(np.arange(len(task.labels)), y) if y.ndim == 1 else np.atleast_1d(y.any(0))
+    return [label for label, is_seen in zip(task.labels, seen, strict=True) if not is_seen]
 
 
 def without_vectors(processed: ProcessedDataset, uids: Sequence[str]) -> Vectors:
@@ -186,22 +219,44 @@ def _splits(task: Task, source: str, X: NDArray[np.float32] | Rows, items: Label
     where: dict[str, list[int]] = {split: [] for split in SPLITS}
     for index, split in enumerate(items.split):
         where[split].append(index)
+    if not where["valid"]:
+        del where["valid"]  # protocols that need it say so
     for split, indices in where.items():
         if not indices:
-            raise RequestError(f"split {split} of {source} has no item with a label for {task.name} and a vector: a probe needs all three")
+            raise RequestError(
+                f"split {split} of {source} has no item with a label for {task.name} and a vector: a probe needs train and test"
+            )
     recordings = {split: [items.recording[index] for index in indices] for split, indices in where.items()}
     with_songs = task.type == "key" and any(len(set(names)) < len(names) for names in recordings.values())
-    splits = {}
-    for split, indices in where.items():
-        y = np.array([items.y[index] for index in indices])
-        songs = Songs.from_recordings(recordings[split]) if with_songs else None
-        if songs is not None and (songs.per_song(y)[songs.song_of_clip] != y).any():
-            raise RequestError(f"clips of one recording in split {split} of {source} have different keys: {task.name} is scored by song")
-        uid, group = (np.array([names[index] for index in indices]) for names in (items.uid, items.group))
-        splits[split] = Split(X[[items.row[index] for index in indices]], y, uid, group, songs)
-        if split != "train":
-            _check_defined(source, split, task, y)
+    splits = {split: make_split(task, f"split {split} of {source}", X, items, indices, with_songs) for split, indices in where.items()}
+    for split in SCORED_SPLITS:
+        if split in splits:
+            _check_defined(source, split, task, splits[split].y)
     return splits
+
+
+def make_split(
+    task: Task, where: str, X: NDArray[np.float32] | Rows, items: LabelledItems, indices: Sequence[int], with_songs: bool
+) -> Split:
+    """Some of the items as a split.
+
+    Args:
+        task: what is probed.
+        where: they are, for messages.
+        X: vectors of all items.
+        items: all of them.
+        indices: of those in the split.
+        with_songs: whether recordings are scored.
+
+    Raises:
+        RequestError: clips of a song have different keys.
+    """
+    y = np.array([items.y[index] for index in indices])
+    songs = Songs.from_recordings([items.recording[index] for index in indices]) if with_songs else None
+    if songs is not None and (songs.per_song(y)[songs.song_of_clip] != y).any():
+        raise RequestError(f"clips of one recording in {where} have different keys: {task.name} is scored by song")
+    uid, group = (np.array([names[index] for index in indices]) for names in (items.uid, items.group))
+    return Split(X[[items.row[index] for index in indices]], y, uid, group, songs)
 
 
 def _check_defined(source: str, split: str, task: Task, y: np.ndarray) -> None:

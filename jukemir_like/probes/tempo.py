@@ -5,7 +5,7 @@ Davies & Knees, ISMIR 2019): its estimate is the class with the largest score. A
 and 120 sound alike. It is trained towards a *soft* label: neighbouring classes share the label, by a Gaussian over the logarithm of the
 tempo with a standard deviation of :data:`WIDTH`. The width is the tolerance of the metrics: an estimate 4 % beside the tempo is as right as
 the tempo itself, and with a few hundred tracks for 121 classes most classes have three tracks or fewer. Simulated features (443 train
-tracks, 64 dimensions; ``bench/tempo.py``): 77 % accuracy1 with these labels, 59 % with one class per track, 13 % with ridge
+tracks, 64 dimensions; ``bench/tempo.py``): 80 % accuracy1 with these labels, 62 % with one class per track, 13 % with ridge
 regression on the logarithm.
 
 Metrics, as Gouyon et al. (IEEE TASLP 2006) define them: ``accuracy1``, the share of estimates within 4 % of the tempo; ``accuracy2``, the

@@ -1,8 +1,9 @@
 """``unfinished.npz``: what an interrupted grid has finished, so that the next call of the same request resumes it.
 
-The file is in the folder of a run of protocol ``jukemir`` until ``run.json`` is there. It is rewritten, complete or not at all,
-whenever points are finished. A selection needs no more of a point than its value on validation, and the scores of the best point so far:
-however large the grid, the file holds one set of scores.
+The file is in the folder of a run of protocol ``jukemir`` until ``run.json`` is there. (A run of folds has one file for each,
+``unfinished-1.npz`` and so on; those of finished folds stay until all are finished, so no point is trained twice.) It is rewritten,
+complete or not at all, whenever points are finished. A selection needs no more of a point than its value on validation, and the scores of
+the best point so far: however large the grid, the file holds one set of scores.
 
 ======================== ========= ==============================================================================================
 name                     shape     what
@@ -58,13 +59,14 @@ class UnfinishedRun:
     Args:
         folder: of the run.
         request: JSON values that differ from those of any run with other points or other scores.
+        fold: number of the fold, from 0; None: of a run without folds.
 
     Attributes:
         seconds: spent on what was read, in earlier calls.
     """
 
-    def __init__(self, folder: Path, request: dict[str, Any]):
-        self.path = folder / UNFINISHED
+    def __init__(self, folder: Path, request: dict[str, Any], fold: int | None = None):
+        self.path = folder / (UNFINISHED if fold is None else f"unfinished-{fold + 1}.npz")
         self.seconds = 0.0
         self._request = json.dumps(request, sort_keys=True)
         self._device = ""

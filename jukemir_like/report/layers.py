@@ -110,4 +110,4 @@ def _chosen_row(run: Run, choice: LayerChoice) -> str:
 
 def _part(run: Run) -> tuple[str, ...]:
     """What decides which choice a run belongs to."""
-    return run.dataset, split(run.representation)[0], run.task.name, run.protocol, run.record["configuration_hash"]
+    return run.dataset, split(run.representation)[0], run.task.name, run.procedure, run.record["configuration_hash"]

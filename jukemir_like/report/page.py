@@ -148,7 +148,8 @@ def _question(
     for name, answer in question.answers.items():
         found = answer.intervals[question.metric]
         seeds = tuple(100 * float(value) for value in answer.by_seed[question.metric])
-        bars.append(replace(plots.Bar.from_fractions(name, found.value, found.low, found.high, colours[name]), seeds=seeds))
+        folds = tuple(100 * value for run in answer.runs for value in run.by_fold(question.metric))
+        bars.append(replace(plots.Bar.from_fractions(name, found.value, found.low, found.high, colours[name]), seeds=seeds, folds=folds))
     rows = []
     for name, answer in question.answers.items():
         intervals = [answer.intervals[metric] for metric in metrics]
@@ -262,6 +263,8 @@ def _confusions(question: Question, number: int) -> list[str]:
 def _notes(question: Question) -> list[str]:
     """What was left out of the metrics, each line once."""
     notes: dict[str, None] = {}
+    if folds := next((run.folds for answer in question.answers.values() for run in answer.runs if run.folds), None):
+        notes[f"each of the {len(folds)} folds is tested once; values are of all predictions together, points are single folds"] = None
     for name, answer in question.answers.items():
         found = answer.intervals[question.metric]
         if found.undefined:

@@ -25,7 +25,7 @@ _MOST_NUMBERED = 12  # classes: in larger matrices numbers would be too small to
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar: a value in percent, its interval, and the values by seed if there are several.
+    """One bar: a value in percent, its interval, the values by seed if there are several, and those by fold, which are points behind it.
 
     ``published`` results of others are drawn below the rest, hollow and hatched, with their names in italics.
     """
@@ -36,6 +36,7 @@ class Bar:
     high: float | None
     colour: str
     seeds: tuple[float, ...] = ()
+    folds: tuple[float, ...] = ()
     published: bool = False
 
     @classmethod
@@ -61,6 +62,8 @@ def bars(rows: Sequence[Bar], axis: str, identifier: str) -> str:
         axes = figure.add_subplot()
         for place, row in zip(places, rows, strict=True):
             _bar(axes, place, row)
+            if row.folds:
+                axes.plot(row.folds, [place - 0.19] * len(row.folds), "o", color=INK, alpha=0.35, markersize=4.5, markeredgewidth=0)
             end = max(row.value, 0.0)
             if row.low is not None and row.high is not None:
                 axes.plot([row.low, row.high], [place, place], color=INK, linewidth=1.2, solid_capstyle="butt")
@@ -74,13 +77,28 @@ def bars(rows: Sequence[Bar], axis: str, identifier: str) -> str:
             label.set(style="italic" if row.published else "normal", color=row.colour if row.published else INK)
         axes.set_ylim(places[-1] + 0.6, -0.6)
         axes.margins(x=0.12)
+        _limit_folds(axes, rows)
         axes.axvline(0, color=INK, linewidth=0.6)
         axes.set_xlabel(axis)
         axes.grid(axis="x", color=GREY, alpha=0.3, linewidth=0.6)
         axes.set_axisbelow(True)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(length=0)
-        return svg_text(figure, identifier, f"Bar plot: {axis}. " + "; ".join(f"{row.label} {row.value:.1f}" for row in rows))
+        return svg_text(figure, identifier, f"Bar plot: {axis}. " + "; ".join(_said(row) for row in rows))
+
+
+def _said(row: Bar) -> str:
+    """A bar in words."""
+    folds = f" (folds: {', '.join(f'{value:.1f}' for value in row.folds)})" if row.folds else ""
+    return f"{row.label} {row.value:.1f}{folds}"
+
+
+def _limit_folds(axes: Axes, rows: Sequence[Bar]) -> None:
+    """Folds far below all bars, as R² of few items can be, run out of the plot; otherwise they would squeeze it."""
+    ends = [end for row in rows for end in (row.value, row.low, row.high, 0.0) if end is not None]
+    room = max(max(ends) - min(ends), 1.0) / 4
+    if min((value for row in rows for value in row.folds), default=0.0) < min(ends) - room:
+        axes.set_xlim(left=min(ends) - room)
 
 
 def _bar(axes: Axes, place: float, row: Bar) -> None:

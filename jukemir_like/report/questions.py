@@ -33,7 +33,7 @@ class Question:
     """One task of one dataset under one protocol, with the results of every representation.
 
     Args:
-        dataset, task, protocol: what was asked.
+        dataset, task, protocol: what was asked; where folds were tested, the protocol with these (:attr:`Run.procedure`).
         answers: representation → its runs with resampled metrics; best first, the trivial baseline last.
         comparisons: (better, worse) → paired difference; pairs that cannot be compared are missing.
         problems: why not, one line each.
@@ -94,7 +94,7 @@ def questions(runs: Sequence[Run], rows: Mapping[Path, Sequence[str]] | None = N
         names = (rows or {}).get(run.folder, (row_name(run),))
         if not names:
             continue
-        answers = grouped.setdefault((run.dataset, run.protocol, run.task.name, run.task.type, tuple(sorted(run.metrics["test"]))), {})
+        answers = grouped.setdefault((run.dataset, run.procedure, run.task.name, run.task.type, tuple(sorted(run.metrics["test"]))), {})
         for name in names:
             answers.setdefault(name, []).append(run)
     return [_question(answers) for _, answers in sorted(grouped.items())]
@@ -148,7 +148,7 @@ def _question(answers: dict[str, list[Run]]) -> Question:
             comparisons[first, second] = compare(resampled[first], resampled[second])
         except RequestError as error:
             problems.append(str(error))
-    return Question(run.dataset, run.task, run.protocol, {name: resampled[name] for name in order}, comparisons, tuple(problems))
+    return Question(run.dataset, run.task, run.procedure, {name: resampled[name] for name in order}, comparisons, tuple(problems))
 
 
 def _resample(runs: Sequence[Run], problems: list[str]) -> ResampledMetrics:

@@ -1,7 +1,7 @@
 """The stage ``report``: reads all probes of a cache and writes ``report/index.html``, with the tables behind it.
 
 ``results.csv`` has the metrics of every run with intervals (:mod:`jukemir_like.probes.results` documents the columns); ``comparisons.csv``
-every paired difference between two representations.
+every paired difference between two representations (``protocol`` names folds too: ``linear, 5 folds``).
 """
 
 from __future__ import annotations

@@ -32,6 +32,17 @@ def test_values_and_items_are_counted(dataset, record):
     assert (heard(one, "test", "valid")["items"], heard(one, "valid", "train")["items"]) == (1, 1)
 
 
+def test_of_folds_every_item_is_tested_and_the_other_folds_are_training(dataset, record):
+    folds = dict(zip("abcdefg", "1122331", strict=True)) | {"h": None}
+    artists = dict(zip("abcdefgh", ["Ann", "Bob", "Ann", "Cy", "Dee", "ann", "Bob", "Ann"], strict=True))
+    records = {uid: record(None, artist=artists[uid]) for uid in folds}
+    for uid, fold in folds.items():
+        records[uid]["extra"] |= {} if fold is None else {"fold": fold}
+    one = found(dataset(records, folds=["1", "2", "3"]))["artist"]
+    assert (one["known"], one["values"], one["in_several_splits"]) == ({"train": 7, "valid": 0, "test": 7}, 4, 1)
+    assert one["heard"] == [{"split": "test", "in": "train", "values": 1, "items": 3, "of": 7, "names": ["Ann"]}]
+
+
 def test_an_item_with_several_artists_counts_once(dataset, record):
     records = {"a": record("train", artist=["Ann", "Bob"]), "b": record("test", artist=["Bob", "Ann", "Cy"]), "c": record("test")}
     one = found(dataset(records))["artist"]

@@ -20,8 +20,8 @@ from jukemir_like.datasets.dataset import SPLIT_SHARES
 from jukemir_like.datasets.processed import read_processed as read_processed
 from jukemir_like.probes import results
 from jukemir_like.probes.arrays import compare, probe
+from jukemir_like.probes.assignment import assign_splits
 from jukemir_like.probes.fitting import TRIVIAL
-from jukemir_like.probes.inputs import assign_splits
 from jukemir_like.probes.metrics import mirex_table
 from jukemir_like.probes.protocols import Grid, RegularisationPath
 from jukemir_like.probes.runs import find_runs

@@ -223,8 +223,8 @@ def test_models_are_those_of_scikit_learn(kind, monkeypatch):
     monkeypatch.setattr(rows_module, "CHUNK_BYTES", 37 * 60)
     rows = Rows.of_array(X)
     fitted = RotatedRows.fit(rows)
-    models = fit_path(kind, fitted, fitted.variance, y, 3, RegularisationPath(strengths=(0.01,), tolerance=1e-10))
-    scores = fitted.scores(models, rows)[0.01]
+    ((_, model),) = fit_path(kind, fitted, y, 3, RegularisationPath(strengths=(0.01,), tolerance=1e-10))
+    scores = fitted.scorer(rows)(model)
     standard = StandardScaler().fit_transform(X.astype(float))
     if kind == "regression":
         expected = Ridge(alpha=0.01 * 300).fit(standard, y).predict(standard)

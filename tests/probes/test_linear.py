@@ -6,7 +6,8 @@ import scipy.optimize
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
-from jukemir_like.probes.linear import Rotation, fit_path, minimise, standardisation
+from jukemir_like.probes.lbfgs import minimise
+from jukemir_like.probes.linear import InMemory, fit_path, standardisation
 from jukemir_like.probes.protocols import RegularisationPath
 
 STRENGTHS = (10.0, 0.1, 0.001)
@@ -21,9 +22,9 @@ def features(n, dimension, seed=0):
 
 
 def fitted(kind, X, y, labels, strengths=STRENGTHS, **settings):
-    rotation, Z = Rotation.fit(X)
-    models = fit_path(kind, Z, rotation.variance, y, labels, RegularisationPath(strengths=strengths, **settings))
-    return {strength: lambda new, model=model: model.scores(rotation(new)) for strength, model in models.items()}
+    features = InMemory.fit(X)
+    models = fit_path(kind, features, y, labels, RegularisationPath(strengths=strengths, **settings))
+    return {strength: lambda new, model=model: features.scorer(new)(model) for strength, model in models}
 
 
 @pytest.mark.parametrize("shape", [(200, 12), (40, 90)], ids=["tall", "wide"])
@@ -69,8 +70,8 @@ def test_values_as_scikit_learn_fits_them(shape, strength):
 def test_default_tolerance_reaches_the_objective_of_scikit_learn():
     hidden, X = features(300, 30)
     y = hidden[:, :4].argmax(1)
-    rotation, Z = Rotation.fit(X)
-    models = fit_path("multiclass", Z, rotation.variance, y, 4, RegularisationPath(strengths=STRENGTHS))
+    in_memory = InMemory.fit(X)
+    models = fit_path("multiclass", in_memory, y, 4, RegularisationPath(strengths=STRENGTHS))
     standard = StandardScaler().fit_transform(X.astype(float))
 
     def objective(weights, bias, strength):
@@ -78,10 +79,10 @@ def test_default_tolerance_reaches_the_objective_of_scikit_learn():
         loss = np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1)) + logits.max(1) - logits[np.arange(len(y)), y]
         return loss.mean() + strength / 2 * (weights**2).sum()
 
-    for strength, model in models.items():
+    for strength, model in models:
         oracle = LogisticRegression(C=1 / (strength * len(X)), tol=1e-9, max_iter=10_000).fit(standard, y)
         best = objective(oracle.coef_.T, oracle.intercept_, strength)
-        assert objective(rotation.basis @ model.weights, model.bias, strength) <= best + 1e-5
+        assert objective(in_memory.basis @ model.weights, model.bias, strength) <= best + 1e-5
 
 
 def test_a_class_absent_from_train_is_never_predicted_and_leaves_the_others_as_they_are():

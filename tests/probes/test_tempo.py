@@ -16,8 +16,9 @@ from jukemir_like.probes import metrics, tempo
 from jukemir_like.probes.arrays import compare, probe
 from jukemir_like.probes.fitting import fit_baseline
 from jukemir_like.probes.inputs import read_inputs
-from jukemir_like.probes.linear import Rotation, fit_path
-from jukemir_like.probes.protocols import Grid, RegularisationPath
+from jukemir_like.probes.linear import InMemory, fit_path
+from jukemir_like.probes.losses import mean_loss
+from jukemir_like.probes.protocols import Grid, LinearEval, RegularisationPath
 from jukemir_like.probes.runs import find_runs
 from jukemir_like.probes.stage import probe_dataset
 from jukemir_like.probes.targets import targets
@@ -118,9 +119,9 @@ def test_logistic_regression_towards_shares_is_that_of_a_general_optimiser():
     y = np.exp(random.normal(4.6, 0.2, 80) + 0.2 * X[:, 0])
     labels = tuple(f"{bpm:.1f}" for bpm in np.geomspace(60, 180, 12))
     shares = targets(Task("tempo", "tempo", labels), y)
-    rotation, Z = Rotation.fit(X)
-    strength = 0.1
-    ours = fit_path("tempo", Z, rotation.variance, shares, 12, RegularisationPath((strength,)))[strength].scores(Z)
+    features, strength = InMemory.fit(X), 0.1
+    ((_, model),) = fit_path("tempo", features, shares, 12, RegularisationPath((strength,)))
+    ours, Z = features.scorer(X)(model), (X - X.mean(0)) / X.std(0)  # a rotation does not change the penalty
     used = np.flatnonzero(shares.any(0))
 
     def loss(parameters):
@@ -156,7 +157,10 @@ def tempo_data(n=240, dimension=20, seed=0):
 GRID = Grid(hidden=(0, 512), batch_size=(64,), learning_rate=(1e-3,), dropout=(0.25,), weight_decay=(0.0,), patience=20)
 
 
-@pytest.mark.parametrize(("protocol", "settings"), [("linear", None), ("jukemir", GRID)])
+LAYER = LinearEval(learning_rate=1e-2, patience=40)
+
+
+@pytest.mark.parametrize(("protocol", "settings"), [("linear", None), ("jukemir", GRID), ("lineareval", LAYER)])
 def test_a_probe_finds_the_tempo_and_answers_in_beats_per_minute(protocol, settings):
     X, bpm, split = tempo_data()
     result = probe(X, bpm, split=split, task_type="tempo", protocol=protocol, settings=settings)
@@ -166,6 +170,25 @@ def test_a_probe_finds_the_tempo_and_answers_in_beats_per_minute(protocol, setti
     right = np.abs(table["predicted"] - table["true"]) <= 0.04 * table["true"]
     assert right.mean() == pytest.approx(result.value)
     assert set(result.metrics) == {"accuracy1", "accuracy2"}
+
+
+def test_folds_are_put_together_to_one_accuracy():
+    X, bpm, _ = tempo_data(120)
+    result = probe(X, bpm, folds=3, task_type="tempo")
+    table = result.to_pandas()
+    assert len(table) == 120
+    assert result.value == pytest.approx((np.abs(table["predicted"] - table["true"]) <= 0.04 * table["true"]).mean())
+    assert result.value > result.baseline["accuracy1"].value
+
+
+def test_the_loss_of_held_out_items_is_the_cross_entropy_of_the_soft_label_at_its_best_scale():
+    random = np.random.default_rng(4)
+    y, scores = random.uniform(60, 180, 30), random.normal(size=(30, len(TEMPI))).astype(np.float32)
+    shares = tempo.soft_labels(y, TEMPI)
+    losses = [-(shares * log_softmax(scale * scores.astype(float), 1)).sum(1).mean() for scale in np.geomspace(0.01, 20, 4000)]
+    assert mean_loss(TASK, y, scores) == pytest.approx(min(losses), abs=1e-4)
+    scores[:, 100:] = -np.inf  # no train item is near these
+    assert np.isfinite(mean_loss(TASK, y, scores))
 
 
 def test_the_baseline_is_the_constant_tempo_with_most_credit_on_train():

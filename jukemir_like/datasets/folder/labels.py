@@ -36,11 +36,11 @@ _LONGEST_NAME = 200  # a task's name is the name of a folder
 
 CHANGE = (
     "to change it: --task COLUMN=TYPE (multiclass, multilabel, regression, key or tempo), --label COLUMN for these columns only, "
-    "--group COLUMN, "
-    "or another name for a column"
+    "--group COLUMN, --fold COLUMN, or another name for a column"
 )
 _WIDTH = 60  # of a cell of the printed table, in characters
 _MOST_COLUMNS = 10  # of one task that are printed
+_MOST_PARTS = 10  # folds whose numbers of items are printed
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,17 @@ class TableLabels:
     rows: list[dict[str, Any]]
 
 
-def choose_columns(table: LabelTable, wanted: Sequence[str], group: str | None) -> tuple[list[str], dict[str, str]]:
+def choose_columns(
+    table: LabelTable, wanted: Sequence[str], group: str | None, fold: str | None = None, unused_folds: Mapping[str, str] | None = None
+) -> tuple[list[str], dict[str, str]]:
     """The columns of labels; and each column that is neither a label nor reserved, with the reason.
 
     Args:
         table: the table.
         wanted: those that the user named; none: all that look like labels.
         group: the column that names what must not be divided.
+        fold: the column of folds.
+        unused_folds: columns of folds that are not used, with the reason.
 
     Raises:
         RequestError: there is no column of labels.
@@ -72,13 +76,15 @@ def choose_columns(table: LabelTable, wanted: Sequence[str], group: str | None) 
     if wanted:
         chosen = list(dict.fromkeys(map(table.column, wanted)))
         return chosen, {column: "not among the columns chosen by --label" for column in table.columns if column not in chosen}
-    used = {*table.reserved.values(), group}
-    ignored = {column: reason for column in table.columns if column not in used and (reason := _why_no_label(table, column))}
+    used = {*table.reserved.values(), group, fold}
+    unused_folds = unused_folds or {}
+    reasons = {column: unused_folds.get(column) or _why_no_label(table, column) for column in table.columns if column not in used}
+    ignored = {column: reason for column, reason in reasons.items() if reason}
     chosen = [column for column in table.columns if column not in used and column not in ignored]
     if not chosen:
-        reasons = "".join(f" ({printable(column)!r} {reason})" for column, reason in ignored.items())
+        listed = "".join(f" ({printable(column)!r} {reason})" for column, reason in ignored.items())
         raise RequestError(
-            f"{table.path} has no label column among {join_names(table.columns)}{reasons}: add one, e.g. 'label', or name one by --label"
+            f"{table.path} has no label column among {join_names(table.columns)}{listed}: add one, e.g. 'label', or name one by --label"
         )
     return chosen, ignored
 
@@ -134,8 +140,6 @@ def _why_no_label(table: LabelTable, column: str) -> str | None:
         return "has no name"
     if _NAMELESS.fullmatch(column) or column.casefold() in ("index", "level_0"):
         return "is the index of a data frame"
-    if column.casefold() in ("fold", "folds"):
-        return "is the number of a fold, which belongs to a protocol of evaluation"
     if column.casefold() in RESERVED:
         return "is reserved"
     return "counts the rows" if counts_rows(table, column) else None
@@ -179,23 +183,30 @@ def _decoder(columns: Sequence[Column], *, are_flags: bool) -> Callable[[Row], A
 
 
 def describe(
-    table: LabelTable, labels: TableLabels, ignored: Mapping[str, str], uses: Mapping[str, str], splits: Sequence[str], notes: Sequence[str]
+    table: LabelTable,
+    labels: TableLabels,
+    ignored: Mapping[str, str],
+    uses: Mapping[str, str],
+    parts: Sequence[str | None],
+    names: Sequence[str],
+    notes: Sequence[str],
 ) -> dict[str, Any]:
-    """How a table was read, for ``dataset.json``: of each column its task, type, labels or range, missing values and items by split.
+    """How a table was read, for ``dataset.json``: of each column its task, type, labels or range, missing values, items by split or fold.
 
     Args:
         table: the table.
         labels: its labels.
         ignored: column that is not used → the reason.
         uses: column that is not a label → what it is used for.
-        splits: of every row.
+        parts: the split, or the fold, of every row.
+        names: of the splits or folds.
         notes: on the table as a whole.
     """
     tasks = {column.name: (task, column) for task, columns in labels.columns.items() for column in columns}
     described: list[dict[str, Any]] = []
     for name in table.columns:
         if name in tasks:
-            described.append({"column": name, "use": "label"} | _describe_label(table, *tasks[name], splits))
+            described.append({"column": name, "use": "label"} | _describe_label(table, *tasks[name], parts, names))
         elif name in uses:
             described.append({"column": name, "use": uses[name]})
         else:
@@ -211,9 +222,9 @@ def describe(
     }
 
 
-def _describe_label(table: LabelTable, task: str, column: Column, splits: Sequence[str]) -> dict[str, Any]:
+def _describe_label(table: LabelTable, task: str, column: Column, parts: Sequence[str | None], names: Sequence[str]) -> dict[str, Any]:
     cells = [row.cells[column.name] for row in table.rows]
-    items = Counter(split for split, cell in zip(splits, cells, strict=True) if cell in column.meanings)
+    items = Counter(part for part, cell in zip(parts, cells, strict=True) if cell in column.meanings)
     content: dict[str, Any]
     if column.type in NUMERIC_TYPES:
         content = {"range": [min(column.meanings.values()), max(column.meanings.values())]}
@@ -228,7 +239,7 @@ def _describe_label(table: LabelTable, task: str, column: Column, splits: Sequen
         "type": column.type,
         **content,
         "missing": column.missing,
-        "items": {split: items[split] for split in SPLITS},
+        "items": {name: items[name] for name in names},
         "notes": list(column.notes),
     }
 
@@ -246,10 +257,12 @@ def description_lines(described: Mapping[str, Any]) -> list[str]:
     """The result of :func:`describe` as lines for a terminal; of a task with many columns only the first ten."""
     rows: list[list[str]] = []
     columns_of_task: Counter[str] = Counter()
+    parts = next((list(column["items"]) for column in described["columns"] if column["use"] == "label"), list(SPLITS))
+    shown = parts if len(parts) <= _MOST_PARTS else []
     for column in described["columns"]:
         columns_of_task[column.get("task", "")] += 1
         if column["use"] != "label" or columns_of_task[column["task"]] <= _MOST_COLUMNS:
-            rows.append(_table_row(column))
+            rows.append(_table_row(column, shown))
     separated = f"separated by {described['separator']!r}, {described['encoding']}"
     notes = [
         f"{number - _MOST_COLUMNS:,} more columns of {_shortened(task)}"
@@ -261,14 +274,19 @@ def description_lines(described: Mapping[str, Any]) -> list[str]:
             notes += [f"{_shortened(column['column'])}: {note}" for note in column["notes"]]
     return [
         f"{printable(described['table'])}: {described['rows']:,} rows, {separated}, understood as:",
-        *tabulate(rows, ["column", "used as", "labels or range", "missing", *SPLITS], disable_numparse=True).splitlines(),
+        *tabulate(rows, ["column", "used as", "labels or range", "missing", *_headers(shown)], disable_numparse=True).splitlines(),
         *notes,
         *described["notes"],
         described["change"],
     ]
 
 
-def _table_row(column: Mapping[str, Any]) -> list[str]:
+def _headers(parts: Sequence[str]) -> list[str]:
+    """Of columns with the numbers of items: the names of the splits, or of the folds."""
+    return [part if part in SPLITS or not part.isdigit() else f"fold {part}" for part in map(_shortened, parts)]
+
+
+def _table_row(column: Mapping[str, Any], parts: Sequence[str]) -> list[str]:
     name = _shortened(column["column"])
     if column["use"] != "label":
         return [name, column["use"], *map(_shortened, column.get("notes", ()))]
@@ -287,7 +305,7 @@ def _table_row(column: Mapping[str, Any]) -> list[str]:
         f"{column['type']}{of_task}",
         content,
         f"{missing:,} ({words})" if missing else "0",
-        *(f"{column['items'][split]:,}" for split in SPLITS),
+        *(f"{column['items'][part]:,}" for part in parts),
     ]
 
 

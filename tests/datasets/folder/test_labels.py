@@ -37,7 +37,7 @@ def test_what_counts_the_rows_is_no_label_but_by_name(make, start):
 def test_a_fold_is_no_label_but_by_name(make):
     table = "uid,Fold,genre\na,1,rock\nb,2,jazz\nc,1,rock\n"
     assert list(make(table).tasks) == ["genre"]
-    assert "evaluation" in described(make(table))["Fold"]["notes"][0]
+    assert described(make(table))["Fold"]["use"] == "fold"
     assert make(table, label_columns=["fold"]).tasks["Fold"].labels == ("1", "2")
 
 
