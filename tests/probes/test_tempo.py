@@ -154,7 +154,7 @@ def tempo_data(n=240, dimension=20, seed=0):
     return X.astype(np.float32), bpm, np.repeat(["train", "valid", "test"], [n // 2, n // 4, n - n // 2 - n // 4])
 
 
-GRID = Grid(hidden=(0, 512), batch_size=(64,), learning_rate=(1e-3,), dropout=(0.25,), weight_decay=(0.0,), patience=20)
+GRID = Grid(standardise=(True,), hidden=(16,), batch_size=(64,), learning_rate=(1e-3,), dropout=(0.25,), weight_decay=(0.0,), patience=20)
 
 
 LAYER = LinearEval(learning_rate=1e-2, patience=40)
