@@ -14,7 +14,7 @@ DATASETS ?= $(if $(IS_PRECOMPUTED),gtzan_ff giantsteps_clips magnatagatune emomu
 REPRESENTATIONS ?= $(if $(IS_PRECOMPUTED),chroma mfcc choi musicnn clmr jukebox,chroma mfcc stemjepa stemjepa-untrained stemjepa-reproduce)
 LAYERS ?=
 PROTOCOL ?= linear
-SEED ?= 0
+SEED ?=
 FOLDS ?=
 SONGS ?= 600
 STEPS ?=
@@ -44,7 +44,7 @@ REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… LAYERS=… PROTOCOL=linear|jukemir SEED=… FOLDS=… SONGS=… STEPS=… TRAINING_DATASET=… PRECOMPUTED=1 CACHE=… JOBS=… RUNNER=local|docker|slurm CONTAINER=apptainer"
+	@echo "  make reproduce DATASETS=… REPRESENTATIONS=… LAYERS=… PROTOCOL=linear|jukemir|lineareval SEED=… FOLDS=… SONGS=… STEPS=… TRAINING_DATASET=… PRECOMPUTED=1 CACHE=… JOBS=… RUNNER=local|docker|slurm CONTAINER=apptainer"
 	@echo "  make reproduce RUNNER=slurm PARTITION=… ACCOUNT=… GPUS=… (of a job that trains; and all of the above; JOBS: how many at one time)"
 
 setup: $(SETUP)  ## Make the virtual environment .venv and install everything

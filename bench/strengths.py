@@ -23,8 +23,11 @@ FORMER = (100.0, 10.0, 1.0, 0.1, 0.01, 0.001, 0.0001)
 
 
 def simulate(kind: str, n: int, dimension: int, seed: int, clips: int = 1) -> ProbeData:
-    """``n`` items of train (80 %) and valid, and many of test: up to 12 hidden causes, of which labels are noisy linear functions, are mixed
-    into features of different scales and drowned in noise, more or less by ``seed``. ``clips`` items share a label and much of the noise."""
+    """``n`` items of train (80 %) and valid, and many of test.
+
+    Up to 12 hidden causes, of which labels are noisy linear functions, are mixed into features of different scales and drowned in noise,
+    more or less by ``seed``. ``clips`` items share a label and much of the noise.
+    """
     random = np.random.default_rng([n, dimension, seed, clips])
     causes, labels, noise = min(12, dimension // 2), (2, 4, 10)[seed % 3], (0.5, 2, 5)[seed // 3 % 3]
     groups = -(-(n + TEST) // clips)
@@ -99,8 +102,8 @@ def section() -> str:
     lines = [
         "## Strengths",
         "",
-        "Points (accuracy, ROC-AUC or R² in %) that protocol `linear` loses to the best of its strengths in hindsight, on simulated features "
-        f"of known signal; means over dimensions of 16 to 4,000, little to much noise, and items alone or in groups of four; {TEST:,} test "
+        "Points (accuracy, ROC-AUC or R² in %) that protocol `linear` loses to the best of its strengths in hindsight, on simulated "
+        f"features of known signal; means over dimensions of 16 to 4,000, little to much noise, and items alone or in groups of four; {TEST:,} test "
         'items. *By the metric*: `select="metric"`. *Not fitted again*: `refit=False`, which matters where there is a validation split to '
         "select by. *scikit-learn*: `LogisticRegressionCV`, five folds by group, cross-entropy, fitted again.",
         "",

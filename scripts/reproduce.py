@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from jukemir_like.encoders.weights import MissingWeightsError
 from jukemir_like.launch import apptainer, cluster, cost_table, engine, estimates, failures, images, planning, snakemake, stamps, workflow
 from jukemir_like.launch.stamps import AGAIN, LOGS, PAGE, STAMPS
 from jukemir_like.packs import origin, published
+from jukemir_like.probes.fitting import are_fitted_together
+from jukemir_like.probes.protocols import DEFAULT_SEEDS, PROTOCOLS, check_settings
 from jukemir_like.representations.names import parse
 from jukemir_like.representations.stemjepa import parse_name
 from jukemir_like.stemjepa import checkpoint
@@ -168,11 +171,11 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, Any]:
         if representation not in recipes and not _has_layers(representation, cache):
             raise RequestError(f"{representation} has no layers: leave it out of LAYERS")
     for protocol in config["protocol"]:
-        if protocol not in ("linear", "jukemir"):
-            raise RequestError(f"unknown PROTOCOL {protocol!r}: choose linear, jukemir, or both with a space between them")
+        if protocol not in PROTOCOLS:
+            raise RequestError(f"unknown PROTOCOL {protocol!r}: choose of {', '.join(PROTOCOLS)}; several with spaces between them")
     if not all(seed.isascii() and seed.isdigit() for seed in options.seed.split()):
         raise RequestError(f"SEED {options.seed!r} is not a number, or several with spaces between them")
-    seeds = [int(seed) for seed in options.seed.split()]
+    seeds = list(dict.fromkeys(int(seed) for seed in options.seed.split()))
     if options.folds and not (options.folds.isascii() and options.folds.isdigit() and int(options.folds) > 1):
         raise RequestError(f"FOLDS {options.folds!r} is no number from 2: each fold is tested by a probe of the others")
     if not any(images.family_of(name).name == "stemjepa" for name in named):
@@ -181,7 +184,7 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, Any]:
             raise RequestError(f"{alone} has stems and no labels: only stemjepa says something of it, add it to REPRESENTATIONS")
     return {
         **config,
-        "seeds": seeds,
+        "probes": [probe for protocol in config["protocol"] for probe in _probes(protocol, seeds or DEFAULT_SEEDS[protocol])],
         "folds": int(options.folds) if options.folds else None,
         "songs": options.songs,
         "synthband_seed": 0,
@@ -194,6 +197,13 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, Any]:
         "cores": _cores(options),
         "array_size": None,
     }
+
+
+def _probes(protocol: str, seeds: Sequence[int]) -> list[str]:
+    """The jobs of a protocol, as their stamps are named: one per seed, or one for all seeds where it fits them together."""
+    if are_fitted_together(check_settings(protocol, None)):
+        return [f"{protocol}-{'+'.join(map(str, seeds))}"]
+    return [f"{protocol}-{seed}" for seed in seeds]
 
 
 def _cores(options: argparse.Namespace) -> int:
@@ -301,8 +311,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--representations", required=True, help="names, with spaces between them")
     parser.add_argument("--layers", default="", help="representations of which all layers are extracted and probed")
     parser.add_argument("--precomputed", action="store_true", help="the vectors that were published with jukemir, instead of own ones")
-    parser.add_argument("--protocol", default="linear", help="linear, jukemir, or both with a space between them")
-    parser.add_argument("--seed", default="0", help="numbers, with spaces between them")
+    parser.add_argument("--protocol", default="linear", help="linear, jukemir, lineareval; several with spaces between them")
+    parser.add_argument("--seed", default="", help="numbers, with spaces between them [default: 0; of lineareval 42, 43, 44]")
     parser.add_argument("--folds", default="", help="how many to draw of each dataset [default: its own folds, or its splits]")
     parser.add_argument("--training-dataset", default="synthband_stems", help="stems that recipes are trained on")
     parser.add_argument("--steps", type=int, help="of training, instead of the recipe's own")

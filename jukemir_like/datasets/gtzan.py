@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from jukemir_like.core.errors import RequestError
+from jukemir_like.datasets import gtzan_folds
 from jukemir_like.datasets.annotations import AnnotationFile, read_lines
 from jukemir_like.datasets.dataset import TEMPI, Dataset, Item, Task, is_tempo
 
@@ -34,12 +35,14 @@ _LINE = re.compile(_EXCERPT)
 _TEMPO_LINE = re.compile(rf"(?:.*/)?{_EXCERPT}\t(\S+)")
 
 
-def dataset(folder: Path, name: str = "gtzan_ff") -> Dataset:
-    """The excerpts that the three lists in ``folder`` name.
+def dataset(folder: Path, name: str = "gtzan_ff", options: frozenset[str] = frozenset()) -> Dataset:
+    """The excerpts that the three lists in ``folder`` name; with the option ``artist_folds`` those of :mod:`.gtzan_folds`.
 
     Raises:
         RequestError: a list is missing, or has a line that names no excerpt, or one that another line names.
     """
+    if "artist_folds" in options:
+        return gtzan_folds.dataset(folder, name, TASKS)
     items, digests = _excerpts(folder)
     return Dataset(name, dict(TASKS), list(items.values()), sources={"annotations": digests})
 

@@ -40,6 +40,7 @@ _OPTIONS = {
     "emomusic": ("artist_clean",),
     "giantsteps": ("unique",),
     "giantsteps_clips": ("unique",),
+    "gtzan_ff": ("artist_folds",),
     "magnatagatune": ("artist_clean", "tagged_only"),
     **dict.fromkeys((name for name in _BUILT_IN if name.startswith("mtg_jamendo_")), ("split1", "split2", "split3", "split4")),
 }

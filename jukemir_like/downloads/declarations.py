@@ -193,7 +193,7 @@ def select_assets(name_or_tag: str) -> Selection:
         RequestError: nothing has such a name or tag.
 
     >>> [(declaration.name, len(assets)) for declaration, assets in select_assets("gtzan")]
-    [('gtzan', 5)]
+    [('gtzan', 8)]
     """
     if name_or_tag in declared_names():
         declaration = read_declaration(name_or_tag)

@@ -39,8 +39,9 @@ def draw_folds(groups: Sequence[str], known: Sequence[bool], strata: Sequence[An
     Raises:
         RequestError: fewer than two folds, or fewer groups than folds.
 
-    >>> draw_folds(["a", "a", "b", "c", "d"], [True] * 5, None, seed=0, number=3)
-    ['1', '1', '2', '3', '2']
+    >>> folds = draw_folds(list("aabbccddee"), [True] * 10, None, seed=0, number=5)
+    >>> [folds.count(name) for name in fold_names(5)], folds[0] == folds[1]
+    ([2, 2, 2, 2, 2], True)
     """
     if number < 2:
         raise RequestError(f"{number} folds: there must be two or more, as each is tested by a probe of the others")

@@ -26,15 +26,32 @@ from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.progress import Progress
+from jukemir_like.datasets import Task
 from jukemir_like.probes import regularised, tempo
-from jukemir_like.probes.metrics import mirex_table
+from jukemir_like.probes.metrics import mirex_table, primary_metric
 from jukemir_like.probes.protocols import Grid, LinearEval, RegularisationPath, Settings
 from jukemir_like.probes.selection import Candidate, FittedProbe, Selection, tested
-from jukemir_like.probes.tasks import SCORED_SPLITS, ProbeData
+from jukemir_like.probes.tasks import SCORED_SPLITS, ProbeData, Split
 from jukemir_like.probes.unfinished import UnfinishedRun
 
 TRIVIAL = "trivial"
 """The name that selects the baselines in the place of a representation."""
+_BASELINE_ANSWERS = {
+    "multiclass": "the largest class ({})",
+    "key": "the best constant key ({})",
+    "multilabel": "the frequency of each tag",
+    "regression": "the mean",
+    "tempo": "the best constant tempo ({})",
+}
+_MUCH_BETTER = 0.02
+MEANINGS = {
+    "multiclass": "largest class of train",
+    "key": "best constant key of train",
+    "multilabel": "tag frequencies of train",
+    "regression": "mean of train",
+    "tempo": "best constant tempo of train",
+}
+"""Type of a task → what its baseline is, in words."""
 BASELINES = {"multiclass": "majority", "key": "constant", "multilabel": "prior", "regression": "mean", "tempo": "constant"}
 
 
@@ -112,7 +129,7 @@ def fit_baseline(data: ProbeData) -> FittedProbe:
     with one_thread():
         selection = Selection(data)
         selection.consider(Candidate(0, {}, baseline_scores(data), {}))
-        return tested(selection)
+        return replace(tested(selection), notes=(baseline_note(data),))
 
 
 @contextmanager
@@ -148,14 +165,30 @@ def _fit_grid(data: ProbeData, settings: Grid, options: FitOptions, name: str, u
 
 def baseline_scores(data: ProbeData) -> dict[str, NDArray[np.float32]]:
     """Split → scores (n, labels) of valid and test."""
-    constant = _constant_scores(data)
+    constant = _constant_scores(data.task, data.train)
     return {split: np.tile(constant, (len(data.splits[split].y), 1)) for split in SCORED_SPLITS}
 
 
-def _constant_scores(data: ProbeData) -> NDArray[np.float32]:
-    """The scores (labels,) that every item gets. Songs count once, however many clips they have."""
-    train, task = data.train, data.task
-    y = train.y if train.songs is None else train.songs.per_song(train.y)
+def baseline_note(data: ProbeData) -> str:
+    """Whose labels the baseline of a task is from: train's. Where test's own would score much better, by how much.
+
+    A test split of which another class is the largest makes the baseline look weak, and whatever is compared with it good.
+    """
+    task, test = data.task, data.splits["test"]
+    own, of_test = _constant_scores(task, data.train), _constant_scores(task, test)
+    answer = _BASELINE_ANSWERS.get(task.type, _BASELINE_ANSWERS["multiclass"])
+    note = f"{task.name}: {TRIVIAL} is {answer.format(repr(task.labels[int(own.argmax())]))} of train"
+    y = test.y if test.songs is None else test.songs.per_song(test.y)
+    value, best = (primary_metric(task, y, np.tile(scores, (len(y), 1))) for scores in (own, of_test))
+    if best - value >= _MUCH_BETTER:
+        of_test_answer = answer.format(repr(task.labels[int(of_test.argmax())]))
+        note += f" and has {100 * value:.1f} % on test, where {of_test_answer} of test itself would have {100 * best:.1f} %"
+    return note
+
+
+def _constant_scores(task: Task, split: Split) -> NDArray[np.float32]:
+    """The scores (labels,) that every item gets, from the labels of a split. Songs count once, however many clips they have."""
+    y = split.y if split.songs is None else split.songs.per_song(split.y)
     if task.type == "key":
         return np.asarray(mirex_table(task.labels)[y].mean(0), np.float32)
     if task.type == "tempo":

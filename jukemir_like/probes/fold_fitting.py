@@ -8,14 +8,14 @@ fitted or tested on it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.probes import regularised
-from jukemir_like.probes.fitting import FitOptions, are_fitted_together, fit, fit_baseline, fit_together, one_thread
+from jukemir_like.probes.fitting import TRIVIAL, FitOptions, are_fitted_together, fit, fit_baseline, fit_together, one_thread
 from jukemir_like.probes.fold_metrics import evaluate_predictions
 from jukemir_like.probes.folds import FoldedData
 from jukemir_like.probes.protocols import RegularisationPath
@@ -81,7 +81,10 @@ def fit_folds_together(folded: FoldedData, options: Sequence[FitOptions], name: 
 
 def fit_baseline_folds(folded: FoldedData) -> FittedFolds:
     """The trivial baselines: for each fold that of all others."""
-    return _together(folded, [fit_baseline(data) for data in folded.all("train")], "train")
+    fitted = [replace(fit_baseline(data), notes=()) for data in folded.all("train")]  # what they say of test is of one fold
+    of_folds = _together(folded, fitted, "train")
+    note = f"{folded.task.name}: {TRIVIAL} is, for each fold, that of all others"
+    return FittedFolds(replace(of_folds.pooled, notes=(note,)), of_folds.folds)
 
 
 def _together(folded: FoldedData, fitted: Sequence[FittedProbe], validation: str) -> FittedFolds:

@@ -99,9 +99,9 @@ class ResampledMetrics:
         return {metric: (one.low, one.high) for metric, one in self.intervals.items() if one.low is not None and one.high is not None}
 
     def spread(self, metric: str) -> float | None:
-        """Standard deviation over seeds (n - 1 in the denominator); None for one seed."""
+        """Standard deviation over seeds (n - 1 in the denominator); None for one seed, and where the seed decides nothing."""
         values = self.by_seed[metric]
-        return float(values.std(ddof=1)) if len(values) > 1 else None
+        return float(values.std(ddof=1)) if len(values) > 1 and all(run.draws for run in self.runs) else None
 
 
 @dataclass(frozen=True)

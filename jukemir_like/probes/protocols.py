@@ -147,6 +147,11 @@ DEFAULT_SEEDS: dict[str, tuple[int, ...]] = {"linear": (0,), "jukemir": (0,), "l
 """Protocol → the seeds of its runs, where none are given."""
 
 
+def draws_random_numbers(protocol: str) -> bool:
+    """Whether the seed decides anything: runs of protocol ``linear`` with other seeds are equal."""
+    return protocol != "linear"
+
+
 def check_settings(protocol: str, settings: Settings | None) -> Settings:
     """The settings of a protocol; its defaults for None.
 

@@ -188,8 +188,8 @@ class _Choice:
         self._losses.append((strength, loss))
         details = {"loss": None if np.isnan(loss) else loss}
         candidate = Candidate(-strength, {"strength": strength}, {"valid": of_items}, details)
-        # Losses that differ by rounding are equal, and then the stronger strength is selected.
-        self._selection.consider(candidate, -round(loss, 6) if self._settings.select == "loss" else None)
+        # Losses are equal that are so to four digits, and then the stronger strength is selected: weak ones may all be alike.
+        self._selection.consider(candidate, -float(f"{loss:.4g}") if self._settings.select == "loss" else None)
 
     def uses(self, trial: Trial) -> bool:
         """Whether scores of a trial count."""

@@ -1,5 +1,7 @@
 """``results.csv``: the table of runs, with one row per run × split × metric. :data:`COLUMNS`; CSV, UTF-8.
 
+Where runs differ in nothing but their seed, and the protocol draws random numbers, one more row per metric on test has them together.
+
 ``dataset, task, representation, protocol``
     names.
 ``configuration, configuration_hash, selected``
@@ -7,11 +9,14 @@
 ``folds, folds_seed``
     number of folds, empty for a run of splits; the seed that they were drawn with, empty for the dataset's own. Of folds, ``valid`` and
     ``test`` are the predictions of all of them.
-``seed, split, metric``
-    ``metric``: as :func:`jukemir_like.probes.metrics.evaluate` names it. ``primary``: ``true`` for the metric that selects and ranks.
-``value, low, high``
-    the value and its interval; fractions, not percent. Test metrics have an interval (:mod:`jukemir_like.probes.intervals`; empty where
-    there is none). Validation metrics have none, since the validation items selected the probe.
+``seed, seeds, split, metric``
+    ``seed``: empty where several runs are together; ``seeds``: how many. ``metric``: as :func:`jukemir_like.probes.metrics.evaluate`
+    names it. ``primary``: ``true`` for the metric that selects and ranks.
+``value, low, high, spread``
+    the value and its interval; fractions, not percent. Of several seeds: the mean, an interval over groups and seeds, and the standard
+    deviation over seeds (n - 1 in the denominator), which is empty for one seed. Test metrics have an interval
+    (:mod:`jukemir_like.probes.intervals`; empty where there is none). Validation metrics have none, since the validation items selected the
+    probe.
 ``n, groups``
     number of scored items and of groups among them.
 ``seconds, versions, lineage``
@@ -32,7 +37,7 @@ from jukemir_like.core import atomic, csvfiles, jsonfiles
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DONE, SOME_FAILED, DamagedFileError, RequestError
 from jukemir_like.core.files import printable
-from jukemir_like.probes.intervals import resample_runs
+from jukemir_like.probes.intervals import ResampledMetrics, resample_runs
 from jukemir_like.probes.run_names import procedure_name
 from jukemir_like.probes.runs import Run, find_runs
 from jukemir_like.probes.tasks import SCORED_SPLITS
@@ -47,6 +52,7 @@ COLUMNS = (
     "configuration_hash",
     "selected",
     "seed",
+    "seeds",
     "folds",
     "folds_seed",
     "split",
@@ -55,6 +61,7 @@ COLUMNS = (
     "value",
     "low",
     "high",
+    "spread",
     "n",
     "groups",
     "seconds",
@@ -90,21 +97,25 @@ class ResultsTable:
     def __str__(self) -> str:
         from tabulate import tabulate
 
+        shown = [row for row in self.rows if row["split"] == "test"]
+        together = {_without_seed(row) for row in shown if row["seed"] is None}
         cells = [
             (
                 printable(row["task"]),
                 printable(procedure(row)),
-                row["seed"],
+                f"{row['seeds']} seeds" if row["seed"] is None else row["seed"],
                 printable(row["metric"]),
                 percent(row["value"], row["low"], row["high"]),
+                *(["" if row["spread"] is None else percent(row["spread"], None, None)] if together else []),
                 row["n"],
                 row["groups"],
             )
-            for row in self.rows
-            if row["split"] == "test"
+            for row in shown
+            if row["seed"] is None or _without_seed(row) not in together
         ]
-        header = ("task", "protocol", "seed", "metric", "test, % [95 % interval]", "n", "groups")
-        align = ("left", "left", "right", "left", "right", "right", "right")
+        of_seeds = ["σ over seeds"] if together else []
+        header = ("task", "protocol", "seed", "metric", "test, % [95 % interval]", *of_seeds, "n", "groups")
+        align = ("left", "left", "right", "left", "right", *("right" for _ in of_seeds), "right", "right")
         left_out = [f"left out: {line}" for line in self.damaged]
         return "\n".join([tabulate(cells, header, colalign=align, disable_numparse=True), *left_out, f"written: {self.path}"])
 
@@ -124,6 +135,13 @@ def tabulate_runs(cache: Cache, dataset: str, representation: str) -> ResultsTab
     if not runs:
         raise RequestError(f"no finished probe in {folder}: run `jukemir-like probe {dataset} {representation}`")
     table = [row for run in runs for row in rows(run, resample_runs([run]).bounds)]
+    by_request: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        by_request.setdefault((run.record["task"]["name"], run.procedure, run.record["configuration_hash"]), []).append(run)
+    for of_seeds in by_request.values():
+        if len(of_seeds) > 1 and of_seeds[0].draws:
+            table += _rows_where_possible(of_seeds)
+    table.sort(key=_order)
     write(folder / TABLE, table)
     return ResultsTable(table, folder / TABLE, [printable(str(error)) for error in damaged])
 
@@ -143,17 +161,50 @@ def rows(run: Run, bounds: Mapping[str, tuple[float, float]] | None = None) -> l
             low, high = (bounds or {}).get(metric, (None, None)) if split == "test" else (None, None)
             row = {
                 **common,
+                "seeds": 1,
                 "split": split,
                 "metric": metric,
                 "primary": metric == run.task.primary_metric,
                 "value": value,
                 "low": low,
                 "high": high,
+                "spread": None,
                 "n": run.record["scored"][split],
                 "groups": run.record["groups"][split],
             }
             table.append({name: row[name] for name in COLUMNS})
     return table
+
+
+def rows_of_seeds(answer: ResampledMetrics) -> list[Row]:
+    """The table's rows of several runs that differ in their seed only; none where there is one run, or nothing that the seed decides."""
+    table = []
+    for metric, interval in answer.intervals.items():
+        spread = answer.spread(metric)
+        if spread is not None:
+            first = next(row for row in rows(answer.runs[0]) if (row["split"], row["metric"]) == ("test", metric))
+            found = {"value": interval.value, "low": interval.low, "high": interval.high, "spread": spread}
+            seconds = sum(run.record["seconds"] for run in answer.runs)
+            table.append({**first, **found, "seed": None, "seeds": len(answer.runs), "selected": {}, "seconds": seconds})
+    return table
+
+
+def _rows_where_possible(runs: Sequence[Run]) -> list[Row]:
+    """:func:`rows_of_seeds`; none where the runs scored different items, because not all were probed again."""
+    try:
+        return rows_of_seeds(resample_runs(runs))
+    except RequestError:
+        return []
+
+
+def _without_seed(row: Row) -> tuple[str, ...]:
+    return row["task"], procedure(row), row["configuration_hash"]
+
+
+def _order(row: Row) -> list[Any]:
+    """By :data:`_ORDER`: runs of splits before those of folds, several seeds together after the last."""
+    missing_first = {"seed": False, "folds": True, "folds_seed": True}
+    return [((row[name] is None) ^ missing_first[name], row[name] or 0) if name in missing_first else row[name] for name in _ORDER]
 
 
 def write(path: Path, table: Iterable[Row]) -> None:
@@ -165,7 +216,7 @@ def write(path: Path, table: Iterable[Row]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for row in sorted(table, key=lambda row: [-1 if row[name] is None else row[name] for name in _ORDER]):
+    for row in sorted(table, key=_order):
         writer.writerow({name: _cell(name, row[name]) for name in COLUMNS})
     atomic.write_bytes(path, text.getvalue().encode(errors="backslashreplace"))
 
@@ -227,7 +278,7 @@ def _boolean(cell: str) -> bool:
 _READERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(COLUMNS, str),
     **dict.fromkeys(_JSON_COLUMNS, _json),
-    **dict.fromkeys(("seed", "folds", "folds_seed", "n", "groups"), csvfiles.whole_number),
-    **dict.fromkeys(("value", "low", "high", "seconds"), csvfiles.number),
+    **dict.fromkeys(("seed", "seeds", "folds", "folds_seed", "n", "groups"), csvfiles.whole_number),
+    **dict.fromkeys(("value", "low", "high", "spread", "seconds"), csvfiles.number),
     "primary": _boolean,
 }

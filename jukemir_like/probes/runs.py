@@ -34,9 +34,9 @@ validated.
 - ``format``: 1; ``recipe``: raised when the same request would give other results. ``dataset``, ``representation``, ``protocol``,
   ``seed``; ``task``: {name, type, labels, primary_metric}
 - ``configuration``: what the request changes of the protocol's defaults; ``configuration_hash``: the digest of protocol and changes
-- ``selected``: the point (jukemir), ``{"strength"}`` (linear) or ``{}``; ``aggregation``: rule for songs, or null; ``candidates``: all
-  points or strengths with ``value``, their primary metric on valid (null: not finite), and with ``step`` (of the best evaluation) and
-  ``steps``
+- ``selected``: the point (jukemir), ``{"strength"}`` (linear), ``{"epoch"}`` (lineareval) or ``{}``; ``aggregation``: rule for songs, or
+  null; ``candidates``: all points or strengths with ``value``, their primary metric on valid (null: not finite), and with ``step`` (of
+  the best evaluation) and ``steps``
 - ``fit``: how it was selected and fitted, as the protocol tells it; missing where there is nothing to tell
 - ``metrics``: split → name → value; ``n``: train, valid, test → items; ``scored`` and ``groups``: valid, test → number of scored items
   and of groups among them
@@ -76,7 +76,9 @@ from jukemir_like.datasets.meta import parse_task as task_of
 from jukemir_like.packs import origin
 from jukemir_like.packs.origin import Origin
 from jukemir_like.probes import metrics
+from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.probes.fold_metrics import evaluate_predictions
+from jukemir_like.probes.protocols import draws_random_numbers
 from jukemir_like.probes.run_names import procedure_name
 from jukemir_like.probes.run_names import run_folder as run_folder
 from jukemir_like.probes.tasks import SCORED_SPLITS, Predictions
@@ -118,6 +120,11 @@ class Run:
 
     folder: Path
     record: dict[str, Any]
+
+    @property
+    def draws(self) -> bool:
+        """Whether the seed decides anything: not under protocol ``linear``, nor of the trivial baselines."""
+        return draws_random_numbers(self.protocol) and self.representation != TRIVIAL
 
     @property
     def dataset(self) -> str:

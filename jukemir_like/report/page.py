@@ -16,7 +16,7 @@ from jukemir_like.core.files import printable
 from jukemir_like.core.resampling import CONFIDENCE, RESAMPLES, Interval
 from jukemir_like.core.version import __version__
 from jukemir_like.downloads.summary import format_bytes
-from jukemir_like.probes.fitting import TRIVIAL
+from jukemir_like.probes.fitting import MEANINGS, TRIVIAL
 from jukemir_like.probes.layers import split
 from jukemir_like.probes.runs import Run
 from jukemir_like.report import datasets, lines, plots, published, svg
@@ -96,7 +96,7 @@ def render(
         failures=[failure for stage in stages for failure in _failures(stage)],
         problems=problems,
         runs=[_run(cache, run) for run in runs],
-        seeds=sorted({run.seed for run in runs}),
+        seeds=sorted({run.seed for run in runs if run.draws}),
         bytes_of_json=_compact,
     )
 
@@ -147,7 +147,7 @@ def _question(
     bars = []
     for name, answer in question.answers.items():
         found = answer.intervals[question.metric]
-        seeds = tuple(100 * float(value) for value in answer.by_seed[question.metric])
+        seeds = tuple(100 * float(value) for value in answer.by_seed[question.metric]) if answer.spread(question.metric) is not None else ()
         folds = tuple(100 * value for run in answer.runs for value in run.by_fold(question.metric))
         bars.append(replace(plots.Bar.from_fractions(name, found.value, found.low, found.high, colours[name]), seeds=seeds, folds=folds))
     rows = []
@@ -158,7 +158,11 @@ def _question(
         spread_shown = "" if spread is None else f"{100 * spread:.1f}"
         rows.append(
             {"name": name, "values": values, "n": answer.uid.size, "groups": answer.groups, "spread": spread_shown}
-            | {"link": _anchor(answer.runs[0]), "layer": layer_of.get(name)}
+            | {
+                "link": _anchor(answer.runs[0]),
+                "layer": layer_of.get(name),
+                "whose": MEANINGS.get(question.task.type) if name == TRIVIAL else None,
+            }
         )
     return {
         "anchor": f"task-{number}",
@@ -168,7 +172,7 @@ def _question(
         "type": question.task.type,
         "metric": _name(question.metric),
         "metrics": [_name(metric) for metric in metrics],
-        "several_seeds": any(len(answer.runs) > 1 for answer in question.answers.values()),
+        "several_seeds": any(answer.spread(question.metric) is not None for answer in question.answers.values()),
         "bars": plots.bars([*bars, *published.bars(question)], axis, f"bars-{number}"),
         "curves": lines.layer_curves([_curve(curve, colours) for curve in curves], axis, f"layers-{number}") if curves else "",
         "cost": lines.against_cost(_cost_points(question, costs, colours), axis, f"cost-{number}"),

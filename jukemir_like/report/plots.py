@@ -96,9 +96,10 @@ def _said(row: Bar) -> str:
 def _limit_folds(axes: Axes, rows: Sequence[Bar]) -> None:
     """Folds far below all bars, as R² of few items can be, run out of the plot; otherwise they would squeeze it."""
     ends = [end for row in rows for end in (row.value, row.low, row.high, 0.0) if end is not None]
+    folds = [value for row in rows for value in row.folds]
     room = max(max(ends) - min(ends), 1.0) / 4
-    if min((value for row in rows for value in row.folds), default=0.0) < min(ends) - room:
-        axes.set_xlim(left=min(ends) - room)
+    if min(folds, default=0.0) < min(ends) - room:
+        axes.set_xlim(min(ends) - room, max([*ends, *folds]) + room / 2)
 
 
 def _bar(axes: Axes, place: float, row: Bar) -> None:

@@ -6,7 +6,12 @@
   retrieval" (ISMIR 2021, arXiv 2107.05677, "the paper" below), probed under the grid of protocol ``jukemir``, and the trivial baselines on
   the same test items;
 - results of frozen encoders under the protocol of MARBLE (Yuan et al., arXiv 2306.10548), from the table of Zhu et al., "MuQ" (2025, arXiv
-  2501.01108); probes, clips and splits may be others than the paper's.
+  2501.01108); probes, clips and splits may be others than the paper's;
+- those of Stem-JEPA with its conditioned MLP predictor, from the table of Riou et al. (ISMIR 2024, arXiv 2408.02514). The program that was
+  published with it evaluates as protocol ``lineareval`` does; its text names a hidden layer of 512 units besides. GiantSteps there: whole
+  excerpts, not clips.
+
+The trivial baselines are computed from the published labels of test; ours, of :mod:`jukemir_like.probes.fitting`, from those of train.
 
 A dataset with options is another one and has no published results here.
 """
@@ -28,10 +33,12 @@ from jukemir_like.report.questions import Average, Question, averages_over_datas
 PROTOCOL = "jukemir"
 """Protocol of the paper."""
 
-_WHERE = {"Castellon et al. 2021": "arXiv 2107.05677", "Zhu et al. 2025": "arXiv 2501.01108"}
+_WHERE = {"Castellon et al. 2021": "arXiv 2107.05677", "Zhu et al. 2025": "arXiv 2501.01108", "Riou et al. 2024": "arXiv 2408.02514"}
 _PROBED = {
     "jukemir": "under the grid of protocol jukemir",
     "MARBLE": "under the protocol of MARBLE (arXiv 2306.10548), whose probes, clips and splits may be others",
+    "EVAR": "under the linear evaluation of EVAR (as protocol lineareval; the paper also speaks of a hidden layer of 512 units), on clips "
+    "and splits that may be others",
 }
 DATASETS = {"gtzan_ff": "multiclass", "giantsteps_clips": "key", "magnatagatune": "multilabel", "emomusic": "regression"}
 """The four datasets of the paper, each with the type of its task."""

@@ -106,6 +106,7 @@ def report(
     answers += [answer for of_question in curves.values() for curve in of_question for answer in curve.test.values()]
     known = {answer.runs[0].folder: answer.bounds for answer in answers if len(answer.runs) == 1}
     table = [row for run in runs for row in results.rows(run, known.get(run.folder) or resample_runs([run]).bounds)]
+    table += [row for answer in answers for row in results.rows_of_seeds(answer)]
     results.write(cache.report / results.TABLE, table)
     write_bytes(cache.report / "comparisons.csv", _comparisons(by_question).encode(errors="backslashreplace"))
     page = cache.report / "index.html"

@@ -15,7 +15,7 @@ from jukemir_like.process import process
 
 REAL = ["gtzan", "giantsteps", "magnatagatune", "emomusic", "musdb18", "musdb18hq"]
 REAL += ["nsynth", "mtg_jamendo", "fma", "ballroom", "medley_solos_db"]
-WITHOUT_DIGEST = ("NSYNTH_", "MTG_JAMENDO_SPLIT", "GTZAN_TEMPO")
+WITHOUT_DIGEST = ("NSYNTH_", "MTG_JAMENDO_SPLIT", "GTZAN_TEMPO", "GTZAN_FOLD")
 """Beginnings of the tags of assets of which no digest is published."""
 
 
@@ -36,7 +36,7 @@ def test_every_dataset_says_what_to_download():
     [
         ("gtzan", "unknown dataset 'gtzan': choose one of ballroom"),
         ("emomusic+tagged_only", "unknown option 'tagged_only' of dataset emomusic: choose among artist_clean"),
-        ("gtzan_ff+unique", "unknown option 'unique' of dataset gtzan_ff: it has none"),
+        ("gtzan_ff+unique", "unknown option 'unique' of dataset gtzan_ff: choose among artist_folds"),
         ("giantsteps+", "unknown option '' of dataset giantsteps: choose among unique"),
         ("magnatagatune+tagged_only+artist_clean", "is written 'magnatagatune+artist_clean+tagged_only'"),
         ("giantsteps+unique+unique", r"is written 'giantsteps\+unique'"),
@@ -52,7 +52,8 @@ def test_a_name_that_is_none_is_told_with_those_there_are(name, what):
 def test_options_are_told_by_name():
     assert datasets.options("magnatagatune") == ("artist_clean", "tagged_only")
     assert datasets.options("giantsteps_clips+unique") == ("unique",)
-    assert datasets.options("gtzan_ff") == ()
+    assert datasets.options("gtzan_ff") == ("artist_folds",)
+    assert datasets.options("synthband") == ()
 
 
 @pytest.mark.parametrize("name", ["gtzan_ff", "giantsteps_clips+unique", "musdb18"])

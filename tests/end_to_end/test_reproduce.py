@@ -359,6 +359,11 @@ def test_images_are_asked_for_where_vectors_are_computed_only(script, tmp_path):
     assert script._computed(["mfcc", "clmr", "chroma"], ["a"], cache) == ["chroma"]
 
 
+def test_seeds_that_are_fitted_together_are_one_job(script):
+    assert script._probes("lineareval", (42, 43, 44)) == ["lineareval-42+43+44"]
+    assert script._probes("jukemir", (0, 1)) == ["jukemir-0", "jukemir-1"]
+
+
 @pytest.mark.parametrize("seed", ["²", "0 ٣", "-1", "x"])
 def test_a_seed_that_is_no_number_is_one_line(tmp_path, seed):
     cache = tmp_path / "cache"
@@ -442,3 +447,25 @@ def test_a_user_s_own_dataset_that_was_processed_again_is_extracted_again_whatev
     finish(start(tmp_path / "cache", *more), tmp_path / "cache")
     after = {path.name: path.read_bytes() for path in vectors.glob("*.npy")}
     assert [name for name in before if before[name] != after[name]] == ["03.npy"]
+
+
+def test_folds_run_through_for_all_datasets_and_for_a_folder_that_has_its_own(tmp_path, command, write_audio):
+    cache, audio = tmp_path / "cache", tmp_path / "audio"
+    rows = ["path,mood,singer,fold"]
+    for number in range(12):
+        write_audio(audio / f"{number}.wav", seconds=1.0, seed=number)
+        rows.append(f"{number},{'calm' if number % 2 else 'wild'},s{number // 2},{number // 2 % 3 + 1}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    own = ["process", "folder", "--audio", audio, "--labels", tmp_path / "labels.csv", "--group", "singer", "--name", "mine"]
+    assert command(*own, "--cache", cache).returncode == 0
+    finish(start(cache, "--datasets", "mine synthband", "--representations", "mfcc", "--songs", "30", "--folds", "3"), cache)
+    finish(start(cache, "--datasets", "mine", "--representations", "mfcc"), cache)
+    with open(cache / "report" / "results.csv", newline="") as file:
+        found = {(row["dataset"], row["representation"], row["folds"], row["folds_seed"]) for row in csv.DictReader(file)}
+    wanted = {("mine", "3", "0"), ("mine", "3", ""), ("synthband", "3", "0")}
+    assert found == {(dataset, name, *folds) for dataset, *folds in wanted for name in ("mfcc", "trivial")}
+    page = (cache / "report" / "index.html").read_text()
+    assert "linear, 3 folds" in page
+    assert "linear, 3 drawn folds" in page
+    assert start(cache, "--folds", "one").wait(timeout=60) == 2
+    assert "FOLDS 'one' is no number from 2" in (tmp_path / "cache.log").read_text()

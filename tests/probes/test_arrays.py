@@ -137,6 +137,9 @@ def standard(X, train):
     return scale.transform(X.astype(float))
 
 
+KNOWN, TEST = SPLIT != "test", SPLIT == "test"  # what is selected is fitted again on train and valid
+
+
 PRECISE = RegularisationPath(tolerance=1e-10)
 
 
@@ -144,7 +147,7 @@ def test_classes_as_scikit_learn_fits_and_scores_them():
     X, hidden = problem()
     y = np.array(["blues", "jazz", "rock"])[hidden[:, :3].argmax(1)]
     result = probe(X, y, split=SPLIT, settings=PRECISE)
-    train, test = SPLIT == "train", SPLIT == "test"
+    train, test = KNOWN, TEST
     scaled = standard(X, train)
     oracle = LogisticRegression(C=1 / (result.hyperparameters["strength"] * train.sum()), tol=1e-8, max_iter=10_000)
     predicted = oracle.fit(scaled[train], y[train]).predict(scaled[test])
@@ -164,7 +167,7 @@ def test_tags_as_scikit_learn_fits_and_scores_them():
     X, hidden = problem()
     y = hidden[:, :3] > (0.0, 0.5, -0.5)
     result = probe(X, y, split=SPLIT, settings=PRECISE)
-    train, test = SPLIT == "train", SPLIT == "test"
+    train, test = KNOWN, TEST
     scaled = standard(X, train)
     oracle = LogisticRegression(C=1 / (result.hyperparameters["strength"] * train.sum()), tol=1e-8, max_iter=10_000)
     scores = np.column_stack([oracle.fit(scaled[train], y[train, tag]).decision_function(scaled[test]) for tag in range(3)])
@@ -179,7 +182,7 @@ def test_numbers_as_scikit_learn_fits_and_scores_them():
     X, hidden = problem()
     y = hidden[:, :2] * (1, 30) + (5, -7)
     result = probe(X, y, split=SPLIT, label_names=("arousal", "valence"))
-    train, test = SPLIT == "train", SPLIT == "test"
+    train, test = KNOWN, TEST
     scaled = standard(X, train)
     predicted = Ridge(alpha=result.hyperparameters["strength"] * train.sum()).fit(scaled[train], y[train]).predict(scaled[test])
     np.testing.assert_allclose(result.y_pred, predicted, rtol=1e-3, atol=1e-3)

@@ -407,3 +407,15 @@ def test_seeds_of_a_fold_are_fitted_together(make_dataset, monkeypatch):
     )
     runs = probe_dataset(cache, "toy", "rep", protocol="lineareval", folds=3).runs
     assert ([run.seed for run in runs], calls) == ([42, 43, 44], [3, 3, 3])
+
+
+@pytest.mark.parametrize(("protocol", "settings"), [("linear", None), ("lineareval", None)])
+def test_vectors_that_are_read_in_chunks_give_the_same_but_for_the_order_of_sums(make_dataset, protocol, settings):
+    request = {"protocol": protocol, "settings": settings, "seeds": [1], "folds": 3}
+    cache = make_dataset(tasks=("emotion",), sizes=(40, 20, 20))
+    whole = probe_dataset(cache, "toy", "rep", **request).runs[0].predictions("test")
+    (run,) = probe_dataset(
+        make_dataset(tasks=("emotion",), sizes=(40, 20, 20), name="other"), "other", "rep", **request, chunks_above=0
+    ).runs
+    assert "chunks" in run.record
+    np.testing.assert_allclose(run.predictions("test").scores, whole.scores, atol=2e-3)

@@ -44,7 +44,7 @@ def problem(kind, labels=5, dimension=21, sizes=(150, 60, 70), noise=2.0, seed=0
 
 def plain(data, settings, seed):
     """The protocol as one would write it down, with the random numbers that the seed gives."""
-    train, valid, test = (data.splits[name] for name in ("train", "valid", "test"))
+    train, valid = data.splits["train"], data.splits["valid"]
     order, weights = (np.random.Generator(np.random.SFC64(one)) for one in np.random.SeedSequence(seed).spawn(2))
     scaler = StandardScaler().fit(train.X.astype(np.float64))
     X = {name: torch.tensor(scaler.transform(split.X.astype(np.float64)), dtype=torch.float32) for name, split in data.splits.items()}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -14,9 +15,10 @@ import sklearn.metrics
 from jukemir_like.core.errors import RequestError, StorageError
 from jukemir_like.datasets import KEYS
 from jukemir_like.datasets.processed import read_processed as read_processed
-from jukemir_like.probes import metrics, results
+from jukemir_like.probes import metrics, results, stage
+from jukemir_like.probes.fitting import fit_together
 from jukemir_like.probes.metrics import RULES
-from jukemir_like.probes.protocols import Grid, RegularisationPath
+from jukemir_like.probes.protocols import Grid, LinearEval, RegularisationPath
 from jukemir_like.probes.runs import find_runs
 from jukemir_like.probes.selection import Candidate, Selection
 from jukemir_like.probes.stage import probe_dataset
@@ -43,7 +45,7 @@ def files(folder):
 
 @pytest.mark.parametrize(("protocol", "settings"), [("linear", None), ("jukemir", SMALL)])
 def test_metrics_follow_from_the_predictions_and_beat_the_trivial_ones(make_dataset, protocol, settings):
-    cache = make_dataset(sizes=(120, 60, 80))
+    cache = make_dataset(sizes=(240, 120, 160))
     trivial = {run.task.name: run for run in probe(cache, "toy", "trivial", protocol=protocol)}
     for run in probe(cache, "toy", "rep", protocol=protocol, settings=settings):
         assert run.folder == cache.probe("toy", "rep") / run.task.name / f"{protocol}-0"
@@ -55,13 +57,18 @@ def test_metrics_follow_from_the_predictions_and_beat_the_trivial_ones(make_data
         assert run.metrics["test"][run.task.primary_metric] > trivial[run.task.name].metrics["test"][run.task.primary_metric]
 
 
-def test_selection_is_on_validation_and_ties_go_to_the_stronger_penalty(make_dataset):
-    (run,) = probe(make_dataset(), "toy", "rep", tasks=["genre"])
+@pytest.mark.parametrize(("select", "value", "better"), [("loss", "loss", min), ("metric", "value", max)])
+def test_selection_is_on_held_out_items_and_ties_go_to_the_stronger_penalty(make_dataset, select, value, better):
+    (run,) = probe(make_dataset(), "toy", "rep", tasks=["genre"], settings=RegularisationPath(select=select))
     candidates = run.record["candidates"]
-    assert [candidate["strength"] for candidate in candidates] == sorted(RegularisationPath().strengths, reverse=True)
-    best = max(candidate["value"] for candidate in candidates)
-    assert run.metrics["valid"]["accuracy"] == best
-    assert run.record["selected"]["strength"] == max(one["strength"] for one in candidates if one["value"] == best)
+    path = sorted(RegularisationPath().strengths, reverse=True)
+    assert [candidate["strength"] for candidate in candidates] == path[: len(candidates)]
+    values = [float(f"{candidate[value]:.4g}") for candidate in candidates]
+    first = values.index(better(values))
+    assert run.record["selected"]["strength"] == candidates[first]["strength"]
+    selected = next(one for one in candidates if one["strength"] == run.record["selected"]["strength"])
+    assert run.metrics["valid"]["accuracy"] == selected["value"]
+    assert run.record["fit"]["selected_by"] == select
 
 
 def test_selection_does_not_depend_on_who_finishes_first(make_dataset):
@@ -220,7 +227,60 @@ def test_seeds_are_runs_of_their_own(make_dataset):
     assert [run.folder.name for run in runs] == ["jukemir-0", "jukemir-1"]
     assert not np.array_equal(*[run.predictions("test").scores for run in runs])
     table = results.read([cache.probe("toy", "rep") / "results.csv"])
-    assert {row["seed"] for row in table} == {0, 1}
+    assert {row["seed"] for row in table} == {0, 1, None}  # and both together
+
+
+def test_the_seeds_of_lineareval_are_the_same_together_and_one_by_one_and_finished_ones_are_kept(make_dataset, monkeypatch):
+    cache, settings = make_dataset(), LinearEval(max_epochs=4)
+    for seed in (42, 43, 44):
+        probe(cache, "toy", "rep", protocol="lineareval", settings=settings, seeds=(seed,), device="cpu")
+    alone = files(cache.probe("toy", "rep"))
+    for path in cache.probe("toy", "rep").rglob("lineareval-*/run.json"):
+        if path.parent.name != "lineareval-43":
+            path.unlink()
+    asked = []
+    monkeypatch.setattr(stage, "fit_together", lambda data, options, name: asked.append(options) or fit_together(data, options, name))
+    runs = probe(cache, "toy", "rep", protocol="lineareval", settings=settings, device="cpu")
+    assert [[of_seed.seed for of_seed in options] for options in asked] == [[42, 44]] * 4  # for each task
+    assert [(run.task.name, run.seed) for run in runs[:4]] == [("genre", 42), ("genre", 43), ("genre", 44), ("key", 42)]
+    assert files(cache.probe("toy", "rep")) == alone
+    assert runs[0].record["fit"]["stopped_by"] == "accuracy"
+
+
+def test_several_seeds_have_a_mean_an_interval_and_a_spread(make_dataset):
+    probed = probe_dataset(make_dataset(), "toy", "rep", tasks=["genre"], protocol="lineareval", settings=LinearEval(max_epochs=4))
+    values = [run.metrics["test"]["accuracy"] for run in probed.runs]
+    (row,) = [row for row in results.read([probed.table.path]) if row["seed"] is None and row["metric"] == "accuracy"]
+    assert row["value"] == pytest.approx(statistics.mean(values))
+    assert row["spread"] == pytest.approx(statistics.stdev(values))
+    assert row["low"] <= min(values) <= max(values) <= row["high"]
+    assert (row["seeds"], row["selected"]) == (3, {})
+    accuracy = next(line for line in str(probed).splitlines() if "accuracy" in line)
+    assert "3 seeds" in accuracy
+    assert f"{100 * row['spread']:.1f}" in accuracy
+    assert "σ over seeds" in str(probed)
+    assert len(str(probed).splitlines()) == 5  # header, rule, two metrics of all seeds together, path
+
+
+def test_seeds_of_what_draws_nothing_have_no_spread(make_dataset):
+    cache = make_dataset()
+    for representation in ("rep", "trivial"):
+        probed = probe_dataset(cache, "toy", representation, tasks=["genre"], seeds=(0, 1))
+        assert "σ" not in str(probed)
+        assert {row["spread"] for row in probed.table.rows} == {None}
+
+
+def test_the_baseline_says_whose_labels_it_has_and_what_test_s_own_would_score(make_dataset):
+    def edit(meta, description):
+        for uid, record in meta.items():
+            record["y"]["genre"] = ("rock" if uid < "test/030" else "blues") if record["split"] == "test" else "blues"
+
+    notes = {run.task.name: run.record["notes"][-1] for run in probe(make_dataset(edit=edit), "toy", "trivial")}
+    assert notes["genre"] == (
+        "genre: trivial is the largest class ('blues') of train and has 25.0 % on test, "
+        "where the largest class ('rock') of test itself would have 75.0 %"
+    )
+    assert notes["tags"] == "tags: trivial is the frequency of each tag of train"
 
 
 def test_candidates_tell_how_each_point_went(make_dataset):

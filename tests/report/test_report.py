@@ -252,6 +252,26 @@ def test_several_protocols_and_seeds_stand_apart(cache, make_run, tasks):
     assert "band, linear" in text
     assert "σ over seeds" in text
     assert "seeds 0, 1, 2" in text
+    (together,) = [row for row in rows_of(cache.report / "results.csv") if not row["seed"] and row["metric"] == "accuracy"]
+    assert (together["protocol"], together["seeds"]) == ("jukemir", "3")
+    assert float(together["spread"]) > 0
+
+
+def test_what_draws_nothing_has_no_spread_over_seeds(cache, make_run, tasks):
+    for seed in (0, 1, 2):
+        make_run(cache, "band", "chroma", tasks["genre"], 0.5, seed=seed)
+        for protocol in ("linear", "jukemir"):
+            make_run(cache, "band", "trivial", tasks["genre"], 0, seed=seed, protocol=protocol)
+    text = report.report(cache).page.read_text()
+    assert "σ over seeds" not in text
+    assert "several seeds" not in text
+    assert {row["seeds"] for row in rows_of(cache.report / "results.csv")} == {"1"}
+
+
+def test_trivial_says_that_it_is_of_train(cache, make_run, tasks):
+    make_run(cache, "band", "trivial", tasks["genre"], 0)
+    make_run(cache, "band", "chroma", tasks["genre"], 0.5)
+    assert '<small class="whose">largest class of train</small>' in report.report(cache).page.read_text()
 
 
 def test_the_average_counts_tags_with_the_mean_of_auc_and_precision(shown):

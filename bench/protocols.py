@@ -1,0 +1,117 @@
+"""The three protocols of probes: what they cost and where they differ on the same vectors; ``lineareval`` against plain PyTorch.
+
+``python -m bench.protocols speed`` or ``simulate`` prints one of the two alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import sys
+import time
+
+import numpy as np
+
+from jukemir_like.core.parallel import use_one_thread_per_process
+from jukemir_like.datasets import Task
+from jukemir_like.probes.fitting import FitOptions, fit, fit_together
+from jukemir_like.probes.protocols import DEFAULT_SEEDS, Grid, LinearEval, RegularisationPath
+from jukemir_like.probes.tasks import ProbeData, Split
+
+SEEDS = DEFAULT_SEEDS["lineareval"]
+RUNS = 3
+SHAPES = {  # what it is like → items of train, valid and test, dimension, classes
+    "emomusic, mfcc": ((504, 115, 125), 160, 10),
+    "gtzan_ff, 768": ((443, 197, 290), 768, 10),
+    "24 classes, 768": ((5000, 1000, 1000), 768, 24),
+    "gtzan_ff, stemjepa": ((443, 197, 290), 3840, 10),
+}
+
+
+def simulate(sizes, dimension, classes, *, signal, causes, seed=0):
+    """Features of known causes, and classes drawn from the softmax of known logits: the best possible accuracy is known, too.
+
+    Returns the data, and the accuracy on test of whoever knows the logits.
+    """
+    random = np.random.default_rng(seed)
+    n = sum(sizes)
+    hidden = random.normal(size=(n, causes))
+    logits = signal * hidden @ random.normal(size=(causes, classes)) / np.sqrt(causes)
+    chance = np.exp(logits - logits.max(1, keepdims=True))
+    y = (chance.cumsum(1) / chance.sum(1, keepdims=True) > random.random((n, 1))).argmax(1)
+    X = (hidden @ random.normal(size=(causes, dimension)) / np.sqrt(causes) + random.normal(size=(n, dimension))).astype(np.float32)
+    uid, split = np.array([f"{i:06d}" for i in range(n)]), np.repeat(["train", "valid", "test"], sizes)
+    splits = {name: Split(X[split == name], y[split == name], uid[split == name], uid[split == name], None) for name in np.unique(split)}
+    test = split == "test"
+    return ProbeData(Task("task", "multiclass", tuple(f"class {i}" for i in range(classes))), splits, {}, []), float(
+        (logits[test].argmax(1) == y[test]).mean()
+    )
+
+
+def plain(data, settings, seed):
+    """One seed of ``lineareval`` as one writes it in PyTorch: a layer, autograd, Adam, minibatches by indexing. Returns the epochs."""
+    import torch
+
+    torch.manual_seed(seed)
+    X = {name: torch.from_numpy(split.X) for name, split in data.splits.items()}
+    mean, scale = X["train"].mean(0), X["train"].std(0, correction=0)
+    X = {name: (features - mean) / scale for name, features in X.items()}
+    y = {name: torch.from_numpy(split.y) for name, split in data.splits.items()}
+    layer = torch.nn.Linear(X["train"].shape[1], len(data.task.labels))
+    optimiser = torch.optim.Adam(layer.parameters(), settings.learning_rate)
+    loss = torch.nn.CrossEntropyLoss()
+    best, best_epoch, state, epoch = -1.0, 0, None, 0
+    while epoch < settings.max_epochs and epoch - best_epoch < settings.patience:
+        epoch += 1
+        order = torch.randperm(len(y["train"]))
+        for start in range(0, len(order), settings.batch_size):
+            rows = order[start : start + settings.batch_size]
+            optimiser.zero_grad()
+            loss(layer(X["train"][rows]), y["train"][rows]).backward()
+            optimiser.step()
+        with torch.no_grad():
+            value = (layer(X["valid"]).argmax(1) == y["valid"]).double().mean().item()
+        if value >= best:
+            best, best_epoch, state = value, epoch, copy.deepcopy(layer.state_dict())
+    layer.load_state_dict(state)
+    with torch.no_grad():
+        layer(X["test"])
+    return epoch
+
+
+def speed():
+    """Lines of Markdown: seconds per epoch of all seeds, plain and ours."""
+    settings = LinearEval()
+    lines = [
+        f"Seeds {', '.join(map(str, SEEDS))}, processor seconds of one thread, medians of {RUNS} runs in turn. *Plain*: `torch.nn.Linear`, "
+        "autograd, `torch.optim.Adam`, minibatches by indexing (no `DataLoader`), one seed after the other. Ours: all seeds together. Both "
+        "divided by the epochs that they trained, which differ a little, as their random numbers do.",
+        "",
+        "| like | train × dimension, classes | epochs, ours | plain, s | ours, s | ms an epoch and seed, plain | ours | ratio |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, (sizes, dimension, classes) in SHAPES.items():
+        data, _ = simulate(sizes, dimension, classes, signal=3, causes=60)
+        found = {"plain": [], "ours": []}
+        for _ in range(RUNS):
+            started = time.process_time()
+            epochs = sum(plain(data, settings, seed) for seed in SEEDS)
+            found["plain"].append((time.process_time() - started, epochs))
+            started = time.process_time()
+            probes = fit_together(data, [FitOptions(settings, seed, device="cpu") for seed in SEEDS])
+            found["ours"].append((time.process_time() - started, sum(probe.details["epochs"] for probe in probes)))
+        seconds = {way: statistics.median(one for one, _ in runs) for way, runs in found.items()}
+        each = {way: 1000 * seconds[way] / runs[0][1] for way, runs in found.items()}
+        cells = [name, f"{sizes[0]:,} × {dimension:,}, {classes}", found["ours"][0][1] // len(SEEDS), f"{seconds['plain']:.1f}"]
+        cells += [f"**{seconds['ours']:.2f}**", f"{each['plain']:.2f}", f"{each['ours']:.2f}", f"**{each['plain'] / each['ours']:.1f}**"]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+        print(lines[-1], file=sys.stderr)
+    return lines
+
+
+if __name__ == "__main__":
+    use_one_thread_per_process()
+    import torch
+
+    torch.set_num_threads(1)
+    print("\n".join(speed()))
