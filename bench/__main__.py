@@ -26,6 +26,7 @@ SECTIONS = {
     "speeds": "Speeds",
     "probe": "Probes",
     "coverage": "Intervals and comparisons",
+    "tempo": "Predicting tempo",
     "strengths": "Strengths",
     "protocols": "Protocols",
     "containers": "Containers",

@@ -20,7 +20,7 @@ from jukemir_like.core import files, jsonfiles
 from jukemir_like.core.atomic import write_json
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.records import Record, Summary
-from jukemir_like.datasets import PRIMARY_METRICS, SPLITS
+from jukemir_like.datasets import NUMERIC_TYPES, PRIMARY_METRICS, SPLITS
 from jukemir_like.datasets.meta import META, WAV_FOLDER, wav_path
 from jukemir_like.datasets.processed import ProcessedDataset, read_processed
 
@@ -172,8 +172,8 @@ def _counts(values: Iterable[Any]) -> dict[str, int]:
 def _check(content: dict[str, Any]) -> None:
     """What the shape cannot express; raises ValueError."""
     labels = content["labels"]
-    jsonfiles.check(labels, {task: _VALUES if fields["type"] == "regression" else _CLASSES for task, fields in labels.items()})
-    if any(fields["type"] != "regression" and not fields["counts"] for fields in labels.values()):
+    jsonfiles.check(labels, {task: _VALUES if fields["type"] in NUMERIC_TYPES else _CLASSES for task, fields in labels.items()})
+    if any(fields["type"] not in NUMERIC_TYPES and not fields["counts"] for fields in labels.values()):
         raise ValueError("is damaged: a task has no labels")
     comparisons = [overlap["heard"] for overlap in content["splits"].values()] + (
         [content["duplicates"]["heard"]] if content["duplicates"] else []

@@ -154,7 +154,7 @@ def _label_rows(tasks: Content) -> list[Row]:
     for name, task in tasks.items():
         without = sum(task["without_label"].values())
         details = [f"{without:,} items without a label"] if without else []
-        if task["type"] == "regression":
+        if "values" in task:
             for label, splits in task["values"].items():
                 means = (f"{split} {of_split['mean']:.2f} ± {of_split['std']:.2f}" for split, of_split in splits.items())
                 details.append(f"{label} {', '.join(means)}")

@@ -13,7 +13,7 @@ from reprlib import repr as shortened
 from typing import Any
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets import LARGEST_VALUE, SPLITS, Task
+from jukemir_like.datasets import LARGEST_VALUE, NUMERIC_TYPES, SPLITS, Task
 from jukemir_like.datasets.processed import ProcessedDataset
 
 KINDS = ("artist", "album", "recording")
@@ -104,7 +104,7 @@ def label_counts(processed: ProcessedDataset) -> dict[str, dict[str, Any]]:
 
     ``without_label`` counts by split. Tasks of classes, keys and tags have ``counts``, label → split → items; ``absent``, split → labels
     that no item of it has; ``undeclared``, labels that ``dataset.json`` does not name → items; of tags ``without_tag`` by split.
-    Regression has ``values``, output → split → n, mean, std (population), min and max.
+    Regression and tempo (its output is ``bpm``) have ``values``, output → split → n, mean, std (population), min and max.
     """
     return {name: _counts_of_task(processed, task) for name, task in processed.tasks.items()}
 
@@ -118,10 +118,12 @@ def _counts_of_task(processed: ProcessedDataset, task: Task) -> dict[str, Any]:
         if label is None or label == "":
             without[split] += 1
         else:
-            given[split].append(_numbers(processed, uid, label) if task.type == "regression" else label)
+            given[split].append(_numbers(processed, uid, label) if task.type in NUMERIC_TYPES else label)
     given = {split: labels for split, labels in given.items() if labels or split in names}
     common = {"type": task.type, "without_label": dict(without)}
-    return common | (_regression(task, given) if task.type == "regression" else _classes(task, given))
+    if task.type in NUMERIC_TYPES:
+        return common | _regression(["bpm"] if task.type == "tempo" else task.labels, given)
+    return common | _classes(task, given)
 
 
 def _classes(task: Task, given: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
@@ -140,9 +142,9 @@ def _classes(task: Task, given: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     return counted
 
 
-def _regression(task: Task, given: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+def _regression(outputs: Sequence[str], given: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     numbers: dict[str, dict[str, Any]] = {}
-    for place, label in enumerate(task.labels):
+    for place, label in enumerate(outputs):
         numbers[label] = {}
         for split, values in given.items():
             own = [value[place] for value in values if len(value) > place]

@@ -152,7 +152,7 @@ def pack(dataset: str, representation: str, output: str | None, made_by: str | N
     "task_types",
     metavar="[COLUMN=]TYPE",
     multiple=True,
-    help="Read the label columns, or this one, as multiclass, multilabel, regression or key [default: by values]; may be repeated.",
+    help="Read the label columns, or this one, as multiclass, multilabel, regression, key or tempo [default: by values]; may be repeated.",
 )
 @click.option("--group", default="group", show_default=True, help="Column whose items must not be divided between splits or folds.")
 @click.option("--fold", help="Column of folds [default: that which is called so, where the table names no splits].")

@@ -1,7 +1,7 @@
 """What a dataset is before it is processed: items with uid, split, label and source, and the tasks that the labels answer.
 
 A dataset has one or more tasks. With one task, ``y`` in ``meta.json`` is its label; with several, ``y`` maps task name to label. A label
-is a class name (multiclass, key), a list of tag names (multilabel) or a list of numbers (regression).
+is a class name (multiclass, key), a list of tag names (multilabel), a list of numbers (regression) or beats per minute (tempo).
 """
 
 from __future__ import annotations
@@ -14,8 +14,16 @@ from pathlib import Path
 from reprlib import repr as shortened
 from typing import Any, Literal
 
-TaskType = Literal["multiclass", "multilabel", "regression", "key"]
-PRIMARY_METRICS: dict[str, str] = {"multiclass": "accuracy", "multilabel": "roc_auc", "regression": "r2", "key": "weighted_score"}
+TaskType = Literal["multiclass", "multilabel", "regression", "key", "tempo"]
+PRIMARY_METRICS: dict[str, str] = {
+    "multiclass": "accuracy",
+    "multilabel": "roc_auc",
+    "regression": "r2",
+    "key": "weighted_score",
+    "tempo": "accuracy1",
+}
+NUMERIC_TYPES = ("regression", "tempo")
+"""Types of tasks whose labels are numbers."""
 SPLITS = ("train", "valid", "test")
 FOLD = "fold"
 """The key of ``extra`` that holds an item's fold."""
@@ -35,6 +43,12 @@ KEYS = tuple(
 )
 """The 24 keys in the order of the classes: majors from C upwards in semitones, then minors; flats for the black keys."""
 
+TEMPI = tuple(f"{30 * 2 ** (step / 36):.2f}" for step in range(121))
+"""The classes of a tempo task, in beats per minute: 36 in an octave, each 1.94 % above the one before, from 30 to 302.
+
+Labels are any tempo above 0; the classes are what a probe can answer, never more than 1 % beside a tempo in their range.
+"""
+
 _FLATS = {"C#": "Db", "D#": "Eb", "F#": "Gb", "G#": "Ab", "A#": "Bb", "Cb": "B", "B#": "C", "E#": "F", "Fb": "E"}
 _OUTPUT_SUFFIXES = (".wav", ".npy")  # wav/<uid>.wav when a dataset is processed, <uid>.npy when vectors are extracted
 _MOST_BYTES_OF_A_NAME = 255  # of the file systems in use
@@ -48,7 +62,7 @@ class Task:
     Args:
         name: e.g. ``genre``.
         type: what kind of label ``y`` is.
-        labels: class names, tag names or names of the predicted values, in the order of the probe's outputs.
+        labels: class names, tag names, names of the predicted values or tempi, in the order of the probe's outputs.
     """
 
     name: str
@@ -138,7 +152,8 @@ def label_encoder(task: Task) -> Callable[[Any], Any]:
 
     Returns:
         A function that gives: multiclass and key, the place of the class in ``task.labels``; multilabel, a list of booleans, one per tag;
-        regression, a list of floats, one per output. It raises ValueError or TypeError for a label that does not fit the task.
+        regression, a list of floats, one per output; tempo, a float, beats per minute. It raises ValueError or TypeError for a label that
+        does not fit the task.
 
     >>> label_encoder(Task("tags", "multilabel", ("loud", "fast", "live")))(["fast"])
     [False, True, False]
@@ -162,7 +177,18 @@ def label_encoder(task: Task) -> Callable[[Any], Any]:
             raise ValueError(f"{len(index)} finite numbers are expected")
         return numbers
 
-    encoders: dict[str, Callable[[Any], Any]] = {"multiclass": place, "key": place, "multilabel": flags, "regression": values}
+    def tempo(label: Any) -> float:
+        if not is_tempo(label):
+            raise ValueError("a number above 0 is expected, beats per minute")
+        return float(label)
+
+    encoders: dict[str, Callable[[Any], Any]] = {
+        "multiclass": place,
+        "key": place,
+        "multilabel": flags,
+        "regression": values,
+        "tempo": tempo,
+    }
     return encoders[task.type]
 
 
@@ -180,6 +206,18 @@ def key_name(value: str) -> str | None:
     tonic = tonic[:1].upper() + tonic[1:].lower()
     name = f"{_FLATS.get(tonic, tonic)} {mode.lower()}"
     return name if name in KEYS else None
+
+
+def is_tempo(value: Any) -> bool:
+    """Whether ``value``, a number or its text, can be a tempo: finite and above 0.
+
+    >>> is_tempo("125.5"), is_tempo(0), is_tempo("fast")
+    (True, False, False)
+    """
+    try:
+        return not isinstance(value, bool) and 0 < float(value) < LARGEST_VALUE
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def natural_order(name: str) -> tuple[list[tuple[bool, int, str]], str]:

@@ -20,7 +20,7 @@ from jukemir_like.core.atomic import atomic_write, write_json
 from jukemir_like.core.files import printable
 from jukemir_like.core.version import __version__
 from jukemir_like.datasets import deformed
-from jukemir_like.datasets.dataset import FOLD, KEYS, PRIMARY_METRICS, SPLITS, Dataset, Item, Task
+from jukemir_like.datasets.dataset import FOLD, KEYS, PRIMARY_METRICS, SPLITS, Dataset, Item, Task, is_tempo
 from jukemir_like.datasets.deformed import DeformedFrom, how_to_make
 
 META, DESCRIPTION, WAV_FOLDER = "meta.json", "dataset.json", "wav"
@@ -217,7 +217,7 @@ def parse_task(name: str, fields: Mapping[str, Any]) -> Task:
     """The task with these fields, which have the shape :data:`TASK_SHAPE`.
 
     Raises:
-        ValueError: no labels, a duplicate label, or a label of a key task that is no key.
+        ValueError: no labels, a duplicate label, a label of a key task that is no key, or of a tempo task that is no tempo.
 
     >>> parse_task("genre", {"type": "multiclass", "labels": ["jazz", "rock"]})
     Task(name='genre', type='multiclass', labels=('jazz', 'rock'))
@@ -228,6 +228,9 @@ def parse_task(name: str, fields: Mapping[str, Any]) -> Task:
     unknown = next((label for label in task.labels if task.type == "key" and label not in KEYS), None)
     if unknown is not None:
         raise ValueError(f"is damaged: task {name!r} is one of keys, and {unknown!r} is none")
+    no_tempo = next((label for label in task.labels if task.type == "tempo" and not is_tempo(label)), None)
+    if no_tempo is not None:
+        raise ValueError(f"is damaged: task {name!r} is one of tempi, and {no_tempo!r} is none")
     return task
 
 

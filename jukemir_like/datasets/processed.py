@@ -97,7 +97,7 @@ class Labels:
     Args:
         task: name, type and labels of the task.
         values: multiclass and key: names of classes, ``(items,)``, ``""`` where missing; multilabel: booleans ``(items, tags)``, no tag
-            where missing; regression: float64 ``(items, outputs)``, NaN where missing.
+            where missing; regression: float64 ``(items, outputs)``, NaN where missing; tempo: float64 ``(items,)``, NaN where missing.
         missing: which items have no label: booleans ``(items,)``.
     """
 
@@ -193,6 +193,8 @@ class ProcessedDataset:
         values: np.ndarray
         if chosen.type in ("multiclass", "key"):
             values = np.full(len(self), "", f"<U{max(map(len, chosen.labels))}")
+        elif chosen.type == "tempo":
+            values = np.full(len(self), np.nan)
         else:
             values = np.full((len(self), len(chosen.labels)), *((False, bool) if chosen.type == "multilabel" else (np.nan, np.float64)))
         for row, uid in enumerate(self.items):
@@ -205,7 +207,7 @@ class ProcessedDataset:
             except (ValueError, TypeError, OverflowError) as error:
                 where = f"label of {uid} in {self.name}"
                 raise RequestError(f"{where} does not fit task {chosen.name}: {error}; correct it and process again") from error
-            values[row] = chosen.labels[encoded] if values.ndim == 1 else encoded
+            values[row] = chosen.labels[encoded] if values.dtype.kind == "U" else encoded
         return Labels(chosen, values, missing)
 
     def path(self, uid: str) -> Path:

@@ -16,13 +16,22 @@ from jukemir_like.datasets.dataset import Dataset
 # Name → the raw assets' folder, and the function from that folder to a Dataset. Functions are named, not imported, because a command needs
 # one of them at most, and synthband, which composes its songs, stands after this package.
 _BUILT_IN = {
+    "ballroom": ("ballroom", "jukemir_like.datasets.ballroom:dataset"),
     "emomusic": ("emomusic", "jukemir_like.datasets.emomusic:dataset"),
+    "fma_small": ("fma", "jukemir_like.datasets.fma:small_dataset"),
     "giantsteps": ("giantsteps", "jukemir_like.datasets.giantsteps:dataset"),
     "giantsteps_clips": ("giantsteps", "jukemir_like.datasets.giantsteps:clips_dataset"),
     "gtzan_ff": ("gtzan", "jukemir_like.datasets.gtzan:dataset"),
+    "gtzan_tempo": ("gtzan", "jukemir_like.datasets.gtzan:tempo_dataset"),
     "magnatagatune": ("magnatagatune", "jukemir_like.datasets.magnatagatune:dataset"),
+    "medley_solos_db": ("medley_solos_db", "jukemir_like.datasets.medley_solos_db:dataset"),
+    "mtg_jamendo_genre": ("mtg_jamendo", "jukemir_like.datasets.mtg_jamendo:dataset"),
+    "mtg_jamendo_instrument": ("mtg_jamendo", "jukemir_like.datasets.mtg_jamendo:dataset"),
+    "mtg_jamendo_moodtheme": ("mtg_jamendo", "jukemir_like.datasets.mtg_jamendo:dataset"),
+    "mtg_jamendo_top50tags": ("mtg_jamendo", "jukemir_like.datasets.mtg_jamendo:dataset"),
     "musdb18": ("musdb18", "jukemir_like.datasets.musdb:dataset"),
     "musdb18hq": ("musdb18hq", "jukemir_like.datasets.musdb:hq_dataset"),
+    "nsynth": ("nsynth", "jukemir_like.datasets.nsynth:dataset"),
     "synthband": ("synthband", "jukemir_like.synthband.generation:dataset"),
     "synthband_stems": ("synthband", "jukemir_like.synthband.generation:stems_dataset"),
 }
@@ -33,6 +42,7 @@ _OPTIONS = {
     "giantsteps_clips": ("unique",),
     "gtzan_ff": ("artist_folds",),
     "magnatagatune": ("artist_clean", "tagged_only"),
+    **dict.fromkeys((name for name in _BUILT_IN if name.startswith("mtg_jamendo_")), ("split1", "split2", "split3", "split4")),
 }
 
 _STEMS = {"synthband": "synthband_stems"} | {name: name for name in ("musdb18", "musdb18hq", "synthband_stems")}
@@ -42,7 +52,7 @@ def names() -> list[str]:
     """The datasets that can be processed by name, sorted; without their options.
 
     >>> names()[:3]
-    ['emomusic', 'giantsteps', 'giantsteps_clips']
+    ['ballroom', 'emomusic', 'fma_small']
     """
     return sorted(_BUILT_IN)
 

@@ -8,11 +8,12 @@ the name of a JSON file in the same folder that holds the list. The fields of an
 ``path``            where it lies below ``<cache>/datasets/<name>/``
 ``kind``            ``annotations``, ``audio`` or ``weights``; ``extra`` is downloaded only where it is named by its whole tag
 ``urls``            sources, in the order in which they are tried; none: it must be requested from its owner
-``sha256, md5``     digests of the file; either, both or none
+``sha256, md5``,    digests of the file, those that are published; none is needed
+``sha1``
 ``size``            bytes, where known
 ``contents``        ``{"sha256": …, "strip": n}`` for an archive that its host generates anew for each request, so that only the files
                     in it can be verified: :func:`jukemir_like.downloads.archives.contents_digest`
-``unpack``          true for an archive (.zip, .tar.gz, .tgz) that is unpacked once it is verified
+``unpack``          true for an archive (.zip, .tar.gz, .tgz, .tar) that is unpacked once it is verified
 ``parts_of``        the archive's name, where several assets, in the order of their paths, make one archive
 ``unpacked_size``   bytes of the files in the archive, where known
 ==================  ==================================================================================================================
@@ -34,11 +35,13 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 
 ENVIRONMENT_VARIABLE = "JUKEMIR_LIKE_DECLARATIONS"
-ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".zip")
+ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
+DIGESTS = {"sha256": 64, "md5": 32, "sha1": 40}
+"""Digests that a declaration may have → hexadecimal digits; the first that is there names the file in records."""
 
 AssetKind = Literal["annotations", "audio", "extra", "weights"]
 
-_FIELDS = {"tag", "path", "kind", "urls", "sha256", "md5", "size", "contents", "unpack", "parts_of", "unpacked_size"}
+_FIELDS = {"tag", "path", "kind", "urls", *DIGESTS, "size", "contents", "unpack", "parts_of", "unpacked_size"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -70,6 +73,7 @@ class Asset:
     unpack: bool = False
     parts_of: str | None = None
     unpacked_size: int | None = None
+    sha1: str | None = None
 
     @property
     def archive(self) -> str | None:
@@ -77,12 +81,15 @@ class Asset:
         return self.parts_of or (PurePosixPath(self.path).name if self.unpack else None)
 
     @property
+    def file_digests(self) -> dict[str, str]:
+        """The declared digests of the file itself: name → value, the one that identifies it first."""
+        return {name: value for name in DIGESTS if (value := getattr(self, name))}
+
+    @property
     def digest(self) -> str | None:
-        """The declared digest with its kind (``sha256:…``, ``md5:…``, ``contents/<strip>:…``); None: none is declared."""
-        if self.sha256:
-            return f"sha256:{self.sha256}"
-        if self.md5:
-            return f"md5:{self.md5}"
+        """The declared digest with its kind (``sha256:…``, ``md5:…``, ``sha1:…``, ``contents/<strip>:…``); None: none is declared."""
+        for name, value in self.file_digests.items():
+            return f"{name}:{value}"
         return f"contents/{self.contents.strip}:{self.contents.sha256}" if self.contents else None
 
 
@@ -186,7 +193,7 @@ def select_assets(name_or_tag: str) -> Selection:
         RequestError: nothing has such a name or tag.
 
     >>> [(declaration.name, len(assets)) for declaration, assets in select_assets("gtzan")]
-    [('gtzan', 7)]
+    [('gtzan', 8)]
     """
     if name_or_tag in declared_names():
         declaration = read_declaration(name_or_tag)
@@ -236,19 +243,21 @@ def _parse_asset(fields: dict[str, Any]) -> Asset:
         f"has a kind that is not one of {', '.join(get_args(AssetKind))}": fields.get("kind") not in get_args(AssetKind),
         "has a sha256 that is not 64 hexadecimal digits": not _is_digest(fields.get("sha256"), 64),
         "has an md5 that is not 32 hexadecimal digits": not _is_digest(fields.get("md5"), 32),
+        "has a sha1 that is not 40 hexadecimal digits": not _is_digest(fields.get("sha1"), 40),
         "has a size that is not a number of bytes": not _is_size(fields.get("size")) or not _is_size(fields.get("unpacked_size")),
         "has a URL that is not http or https": not all(re.match("https?://[^/]", url) for url in fields.get("urls", ())),
         "has parts_of that is not a file name": not _is_file_name(fields.get("parts_of")),
     }
     asset = Asset(
-        **{key: value for key, value in fields.items() if key in _FIELDS - {"urls", "contents", "unpack", "sha256", "md5"}},
+        **{key: value for key, value in fields.items() if key in _FIELDS - {"urls", "contents", "unpack", *DIGESTS}},
         urls=tuple(fields.get("urls", ())),
         sha256=(fields.get("sha256") or "").lower() or None,
         md5=(fields.get("md5") or "").lower() or None,
+        sha1=(fields.get("sha1") or "").lower() or None,
         contents=_parse_contents(fields.get("contents")),
         unpack=bool(fields.get("unpack")),
     )
-    faults["is to be unpacked and its name does not end in .zip, .tar.gz or .tgz"] = bool(
+    faults["is to be unpacked and its name does not end in .zip, .tar.gz, .tgz or .tar"] = bool(
         asset.archive and not asset.archive.endswith(ARCHIVE_SUFFIXES)
     )
     for fault, is_present in faults.items():

@@ -143,7 +143,7 @@ def receive(
 def _can_resume(partial: PartialFile, url: str, asset: Asset) -> bool:
     if not partial.size or partial.version is None:
         return False
-    return bool(asset.sha256 or asset.md5) or (partial.version.url == url and partial.version.validator is not None)
+    return bool(asset.file_digests) or (partial.version.url == url and partial.version.validator is not None)
 
 
 def _receive_body(
@@ -273,7 +273,7 @@ def _check_continues(response: requests.Response, offset: int, before: FileVersi
 def _check_headers(response: requests.Response, asset: Asset, version: FileVersion) -> None:
     """Rejects what cannot be the file, before anything of it is written."""
     suffix = PurePosixPath(asset.path).suffix.lower()
-    has_digest = bool(asset.sha256 or asset.md5)
+    has_digest = bool(asset.file_digests)
     if _is_page(response) and suffix not in _PAGE_SUFFIXES and not (has_digest and suffix in _TEXT_SUFFIXES):
         raise PermanentSourceError("sent a web page instead of the file")
     if version.total is not None and asset.size is not None and version.total != asset.size:

@@ -5,6 +5,7 @@ They are copied, and their digest is computed once more meanwhile: a hard link w
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 import threading
@@ -97,7 +98,11 @@ class OwnCopy:
         return paths
 
     def _with_name(self, asset: Asset) -> Iterator[Path]:
-        return (path for path in self._by_name[Path(asset.path).name.lower()] if asset.size in (None, self.sizes[path]))
+        paths = (path for path in self._by_name[Path(asset.path).name.lower()] if asset.size in (None, self.sizes[path]))
+        if asset.digest is not None:
+            return paths
+        # Nothing but its place tells files of one name apart, such as splits/split-0/train.tsv and splits/split-1/train.tsv.
+        return iter(sorted(paths, key=lambda path: -_common_end(path.parts, Path(asset.path).parts))[:1])
 
     def _with_size(self, asset: Asset) -> Iterator[Path]:
         if asset.digest is None:  # without a digest, name and size together identify a file, and a size alone does not
@@ -138,11 +143,17 @@ class KnownFiles(OwnCopy):
         return False
 
 
+def _common_end(first: Sequence[str], second: Sequence[str]) -> int:
+    """How many parts two paths have in common, counted from their ends."""
+    pairs = zip(reversed(first), reversed(second), strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
 def _matching(path: Path, assets: Sequence[Asset]) -> Iterator[Asset]:
     """Those of ``assets`` that the file ``path`` is. It is read once for all that declare the same kinds of digest."""
-    digests: dict[tuple[bool, bool], FileDigest] = {}
+    digests: dict[tuple[str, ...], FileDigest] = {}
     for asset in assets:
-        kinds = (bool(asset.sha256), bool(asset.md5))
+        kinds = tuple(asset.file_digests)
         try:
             if kinds not in digests:
                 digests[kinds] = digest_file(path, asset)

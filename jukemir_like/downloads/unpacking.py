@@ -1,7 +1,7 @@
 """Unpacking: an archive becomes a folder, safely, completely or not at all, and once.
 
-``<cache>/datasets/<name>/unpacked/<archive without .zip or .tar.gz>/`` holds the members; the hidden ``.unpacked.json`` in it names the
-verified files that they come from. Members are written into another folder, which is renamed at the end: a folder of the final name is
+``<cache>/datasets/<name>/unpacked/<archive without .zip, .tar or .tar.gz>/`` holds the members; the hidden ``.unpacked.json`` in it names
+the verified files that they come from. Members are written into another folder, which is renamed at the end: a folder of the final name is
 complete.
 
 Nothing is written outside the folder, no links or devices are made, and no more bytes or members than :class:`ArchiveLimits` allows.

@@ -46,7 +46,7 @@ class FileDigest:
     """
 
     def __init__(self, asset: Asset):
-        names = [name for name in ("sha256", "md5") if getattr(asset, name)] or ["sha256"]
+        names = list(asset.file_digests) or ["sha256"]
         self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in names}
         self.size = 0
 
@@ -58,7 +58,7 @@ class FileDigest:
 
     @property
     def value(self) -> str:
-        """The digest with its kind: ``sha256:…``, or ``md5:…`` where no SHA-256 is declared."""
+        """The digest with its kind: ``sha256:…``, or ``md5:…`` or ``sha1:…`` where no SHA-256 is declared."""
         name = next(iter(self._hashes))
         return f"{name}:{self._hashes[name].hexdigest()}"
 

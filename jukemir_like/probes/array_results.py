@@ -33,7 +33,7 @@ class ProbeResult:
     """What :func:`~jukemir_like.probes.arrays.probe` computed. ``print`` shows it as a table, a notebook too.
 
     Args:
-        task_type: multiclass, key, multilabel or regression.
+        task_type: multiclass, key, multilabel, regression or tempo.
         metrics: name → value on test with its 95 % interval; the primary metric first. Fractions, not percent.
         baseline: the same of the trivial baseline (:func:`jukemir_like.probes.fitting.fit_baseline`) on the same items.
         classes: the classes as they were given, the tags, or the names of the outputs; the order of the columns of ``scores``.

@@ -14,7 +14,7 @@ import numpy as np
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import TaskType
-from jukemir_like.probes import intervals
+from jukemir_like.probes import intervals, tempo
 from jukemir_like.probes.array_results import Bounds as Bounds
 from jukemir_like.probes.array_results import ProbeComparison as ProbeComparison
 from jukemir_like.probes.array_results import ProbeResult as ProbeResult
@@ -62,7 +62,7 @@ def probe(
         folds_seed: of folds that are drawn.
         groups: what must stay together per item, such as the artist. Splits and folds are assigned by them, and intervals resample them.
             None: every item by itself.
-        task_type: ``multiclass``, ``key``, ``multilabel`` or ``regression``. None: what the labels look like
+        task_type: ``multiclass``, ``key``, ``multilabel``, ``regression`` or ``tempo`` (never guessed). None: what the labels look like
             (:mod:`jukemir_like.probes.labels`); a note says which.
         protocol: ``linear`` (seconds, no random numbers), ``jukemir`` (grid of 216 points) or ``lineareval`` (one linear layer by Adam).
         seed: of the split that is assigned, and of protocols ``jukemir`` and ``lineareval``; the latter has 42, 43 and 44, each in a call
@@ -182,5 +182,7 @@ def _labels(task_type: TaskType, classes: tuple[Any, ...], fitted: FittedProbe) 
         return test.y, test.scores > 0
     if task_type == "regression":
         return test.y, test.scores
+    if task_type == "tempo":
+        return test.y, tempo.estimates(test.scores, tuple(map(str, classes)))
     names = np.array(classes) if len({type(name) for name in classes}) == 1 else np.array(classes, object)
     return names[test.y], names[test.scores.argmax(1)]

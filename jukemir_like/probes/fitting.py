@@ -10,6 +10,7 @@ multiclass ``majority``                 how frequent each class is in train
 key        ``constant``                 mean MIREX credit on train of always answering each key
 multilabel ``prior``                    how frequent each tag is in train (AUC .5)
 regression ``mean``                     mean of each output in train (R² of 0 at best)
+tempo      ``constant``                 accuracy1 on train of always answering each tempo
 ========== ============================ ======================================================
 """
 
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.progress import Progress
 from jukemir_like.datasets import Task
-from jukemir_like.probes import regularised
+from jukemir_like.probes import regularised, tempo
 from jukemir_like.probes.metrics import mirex_table, primary_metric
 from jukemir_like.probes.protocols import Grid, LinearEval, RegularisationPath, Settings
 from jukemir_like.probes.selection import Candidate, FittedProbe, Selection, tested
@@ -40,6 +41,7 @@ _BASELINE_ANSWERS = {
     "key": "the best constant key ({})",
     "multilabel": "the frequency of each tag",
     "regression": "the mean",
+    "tempo": "the best constant tempo ({})",
 }
 _MUCH_BETTER = 0.02
 MEANINGS = {
@@ -47,9 +49,10 @@ MEANINGS = {
     "key": "best constant key of train",
     "multilabel": "tag frequencies of train",
     "regression": "mean of train",
+    "tempo": "best constant tempo of train",
 }
 """Type of a task → what its baseline is, in words."""
-BASELINES = {"multiclass": "majority", "key": "constant", "multilabel": "prior", "regression": "mean"}
+BASELINES = {"multiclass": "majority", "key": "constant", "multilabel": "prior", "regression": "mean", "tempo": "constant"}
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,8 @@ def _constant_scores(task: Task, split: Split) -> NDArray[np.float32]:
     y = split.y if split.songs is None else split.songs.per_song(split.y)
     if task.type == "key":
         return np.asarray(mirex_table(task.labels)[y].mean(0), np.float32)
+    if task.type == "tempo":
+        return np.asarray(tempo.credit(y, task.labels, task.primary_metric).mean(0), np.float32)
     if task.type == "multiclass":
         return np.asarray(np.bincount(y, minlength=len(task.labels)) / len(y), np.float32)
     return np.asarray(y.mean(0), np.float32)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.rows import Rows, as_array, as_rows
-from jukemir_like.datasets import Task
+from jukemir_like.datasets import NUMERIC_TYPES, Task
 from jukemir_like.probes.metrics import Songs
 from jukemir_like.probes.tasks import Split
 
@@ -108,7 +108,7 @@ def assign_folds(groups: Sequence[str] | NDArray[np.str_], counts: NDArray[np.fl
 
 def label_counts(task: Task, y: np.ndarray) -> NDArray[np.float64]:
     """What :func:`assign_folds` spreads evenly: classes, keys or tags (n, labels); of numbers, nothing."""
-    if task.type == "regression":
+    if task.type in NUMERIC_TYPES:
         return np.zeros((len(y), 0))
     return np.asarray(y if y.ndim == 2 else y[:, None] == np.arange(len(task.labels)), np.float64)
 

@@ -15,7 +15,7 @@ other whole numbers; numbers with a fraction; a matrix     regression
 of numbers
 =========================================================  ===========================================================
 
-A label that is None, NaN or empty is missing.
+Tempi are regression unless the type is given as ``tempo``. A label that is None, NaN or empty is missing.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets import KEYS, LARGEST_VALUE, PRIMARY_METRICS, Task, TaskType
-from jukemir_like.datasets.dataset import key_name
+from jukemir_like.datasets import KEYS, LARGEST_VALUE, PRIMARY_METRICS, TEMPI, Task, TaskType
+from jukemir_like.datasets.dataset import is_tempo, key_name
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class EncodedLabels:
 
     Args:
         task: name, type, and names of the labels.
-        encoded: per item an index, a row of truth values or a row of numbers; None where the label is missing.
+        encoded: per item an index, a row of truth values, a row of numbers or a tempo; None where the label is missing.
         classes: the classes as they were given, the tags, or the names of the outputs.
         notes: what was guessed.
     """
@@ -93,6 +93,7 @@ def read_labels(y: Any, n: int, task_type: TaskType | None = None, label_names: 
         "key": _keys,
         "multilabel": _tags,
         "regression": _outputs,
+        "tempo": _tempi,
     }
     classes, encoded = encode[kind](values, label_names, name)
     task = Task(name, kind, tuple(map(str, classes)))
@@ -234,6 +235,14 @@ def _outputs(values: list[Any], label_names: Sequence[Any] | None, name: str) ->
     if wrong is not None:
         raise RequestError(f"y holds a number that is too large, in item {wrong}")
     return labels, encoded
+
+
+def _tempi(values: list[Any], label_names: Sequence[Any] | None, _: str) -> tuple[tuple[str, ...], list[float | None]]:
+    labels = tuple(map(str, label_names or TEMPI))
+    wrong = next((value for value in (*values, *labels) if value is not None and not is_tempo(value)), None)
+    if wrong is not None:
+        raise RequestError(f"y holds {wrong!r}, which is no tempo: tempi are numbers above 0, in beats per minute")
+    return labels, [None if value is None else float(value) for value in values]
 
 
 def _index(value: Any, index: Mapping[Any, int]) -> int:

@@ -4,8 +4,8 @@ For features standardised on train and a strength λ it minimises
 
     mean loss(Wᵀx + b, y) + λ/2 · ‖W‖²
 
-with cross-entropy (classes, keys), binary cross-entropy (each tag by itself) or half the squared error (values); b is not penalised. So
-λ is 1/(C·n) of scikit-learn's LogisticRegression, and alpha/n of its Ridge.
+with cross-entropy (classes, keys, tempi), binary cross-entropy (each tag by itself) or half the squared error (values); b is not
+penalised. So λ is 1/(C·n) of scikit-learn's LogisticRegression, and alpha/n of its Ridge.
 
 Method: with XᵀX = n V S² Vᵀ, features are rotated by V, restricted to the rank of X. This is exact, since a rotation does not change
 the penalty. In these coordinates ridge regression is a division. For L-BFGS the curvature is nearly diagonal and known beforehand (s²
@@ -194,7 +194,7 @@ def fit_path(
     Args:
         kind: type of the task.
         features: rotated train features.
-        y: labels of train, as in ``predictions.npz``.
+        y: labels of train, as in ``predictions.npz``; of tempo, the shares of the classes.
         labels: number of outputs.
         path: settings.
         near: a model in the same coordinates that should be close to the first one: where fitting begins.
@@ -204,7 +204,7 @@ def fit_path(
         yield from _ridge(features, y, strengths)
         return
     multinomial = kind != "multilabel"
-    onehot = y[:, None] == np.arange(labels) if multinomial else y
+    onehot = y[:, None] == np.arange(labels) if y.ndim == 1 else y
     rate = onehot.mean(0)
     # A label that no train item has, or a tag that all have, has nothing to do with the features: its score is a constant.
     fitted = rate > 0 if multinomial else (rate > 0) & (rate < 1)
@@ -282,11 +282,11 @@ def _loss_and_gradient(Z: NDArray[np.float32], parameters: Array, loss: Loss) ->
 
 def _cross_entropy(onehot: NDArray[np.bool_]) -> Loss:
     target = onehot.astype(np.float32)
-    index = onehot.argmax(1)[:, None]
+    index = onehot.argmax(1)[:, None] if onehot.dtype == bool else None  # None: classes share a label
 
     def loss(logits: NDArray[np.float32]) -> float:
         logits -= logits.max(1, keepdims=True)
-        at_label = np.take_along_axis(logits, index, 1)[:, 0]
+        at_label = np.einsum("nl,nl->n", logits, target) if index is None else np.take_along_axis(logits, index, 1)[:, 0]
         np.exp(logits, out=logits)
         total = logits.sum(1, keepdims=True)
         values = np.log(total[:, 0]) - at_label

@@ -13,6 +13,7 @@ multiclass cross-entropy                        accuracy
 key        cross-entropy                        accuracy                      clips of a song are items; there are none
 multilabel binary cross-entropy, mean of tags   average precision, macro mean tags without a positive are left out
 regression squared error, mean of outputs       R², mean of outputs           not defined there; standardised on train
+tempo      cross-entropy of soft labels         accuracy1                     not defined there
 ========== ==================================== ============================= =========================================
 
 Read from the program that was published with the paper: what stops, that of equals the last epoch is kept, the last minibatch, the
@@ -46,8 +47,9 @@ from jukemir_like.probes import chunked_features
 from jukemir_like.probes.chunked_features import ChunkedFeatures, Features
 from jukemir_like.probes.linear import Array, standardisation
 from jukemir_like.probes.protocols import LinearEval
-from jukemir_like.probes.search import choose_device, one_torch_thread, targets
+from jukemir_like.probes.search import choose_device, one_torch_thread
 from jukemir_like.probes.selection import Candidate, FittedProbe, Selection, tested
+from jukemir_like.probes.targets import targets
 from jukemir_like.probes.tasks import SCORED_SPLITS, ProbeData, Scores
 from jukemir_like.probes.training import Evaluation, validation_metric
 
@@ -144,7 +146,7 @@ class _Layers:
         self.width = -(-(self.dimension + 1) // _VECTOR) * _VECTOR
         self.train = _with_ones(features["train"], self.width)
         centre, scale = _scaling(data)
-        self.targets = torch.from_numpy((targets(data.train.y, self.labels) - centre) / scale).to(self.device)
+        self.targets = torch.from_numpy((targets(data.task, data.train.y) - centre) / scale).to(self.device)
         self.centre, self.scale = (torch.from_numpy(one).to(self.device) for one in (centre, scale))
         self.stop = _stop(data.task, data.splits["valid"].y, self.device)
         self.residual = _RESIDUALS.get(data.task.type, _of_classes)
@@ -305,6 +307,8 @@ def _stop(task: Task, y: np.ndarray, device: torch.device) -> _Stop:
         return _Stop("average_precision", partial(mean_average_precision, torch.from_numpy(y).to(device)))
     if task.type == "regression":
         return _Stop("r2", validation_metric(task, y, None, device))
+    if task.type == "tempo":
+        return _Stop("accuracy1", validation_metric(task, y, None, device))
     return _Stop("accuracy", validation_metric(replace(task, type="multiclass"), y, None, device))
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from jukemir_like.datasets import Task
+from jukemir_like.probes.tempo import soft_labels
 
 _SCALES = np.log([0.01, 20.0])
 
@@ -18,6 +19,7 @@ def mean_loss(task: Task, y: np.ndarray, scores: NDArray[np.float32]) -> float:
 
     - multiclass, key: cross-entropy of the true class, in nats. Items of a class that no train item has (its score is minus infinity) say
       nothing about a strength and are left out; 0 where all are.
+    - tempo: cross-entropy of the soft label, in nats; of classes that no train item has part in, the others' shares are taken as all.
     - multilabel: binary cross-entropy, mean over items and tags, in nats.
     - regression: squared error, each output in units of its variance over these items, mean over items and outputs.
 
@@ -45,6 +47,12 @@ def mean_loss(task: Task, y: np.ndarray, scores: NDArray[np.float32]) -> float:
         return float((((scores - y) ** 2).mean(0) / np.where(variance > 0, variance, 1)).mean())
     if task.type == "multilabel":
         return _at_best_scale(lambda scale: _binary_cross_entropy(y, scale * scores))
+    if task.type == "tempo":
+        finite = np.isfinite(scores).all(0)
+        shares = soft_labels(y, task.labels)[:, finite]
+        known = shares.sum(1) > 0
+        shares = shares[known] / shares[known].sum(1, keepdims=True)
+        return _at_best_scale(lambda scale: _soft_cross_entropy(shares, scale * scores[np.ix_(known, finite)])) if known.any() else 0.0
     known = np.isfinite(scores[np.arange(len(y)), y])
     return _at_best_scale(lambda scale: _cross_entropy(y[known], scale * scores[known])) if known.any() else 0.0
 
@@ -58,6 +66,12 @@ def _cross_entropy(y: np.ndarray, logits: np.ndarray) -> float:
     largest = logits.max(1)
     total = np.log(np.exp(logits - largest[:, None]).sum(1)) + largest
     return float((total - logits[np.arange(len(y)), y]).mean())
+
+
+def _soft_cross_entropy(shares: np.ndarray, logits: np.ndarray) -> float:
+    largest = logits.max(1)
+    total = np.log(np.exp(logits - largest[:, None]).sum(1)) + largest
+    return float((total - (shares * logits).sum(1)).mean())
 
 
 def _binary_cross_entropy(y: np.ndarray, logits: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Metrics of the four task types, for a split as it is or for many resamples of it at once.
+"""Metrics of the five task types, for a split as it is or for many resamples of it at once.
 
 Conventions
 -----------
@@ -15,6 +15,7 @@ Metrics
 - multilabel: ``roc_auc`` and ``average_precision``, means over tags
 - regression: ``r2``, the mean over outputs, and ``r2_<label>`` of each (only ``r2`` for a single output)
 - key: ``weighted_score``, the MIREX score of key detection, and ``accuracy``
+- tempo: ``accuracy1`` and ``accuracy2``, see :mod:`jukemir_like.probes.tempo`
 
 Where the items of a key task are clips of songs, :class:`Songs` turns scores of clips into scores of songs first.
 """
@@ -30,6 +31,7 @@ from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS, Task
+from jukemir_like.probes import tempo
 
 Array = NDArray[np.float64]
 
@@ -66,6 +68,8 @@ def evaluate_resamples(task: Task, y: np.ndarray, scores: np.ndarray, weights: n
     if task.type == "multilabel":
         auc, precision = rank_tags(y, scores, weights)
         return {"roc_auc": _mean_of_defined(auc), "average_precision": _mean_of_defined(precision)}
+    if task.type == "tempo":
+        return {metric: _mean(tempo.is_right(y, scores, task.labels, metric), weights) for metric in tempo.FACTORS}
     each = r2_each(y, scores, weights)
     by_output = {f"r2_{label}": each[..., i] for i, label in enumerate(task.labels)} if len(task.labels) > 1 else {}
     return {"r2": np.asarray(each.mean(-1)), **by_output}
@@ -85,8 +89,9 @@ def validate(task: Task, y: np.ndarray, scores: np.ndarray, weights: np.ndarray 
         ValueError: they do not. This is a bug in the caller, not the user's error.
     """
     classes = task.type in ("multiclass", "key")
-    shape = (len(y),) if classes else (len(y), len(task.labels))
-    if y.shape != shape or (classes and y.dtype.kind not in "iu") or (task.type == "multilabel" and y.dtype != bool):
+    shape = (len(y),) if classes or task.type == "tempo" else (len(y), len(task.labels))
+    kinds = {"multiclass": "iu", "key": "iu", "multilabel": "b", "tempo": "f"}
+    if y.shape != shape or y.dtype.kind not in kinds.get(task.type, y.dtype.kind):
         raise ValueError(f"labels of a {task.type} task cannot be {y.dtype} of shape {y.shape}")
     if scores.shape != (len(y), len(task.labels)):
         raise ValueError(f"scores have shape {scores.shape}, not {(len(y), len(task.labels))}")

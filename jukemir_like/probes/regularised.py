@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from jukemir_like.core.progress import Progress
 from jukemir_like.core.rows import Rows, as_array
+from jukemir_like.datasets import Task
 from jukemir_like.probes.chunked_path import RotatedRows
 from jukemir_like.probes.held_out import MANY_ITEMS, Indices, Trial, few, fold_trials, is_small, part, together, units
 from jukemir_like.probes.leave_out import leave_groups_out
@@ -22,6 +23,7 @@ from jukemir_like.probes.linear import Array, InMemory, Model, fit_path, mean_mo
 from jukemir_like.probes.losses import mean_loss
 from jukemir_like.probes.protocols import RegularisationPath
 from jukemir_like.probes.selection import Candidate, FittedProbe, Selection, tested
+from jukemir_like.probes.targets import targets
 from jukemir_like.probes.tasks import ProbeData, Split
 
 _LOOSE = 100
@@ -261,7 +263,7 @@ def _select_and_fit(
         for trial in trials:
             first = paths[0] if paths else None
             features = _features(pool.X[trial.fitted], task.type, first.features.basis if first else None)
-            steps = fit_path(task.type, features, pool.y[trial.fitted], len(task.labels), loose)
+            steps = fit_path(task.type, features, _labels(task, pool.y[trial.fitted]), len(task.labels), loose)
             paths.append(_Path(trial, features, features.scorer(pool.X[trial.scored]), steps, {}))
         for _ in range(number):
             scores = {}
@@ -288,8 +290,14 @@ def _fit_selected(pool: Split, paths: Sequence[_Path], choice: _Choice, settings
     features = _features(pool.X[choice.refit], task.type, paths[0].features.basis if paths else None)
     near = mean_model([path.models[choice.strength] for path in paths if choice.uses(path.trial) and path.features.basis is features.basis])
     one = replace(settings, strengths=(choice.strength,))
-    ((_, model),) = fit_path(task.type, features, pool.y[choice.refit], len(task.labels), one, near)
+    y = _labels(task, pool.y[choice.refit])
+    ((_, model),) = fit_path(task.type, features, y, len(task.labels), one, near)
     return choice.fitted(features, model, len(choice.refit))
+
+
+def _labels(task: Task, y: np.ndarray) -> np.ndarray:
+    """What :func:`~jukemir_like.probes.linear.fit_path` fits: labels as they are, of tempo the shares of the classes."""
+    return targets(task, y) if task.type == "tempo" else y
 
 
 def _features(X: NDArray[np.float32] | Rows, kind: str, basis: Array | None) -> InMemory | RotatedRows:

@@ -16,6 +16,7 @@ name                 shape         what
 ``<split>_y``        (n,) int64    multiclass, key: index into the task's labels
 ..                   (n, k) bool   multilabel
 ..                   (n, k) f8     regression
+..                   (n,) f8       tempo: beats per minute
 ``<split>_scores``   (n, k) f4     one column per label: logits, tag scores or predicted values. A prediction is the argmax (the first, in
                                    ties); -inf for a class that train lacks; of songs: votes, logits or probabilities, by the rule selected
 ``<split>_clip_uid`` (m,) str      key tasks with clips only: the items
@@ -328,7 +329,9 @@ def _check_predictions(task: Task, predictions: Predictions) -> None:
         metrics.validate(task, y, scores)
     except ValueError as error:
         raise ValueError(f"and the {RUN} in its folder do not fit: {error}") from error
-    if task.type == "regression":
+    if task.type == "tempo":
+        valid = not np.isposinf(scores).any() and bool(((y > 0) & (y < LARGEST_VALUE)).all())
+    elif task.type == "regression":
         valid = y.dtype.kind == "f" and bool((np.abs(y) < LARGEST_VALUE).all() and np.isfinite(scores).all())
     else:
         valid = not np.isposinf(scores).any() and (y.ndim == 2 or bool(((y >= 0) & (y < len(task.labels))).all()))

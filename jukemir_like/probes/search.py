@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from jukemir_like.core.atomic import storage_errors
 from jukemir_like.core.errors import InputError, RequestError
@@ -28,6 +27,7 @@ from jukemir_like.probes.chunked_features import ChunkedFeatures, Features
 from jukemir_like.probes.linear import Array, standardisation
 from jukemir_like.probes.metrics import Songs
 from jukemir_like.probes.protocols import Grid, Point, group_points
+from jukemir_like.probes.targets import targets
 from jukemir_like.probes.tasks import ProbeData
 from jukemir_like.probes.training import TrainedPoint, TrainingData, train, validation_metric
 
@@ -156,18 +156,9 @@ def _training_data(features: Path | _OnDisk, labels: _Labels, standardise: bool,
         # Mapped copy-on-write, since PyTorch expects memory that is writable.
         paths = {split: features / f"{split}-{standardise:d}.npy" for split in SPLITS}
         splits = {split: torch.from_numpy(np.load(path, mmap_mode="c")).to(device) for split, path in paths.items()}
-    target = torch.from_numpy(targets(labels.train_y, len(labels.task.labels))).to(device)
+    target = torch.from_numpy(targets(labels.task, labels.train_y)).to(device)
     evaluation = validation_metric(labels.task, labels.valid_y, labels.valid_songs, device)
     return TrainingData(labels.task.type, **splits, target=target, evaluation=evaluation)
-
-
-def targets(y: np.ndarray, labels: int) -> NDArray[np.float32]:
-    """What the loss compares outputs with, (n, labels): one-hot classes, tags, or values.
-
-    >>> targets(np.array([1, 0]), 2).tolist()
-    [[0.0, 1.0], [1.0, 0.0]]
-    """
-    return (y[:, None] == np.arange(labels) if y.ndim == 1 else y).astype(np.float32)
 
 
 @contextmanager

@@ -104,7 +104,7 @@ class LabelledItems:
     Args:
         uid: names.
         split: train, valid or test; or the fold.
-        y: encoded labels: an index, a row of truth values, or a row of numbers.
+        y: encoded labels: an index, a row of truth values, a row of numbers, or a tempo.
         group: what must stay together when resampling.
         recording: what the item is a clip of; itself where it is no clip.
         row: of the matrix of vectors.

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from jukemir_like.core.progress import report_progress
 from jukemir_like.datasets import Task
-from jukemir_like.probes import chunked_features
+from jukemir_like.probes import chunked_features, tempo
 from jukemir_like.probes.chunked_features import Features
 from jukemir_like.probes.metrics import Songs, mirex_table
 from jukemir_like.probes.protocols import Point
@@ -199,6 +199,9 @@ def validation_metric(task: Task, y: np.ndarray, songs: Songs | None, device: to
         metric = _r2(torch.from_numpy(y).to(device))
     elif task.type == "multilabel":
         metric = _roc_auc(torch.from_numpy(y).to(device))
+    elif task.type == "tempo":
+        credit = torch.from_numpy(tempo.credit(y, task.labels, task.primary_metric)).to(device)
+        metric = _mean_credit(torch.arange(len(y), device=device), credit)
     elif task.type == "multiclass":
         metric = _mean_credit(torch.from_numpy(y).to(device), torch.eye(len(task.labels), dtype=torch.float64, device=device))
     else:

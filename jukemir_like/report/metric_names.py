@@ -9,6 +9,8 @@ _METRICS = {
     "average_precision": "macro average precision",
     "r2": "R²",
     "weighted_score": "MIREX weighted score",
+    "accuracy1": "accuracy 1",
+    "accuracy2": "accuracy 2",
 }
 
 

@@ -19,7 +19,13 @@ from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.probes.intervals import Comparison, ResampledMetrics, compare, resample_runs, scale
 from jukemir_like.probes.runs import Run
 
-AVERAGED = {"multiclass": ("accuracy",), "key": ("weighted_score",), "multilabel": ("roc_auc", "average_precision"), "regression": ("r2",)}
+AVERAGED = {
+    "multiclass": ("accuracy",),
+    "key": ("weighted_score",),
+    "multilabel": ("roc_auc", "average_precision"),
+    "regression": ("r2",),
+    "tempo": ("accuracy1",),
+}
 """Metrics whose mean is the value of a task in an average over tasks, as in Castellon et al. 2021."""
 
 

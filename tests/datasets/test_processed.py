@@ -245,7 +245,7 @@ def test_an_unknown_name_is_told_with_those_there_are(toy):
     with pytest.raises(RequestError) as refused:
         load_dataset("nosuch", toy)
     assert f"unknown dataset 'nosuch': processed in {toy.root} are toy;" in str(refused.value)
-    assert "emomusic, giantsteps" in str(refused.value)
+    assert "emomusic, fma_small, giantsteps" in str(refused.value)
     assert "\n" not in str(refused.value)
     with pytest.raises(RequestError, match=r"unknown dataset 'giantsteps_': "):
         load_dataset("giantsteps_", toy)

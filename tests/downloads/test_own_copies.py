@@ -171,3 +171,23 @@ def test_what_is_no_file_neither_hangs_nor_is_passed_over_in_silence(host, decla
     assert (cache.dataset("testset") / "a.mp3").read_bytes() == noise(1000, 1)
     assert list(summary.failed) == ["TEST_B_MP3"]
     assert "not looked at: itself.mp3 cannot be read (too many levels of symbolic links)" in summary.text()
+
+
+def test_files_of_one_name_without_digests_are_told_apart_by_their_folders(host, declare, asset, adopt, own, cache):
+    for split in ("old", "split-0", "split-1"):
+        put(own, f"clone/data/{split}/train.tsv", split.encode())
+    summary = adopt(declare(*(asset(f"{split}/train.tsv", host.url("x")) for split in ("split-1", "split-0"))))
+    assert summary.failed == {}
+    for split in ("split-0", "split-1"):
+        assert (cache.dataset("testset") / split / "train.tsv").read_bytes() == split.encode()
+
+
+def test_a_file_whose_sha1_alone_is_published_is_found_and_verified_by_it(host, declare, asset, adopt, own, cache, noise):
+    put(own, "renamed.bin", noise(1000))
+    put(own, "b.zip", noise(900))
+    known = asset("a.zip", host.url("x"), sha1=hashlib.sha1(noise(1000)).hexdigest())
+    wrong = asset("b.zip", host.url("x"), sha1="0" * 40)
+    summary = adopt(declare(known, wrong))
+    assert list(summary.failed) == ["TEST_B_ZIP"]
+    assert (cache.dataset("testset") / "a.zip").read_bytes() == noise(1000)
+    assert next(row for row in summary.rows if row.status == "adopted").source.endswith("renamed.bin")

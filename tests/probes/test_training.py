@@ -15,9 +15,10 @@ from jukemir_like.datasets import KEYS, Task
 from jukemir_like.probes import metrics, training
 from jukemir_like.probes.metrics import Songs
 from jukemir_like.probes.protocols import Grid, Point, group_points
-from jukemir_like.probes.search import search, targets
+from jukemir_like.probes.search import search
 from jukemir_like.probes.selection import validation_value
 from jukemir_like.probes.stacks import RandomStreams
+from jukemir_like.probes.targets import targets
 from jukemir_like.probes.tasks import ProbeData, Split
 from jukemir_like.probes.training import Masks, TrainingData, train, validation_metric
 
@@ -43,7 +44,7 @@ def problem(kind, sizes=(150, 60, 50), dimension=10, seed=0):
 
 def training_data(data):
     features = {name: torch.from_numpy(split.X) for name, split in data.splits.items()}
-    target = torch.from_numpy(targets(data.train.y, len(data.task.labels)))
+    target = torch.from_numpy(targets(data.task, data.train.y))
     return TrainingData(
         data.task.type, **features, target=target, evaluation=validation_metric(data.task, data.splits["valid"].y, None, CPU)
     )

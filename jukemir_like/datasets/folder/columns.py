@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jukemir_like.core.files import printable
-from jukemir_like.datasets.dataset import KEYS, TaskType, key_name
+from jukemir_like.datasets.dataset import KEYS, NUMERIC_TYPES, TEMPI, TaskType, is_tempo, key_name
 from jukemir_like.datasets.folder.table import (
     LabelTable,
     has_thousands,
@@ -106,7 +106,7 @@ def read_column(values: ColumnValues, type: TaskType | None) -> Column:  # noqa:
     Raises:
         RequestError: it holds a value that does not fit the others or the type.
     """
-    readers = {"multiclass": _classes, "multilabel": _tags, "regression": _numbers, "key": _keys}
+    readers = {"multiclass": _classes, "multilabel": _tags, "regression": _numbers, "key": _keys, "tempo": _tempi}
     chosen = type or _infer_type(values)
     labels, meanings = readers[chosen](values)
     notes = (*([] if type else _alternatives(values, chosen)), *_warnings(values, chosen, labels))
@@ -182,6 +182,12 @@ def _numbers(values: ColumnValues) -> _LabelsAndMeanings:
     return (values.column,), {cell: number_format.read(cell) for cell in values.counts}
 
 
+def _tempi(values: ColumnValues) -> _LabelsAndMeanings:
+    _, meanings = _numbers(values)
+    values.require(lambda cell: is_tempo(meanings[cell]), "a tempo above 0, in beats per minute")
+    return TEMPI, meanings
+
+
 def _keys(values: ColumnValues) -> _LabelsAndMeanings:
     values.require(key_name, "a key such as 'Eb minor'")
     return KEYS, {cell: key_name(cell) for cell in values.counts}
@@ -252,7 +258,7 @@ def _alternatives(values: ColumnValues, chosen: TaskType) -> Iterator[str]:
     """Notes on how else a column whose type was inferred could be read, and how to ask for that."""
     as_classes = task_option(values.column, "multiclass")
     if chosen == "multiclass" and _are_whole(values):
-        yield f"whole numbers that repeat are classes; where they are amounts: {task_option(values.column, 'regression')}"
+        yield f"whole numbers that repeat are classes; where they are amounts: {task_option(values.column, 'regression')}, or =tempo"
     elif chosen == "multiclass" and any(map(is_like_a_number, values.counts)):
         number = next(filter(is_like_a_number, values.counts))
         yield f"classes of words and numbers, such as {printable(number)!r}"
@@ -271,7 +277,7 @@ def _alternatives(values: ColumnValues, chosen: TaskType) -> Iterator[str]:
 
 def _warnings(values: ColumnValues, chosen: TaskType, labels: tuple[str, ...]) -> Iterator[str]:
     """Notes on what may not be intended, whether the type was given or inferred."""
-    if chosen == "regression":
+    if chosen in NUMERIC_TYPES:
         if len(values.counts) == 1:
             yield "all items have the same number: there is nothing to predict"
         return

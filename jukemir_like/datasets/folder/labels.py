@@ -17,7 +17,7 @@ from tabulate import tabulate
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
-from jukemir_like.datasets.dataset import SPLITS, Task, TaskType
+from jukemir_like.datasets.dataset import NUMERIC_TYPES, SPLITS, Task, TaskType
 from jukemir_like.datasets.folder.columns import (
     Column,
     ColumnValues,
@@ -35,8 +35,8 @@ VALUES = "values"
 _LONGEST_NAME = 200  # a task's name is the name of a folder
 
 CHANGE = (
-    "to change it: --task COLUMN=TYPE (multiclass, multilabel, regression or key), --label COLUMN for these columns only, --group COLUMN, "
-    "--fold COLUMN, or another name for a column"
+    "to change it: --task COLUMN=TYPE (multiclass, multilabel, regression, key or tempo), --label COLUMN for these columns only, "
+    "--group COLUMN, --fold COLUMN, or another name for a column"
 )
 _WIDTH = 60  # of a cell of the printed table, in characters
 _MOST_COLUMNS = 10  # of one task that are printed
@@ -226,7 +226,7 @@ def _describe_label(table: LabelTable, task: str, column: Column, parts: Sequenc
     cells = [row.cells[column.name] for row in table.rows]
     items = Counter(part for part, cell in zip(parts, cells, strict=True) if cell in column.meanings)
     content: dict[str, Any]
-    if column.type == "regression":
+    if column.type in NUMERIC_TYPES:
         content = {"range": [min(column.meanings.values()), max(column.meanings.values())]}
     else:
         counts: Counter[str] = Counter()
