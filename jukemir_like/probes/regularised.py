@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from jukemir_like.core.progress import Progress
 from jukemir_like.core.rows import Rows, as_array
 from jukemir_like.probes.chunked_path import RotatedRows
-from jukemir_like.probes.held_out import MANY_ITEMS, Indices, Trial, few, fold_trials, is_small, part, together
+from jukemir_like.probes.held_out import MANY_ITEMS, Indices, Trial, few, fold_trials, is_small, part, together, units
 from jukemir_like.probes.linear import Array, InMemory, Model, fit_path, mean_model
 from jukemir_like.probes.losses import mean_loss
 from jukemir_like.probes.protocols import RegularisationPath
@@ -58,7 +58,8 @@ def fit(data: ProbeData, settings: RegularisationPath, name: str) -> FittedProbe
     n = len(pool.y)
     held_out: dict[str, Any]
     everything = np.arange(n)
-    if is_small(valid):
+    # A small split is better than nothing: where all items are of one group, there are no folds.
+    if is_small(valid) and (valid is None or len(np.unique(units(pool))) > 1):
         trials, refit = fold_trials(pool, data.task), True
         held_out = {"held_out": "folds", "folds": len(trials)}
         data.notes.append(_note(data, sum(len(trial.scored) for trial in trials), valid))

@@ -142,6 +142,21 @@ def test_rows_on_disk_without_a_validation_split(kind):
     np.testing.assert_allclose(by_rows.predictions["test"].scores, in_memory.predictions["test"].scores, atol=1e-2 * largest)
 
 
+def test_a_small_split_selects_where_all_items_are_of_one_group():
+    whole = replace(items(), group=np.full(120, "one"))
+    data = data_of(whole, train=range(60), valid=range(60, 90), test=range(90, 120))
+    assert regularised.fit(data, SHORT, "t").details["held_out"] == "split"
+
+
+@pytest.mark.parametrize("y", [np.zeros(120, int), np.arange(120) // 119], ids=["one class", "one item of a class"])
+def test_lonely_classes(y):
+    data = data_of(replace(items(), y=y), train=range(90), test=range(90, 120))
+    assert regularised.fit(data, SHORT, "t").metrics["valid"]["accuracy"] == 1
+    fold = np.arange(120) // 2 % 3
+    folds = [data_of(replace(items(), y=y), train=np.flatnonzero(fold != f), test=np.flatnonzero(fold == f)) for f in range(3)]
+    assert all(np.isfinite(fitted.metrics["test"]["accuracy"]) for fitted in regularised.fit_folds(folds, SHORT, "t"))
+
+
 def test_the_end_of_the_path_is_said():
     whole = items()
     noise = replace(whole, X=np.random.default_rng(0).normal(size=whole.X.shape).astype(np.float32))
