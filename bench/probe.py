@@ -202,7 +202,8 @@ def linear_table(folder):
     )
     one, five = folds_seconds(features, y)
     return [
-        f"7,000 vectors of 768 (5,000 to train on, 1,000 to select by), 24 classes, {len(path)} strengths in half decades, the selected one fitted again on 6,000; whole processes with their imports: "
+        f"7,000 vectors of 768 (5,000 to train on, 1,000 to select by), 24 classes, {len(path)} strengths in half decades, "
+        "the selected one fitted again on 6,000; whole processes with their imports: "
         f"medians of {LINEAR_RUNS} runs in turn. Ours: from vectors on disk to results, one thread. scikit-learn: `StandardScaler` and "
         "`LogisticRegression` fit the same strengths one after another on one array, select and fit again, with its default number of "
         "threads. "
