@@ -18,7 +18,6 @@ from jukemir_like.core.rows import Rows, as_array
 from jukemir_like.datasets import Task
 from jukemir_like.probes.chunked_path import RotatedRows
 from jukemir_like.probes.held_out import MANY_ITEMS, Indices, Trial, few, fold_trials, is_small, part, together, units
-from jukemir_like.probes.leave_out import leave_groups_out
 from jukemir_like.probes.linear import Array, InMemory, Model, fit_path, mean_model
 from jukemir_like.probes.losses import mean_loss
 from jukemir_like.probes.protocols import RegularisationPath
@@ -28,8 +27,6 @@ from jukemir_like.probes.tasks import ProbeData, Split
 
 _LOOSE = 100
 """How much looser than the final tolerance a path is fitted whose models are only compared."""
-_LARGE_GROUP = 200
-"""Items of a group that is too large to be left out in closed form."""
 _RISEN, _RISEN_STEPS = 0.02, 2
 """The loss has clearly risen when it is, so many strengths after its minimum, larger by this fraction: a path then ends."""
 
@@ -50,7 +47,7 @@ def fit(data: ProbeData, settings: RegularisationPath, name: str) -> FittedProbe
         The probe; its ``details`` (``fit`` in ``run.json``) are:
 
         - ``selected_by``: ``loss`` or ``metric``
-        - ``held_out``: ``split``; or ``folds`` with ``folds``, how many; or, for numbers, ``groups`` (one at a time) with ``groups``
+        - ``held_out``: ``split``; or ``folds``, with ``folds``, how many
         - ``held_out_items``: number of items; ``fitted_on``: number of items that the tested probe was fitted on, at last
         - ``end_of_path``: ``strongest`` or ``weakest`` where the selected strength is an end of the path, else null
         - ``weakest_fitted``: the strength at which the path was stopped since the loss had clearly risen, else null
@@ -63,16 +60,8 @@ def fit(data: ProbeData, settings: RegularisationPath, name: str) -> FittedProbe
     n = len(pool.y)
     held_out: dict[str, Any]
     everything = np.arange(n)
-    if is_small(valid) and data.task.type == "regression" and (groups := _closed_form_groups(pool)):
-        held_out = {"held_out": "groups", "groups": groups}
-        data.notes.append(_note(data, n, valid))
-        trial = Trial(everything, everything)
-        choice = _Choice(data, settings, pool, [(trial, everything)], everything, held_out)
-        strengths = sorted(set(settings.strengths), reverse=True)
-        for strength, scores in leave_groups_out(as_array(pool.X), pool.y, units(pool), strengths):
-            choice.consider(strength, {id(trial): scores})
-        return _fit_selected(pool, [], choice, settings)
-    if is_small(valid):
+    # A small split is better than nothing: where all items are of one group, there are no folds.
+    if is_small(valid) and (valid is None or len(np.unique(units(pool))) > 1):
         trials, refit = fold_trials(pool, data.task), True
         held_out = {"held_out": "folds", "folds": len(trials)}
         data.notes.append(_note(data, sum(len(trial.scored) for trial in trials), valid))
@@ -88,12 +77,6 @@ def _note(data: ProbeData, items: int, valid: Split | None) -> str:
     """That a strength was not selected on a validation split."""
     of, why = ("train", "there is no validation split") if valid is None else ("train and valid", few(valid))
     return f"{data.task.name}: the strength was selected by cross-validation on {items:,} items of {of}: {why}"
-
-
-def _closed_form_groups(pool: Split) -> int:
-    """Number of groups for leaving out one at a time; 0 where that is not to be done: one group only, a large one, or rows on disk."""
-    _, sizes = np.unique(units(pool), return_counts=True)
-    return 0 if isinstance(pool.X, Rows) or len(sizes) < 2 or sizes.max() > _LARGE_GROUP else len(sizes)
 
 
 def fit_folds(folds: Sequence[ProbeData], settings: RegularisationPath, name: str) -> list[FittedProbe]:

@@ -36,8 +36,9 @@ validated.
 - ``configuration``: what the request changes of the protocol's defaults; ``configuration_hash``: the digest of protocol and changes
 - ``selected``: the point (jukemir), ``{"strength"}`` (linear), ``{"epoch"}`` (lineareval) or ``{}``; ``aggregation``: rule for songs, or
   null; ``candidates``: all points or strengths, or the epoch, with ``value``, their primary metric on valid (null: not finite), and with
-  ``step`` (of the best evaluation) and ``steps``, or ``epochs``
-- ``fit``: how it was selected and fitted, as the protocol tells it; missing where there is nothing to tell
+  ``step`` (of the best evaluation) and ``steps``, with ``epochs``, or (linear) with the ``loss`` that selects
+- ``fit``: how it was selected and fitted, as the protocol tells it (linear: :func:`jukemir_like.probes.regularised.fit`); missing where
+  there is nothing to tell
 - ``metrics``: split → name → value; ``n``: train, valid, test → items; ``scored`` and ``groups``: valid, test → number of scored items
   and of groups among them
 - ``left_out``: ``vectors``: reason → number of items; ``no_label``, ``no_split``: numbers of items; ``not_in_train``: labels that no

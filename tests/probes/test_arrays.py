@@ -167,6 +167,7 @@ def test_classes_as_scikit_learn_fits_and_scores_them():
     assert result.classes == ("blues", "jazz", "rock")
     assert result.indices.tolist() == np.flatnonzero(test).tolist()
     assert result.y_true.tolist() == y[test].tolist()
+    train = SPLIT == "train"
     share = max(np.mean(y[train] == name) for name in result.classes)
     majority = max(result.classes, key=lambda name: (y[train] == name).sum())
     assert share > 0
@@ -198,7 +199,9 @@ def test_numbers_as_scikit_learn_fits_and_scores_them():
     np.testing.assert_allclose(result.y_pred, predicted, rtol=1e-3, atol=1e-3)
     assert result.value == pytest.approx(sklearn.metrics.r2_score(y[test], predicted), abs=1e-4)
     assert list(result.metrics) == ["r2", "r2_arousal", "r2_valence"]
-    assert result.baseline["r2"].value == pytest.approx(sklearn.metrics.r2_score(y[test], np.tile(y[train].mean(0), (80, 1))), abs=1e-5)
+    assert result.baseline["r2"].value == pytest.approx(
+        sklearn.metrics.r2_score(y[test], np.tile(y[SPLIT == "train"].mean(0), (80, 1))), abs=1e-5
+    )
     one = probe(X, y[:, 1], split=SPLIT)
     assert list(one.metrics) == ["r2"]
 
@@ -495,12 +498,16 @@ LARGE_X[9, 0] = 1e300
         ({"label_names": ("a", "b")}, "y holds 'c', which is not among the 2 label_names"),
         ({"label_names": ("a", "b", "c", "a")}, "two labels of y have the same name: 'a'"),
         ({"y": np.zeros((260, 3)), "label_names": ("x",)}, "y has 3 columns, but there are 1 label_names"),
-        ({"split": np.where(SPLIT == "valid", "train", SPLIT)}, "split valid of the data has no item with a label for y"),
+        ({"split": np.where(SPLIT == "test", "train", SPLIT)}, "split test of the data has no item with a label for y"),
+        (
+            {"split": np.where(SPLIT == "valid", "train", SPLIT), "protocol": "jukemir"},
+            "split valid has no item with a label for y and a vector: this protocol stops training by it",
+        ),
         (
             {"split": [{"valid": "holdout"}.get(word, word) for word in SPLIT.tolist()]},
             "split 'holdout' of item 120 is not one of train, valid, test",
         ),
-        ({"split": None, "groups": ["one"] * 260}, "split valid of the data has no item"),
+        ({"split": None, "groups": ["one"] * 260}, "split test of the data has no item"),
         ({"groups": np.arange(260) % 100}, "group '0' has items in train and test (100 such groups): leave split out"),
         ({"uid": ["a"] * 260}, "uid 'a' is duplicate"),
         ({"protocol": "svm"}, "unknown protocol 'svm': choose one of linear, jukemir"),

@@ -59,7 +59,7 @@ def test_trials_hold_out_every_item_once_and_of_many_as_many_as_needed(monkeypat
 
 def test_groups_that_are_fewer_than_folds_and_one_group_only():
     assert len(fold_trials(split_of([0, 1] * 6, np.repeat(["x", "y"], 6)), GENRES)) == 2
-    with pytest.raises(RequestError, match="strength of the probe for genre cannot be selected: .* all 4 train items are of one group"):
+    with pytest.raises(RequestError, match=r"strength of the probe for genre cannot be selected: .* all 4 train items are of one group"):
         fold_trials(split_of([0, 1, 0, 1], ["x"] * 4), GENRES)
 
 

@@ -87,21 +87,10 @@ def test_without_a_validation_split_or_with_a_small_one_folds_are_held_out(valid
     assert data.notes[:1] == [f"t: the strength was selected by cross-validation on 90 items {why}"]
 
 
-def test_numbers_leave_out_one_group_at_a_time_and_large_groups_fold_by_fold(monkeypatch):
-    data = data_of(items("regression"), "regression", train=range(90), test=range(90, 120))
-    fitted = regularised.fit(data, RegularisationPath(), "t")
-    assert (fitted.details["held_out"], fitted.details["groups"]) == ("groups", 45)
-    monkeypatch.setattr(regularised, "_LARGE_GROUP", 1)
-    by_fold = regularised.fit(data, RegularisationPath(), "t")
-    assert by_fold.details["held_out"] == "folds"
-    assert by_fold.metrics["test"]["r2"] == pytest.approx(fitted.metrics["test"]["r2"], abs=0.02)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dimension", [6, 200], ids=["tall", "wide"])
 def test_folds_together_are_as_each_by_itself(monkeypatch, kind, dimension):
     """The slow and obvious version: for each fold, every other one is held out in turn."""
-    monkeypatch.setattr(regularised, "_LARGE_GROUP", 0)
     whole, number = items(kind, dimension=dimension), 4
     fold = np.arange(120) // 2 % number
     folds = [data_of(whole, kind, train=np.flatnonzero(fold != f), test=np.flatnonzero(fold == f)) for f in range(number)]
@@ -147,11 +136,25 @@ def test_rows_on_disk_without_a_validation_split(kind):
     data = data_of(whole, kind, train=range(90), test=range(90, 120))
     on_disk = replace(data, splits={name: replace(split, X=Rows.of_array(split.X)) for name, split in data.splits.items()}, notes=[])
     by_rows, in_memory = regularised.fit(on_disk, SHORT, "t"), regularised.fit(data, SHORT, "t")
-    assert by_rows.details["held_out"] == "folds"
-    if kind != "regression":
-        assert by_rows.hyperparameters == in_memory.hyperparameters
-        largest = np.abs(in_memory.predictions["test"].scores).max()
-        np.testing.assert_allclose(by_rows.predictions["test"].scores, in_memory.predictions["test"].scores, atol=1e-2 * largest)
+    assert by_rows.hyperparameters == in_memory.hyperparameters
+    assert by_rows.details == in_memory.details
+    largest = np.abs(in_memory.predictions["test"].scores).max()
+    np.testing.assert_allclose(by_rows.predictions["test"].scores, in_memory.predictions["test"].scores, atol=1e-2 * largest)
+
+
+def test_a_small_split_selects_where_all_items_are_of_one_group():
+    whole = replace(items(), group=np.full(120, "one"))
+    data = data_of(whole, train=range(60), valid=range(60, 90), test=range(90, 120))
+    assert regularised.fit(data, SHORT, "t").details["held_out"] == "split"
+
+
+@pytest.mark.parametrize("y", [np.zeros(120, int), np.arange(120) // 119], ids=["one class", "one item of a class"])
+def test_lonely_classes(y):
+    data = data_of(replace(items(), y=y), train=range(90), test=range(90, 120))
+    assert regularised.fit(data, SHORT, "t").metrics["valid"]["accuracy"] == 1
+    fold = np.arange(120) // 2 % 3
+    folds = [data_of(replace(items(), y=y), train=np.flatnonzero(fold != f), test=np.flatnonzero(fold == f)) for f in range(3)]
+    assert all(np.isfinite(fitted.metrics["test"]["accuracy"]) for fitted in regularised.fit_folds(folds, SHORT, "t"))
 
 
 def test_the_end_of_the_path_is_said():

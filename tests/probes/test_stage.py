@@ -43,9 +43,9 @@ def files(folder):
     return found
 
 
-@pytest.mark.parametrize(("protocol", "settings"), [("linear", None), ("jukemir", SMALL)])
-def test_metrics_follow_from_the_predictions_and_beat_the_trivial_ones(make_dataset, protocol, settings):
-    cache = make_dataset(sizes=(240, 120, 160))
+@pytest.mark.parametrize(("protocol", "settings", "sizes"), [("linear", None, (240, 120, 160)), ("jukemir", SMALL, (120, 60, 80))])
+def test_metrics_follow_from_the_predictions_and_beat_the_trivial_ones(make_dataset, protocol, settings, sizes):
+    cache = make_dataset(sizes=sizes)
     trivial = {run.task.name: run for run in probe(cache, "toy", "trivial", protocol=protocol)}
     for run in probe(cache, "toy", "rep", protocol=protocol, settings=settings):
         assert run.folder == cache.probe("toy", "rep") / run.task.name / f"{protocol}-0"
@@ -362,3 +362,20 @@ def test_a_test_item_whose_numbers_overflow_is_named(make_dataset):
     np.save(cache.representation("toy", "rep") / "test/002-0.npy", np.float32([3e38, -3e38] * 6))
     with pytest.raises(RequestError, match="test/002-0"):
         probe(cache, "toy", "rep", tasks=["genre"])
+
+
+def test_a_dataset_without_a_validation_split_is_probed_by_protocol_linear_only(make_dataset):
+    def without(meta, description):
+        for record in meta.values():
+            record["split"] = "train" if record["split"] == "valid" else record["split"]
+
+    cache = make_dataset(edit=without, tasks=("genre", "emotion"))
+    for run in probe(cache, "toy", "rep"):
+        assert run.record["n"] == {"train": 90, "test": 40}
+        assert run.record["scored"] == {"valid": 90, "test": 40}
+        assert run.record["fit"]["fitted_on"] == run.record["fit"]["held_out_items"] == 90
+        assert any("90 items of train: there is no validation split" in note for note in run.record["notes"])
+    assert len(probe(cache, "toy", "trivial")) == 2
+    with pytest.raises(RequestError, match=r"split valid has no item with a label for genre and a vector: .* or use protocol linear"):
+        probe(cache, "toy", "rep", protocol="jukemir", settings=SMALL)
+    assert results.tabulate_runs(cache, "toy", "rep").exit_code == 0
