@@ -20,6 +20,7 @@ from jukemir_like.core.atomic import atomic_write, write_json
 from jukemir_like.core.files import printable
 from jukemir_like.core.version import __version__
 from jukemir_like.datasets.dataset import KEYS, PRIMARY_METRICS, SPLITS, Dataset, Item, Task
+from jukemir_like.datasets.registry import is_known
 
 META, DESCRIPTION, WAV_FOLDER = "meta.json", "dataset.json", "wav"
 TASK_SHAPE: dict[str, Any] = {"type": set(PRIMARY_METRICS), "labels": [str]}
@@ -221,8 +222,14 @@ def parse_task(name: str, fields: Mapping[str, Any]) -> Task:
 
 
 def remedy(folder: Path) -> str:
-    """What to do about a damaged file of the processed dataset in ``folder``."""
-    return f"run `jukemir-like process {folder.name}` again"
+    """What to do about a damaged file of the processed dataset in ``folder``.
+
+    >>> remedy(Path("processed/gtzan_ff"))
+    'run `jukemir-like process gtzan_ff` again'
+    """
+    if is_known(folder.name):
+        return f"run `jukemir-like process {folder.name}` again"
+    return f"run `jukemir-like process folder --name {folder.name}` again, with the options of the first time"
 
 
 def _stems(description: Mapping[str, Any]) -> tuple[str, ...] | None:
