@@ -22,7 +22,7 @@ def layer_names(name: str, cache: Cache, card: str | None = None) -> tuple[str, 
     Raises:
         RequestError: it is not known, or names a layer already.
 
-    >>> layer_names("choi", Cache(Path("cache"))), len(layer_names("stemjepa", Cache(Path("cache"))))
+    >>> layer_names("choi", Cache.default()), len(layer_names("stemjepa", Cache.default()))
     ((), 5)
     """
     parsed = parse(name)
