@@ -21,7 +21,7 @@ from jukemir_like.core.atomic import write_json
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.records import Record, Summary
 from jukemir_like.datasets import NUMERIC_TYPES, PRIMARY_METRICS, SPLITS
-from jukemir_like.datasets.meta import META, WAV_FOLDER, wav_path
+from jukemir_like.datasets.meta import META, WAV_FOLDER, remedy, wav_path
 from jukemir_like.datasets.processed import ProcessedDataset, read_processed
 
 FORMAT = 1
@@ -124,14 +124,14 @@ def read(cache: Cache, dataset: str) -> dict[str, Any] | None:
     Raises:
         DamagedFileError: ``audit.json`` or ``meta.json`` cannot be read, or the first has another shape than an audit writes.
     """
-    folder, remedy = cache.processed(dataset), f"run `jukemir-like audit {dataset}` again"
+    folder, again = cache.processed(dataset), f"run `jukemir-like audit {dataset}` again"
     try:
-        content: dict[str, Any] = jsonfiles.read(folder / NAME, _SHAPE, remedy)
-        with files.damage_errors(folder / META, f"run `jukemir-like process {dataset}` again"):
+        content: dict[str, Any] = jsonfiles.read(folder / NAME, _SHAPE, again)
+        with files.damage_errors(folder / META, remedy(folder)):
             meta = hashlib.sha256(files.read_regular(folder / META)).hexdigest()
     except FileNotFoundError:
         return None
-    with files.damage_errors(folder / NAME, remedy):
+    with files.damage_errors(folder / NAME, again):
         _check(content)
     return content if content["meta"] == meta else None
 

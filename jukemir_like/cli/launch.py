@@ -133,6 +133,10 @@ def extract(
             option = next(parameter.opts[0] for parameter in context.command.params if parameter.name == name)
             raise click.UsageError(f"--runner {runner} has no {option}: it is of {', '.join(runners)}")
         extract_options.pop(name, None)
+    if extract_options["layers"] is not None:
+        from jukemir_like.launch.layer_names import check_layers
+
+        check_layers(representation, extract_options["layers"], options.open_cache(cache), extract_options.get("card"))
     request = (representation, input, output, dataset, cache)
     if runner == "slurm":
         from jukemir_like.launch import slurm_array

@@ -21,7 +21,8 @@ from jukemir_like.core.files import printable
 from jukemir_like.core.version import __version__
 from jukemir_like.datasets import deformed
 from jukemir_like.datasets.dataset import FOLD, KEYS, PRIMARY_METRICS, SPLITS, Dataset, Item, Task, is_tempo
-from jukemir_like.datasets.deformed import DeformedFrom, how_to_make
+from jukemir_like.datasets.deformed import DeformedFrom, how_to_make, split_name
+from jukemir_like.datasets.registry import is_known
 
 META, DESCRIPTION, WAV_FOLDER = "meta.json", "dataset.json", "wav"
 TASK_SHAPE: dict[str, Any] = {"type": set(PRIMARY_METRICS), "labels": [str]}
@@ -235,8 +236,14 @@ def parse_task(name: str, fields: Mapping[str, Any]) -> Task:
 
 
 def remedy(folder: Path) -> str:
-    """What to do about a damaged file of the processed dataset in ``folder``."""
-    return f"run `{how_to_make(folder.name)}` again"
+    """What to do about a damaged file of the processed dataset in ``folder``.
+
+    >>> remedy(Path("processed/gtzan_ff"))
+    'run `jukemir-like process gtzan_ff` again'
+    """
+    if is_known(folder.name) or split_name(folder.name) is not None:
+        return f"run `{how_to_make(folder.name)}` again"
+    return f"run `jukemir-like process folder --name {folder.name}` again, with the options of the first time"
 
 
 def _stems(description: Mapping[str, Any]) -> tuple[str, ...] | None:

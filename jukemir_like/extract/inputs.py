@@ -13,7 +13,7 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.core.records import FOLDER, TEMPORARY_FOLDER
 from jukemir_like.datasets.meta import WAV_FOLDER
 from jukemir_like.extract import manifest
-from jukemir_like.extract.listing import expected_count, list_confirmed, list_inputs
+from jukemir_like.extract.listing import expected_count, list_confirmed, list_inputs, why_not_all
 
 BATCH_VARIABLES = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")
 """Environment variables of schedulers that hold the index of a batch; the first that is set counts."""
@@ -95,11 +95,13 @@ class Batch:
         unreadable: sub-folders of the whole folder that cannot be read → why.
         keep_listing: to be called when the batch is known to be possible, before the work: it writes the manifest of the folder, where that
             is worth it and the folder has just been listed.
+        notes: lines worth showing at the end.
     """
 
     names: list[str]
     unreadable: dict[str, str]
     keep_listing: Callable[[], object] = lambda: None
+    notes: tuple[str, ...] = ()
 
 
 def inputs_of_batch(folder: Path, records_folder: Path, batch_size: int | None, batch_idx: int | None) -> Batch:
@@ -132,7 +134,11 @@ def inputs_of_batch(folder: Path, records_folder: Path, batch_size: int | None, 
         manifest.write(path, folder, listing, clock, temporary_folder=records_folder / TEMPORARY_FOLDER)
 
     worth_it = batch_size is not None and len(listing.names) + len(listing.folders) >= WORTH_A_MANIFEST
-    return Batch(list(map(os.fsdecode, listing.names[start:stop])), listing.unreadable, *([keep] if worth_it else []))
+    names = list(map(os.fsdecode, listing.names[start:stop]))
+    if worth_it:
+        return Batch(names, listing.unreadable, keep)
+    other_count = why_not_all(folder, listing) if batch_size is None else None
+    return Batch(names, listing.unreadable, notes=() if other_count is None else (other_count,))
 
 
 def count_inputs(folder: Path, output: Path | None = None) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 from jukemir_like import audio
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
-from jukemir_like.datasets.meta import DESCRIPTION, WAV_FOLDER, read_file_count
+from jukemir_like.datasets.meta import DESCRIPTION, WAV_FOLDER, read_file_count, remedy
 
 WAIT_SECONDS = 60.0
 """How long a folder may take to look the same everywhere; network file systems keep a listing for up to a minute."""
@@ -68,11 +68,23 @@ def list_confirmed(folder: Path) -> audio.Listing:
             if folder.is_dir() and any(folder.rglob("*.wav")):
                 raise
         if time.monotonic() > deadline:
-            too_many = "remove those that are not of the dataset (`jukemir-like audit` names them), or " if count > expected else ""
-            remedy = f"{too_many}run `jukemir-like process {folder.parent.name}` again"
-            raise RequestError(f"{folder} has {count:,} audio files, and {folder.parent / DESCRIPTION} says {expected:,}: {remedy}")
+            raise RequestError(_other_count(folder, count, expected))
         time.sleep(_PAUSE_SECONDS)
     return list_inputs(folder)
+
+
+def why_not_all(folder: Path, listing: audio.Listing) -> str | None:
+    """Where a listing has fewer or more audio files than the folder has to have: one line that says so; else None."""
+    expected = expected_count(folder)
+    if expected in (None, len(listing.names)) or listing.unreadable:
+        return None
+    return _other_count(folder, len(listing.names), expected)
+
+
+def _other_count(folder: Path, count: int, expected: int) -> str:
+    too_many = "remove those that are not of the dataset (`jukemir-like audit` names them), or " if count > expected else ""
+    says = f"{folder} has {count:,} audio files, and {folder.parent / DESCRIPTION} says {expected:,}"
+    return f"{says}: {too_many}{remedy(folder.parent)}"
 
 
 def _check_outputs(folder: Path, names: list[bytes]) -> None:

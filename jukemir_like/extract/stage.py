@@ -69,7 +69,7 @@ def extract(
     targets = _targets(name, representation, output, layers, options)
     if layers is not None:
         batch = inputs_of_batch(folder, targets[0].folder / records.FOLDER, batch_size, batch_idx)
-    summary = Summary(f"extract {name}", failed=dict(batch.unreadable))
+    summary = Summary(f"extract {name}", failed=dict(batch.unreadable), notes=list(batch.notes))
     for target in targets:
         origin.refuse_extraction(target.folder)
     journal = journal_of_batch(batch_size, batch_idx)

@@ -18,12 +18,12 @@ from jukemir_like.encoders import card as cards
 from jukemir_like.encoders import catalogue, encoder
 from jukemir_like.launch import speeds
 from jukemir_like.launch.amounts import Amount, amount_of
+from jukemir_like.launch.layer_names import layer_names, stemjepa_model
 from jukemir_like.launch.speeds import CPU, Speed
 from jukemir_like.packs import published
 from jukemir_like.report import costs
 from jukemir_like.representations.names import parse
 from jukemir_like.representations.pooling import pooled_dimension
-from jukemir_like.representations.stemjepa import parse_name
 from jukemir_like.stemjepa import checkpoint, config
 
 DATASETS = ("gtzan_ff", "giantsteps", "magnatagatune", "emomusic")
@@ -155,7 +155,7 @@ def _describe(name: str, chosen: Sequence[str], cache: Cache) -> Costed:
         costed = Costed(name, _dimension(card, name), weights=(card.weights_name, catalogue.download_size(card)[0]))
         of_package, layer = parsed.base, parsed.layer
     elif parsed.family == "stemjepa":
-        model = _model(name, cache)
+        model = stemjepa_model(name, cache)
         width, layer = model.dimension, parsed.layer
         _check_layer(name, tuple(map(str, range(model.encoder.depth + 1))))
         costed = Costed(name, pooled_dimension(parsed.pool or "mean", width))
@@ -168,15 +168,7 @@ def _describe(name: str, chosen: Sequence[str], cache: Cache) -> Costed:
 
 def _all_layers(name: str, chosen: Sequence[str], cache: Cache) -> Costed:
     """Of a representation of which all layers are extracted, in one pass."""
-    parsed = parse(name)
-    if parsed.layer is not None:
-        raise RequestError(f"{name} names a layer already: LAYERS are names without one")
-    if encoder.is_encoder(parsed.base, cache=cache):
-        layers = encoder.find_card(parsed.base, cache=cache).layer_names
-    elif parsed.family == "stemjepa":
-        layers = tuple(map(str, range(_model(name, cache).encoder.depth + 1)))
-    else:
-        layers = representations.load(name, cache=cache).layers
+    parsed, layers = parse(name), layer_names(name, cache)
     if not layers:
         raise RequestError(f"{name} has no layers: leave it out of LAYERS")
     names = [str(parsed.with_layer(layer)) for layer in layers]
@@ -197,17 +189,6 @@ def _check_layer(name: str, layers: Sequence[str]) -> None:
     parsed = parse(name)
     if parsed.layer not in (None, *layers):
         raise RequestError(f"{parsed.base} has no layer {parsed.layer}: choose one of {layers[0]} … {layers[-1]}")
-
-
-def _model(name: str, cache: Cache) -> config.Model:
-    """The model of weights that are there, or that a recipe of the package would train."""
-    weights, _ = parse_name(name)
-    recipes = {path.stem for path in (checkpoint.FOLDER.parent / "configs" / "recipe").glob("*.yaml")}
-    if weights in recipes - set(checkpoint.names(cache)):
-        from jukemir_like.stemjepa.training.compose import compose_settings
-
-        return compose_settings([f"recipe={weights}"]).model
-    return checkpoint.header(checkpoint.resolve(weights, cache)).model
 
 
 def _size_of(model: config.Model) -> str:

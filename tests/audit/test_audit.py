@@ -106,7 +106,7 @@ def test_exit_codes(cache, command, tmp_path):
 
 def test_damaged_labels_are_one_line(cache):
     (cache.processed("d") / "meta.json").write_text("{")
-    with pytest.raises(RequestError, match="process d"):
+    with pytest.raises(RequestError, match="process folder --name d"):
         audit.audit(cache, "d")
 
 

@@ -299,7 +299,7 @@ def test_a_label_that_the_task_does_not_have_is_told_with_its_uid(toy, label):
 def test_damaged_files_are_told_with_the_command(toy):
     data = load_dataset("toy", toy)
     data.path("a").write_bytes(b"no audio")
-    with pytest.raises(DamagedFileError, match=r"a\.wav .*run `jukemir-like process toy` again"):
+    with pytest.raises(DamagedFileError, match=r"a\.wav .*run `jukemir-like process folder --name toy` again"):
         data.audio("a")
     (toy.processed("toy") / "meta.json").write_text('{"a": {"split": "tr')
     with pytest.raises(DamagedFileError, match="is not JSON"):

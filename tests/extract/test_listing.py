@@ -1,6 +1,7 @@
 """Batches of a dataset are slices of the whole listing, or there are none."""
 
 import json
+import re
 import threading
 import time
 
@@ -42,14 +43,17 @@ def test_process_counts_the_files_that_it_has_written(processed, tmp_path):
 @pytest.mark.usefixtures("short")
 def test_a_file_too_few_or_too_many_is_refused_and_never_a_shorter_batch(processed, tmp_path):
     (processed / "wav" / "1.wav").rename(tmp_path / "1.wav")
-    refusal = "has 3 audio files, and .*dataset.json says 4: run `jukemir-like process mine` again"
+    refusal = "has 3 audio files, and .*dataset.json says 4: run `jukemir-like process folder --name mine` again"
     with pytest.raises(RequestError, match=refusal):
         listing.list_confirmed(processed / "wav")
     with pytest.raises(RequestError, match=refusal):
         extract.extract("mfcc", processed / "wav", tmp_path / "out", batch_size=2, batch_idx=1)
-    assert extract.extract("mfcc", processed / "wav", tmp_path / "out").done == 3  # the whole folder is what is in it
+    whole = extract.extract("mfcc", processed / "wav", tmp_path / "out")  # the whole folder is what is in it, and that is said
+    assert whole.done == 3
+    assert any(re.search(refusal, note) for note in whole.notes)
     (tmp_path / "1.wav").rename(processed / "wav" / "1.wav")
     assert extract.extract("mfcc", processed / "wav", tmp_path / "out", batch_size=2, batch_idx=1).kept == 2
+    assert not any("says 4" in note for note in extract.extract("mfcc", processed / "wav", tmp_path / "out").notes)
     (processed / "wav" / "another.wav").write_bytes(b"")
     with pytest.raises(RequestError, match=r"has 5 audio files, and .* says 4: remove those that are not of the dataset .*, or run "):
         listing.list_confirmed(processed / "wav")
