@@ -99,7 +99,10 @@ def _read(assets: str) -> dict[str, Any]:
 
 
 def _download(dataset: str, cache: Cache) -> int | None:
-    """Bytes of all assets that are downloaded: as declared, else of the file that is here. What is made here is not downloaded."""
+    """Bytes of all assets that are downloaded: as declared, else of the file that is here. What is made here is not downloaded.
+
+    Lists of labels of which no size is declared are not counted: beside the audio they are nothing.
+    """
     if not datasets.is_known(dataset):
         return 0
     declaration = declarations.read_declaration(datasets.assets(dataset))
@@ -107,7 +110,9 @@ def _download(dataset: str, cache: Cache) -> int | None:
     for asset in declaration.assets:
         if asset.kind != "extra":
             path = declaration.folder(cache) / asset.path
-            sizes.append(path.stat().st_size if asset.size is None and path.is_file() else asset.size)
+            size = path.stat().st_size if asset.size is None and path.is_file() else asset.size
+            if size is not None or asset.kind != "annotations":
+                sizes.append(size)
     known = [size for size in sizes if size is not None]
     return sum(known) if len(known) == len(sizes) else None
 

@@ -210,7 +210,7 @@ def test_a_dataset_that_was_not_processed_says_what_to_run(make_dataset):
     (cache.processed("toy") / "meta.json").write_text('{"a": {"split": "tr')
     with pytest.raises(RequestError) as error:
         probe_dataset(cache, "toy", "rep")
-    assert one_line(error, "meta.json is not JSON", "process toy")
+    assert one_line(error, "meta.json is not JSON", "process folder --name toy")
 
 
 def test_no_vectors_at_all_says_what_to_run(make_dataset):
