@@ -14,6 +14,15 @@ def decimal(value: float) -> str:
     return f"{value:.1f}".replace("-0.0", "0.0").replace("-", "−")
 
 
+def times(factor: float) -> str:
+    """How many times, to two digits, never as a power of ten.
+
+    >>> times(2.04), times(31.4), times(1234.5)
+    ('2', '31', '1,234')
+    """
+    return f"{factor:,.0f}" if factor >= 99.5 else f"{factor:.2g}"
+
+
 def percent(fraction: float | None, missing: str = "–") -> str:
     """A fraction in percent; ``missing`` where there is none.
 

@@ -169,7 +169,7 @@ def _confusions(question: Question) -> list[dict[str, str]]:
             tests = [run.predictions("test") for run in answer.runs]
             y, predicted = np.concatenate([test.y for test in tests]), np.concatenate([test.scores.argmax(1) for test in tests])
             found = Confusions.of(y, predicted, answer.runs[0].task.labels)
-            says = conclusions.of_confusions(found, question.task.type == "key")
+            says = conclusions.of_confusions(found, question.task.type == "key", len(tests))
             entries.append({"name": name, "svg": confusions.svg(found, name), "says": says})
     return entries
 
