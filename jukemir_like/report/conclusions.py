@@ -20,6 +20,7 @@ from jukemir_like.report.questions import Average, Question
 from jukemir_like.stemjepa.retrieval.table import Row
 
 _MOST_NAMES = 5
+_MANY_PAIRS = 10
 _MIREX = {0.5: "a fifth above", 0.3: "relative", 0.2: "parallel"}
 
 
@@ -52,6 +53,10 @@ def of_scores(question: Question, published: bool = False) -> Conclusion:
         does_not.append(f"{question.few_groups[0].upper()}{question.few_groups[1:]}.")
     if len(names) > 1:
         does_not.append("Whether two rows differ is in their paired difference, not in whether their intervals overlap.")
+    if len(question.comparisons) > _MANY_PAIRS:
+        does_not.append(
+            f"Claims are corrected for all {len(question.comparisons)} pairs of rows: among fewer rows, more can be told apart."
+        )
     if published:
         does_not.append("Published results have other probes, clips or splits: a few points more or less than ours mean nothing.")
     return Conclusion(" ".join(says), " ".join(does_not))
@@ -89,7 +94,7 @@ def _beside_baseline(question: Question, names: Sequence[str]) -> list[str]:
         return []
     compared = [name for name in names if question.differ(name, TRIVIAL) is not None]
     below = [name for name in compared if not _is_above_baseline(question, name)]
-    if not compared:
+    if not compared or (question.best is not None and len(question.answers) == 2):  # said already
         return []
     if not below:
         return ["Every row is better than the baseline."] if len(compared) > 1 else [f"{compared[0]} is better than the baseline."]
@@ -105,6 +110,8 @@ def _is_above_baseline(question: Question, name: str) -> bool:
 def of_headline(questions: Sequence[Question], means: Sequence[Average]) -> Conclusion:
     """Under the first table: who is clearly best in how many columns."""
     columns = [*(one.best for one in questions), *(one.best for one in means)]
+    if not _names(questions):
+        return Conclusion("", "The baseline alone: probe a representation to compare with it.")
     if not any(sum(name != TRIVIAL for name in one.answers) > 1 for one in questions):
         return Conclusion("", "One representation alone: compare it with the baseline only.")
     wins: dict[str, int] = {}
@@ -240,7 +247,11 @@ def listed(names: Sequence[str]) -> str:
 
     >>> listed(["a"]), listed(["a", "b", "c"]), listed(list("abcdefg"))
     ('a', 'a, b and c', 'a, b, c, d and 3 more')
+    >>> listed(["a", "b, chosen layer", "c"])
+    'a; b, chosen layer; and c'
     """
     if len(names) > _MOST_NAMES:
         names = [*names[: _MOST_NAMES - 1], f"{len(names) - _MOST_NAMES + 1} more"]
+    if len(names) > 2 and any(", " in name for name in names):
+        return f"{'; '.join(names[:-1])}; and {names[-1]}"
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
