@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -83,7 +84,8 @@ def _leaders(question: Question, names: Sequence[str]) -> list[str]:
     in_order = [name for name in question.answers if name in (first, *tied)]
     if TRIVIAL in tied:
         return [f"The highest value, that of {first}, cannot be told apart from the baseline."]
-    if in_order == list(question.answers)[: len(in_order)]:
+    alike = all(question.differ(*pair) is False for pair in combinations(in_order, 2))
+    if alike and in_order == list(question.answers)[: len(in_order)]:
         number = f"The first {len(in_order)}" if len(in_order) > 2 else "The first two"
         return [f"{number} cannot be told apart: {listed(in_order)}."]
     return [f"{first} has the highest value, but cannot be told apart from {listed([name for name in in_order if name != first])}."]

@@ -200,7 +200,7 @@ def test_every_sentence_under_scores_is_true_of_the_raw_predictions(cache, make_
     for together in re.findall(r"The first \w+ cannot be told apart: ([^.]+)\.", says):
         first, *others = re.split(r", | and ", together)
         assert scored[first].mean() == max(one.mean() for one in scored.values())
-        assert not any(clearly(first, other) for other in others if other in scored)
+        assert not any(clearly(one, other) for one in (first, *others) for other in others if {one, other} <= {*scored} and one != other)
     for below in re.findall(r"Not clearly better than the baseline: ([^.]+)\.", says):
         assert not any(clearly(name, "trivial") for name in re.split(r", | and ", below) if name in scored)
     if "Every row is better than the baseline" in says:
@@ -231,3 +231,14 @@ def test_errors_of_several_seeds_are_said_to_be_of_all():
     y = np.zeros(4, int)
     found = Confusions.of(y, np.array([0, 1, 1, 7]), list(KEYS))
     assert " errors of 3 seeds together, " in conclusions.of_confusions(found, key=True, seeds=3)
+
+
+def test_that_several_cannot_be_told_apart_is_said_only_if_no_two_of_them_can(asked, monkeypatch):
+    """The first may be uncertain, as with many seeds: then the second and the third may differ, though neither does from the first."""
+    question = asked({"a": 0.5, "bb": 0.5, "ccc": 0.5})
+    first, second, third = question.answers
+    assert conclusions.of_scores(question).says.startswith("The first 3 cannot be told apart")
+    monkeypatch.setitem(question.corrected["accuracy"], (second, third), 0.01)
+    assert conclusions.of_scores(question).says.startswith(
+        f"{first} has the highest value, but cannot be told apart from {second} and {third}"
+    )
