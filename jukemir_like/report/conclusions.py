@@ -14,13 +14,12 @@ import numpy as np
 from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.probes.metrics import mirex_table
 from jukemir_like.report.confusions import Confusions
-from jukemir_like.report.formatting import decimal, times
+from jukemir_like.report.formatting import MOST_NAMES, decimal, listed, times
 from jukemir_like.report.layers import Curve
 from jukemir_like.report.lines import CostPoint
 from jukemir_like.report.questions import Average, Question
 from jukemir_like.stemjepa.retrieval.table import Row
 
-_MOST_NAMES = 5
 _MANY_PAIRS = 10
 _MIREX = {0.5: "a fifth above", 0.3: "relative", 0.2: "parallel"}
 
@@ -238,22 +237,7 @@ def of_retrieval(rows: Mapping[str, Row]) -> Conclusion:
             says.append(f"{name} is not clearly better than chance ({ratio} as often).")
         else:
             says.append(f"{name} finds the stem {ratio} as often as chance.")
-    more = [f"{len(says) - _MOST_NAMES} more are in the table."] if len(says) > _MOST_NAMES else []
+    more = [f"{len(says) - MOST_NAMES} more are in the table."] if len(says) > MOST_NAMES else []
     return Conclusion(
-        " ".join([*says[:_MOST_NAMES], *more]), "R@1 falls with the number of candidates N: compare results of the same N only."
+        " ".join([*says[:MOST_NAMES], *more]), "R@1 falls with the number of candidates N: compare results of the same N only."
     )
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names as words of a sentence; of many only the first.
-
-    >>> listed(["a"]), listed(["a", "b", "c"]), listed(list("abcdefg"))
-    ('a', 'a, b and c', 'a, b, c, d and 3 more')
-    >>> listed(["a", "b, chosen layer", "c"])
-    'a; b, chosen layer; and c'
-    """
-    if len(names) > _MOST_NAMES:
-        names = [*names[: _MOST_NAMES - 1], f"{len(names) - _MOST_NAMES + 1} more"]
-    if len(names) > 2 and any(", " in name for name in names):
-        return f"{'; '.join(names[:-1])}; and {names[-1]}"
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)

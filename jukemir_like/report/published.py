@@ -28,8 +28,7 @@ from typing import Any
 
 from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.report import plots, svg
-from jukemir_like.report.conclusions import listed
-from jukemir_like.report.formatting import percent
+from jukemir_like.report.formatting import listed, percent
 from jukemir_like.report.questions import Average, Question, averages_over_datasets
 
 PROTOCOL = "jukemir"

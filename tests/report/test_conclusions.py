@@ -242,3 +242,13 @@ def test_that_several_cannot_be_told_apart_is_said_only_if_no_two_of_them_can(as
     assert conclusions.of_scores(question).says.startswith(
         f"{first} has the highest value, but cannot be told apart from {second} and {third}"
     )
+
+
+def test_an_average_over_other_items_is_not_compared(cache, make_run, tasks):
+    """Missing items of groups that both have: the resamples are the same, the items are not."""
+    runs = [make_run(cache, "band", name, tasks[task], quality) for name, quality in (("a", 0.2), ("bb", 0.9)) for task in ("genre", "key")]
+    assert questions.averages(questions.questions(runs))[0].best == "bb"
+    runs[2] = make_run(cache, "band", "bb", tasks["genre"], 0.9, missing=2)  # of a group of five
+    (average,) = questions.averages(questions.questions(runs))
+    assert average.best is None
+    assert set(average.by_representation) == {"a", "bb"}
