@@ -131,7 +131,7 @@ def paired_hits(sizes: np.ndarray, rates: tuple[float, float], shared: float, tr
         lead = np.add.reduceat(right[:, 0].astype(float) - right[:, 1], first)
         value, samples = lead.sum() / sizes.sum(), times @ lead / (times @ sizes)
         for around, name in (
-            (difference(value, samples, groups).interval, "now"),
+            (difference(value, samples, groups, items=len(group)).interval, "now"),
             (interval(value, samples, groups, scale="median"), "before"),
         ):
             held[name] += around.low is not None and around.high is not None and around.low <= truth <= around.high

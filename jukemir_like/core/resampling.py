@@ -24,7 +24,8 @@ Here the bootstrap says how much a value varies, and the interval is that of a d
 - *Differences*: Student's t (G - 1) around the paired difference. To those of fractions and rankings one observation is added, a quarter of
   it to each of the four outcomes of a pair (both right, either, none), after Agresti and Min (2005, *Simple improved confidence intervals
   for comparing matched proportions*), who add two. So two that agree on everything differ by 0 plus or minus what so few groups cannot
-  exclude; and p does not end at one over the resamples.
+  exclude; and p does not end at one over the resamples. Of groups of m items, one
+  item is added, which counts as 1 / m of a group: a whole group more would hide what a t test of the groups' differences shows.
 
 ``python -m bench coverage`` measures how often these intervals hold the truth: docs/benchmarks.md has the table.
 """
@@ -161,13 +162,16 @@ def interval(value: float, samples: Array, groups: float, *, scale: Scale = "fra
     return Interval(value, min(ends[0], value), max(ends[1], value), undefined)
 
 
-def difference(value: float, samples: Array, groups: float, *, scale: Scale = "fraction", units: float | None = None) -> Difference:
+def difference(
+    value: float, samples: Array, groups: float, *, scale: Scale = "fraction", units: float | None = None, items: float | None = None
+) -> Difference:
     """The 95 % interval around a difference, and its two-sided p, which is below 0.05 exactly where 0 lies outside the interval.
 
     Args:
         value: first minus second, on the observed data.
         samples, groups, units: as of :func:`interval`.
         scale: of the two values. Differences of fractions and rankings lie between -1 and 1.
+        items: number of items, where it is not that of groups. Of rankings it does not matter.
 
     Two that agree everywhere need not agree on the next item:
 
@@ -183,9 +187,11 @@ def difference(value: float, samples: Array, groups: float, *, scale: Scale = "f
     variance = float(defined.var())
     if bounded:
         number = units or groups
-        squares = number**2 * variance + number * centre**2 + 0.5  # of the observations, and of a quarter each of 1 and -1
-        centre *= number / (number + 1)
-        variance = (squares / (number + 1) - centre**2) / (number + 1)
+        added = min(1.0, groups / items) if items and scale == "fraction" else 1.0  # one item, in groups
+        squares = number**2 * variance + number * centre**2 + 0.5 * added  # of the observations, and of a quarter each of 1 and -1
+        centre *= number / (number + added)
+        # Of single items as Agresti and Min; of large groups, where nearly nothing is added, as a t test of the groups, with G - 1.
+        variance = (squares / (number + added) - centre**2) / (number - 1 + 2 * added)
     else:
         variance *= groups / (groups - 1)
     error = variance**0.5
@@ -195,6 +201,8 @@ def difference(value: float, samples: Array, groups: float, *, scale: Scale = "f
     p = float(2 * special.stdtr(groups - 1, -abs(centre) / error))
     if not np.isfinite(margin) or not np.isfinite(p):
         margin, p = np.inf, 1.0
+    if value * centre <= 0:  # only the correction of bias changed the sign: the interval holds both, and so 0
+        p = 1.0
     low, high = centre - margin, centre + margin
     if bounded:
         low, high = max(low, -1.0), min(high, 1.0)

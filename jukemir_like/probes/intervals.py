@@ -256,6 +256,7 @@ def compare(first: ResampledMetrics, second: ResampledMetrics) -> Comparison:
             a.effective_groups,
             scale=scale(metric),
             units=a.units(metric),
+            items=len(common),
         )
         for metric in a.by_seed
         if metric in b.by_seed

@@ -1,26 +1,26 @@
 """What the figures and tables of the page say, and what they do not: sentences made from the same results that are shown.
 
-A sentence claims a difference only where :func:`differ` does; everything else is "cannot be told apart", which is not "the same".
+A sentence claims a difference only where :meth:`Question.differ` does; everything else is "cannot be told apart", which is not "the same".
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
-from jukemir_like.core.resampling import CONFIDENCE
 from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.probes.metrics import mirex_table
 from jukemir_like.report.confusions import Confusions
-from jukemir_like.report.formatting import decimal
+from jukemir_like.report.formatting import MOST_NAMES, decimal, listed, times
 from jukemir_like.report.layers import Curve
 from jukemir_like.report.lines import CostPoint
 from jukemir_like.report.questions import Average, Question
 from jukemir_like.stemjepa.retrieval.table import Row
 
-_MOST_NAMES = 5
+_MANY_PAIRS = 10
 _MIREX = {0.5: "a fifth above", 0.3: "relative", 0.2: "parallel"}
 
 
@@ -33,15 +33,6 @@ class Conclusion:
 
     def __bool__(self) -> bool:
         return bool(self.says or self.does_not)
-
-
-def differ(question: Question, first: str, second: str) -> bool | None:
-    """Whether two representations differ clearly on a question, by p corrected for all pairs; None where they cannot be compared."""
-    pair = (first, second) if (first, second) in question.comparisons else (second, first)
-    if pair not in question.comparisons:
-        return None
-    p = question.corrected[question.metric][pair]
-    return p is not None and p < 1 - CONFIDENCE
 
 
 def of_scores(question: Question, published: bool = False) -> Conclusion:
@@ -62,31 +53,38 @@ def of_scores(question: Question, published: bool = False) -> Conclusion:
         does_not.append(f"{question.few_groups[0].upper()}{question.few_groups[1:]}.")
     if len(names) > 1:
         does_not.append("Whether two rows differ is in their paired difference, not in whether their intervals overlap.")
+    if len(question.comparisons) > _MANY_PAIRS:
+        does_not.append(
+            f"Claims are corrected for all {len(question.comparisons)} pairs of rows: among fewer rows, more can be told apart."
+        )
     if published:
         does_not.append("Published results have other probes, clips or splits: a few points more or less than ours mean nothing.")
     return Conclusion(" ".join(says), " ".join(does_not))
 
 
 def _leaders(question: Question, names: Sequence[str]) -> list[str]:
-    first, others = names[0], [name for name in question.answers if name != names[0]]
-    first = max([first, *others], key=lambda name: question.interval(name).value)
-    others = [name for name in question.answers if name != first]
-    if not others:
+    best = question.best
+    if best is not None:
+        below = {name: question.lead(best, name) or 0.0 for name in question.answers if name != best}
+        closest = min(below, key=lambda name: below[name])
+        return [f"{best} is better than every other row; the closest, {closest}, is {decimal(100 * below[closest])} points below."]
+    first = max([names[0], *question.answers], key=lambda name: question.interval(name).value)
+    compared = [name for name in question.answers if name != first and question.differ(first, name) is not None]
+    tied = [name for name in compared if not question.differ(first, name)]
+    above = [name for name in compared if question.differ(first, name) and (question.lead(first, name) or 0) < 0]
+    if len(question.answers) == 1:
         return []
-    if question.best is not None:
-        closest = min(others, key=lambda name: _difference(question, first, name))
-        distance = decimal(100 * _difference(question, first, closest))
-        return [f"{question.best} is better than every other row; the closest, {closest}, is {distance} points below."]
-    compared = [name for name in others if differ(question, first, name) is not None]
-    tied = [name for name in compared if not differ(question, first, name)]
     if not compared:
         return [f"{first} has the highest value, but no other row can be compared with it."]
+    if above:
+        return [f"{first} has the highest value, but on the items that both have, {listed(above)} {_are(above)} better."]
     if not tied:
         return [f"{first} is better than every row that it can be compared with."]
     in_order = [name for name in question.answers if name in (first, *tied)]
     if TRIVIAL in tied:
         return [f"The highest value, that of {first}, cannot be told apart from the baseline."]
-    if in_order == list(question.answers)[: len(in_order)]:
+    alike = all(question.differ(*pair) is False for pair in combinations(in_order, 2))
+    if alike and in_order == list(question.answers)[: len(in_order)]:
         number = f"The first {len(in_order)}" if len(in_order) > 2 else "The first two"
         return [f"{number} cannot be told apart: {listed(in_order)}."]
     return [f"{first} has the highest value, but cannot be told apart from {listed([name for name in in_order if name != first])}."]
@@ -95,9 +93,9 @@ def _leaders(question: Question, names: Sequence[str]) -> list[str]:
 def _beside_baseline(question: Question, names: Sequence[str]) -> list[str]:
     if TRIVIAL not in question.answers:
         return []
-    compared = [name for name in names if differ(question, name, TRIVIAL) is not None]
+    compared = [name for name in names if question.differ(name, TRIVIAL) is not None]
     below = [name for name in compared if not _is_above_baseline(question, name)]
-    if not compared:
+    if not compared or (question.best is not None and len(question.answers) == 2):  # said already
         return []
     if not below:
         return ["Every row is better than the baseline."] if len(compared) > 1 else [f"{compared[0]} is better than the baseline."]
@@ -107,22 +105,15 @@ def _beside_baseline(question: Question, names: Sequence[str]) -> list[str]:
 
 
 def _is_above_baseline(question: Question, name: str) -> bool:
-    return bool(differ(question, name, TRIVIAL)) and _difference(question, name, TRIVIAL) > 0
-
-
-def _difference(question: Question, first: str, second: str) -> float:
-    """First minus second, on their common items."""
-    forward = question.comparisons.get((first, second))
-    if forward is not None:
-        return forward.differences[question.metric].interval.value
-    return -question.comparisons[second, first].differences[question.metric].interval.value
+    return bool(question.differ(name, TRIVIAL)) and (question.lead(name, TRIVIAL) or 0) > 0
 
 
 def of_headline(questions: Sequence[Question], means: Sequence[Average]) -> Conclusion:
     """Under the first table: who is clearly best in how many columns."""
     columns = [*(one.best for one in questions), *(one.best for one in means)]
-    compared = sum(sum(name != TRIVIAL for name in one.answers) > 1 for one in questions)
-    if not compared:
+    if not _names(questions):
+        return Conclusion("", "The baseline alone: probe a representation to compare with it.")
+    if not any(sum(name != TRIVIAL for name in one.answers) > 1 for one in questions):
         return Conclusion("", "One representation alone: compare it with the baseline only.")
     wins: dict[str, int] = {}
     for best in columns:
@@ -132,9 +123,9 @@ def of_headline(questions: Sequence[Question], means: Sequence[Average]) -> Conc
     says = f"Clearly best: {listed([f'{name} in {_columns(wins[name])}' for name in ranked])}." if ranked else ""
     open_ = len(columns) - sum(wins.values())
     if open_:
-        rest = "the other" if ranked and open_ == 1 else f"the other {open_}" if ranked else "each of the" if len(columns) > 1 else "the"
-        noun = "column" if open_ == 1 and (ranked or len(columns) == 1) else "columns"
-        says = f"{says} In {rest} {noun} the first cannot be told apart from others.".strip()
+        rest = "the other column" if open_ == 1 else f"the other {open_} columns"
+        where = f"{says} In {rest} no" if ranked else "In no column a" if len(columns) > 1 else "No"
+        says = f"{where} row is clearly better than every other."
     incomplete = [name for name in _names(questions) if any(name not in one.answers for one in questions)]
     does_not = "Values of different columns are different metrics on different data: compare within a column."
     if means and incomplete:
@@ -155,7 +146,7 @@ def of_differences(question: Question) -> Conclusion:
     pairs = [pair for pair in question.comparisons if TRIVIAL not in pair]
     if not pairs:
         return Conclusion("")
-    clear = sum(bool(differ(question, *pair)) for pair in pairs)
+    clear = sum(bool(question.differ(*pair)) for pair in pairs)
     says = f"{clear} of {len(pairs)} pairs of representations differ clearly." if len(pairs) > 1 else ""
     return Conclusion(
         says, "A pair that does not differ clearly is not shown to be equal: its interval holds the differences that remain possible."
@@ -192,15 +183,18 @@ def of_cost(question: Question, points: Sequence[CostPoint]) -> Conclusion:
     first = next(name for name in question.answers if name != TRIVIAL)
     if first not in timed:
         return Conclusion("", does_not)
-    good = [first, *(name for name in question.answers if name in timed and name != first and differ(question, first, name) is False)]
+    unknown = any(name != first and question.differ(first, name) is None for name in timed)
+    good = [first, *(name for name in question.answers if name in timed and name != first and question.differ(first, name) is False)]
     cheapest = min(good, key=lambda name: timed[name])
     if cheapest != first:
-        factor = f"{timed[first] / timed[cheapest]:.2g}"
+        factor = times(timed[first] / timed[cheapest])
         says = f"{cheapest} cannot be told apart from {first}, which has the highest score, and takes {factor} times less."
     elif len(good) > 1:
         says = f"{first} has the highest score; {listed(good[1:])} cannot be told apart from it, but {_are(good[1:])} not faster."
-    else:
+    elif not unknown:
         says = f"No faster representation reaches the score of {first}."
+    else:
+        says = ""
     return Conclusion(says, does_not)
 
 
@@ -208,17 +202,18 @@ def _are(names: Sequence[str]) -> str:
     return "is" if len(names) == 1 else "are"
 
 
-def of_confusions(found: Confusions, key: bool) -> str:
+def of_confusions(found: Confusions, key: bool, seeds: int = 1) -> str:
     """Under a confusion matrix: what is confused most often; of keys, how many errors are musically close."""
     wrong = int(found.counts.sum() - found.counts.trace())
     if not wrong:
         return "No errors."
     frequent = "; ".join(f"{true} as {other} ({100 * share:.0f} %)" for true, other, share in found.most_frequent())
     says = f"Most often: {frequent}."
+    of_seeds = f" of {seeds} seeds together" if seeds > 1 else ""
     if key:
         credit = mirex_table(found.labels)
         near = {word: int(found.counts[np.isclose(credit, value)].sum()) for value, word in _MIREX.items()}
-        says += f" Of {wrong} errors, {', '.join(f'{number} {word}' for word, number in near.items())}."
+        says += f" Of {wrong} errors{of_seeds}, {', '.join(f'{number} {word}' for word, number in near.items())}."
     return says
 
 
@@ -233,20 +228,16 @@ def of_retrieval(rows: Mapping[str, Row]) -> Conclusion:
         value, low, chance = row["value"], row["low"], row["chance"]
         if value is None or not chance:
             continue
-        times = f"{value / chance:.2g} times"
-        if low is not None and low <= chance:
-            says.append(f"{name} is not clearly better than chance ({times} as often).")
+        ratio = f"{times(value / chance)} times"
+        if chance >= 1:
+            says.append(f"{name} had one candidate per query, so there was nothing to find.")
+        elif low is None:
+            says.append(f"{name} found the stem {ratio} as often as chance, which may itself be chance: there is no interval.")
+        elif low <= chance:
+            says.append(f"{name} is not clearly better than chance ({ratio} as often).")
         else:
-            says.append(f"{name} finds the stem {times} as often as chance.")
-    return Conclusion(" ".join(says[:_MOST_NAMES]), "R@1 falls with the number of candidates N: compare results of the same N only.")
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names as words of a sentence; of many only the first.
-
-    >>> listed(["a"]), listed(["a", "b", "c"]), listed(list("abcdefg"))
-    ('a', 'a, b and c', 'a, b, c, d and 3 more')
-    """
-    if len(names) > _MOST_NAMES:
-        names = [*names[: _MOST_NAMES - 1], f"{len(names) - _MOST_NAMES + 1} more"]
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+            says.append(f"{name} finds the stem {ratio} as often as chance.")
+    more = [f"{len(says) - MOST_NAMES} more are in the table."] if len(says) > MOST_NAMES else []
+    return Conclusion(
+        " ".join([*says[:MOST_NAMES], *more]), "R@1 falls with the number of candidates N: compare results of the same N only."
+    )

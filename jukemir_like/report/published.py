@@ -1,4 +1,4 @@
-"""Published results, as printed: shown beside ours, never part of a ranking, interval or comparison.
+"""Published results, as printed or as a secondary source has them: shown beside ours, never part of a ranking, interval or comparison.
 
 ``published.csv`` holds, each with its source and protocol:
 
@@ -7,9 +7,10 @@
   the same test items;
 - results of frozen encoders under the protocol of MARBLE (Yuan et al., arXiv 2306.10548), from the table of Zhu et al., "MuQ" (2025, arXiv
   2501.01108); probes, clips and splits may be others than the paper's;
-- those of Stem-JEPA with its conditioned MLP predictor, from the table of Riou et al. (ISMIR 2024, arXiv 2408.02514). The program that was
-  published with it evaluates as protocol ``lineareval`` does; its text names a hidden layer of 512 units besides. GiantSteps there: whole
-  excerpts, not clips.
+- those of Stem-JEPA with its conditioned MLP predictor (Riou et al., ISMIR 2024, arXiv 2408.02514), from a secondary source: nobody has
+  compared these figures with the paper's own table, and the page says so wherever they stand. The program that was published with the paper
+  evaluates as protocol ``lineareval`` does; its text names a hidden layer of 512 units besides. GiantSteps there: whole excerpts, not
+  clips.
 
 The trivial baselines are computed from the published labels of test; ours, of :mod:`jukemir_like.probes.fitting`, from those of train.
 
@@ -27,13 +28,18 @@ from typing import Any
 
 from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.report import plots, svg
-from jukemir_like.report.formatting import percent
+from jukemir_like.report.formatting import listed, percent
 from jukemir_like.report.questions import Average, Question, averages_over_datasets
 
 PROTOCOL = "jukemir"
 """Protocol of the paper."""
 
-_WHERE = {"Castellon et al. 2021": "arXiv 2107.05677", "Zhu et al. 2025": "arXiv 2501.01108", "Riou et al. 2024": "arXiv 2408.02514"}
+_SECONDARY = "from a secondary source"  # in the source of what was not read where it was published
+_WHERE = {
+    "Castellon et al. 2021": "arXiv 2107.05677",
+    "Zhu et al. 2025": "arXiv 2501.01108",
+    f"Riou et al. 2024, {_SECONDARY}": "arXiv 2408.02514, with which the figures were not compared",
+}
 _PROBED = {
     "jukemir": "under the grid of protocol jukemir",
     "MARBLE": "under the protocol of MARBLE (arXiv 2306.10548), whose probes, clips and splits may be others",
@@ -149,7 +155,7 @@ def note(question: Question) -> str:
         return f"{question.dataset} is another task than {base}: results that were published on {base} cannot be compared with these."
     if not _fits(question) or not of(question.dataset):
         return ""
-    sentences = ["Published results are as printed: not measured here, without intervals, in no ranking or comparison of this page."]
+    sentences = ["Published results are not measured here, without intervals, in no ranking or comparison of this page."]
     for source, protocol in dict.fromkeys((one.source, one.protocol) for one in of(question.dataset) if one.protocol):
         names = ", ".join(one.representation for one in of(question.dataset) if one.source == source)
         sentences.append(f"{names}: {source} ({_WHERE[source]}), {_PROBED[protocol]}.")
@@ -163,12 +169,13 @@ def note(question: Question) -> str:
 def sources(questions: Sequence[Question]) -> str:
     """The sources of the published results on the page, with where to find them; empty if there are none."""
     named = dict.fromkeys(one.source for question in questions if _fits(question) for one in of(question.dataset) if one.protocol)
-    return " and ".join(f"{source} ({_WHERE[source]})" for source in named)
+    return listed([f"{source} ({_WHERE[source]})" for source in named])
 
 
 def _label(one: Published) -> str:
     """Under a bar; the paper's protocol is ours too, another one is named."""
-    return f"{one.representation}, published" + (f", {one.protocol}" if one.protocol != PROTOCOL else "")
+    how = _SECONDARY if _SECONDARY in one.source else "published"
+    return f"{one.representation}, {how}" + (f", {one.protocol}" if one.protocol != PROTOCOL else "")
 
 
 def _described(one: Published) -> str:

@@ -156,7 +156,15 @@ def _comparisons(question: Question, number: int) -> Table | None:
 
 
 def _p(p: float | None) -> str:
-    return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+    """Three decimals; what is below the level, and so bold, is not rounded up to it.
+
+    >>> _p(0.0496), _p(0.0504), _p(1e-9), _p(None)
+    ('< 0.05', '0.050', '< 0.001', '–')
+    """
+    level = 1 - CONFIDENCE
+    if p is None:
+        return "–"
+    return "< 0.001" if p < 0.001 else f"< {level:.2g}" if p < level and f"{p:.3f}" == f"{level:.3f}" else f"{p:.3f}"
 
 
 def _confusions(question: Question) -> list[dict[str, str]]:
@@ -169,7 +177,7 @@ def _confusions(question: Question) -> list[dict[str, str]]:
             tests = [run.predictions("test") for run in answer.runs]
             y, predicted = np.concatenate([test.y for test in tests]), np.concatenate([test.scores.argmax(1) for test in tests])
             found = Confusions.of(y, predicted, answer.runs[0].task.labels)
-            says = conclusions.of_confusions(found, question.task.type == "key")
+            says = conclusions.of_confusions(found, question.task.type == "key", len(tests))
             entries.append({"name": name, "svg": confusions.svg(found, name), "says": says})
     return entries
 

@@ -72,8 +72,31 @@ class Question:
 
     @property
     def best(self) -> str | None:
-        """The representation that is better than each other, by the corrected p of all pairs; None if there is none, or only one."""
-        return _best({name: self.interval(name).value for name in self.answers}, self.corrected.get(self.metric, {}))
+        """The representation with the highest value, if it is better than each other by the corrected p of all pairs; else None.
+
+        Better on the items that both have: where vectors are missing, the highest value may come from having the easier items.
+        """
+        first = max(self.answers, key=lambda name: self.interval(name).value)
+        others = [name for name in self.answers if name != first]
+        return first if others and all(self.differ(first, one) and (self.lead(first, one) or 0) > 0 for one in others) else None
+
+    def lead(self, first: str, second: str) -> float | None:
+        """First minus second, on the items that both have, which may have another sign than the difference of their values on all items.
+
+        None where they cannot be compared.
+        """
+        for pair, sign in (((first, second), 1), ((second, first), -1)):
+            if pair in self.comparisons:
+                return sign * self.comparisons[pair].differences[self.metric].interval.value
+        return None
+
+    def differ(self, first: str, second: str) -> bool | None:
+        """Whether two representations differ clearly, by p corrected for all pairs; None where they cannot be compared."""
+        pair = (first, second) if (first, second) in self.comparisons else (second, first)
+        if pair not in self.comparisons:
+            return None
+        p = self.corrected[self.metric][pair]
+        return p is not None and p < 1 - CONFIDENCE
 
 
 @dataclass(frozen=True)
@@ -191,10 +214,13 @@ def _mean(dataset: str, protocol: str, together: Sequence[Question], names: Sequ
     samples = {name: np.mean([sample for _, sample in of_one], axis=0) for name, of_one in parts.items()}
     of_mean = _scale_of_mean(together)
     intervals = {name: interval(value, samples[name], groups, scale=of_mean) for name, value in values.items()}
-    groups_by_question = [{frozenset(question.answers[name].group) for name in names} for question in together]
-    if any(len(groups_of_one) > 1 for groups_of_one in groups_by_question):  # missing vectors: other resamples, nothing to pair
+    if any(len({frozenset(question.answers[name].uid) for name in names}) > 1 for question in together):  # missing vectors: nothing to pair
         return Average(dataset, protocol, intervals, None)
-    p = {(a, b): difference(values[a] - values[b], samples[a] - samples[b], groups, scale=of_mean).p for a, b in combinations(names, 2)}
+    items = groups * min(len(answer.uid) / answer.effective_groups for answer in every)
+    p = {
+        (a, b): difference(values[a] - values[b], samples[a] - samples[b], groups, scale=of_mean, items=items).p
+        for a, b in combinations(names, 2)
+    }
     return Average(dataset, protocol, intervals, _best(values, _corrected(p)))
 
 

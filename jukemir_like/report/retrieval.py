@@ -12,7 +12,7 @@ from typing import Any
 from jukemir_like.core import files
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.resampling import Interval, few_groups
-from jukemir_like.report import conclusions, plots, svg, tables
+from jukemir_like.report import conclusions, formatting, plots, svg, tables
 from jukemir_like.report.problems import Problems
 from jukemir_like.report.tables import Cell, Column, Table
 from jukemir_like.stemjepa.retrieval.table import TABLE_NAME, Row, read_table
@@ -116,7 +116,7 @@ def _value(table: list[Row], pool: str, instrument: str, metric: str) -> float:
 def _cell(row: Row | None, with_chance: bool = False) -> Cell:
     if row is None or row["value"] is None:
         return Cell("–")
-    below = (f"chance {100 * row['chance']:.2g}",) if with_chance and row["chance"] is not None else ()
+    below = (f"chance {formatting.times(100 * row['chance'])}",) if with_chance and row["chance"] is not None else ()
     return tables.score(Interval(row["value"], row["low"], row["high"], 0), below=below)
 
 

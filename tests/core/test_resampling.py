@@ -175,3 +175,47 @@ def test_few_groups_are_said():
     assert resampling.few_groups(1) is None  # no interval at all
     assert "only 9 groups" in resampling.few_groups(9)
     assert "as good as 4.0" in resampling.few_groups(30, 4.0)
+
+
+def paired_groups(random, trials, groups, items, rates, correlation):
+    """Difference of two accuracies in every group, (trials, groups): latent difficulties of items, alike within a group and for both."""
+
+    def difficulty():
+        alike, own = random.standard_normal((trials, groups, 1)), random.standard_normal((trials, groups, items))
+        return correlation**0.5 * alike + (1 - correlation) ** 0.5 * own
+
+    shared = difficulty()
+    first, second = (shared / 2**0.5 + difficulty() / 2**0.5 < limit for limit in stats.norm.ppf(rates))
+    return (first.astype(float) - second).mean(2)
+
+
+@pytest.mark.parametrize(("groups", "items"), [(10, 30), (30, 5), (30, 20)])
+def test_differences_of_groups_are_found_nearly_as_often_as_by_a_t_test_of_groups(groups, items):
+    """One item is added, not one group, which would hide a difference of ten points in 98 of 100 test sets of 10 × 30 items."""
+    random = np.random.RandomState(7)
+    lead = paired_groups(random, 300, groups, items, (0.8, 0.7), 0.1)
+    times = drawn(np.arange(groups)) / groups
+    found = [resampling.difference(of_one.mean(), times @ of_one, groups, items=groups * items).p < 0.05 for of_one in lead]
+    expected = stats.ttest_1samp(lead, 0, axis=1).pvalue < 0.05
+    assert np.mean(found) > 0.8 * expected.mean()
+    equal = paired_groups(random, 1000, groups, items, (0.8, 0.8), 0.1)
+    false = [resampling.difference(of_one.mean(), times @ of_one, groups, items=groups * items).p < 0.05 for of_one in equal]
+    assert np.mean(false) < 0.065
+
+
+def test_single_items_are_told_apart_as_by_mcnemar_s_test():
+    random = np.random.RandomState(8)
+    lead = paired_groups(random, 500, 100, 1, (0.8, 0.7), 0)
+    times = drawn(np.arange(100)) / 100
+    found = [resampling.difference(of_one.mean(), times @ of_one, 100).p < 0.05 for of_one in lead]
+    wins, losses = (lead > 0).sum(1), (lead < 0).sum(1)
+    fewer = np.minimum(wins, losses)
+    mid_p = np.minimum(1, 2 * stats.binom.cdf(fewer, wins + losses, 0.5) - stats.binom.pmf(fewer, wins + losses, 0.5))
+    assert np.mean(found) == pytest.approx(np.mean(mid_p < 0.05), abs=0.03)
+
+
+def test_p_is_that_of_the_interval_where_the_correction_of_bias_changes_the_sign():
+    samples = 0.05 + 0.01 * np.random.default_rng(6).standard_normal(2000)
+    found = resampling.difference(0.01, samples, 50, scale="ranking", units=400)
+    assert found.interval.low < 0 < found.interval.high
+    assert found.p == 1

@@ -1,12 +1,16 @@
 """Sentences under figures and tables: each claim is checked against the table of paired differences."""
 
 import re
+from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from jukemir_like.datasets import KEYS
 from jukemir_like.probes import metrics
+from jukemir_like.probes.runs import save_run
+from jukemir_like.probes.tasks import Predictions
 from jukemir_like.report import conclusions, questions
 from jukemir_like.report.confusions import Confusions
 from jukemir_like.report.lines import CostPoint
@@ -29,8 +33,8 @@ def asked(cache, make_run, tasks):
 def test_who_cannot_be_told_apart_from_the_first(asked):
     question = asked({"a": 0.9, "bb": 0.88, "poor": 0.2, "trivial": 0})
     says = conclusions.of_scores(question).says
-    assert conclusions.differ(question, "a", "bb") is False
-    assert conclusions.differ(question, "poor", "a") is True
+    assert question.differ("a", "bb") is False
+    assert question.differ("poor", "a") is True
     leaders = [name for name in question.answers if name in ("a", "bb")]
     assert f"The first two cannot be told apart: {' and '.join(leaders)}." in says
 
@@ -46,13 +50,13 @@ def test_the_clearly_best_is_named_with_its_distance_to_the_closest(asked):
 
 def test_what_is_no_better_than_the_baseline_is_named(asked):
     question = asked({"good": 0.9, "same": 0.01, "trivial": 0})
-    assert conclusions.differ(question, "same", "trivial") is False
+    assert question.differ("same", "trivial") is False
     assert "Not clearly better than the baseline: same." in conclusions.of_scores(question).says
 
 
 def test_that_no_row_is_better_than_the_baseline_is_said(asked):
     question = asked({"same": 0.01, "other": 0.02, "trivial": 0})
-    assert not any(conclusions.differ(question, name, "trivial") for name in ("same", "other"))
+    assert not any(question.differ(name, "trivial") for name in ("same", "other"))
     assert "No row is clearly better than the baseline." in conclusions.of_scores(question).says
 
 
@@ -65,7 +69,7 @@ def test_few_groups_are_said(asked, per_group, said):
 def test_rows_that_cannot_be_compared_are_called_neither_better_nor_alike(cache, make_run, tasks):
     runs = [make_run(cache, "band", "a", tasks["genre"], 0.9), make_run(cache, "band", "bb", tasks["genre"], 0.2, n=100)]
     (question,) = questions.questions(runs)
-    assert conclusions.differ(question, "a", "bb") is None
+    assert question.differ("a", "bb") is None
     says = conclusions.of_scores(question).says
     assert "no other row can be compared with it" in says
     assert "told apart" not in says
@@ -86,12 +90,12 @@ def test_columns_of_the_first_table_are_counted(cache, make_run, tasks):
     best = [question.best for question in asked]
     assert sorted(best, key=str) == [None, "a", "a"]
     conclusion = conclusions.of_headline(asked, [])
-    assert conclusion.says == "Clearly best: a in 2 columns. In the other column the first cannot be told apart from others."
+    assert conclusion.says == "Clearly best: a in 2 columns. In the other column no row is clearly better than every other."
 
 
 def test_pairs_are_counted_without_the_baseline(asked):
     question = asked({"a": 0.9, "bb": 0.88, "poor": 0.2, "trivial": 0})
-    clear = sum(bool(conclusions.differ(question, *pair)) for pair in (("a", "bb"), ("a", "poor"), ("bb", "poor")))
+    clear = sum(bool(question.differ(*pair)) for pair in (("a", "bb"), ("a", "poor"), ("bb", "poor")))
     assert conclusions.of_differences(question).says == f"{clear} of 3 pairs of representations differ clearly."
 
 
@@ -131,3 +135,120 @@ def test_retrieval_is_said_as_times_chance():
     (times,) = re.findall(r"good finds the stem ([\d.]+) times", conclusions.of_retrieval({"good": row}).says)
     assert float(times) == pytest.approx(score.value * 30, rel=0.05)
     assert conclusions.of_retrieval({"good": {**row, "low": row["chance"]}}).says.startswith("good is not clearly better than chance")
+
+
+@pytest.fixture
+def lacking(cache, make_run, tasks):
+    """A question where ``easy`` has vectors of the easier half only, and there is worse than ``all``."""
+    n, task = 200, tasks["genre"]
+    random = np.random.default_rng(0)
+    y, is_easy = random.integers(8, size=n), np.arange(n) < n // 2
+    right = {"easy": random.random(n) < 0.75, "all": random.random(n) < np.where(is_easy, 0.97, 0.3)}
+    made = []
+    for name, keep in (("easy", is_easy), ("all", np.ones(n, bool))):
+        run = make_run(cache, "band", name, task, 0.5, n=n, per_group=2, missing=int((~keep).sum()))
+        uid, group = (np.array([f"{prefix} {index // size:03d}" for index in range(n)]) for prefix, size in (("test", 1), ("artist", 2)))
+        scores = np.eye(8)[np.where(right[name], y, (y + 1) % 8)].astype(np.float32)
+        test = Predictions(uid[keep], group[keep], y[keep], scores[keep])
+        record = {**run.record, "metrics": {**run.metrics, "test": metrics.evaluate(task, test.y, test.scores)}}
+        made.append(save_run(run.folder, record, {"valid": run.predictions("valid"), "test": test}))
+    (question,) = questions.questions(made)
+    return question
+
+
+def test_the_highest_value_on_easier_items_is_not_the_best(lacking):
+    assert lacking.interval("easy").value > lacking.interval("all").value
+    assert lacking.lead("easy", "all") < -0.1
+    assert lacking.differ("easy", "all")
+    assert lacking.best is None
+    says = conclusions.of_scores(lacking).says
+    assert says == "easy has the highest value, but on the items that both have, all is better."
+    assert conclusions.of_headline([lacking], []).says == "No row is clearly better than every other."
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_sentence_under_scores_is_true_of_the_raw_predictions(cache, make_run, tasks, seed):
+    """Names in sentences against plain accuracies and a sign test's view of the pairs, without the report's own tables."""
+    random = np.random.default_rng(seed)
+    names = [f"n{'x' * place}" for place in range(int(random.integers(1, 7)))]
+    task = tasks["genre" if seed % 2 else "key"]
+    runs = [make_run(cache, "band", name, task, float(random.uniform(0.01, 0.9)), per_group=1) for name in names]
+    runs.append(make_run(cache, "band", "trivial", task, 0))
+    (question,) = questions.questions(runs)
+    test = {run.representation: run.predictions("test") for run in runs}
+    credit = metrics.mirex_table() if task.name == "key" else np.eye(8)
+    scored = {name: credit[one.y, one.scores.argmax(1)] for name, one in test.items()}
+    p = {
+        (a, b): stats.ttest_rel(scored[a], scored[b]).pvalue if (scored[a] != scored[b]).any() else 1.0
+        for a, b in combinations(sorted(scored), 2)
+    }
+    pairs = sorted(p, key=lambda pair: p[pair])
+    corrected = np.maximum.accumulate([min(1, p[pair] * (len(pairs) - rank)) for rank, pair in enumerate(pairs)])
+    plain = dict(zip(pairs, corrected, strict=True))
+
+    def clearly(first, second):
+        """None where another kind of test may see it differently."""
+        value = plain[min(first, second), max(first, second)]
+        return None if 0.02 < value < 0.12 else bool(value < 0.05 and scored[first].mean() > scored[second].mean())
+
+    says = conclusions.of_scores(question).says
+    best = re.findall(r"^(\w+) is better than every other row; the closest, (\w+), is ([\d.]+) points below", says)
+    for name, closest, distance in best:
+        assert all(clearly(name, other) is not False for other in scored if other != name)
+        assert distance == f"{100 * (scored[name].mean() - scored[closest].mean()):.1f}"
+        assert scored[closest].mean() == max(scored[other].mean() for other in scored if other != name)
+    for together in re.findall(r"The first \w+ cannot be told apart: ([^.]+)\.", says):
+        first, *others = re.split(r", | and ", together)
+        assert scored[first].mean() == max(one.mean() for one in scored.values())
+        assert not any(clearly(one, other) for one in (first, *others) for other in others if {one, other} <= {*scored} and one != other)
+    for below in re.findall(r"Not clearly better than the baseline: ([^.]+)\.", says):
+        assert not any(clearly(name, "trivial") for name in re.split(r", | and ", below) if name in scored)
+    if "Every row is better than the baseline" in says:
+        assert all(clearly(name, "trivial") is not False for name in names)
+    if "No row is clearly better than the baseline" in says:
+        assert not any(clearly(name, "trivial") for name in names)
+    assert says
+
+
+def test_retrieval_of_one_candidate_and_without_an_interval_claims_nothing():
+    row = {"value": 1.0, "low": None, "high": None, "chance": 1.0}
+    assert "nothing to find" in conclusions.of_retrieval({"good": row}).says
+    unsure = conclusions.of_retrieval({"good": {**row, "chance": 0.001}}).says
+    assert "1,000 times as often as chance" in unsure
+    assert "no interval" in unsure
+    many = conclusions.of_retrieval({f"w{place}": {**row, "low": 0.9, "chance": 0.1} for place in range(7)}).says
+    assert many.endswith("2 more are in the table.")
+
+
+def test_nothing_is_said_about_the_fastest_where_a_faster_one_cannot_be_compared(cache, make_run, tasks):
+    runs = [make_run(cache, "band", "a", tasks["genre"], 0.9), make_run(cache, "band", "bb", tasks["genre"], 0.2, n=100)]
+    (question,) = questions.questions(runs)
+    points = [CostPoint(name, 1.0, None, None, seconds, None, "") for name, seconds in (("a", 90.0), ("bb", 0.5))]
+    assert conclusions.of_cost(question, points).says == ""
+
+
+def test_errors_of_several_seeds_are_said_to_be_of_all():
+    y = np.zeros(4, int)
+    found = Confusions.of(y, np.array([0, 1, 1, 7]), list(KEYS))
+    assert " errors of 3 seeds together, " in conclusions.of_confusions(found, key=True, seeds=3)
+
+
+def test_that_several_cannot_be_told_apart_is_said_only_if_no_two_of_them_can(asked, monkeypatch):
+    """The first may be uncertain, as with many seeds: then the second and the third may differ, though neither does from the first."""
+    question = asked({"a": 0.5, "bb": 0.5, "ccc": 0.5})
+    first, second, third = question.answers
+    assert conclusions.of_scores(question).says.startswith("The first 3 cannot be told apart")
+    monkeypatch.setitem(question.corrected["accuracy"], (second, third), 0.01)
+    assert conclusions.of_scores(question).says.startswith(
+        f"{first} has the highest value, but cannot be told apart from {second} and {third}"
+    )
+
+
+def test_an_average_over_other_items_is_not_compared(cache, make_run, tasks):
+    """Missing items of groups that both have: the resamples are the same, the items are not."""
+    runs = [make_run(cache, "band", name, tasks[task], quality) for name, quality in (("a", 0.2), ("bb", 0.9)) for task in ("genre", "key")]
+    assert questions.averages(questions.questions(runs))[0].best == "bb"
+    runs[2] = make_run(cache, "band", "bb", tasks["genre"], 0.9, missing=2)  # of a group of five
+    (average,) = questions.averages(questions.questions(runs))
+    assert average.best is None
+    assert set(average.by_representation) == {"a", "bb"}

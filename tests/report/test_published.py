@@ -189,3 +189,19 @@ def test_a_difference_is_bold_only_where_its_corrected_p_is_small(cache, make_ru
     }
     assert bold == clear
     assert 0 < len(clear) < 3
+
+
+def test_what_was_not_read_in_the_paper_says_so_wherever_it_is_shown(four):
+    said = "from a secondary source"
+    sources = {
+        row["source"] for row in rows_of(Path(published.__file__).with_name("published.csv")) if row["representation"] == "Stem-JEPA"
+    }
+    assert sources == {f"Riou et al. 2024, {said}"}
+    report.report(four)
+    text = (four.report / "index.html").read_text()
+    for row in re.findall(r"<th[^>]*>Stem-JEPA.*?</th>", text):  # of the first table, and of those of tasks
+        assert said in row
+    assert f"Stem-JEPA, {said}, EVAR" in text  # below a bar
+    assert "Stem-JEPA, published" not in text
+    assert len(re.findall(rf"{said} \(arXiv 2408.02514, with which the figures were not compared\)", text)) >= 4  # notes, and the first one
+    assert not re.search(r"Riou et al\. 2024(?!, from a secondary source)", text)
