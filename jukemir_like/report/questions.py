@@ -63,7 +63,10 @@ class Question:
 
     @cached_property
     def corrected(self) -> dict[str, dict[tuple[str, str], float | None]]:
-        """Metric → pair → p of the difference, corrected for the number of pairs (Holm); None where the difference has no p."""
+        """Metric → pair → p of the difference, corrected (Holm); None where the difference has no p.
+
+        Corrected for the number of all pairs of representations; beside the baseline for the number of representations.
+        """
         metrics = dict.fromkeys(metric for comparison in self.comparisons.values() for metric in comparison.differences)
         return {
             metric: _corrected({pair: one.differences[metric].p for pair, one in self.comparisons.items() if metric in one.differences})
@@ -233,7 +236,12 @@ def _scale_of_mean(together: Sequence[Question]) -> Scale:
 
 
 def _corrected(p: Mapping[tuple[str, str], float | None]) -> dict[tuple[str, str], float | None]:
-    return dict(zip(p, holm(list(p.values())), strict=True))
+    """Corrected in two families, which answer two questions: pairs of representations, and each representation beside the baseline."""
+    corrected = dict(p)
+    for beside_baseline in (False, True):
+        family = [pair for pair in p if (TRIVIAL in pair) is beside_baseline]
+        corrected |= dict(zip(family, holm([p[pair] for pair in family]), strict=True))
+    return corrected
 
 
 def _best(values: Mapping[str, float], corrected: Mapping[tuple[str, str], float | None]) -> str | None:

@@ -9,8 +9,9 @@ loses. The columns of ``comparisons.csv``:
 ``difference, low, high, p``
     first minus second, its 95 % interval and its two-sided p, as if this were the only comparison; empty where there are none.
 ``p_corrected``
-    p corrected for all pairs of the same dataset, protocol, task and metric (:func:`jukemir_like.core.resampling.holm`). Below 0.05
-    against all others, and better than each on the items that both have: bold on the page.
+    p corrected (:func:`jukemir_like.core.resampling.holm`) for all pairs of representations of the same dataset, protocol, task and metric;
+    beside the baseline, for all comparisons with it. Below 0.05 against all others, and better than each on the items that both have: bold
+    on the page.
 ``n, groups, only_first, only_second``
     number of items that both have, of groups among them, and of items that only one has.
 """
