@@ -131,8 +131,8 @@ class FoldedData:
             if _is_defined(self.task, np.array([self.items.y[index] for index in self.rows[name]])):
                 return name
         raise RequestError(
-            f"{self.task.name}: {self.task.primary_metric} is undefined in every single fold of {self.source}, so none can validate: "
-            "take larger folds, or protocol linear, which validates inside all others"
+            f"{self.task.name}: {self.task.primary_metric} is undefined in each fold of {self.source} other than {names[number]}, which is "
+            "tested, so none can validate: take larger folds, or protocol linear, which validates inside all others"
         )
 
 

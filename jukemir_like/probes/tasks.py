@@ -185,10 +185,11 @@ def assemble(task: Task, source: str, X: NDArray[np.float32] | Rows, items: Labe
     splits = _splits(task, source, X, items)
     notes = left_out_notes(task, left_out)
     absent = labels_not_in(task, splits["train"].y)
-    if absent:
-        notes.append(
-            f"{task.name}: {len(absent)} of {len(task.labels)} labels are in no train item, no probe can learn them: {', '.join(absent)}"
-        )
+    nowhere = absent if "valid" not in splits else [label for label in labels_not_in(task, splits["valid"].y) if label in absent]
+    in_valid = [label for label in absent if label not in nowhere]
+    for labels, who in ((nowhere, "no probe can learn them"), (in_valid, "only a probe that is fitted on valid too can learn them")):
+        if labels:
+            notes.append(f"{task.name}: {len(labels)} of {len(task.labels)} labels are in no train item, {who}: {', '.join(labels)}")
     undefined = {split: metrics.count_undefined(task, splits[split].y) for split in SCORED_SPLITS if split in splits}
     return ProbeData(task, splits, {**left_out, "not_in_train": absent, "undefined": undefined}, notes)
 
@@ -229,9 +230,8 @@ def _splits(task: Task, source: str, X: NDArray[np.float32] | Rows, items: Label
     recordings = {split: [items.recording[index] for index in indices] for split, indices in where.items()}
     with_songs = task.type == "key" and any(len(set(names)) < len(names) for names in recordings.values())
     splits = {split: make_split(task, f"split {split} of {source}", X, items, indices, with_songs) for split, indices in where.items()}
-    for split in SCORED_SPLITS:
-        if split in splits:
-            _check_defined(source, split, task, splits[split].y)
+    for split in ("valid" if "valid" in splits else "train", "test"):  # train validates where nothing else does
+        _check_defined(source, split, task, splits[split].y)
     return splits
 
 

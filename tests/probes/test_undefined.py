@@ -1,0 +1,62 @@
+"""Metrics that do not exist on what validates, and protocols that have nothing to validate on: one line, or a row; never a traceback."""
+
+import json
+
+import pytest
+
+from jukemir_like.core.errors import RequestError
+from jukemir_like.probes.stage import probe_dataset
+
+
+def without_valid(meta, _):
+    for record in meta.values():
+        record["split"] = None if record["split"] == "valid" else record["split"]
+
+
+def same_labels_in_train(meta, _):
+    for record in meta.values():
+        if record["split"] == "train":
+            record["y"] |= {"tags": ["fast"], "emotion": [1.0, 2.0], "genre": "jazz"}
+
+
+@pytest.mark.parametrize("seeds", [(42,), (42, 43, 44)])
+def test_lineareval_without_a_validation_split_is_one_line(make_dataset, seeds):
+    cache = make_dataset(tasks=("genre",), edit=without_valid)
+    with pytest.raises(RequestError, match="this protocol stops training by it; give it items, or use protocol linear"):
+        probe_dataset(cache, "toy", "rep", protocol="lineareval", seeds=seeds)
+
+
+@pytest.mark.parametrize("representation", ["rep", "trivial"])
+def test_where_train_validates_its_metric_must_exist(make_dataset, representation):
+    def edit(meta, description):
+        without_valid(meta, description)
+        same_labels_in_train(meta, description)
+
+    cache = make_dataset(edit=edit)
+    with pytest.raises(RequestError) as raised:
+        probe_dataset(cache, "toy", representation)
+    assert "ROC-AUC of tags is undefined in split train of toy" in str(raised.value)
+    assert "R² of emotion is undefined in split train of toy" in str(raised.value)
+    assert "genre" not in str(raised.value)  # always the same class, which is a row
+
+
+@pytest.mark.parametrize("representation", ["rep", "trivial"])
+def test_one_fold_that_has_all_positives_and_all_values_is_a_row(make_dataset, representation):
+    def edit(meta, description):
+        description["folds"] = ["1", "2", "3", "4"]
+        for number, (uid, record) in enumerate(meta.items()):
+            record["split"], record["extra"] = None, {"artist": uid, "fold": str(number % 4 + 1)}
+            if number % 4:
+                record["y"] |= {"tags": [], "emotion": [1.0, 2.0], "genre": "jazz"}
+
+    runs = probe_dataset(make_dataset(edit=edit), "toy", representation).runs
+    assert [run.task.name for run in runs] == ["genre", "key", "tags", "emotion"]
+    for run in runs:
+        json.loads((run.folder / "run.json").read_text(), parse_constant=pytest.fail)  # no NaN, no Infinity
+    assert runs[2].record["folds"][0]["metrics"]["valid"]["roc_auc"] is None
+
+
+def test_a_label_that_only_valid_has_can_be_learned_by_what_is_fitted_on_both(make_dataset):
+    notes = probe_dataset(make_dataset(tasks=("genre", "key"), edit=same_labels_in_train), "toy", "rep", tasks=["genre"]).notes
+    assert "genre: 2 of 3 labels are in no train item, only a probe that is fitted on valid too can learn them: blues, rock" in notes
+    assert not any("no probe can learn" in note for note in notes)
