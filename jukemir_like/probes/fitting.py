@@ -192,9 +192,32 @@ def baseline_note(data: ProbeData) -> str:
     return note
 
 
+def folds_baseline_note(task: Task, y: np.ndarray, value: float) -> str:
+    """The same of folds, where the baseline is, for each, that of all others.
+
+    What a fold has many of, the others have few of. So where folds are small and labels balanced the baseline is below chance: with two
+    classes of equal size and folds of one item it is always wrong.
+
+    Args:
+        task: what is probed.
+        y: labels of everything that is scored.
+        value: of the baseline, the primary metric.
+    """
+    note = f"{task.name}: {TRIVIAL} is, for each fold, that of all others"
+    constant = _constant_of(task, y)
+    best = primary_metric(task, y, np.tile(constant, (len(y), 1)))
+    if best - value >= _MUCH_BETTER:
+        answer = _BASELINE_ANSWERS[task.type].format(repr(task.labels[int(constant.argmax())]))
+        note += f" and has {100 * value:.1f} %, where {answer} of all items would have {abs(100 * best):.1f} %"
+    return note
+
+
 def _constant_scores(task: Task, split: Split) -> NDArray[np.float32]:
     """The scores (labels,) that every item gets, from the labels of a split. Songs count once, however many clips they have."""
-    y = split.y if split.songs is None else split.songs.per_song(split.y)
+    return _constant_of(task, split.y if split.songs is None else split.songs.per_song(split.y))
+
+
+def _constant_of(task: Task, y: np.ndarray) -> NDArray[np.float32]:
     if task.type == "key":
         return np.asarray(mirex_table(task.labels)[y].mean(0), np.float32)
     if task.type == "tempo":

@@ -2,9 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from jukemir_like.core.errors import RequestError
+from jukemir_like.probes.arrays import probe
 from jukemir_like.probes.stage import probe_dataset
 
 
@@ -60,3 +62,25 @@ def test_a_label_that_only_valid_has_can_be_learned_by_what_is_fitted_on_both(ma
     notes = probe_dataset(make_dataset(tasks=("genre", "key"), edit=same_labels_in_train), "toy", "rep", tasks=["genre"]).notes
     assert "genre: 2 of 3 labels are in no train item, only a probe that is fitted on valid too can learn them: blues, rock" in notes
     assert not any("no probe can learn" in note for note in notes)
+
+
+def test_a_seed_of_folds_without_folds_is_refused(make_dataset):
+    with pytest.raises(RequestError, match="give --folds K, too"):
+        probe_dataset(make_dataset(tasks=("genre", "key")), "toy", "rep", folds_seed=3)
+    X, y = np.random.default_rng(0).normal(size=(40, 3)), ["a", "b"] * 20
+    for arguments in ({}, {"folds": [1, 2, 3, 4] * 10}, {"split": ["train", "train", "valid", "test"] * 10}):
+        with pytest.raises(RequestError, match="no folds are drawn"):
+            probe(X, y, folds_seed=1, **arguments)
+
+
+def test_a_baseline_of_small_folds_says_that_it_is_below_chance(make_dataset):
+    def edit(meta, description):
+        description["group"] = None
+        for number, record in enumerate(meta.values()):
+            record["y"] |= {"genre": ("blues", "jazz")[number % 2]}
+
+    (run,) = probe_dataset(make_dataset(edit=edit, sizes=(12, 4, 4)), "toy", "trivial", tasks=["genre"], folds=20).runs
+    assert run.metrics["test"]["accuracy"] == 0
+    where = "where the largest class ('blues') of all items would have 50.0 %"
+    note = f"genre: trivial is, for each fold, that of all others and has 0.0 %, {where}"
+    assert note in run.record["notes"]
