@@ -30,6 +30,7 @@ from jukemir_like.probes.tasks import (
     labels_not_in,
     left_out_notes,
     make_split,
+    out_of_reach_notes,
 )
 from jukemir_like.probes.vectors import Vectors
 
@@ -234,7 +235,7 @@ def assemble_folds(
     y = np.array(items.y)
     fold = np.array(items.split)
     _check_defined(task, source, y, fold)
-    notes = left_out_notes(task, left_out)
+    notes = left_out_notes(task, left_out) + out_of_reach_notes(task, y)
     if left_out["no_split"]:
         notes.append(f"{task.name}: {left_out['no_split']:,} items left out: no fold")
     if empty:

@@ -84,3 +84,13 @@ def test_a_baseline_of_small_folds_says_that_it_is_below_chance(make_dataset):
     where = "where the largest class ('blues') of all items would have 50.0 %"
     note = f"genre: trivial is, for each fold, that of all others and has 0.0 %, {where}"
     assert note in run.record["notes"]
+
+
+@pytest.mark.parametrize("arguments", [{}, {"folds": 3}])
+def test_tempi_that_no_probe_chooses_from_are_counted(arguments):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    hertz = 2.0 + 0.01 * np.arange(60)
+    hertz[:12] *= 60
+    result = probe(X, hertz, task_type="tempo", **arguments)
+    assert "y: 48 of 60 tempi cannot be predicted, as probes choose from 30 to 302 beats per minute" in result.notes
+    assert not any("cannot be predicted" in note for note in probe(X, 60 + hertz, task_type="tempo", **arguments).notes)
