@@ -156,10 +156,10 @@ def simulation():
     scored = {protocol: score(protocol, settings, data) for protocol, settings in all_settings.items()}
     lines += [
         "",
-        f"The first draw of *{GRID_CASE}*, under all three (best possible: {100 * best:.1f} %). Of jukemir's grid, the 108 points ",
+        f"The first draw of *{GRID_CASE}*, under all three (best possible: {100 * best:.1f} %). Of jukemir's grid, the 108 points "
+        "without a hidden layer: those with one take most of its time.",
+        "",
     ]
-    lines[-1] += "points without a hidden layer: those with one take most of its time."
-    lines += [""]
     lines += ["| protocol | test accuracy, % | seconds of processor |", "|---|---|---|"]
     lines += [f"| {protocol} | {100 * value:.1f} | {seconds:.1f} |" for protocol, (value, _, seconds) in scored.items()]
     return lines

@@ -85,17 +85,21 @@ def fit(data: ProbeData, options: FitOptions, name: str = "probe", unfinished: U
         RequestError: scores are not finite, there is no such device, a worker died, or the protocol needs a validation split.
         StorageError: ``unfinished`` cannot be written.
     """
-    if "valid" not in data.splits and not isinstance(options.settings, RegularisationPath):
-        raise RequestError(
-            f"split valid has no item with a label for {data.task.name} and a vector: this protocol stops training by it; give it items, "
-            "or use protocol linear, which validates inside train"
-        )
+    _check_validation(data, options.settings)
     with one_thread():
         if isinstance(options.settings, Grid):
             return _fit_grid(data, options.settings, options, name, unfinished)
         if isinstance(options.settings, LinearEval):
             return fit_together(data, [options], name)[0]
         return regularised.fit(data, options.settings, name)
+
+
+def _check_validation(data: ProbeData, settings: Settings) -> None:
+    if "valid" not in data.splits and not isinstance(settings, RegularisationPath):
+        raise RequestError(
+            f"split valid has no item with a label for {data.task.name} and a vector: this protocol stops training by it; give it items, "
+            "or use protocol linear, which validates inside train"
+        )
 
 
 def are_fitted_together(settings: Settings) -> bool:
@@ -117,6 +121,7 @@ def fit_together(data: ProbeData, options: Sequence[FitOptions], name: str = "pr
     settings = options[0].settings
     if not isinstance(settings, LinearEval):
         return [fit(data, of_seed, name) for of_seed in options]
+    _check_validation(data, settings)
     from jukemir_like.probes import linear_evaluation
 
     with one_thread():
@@ -128,7 +133,8 @@ def fit_baseline(data: ProbeData) -> FittedProbe:
     data = replace(data, splits={"valid": data.train, **data.splits})
     with one_thread():
         selection = Selection(data)
-        selection.consider(Candidate(0, {}, baseline_scores(data), {}))
+        # There is no other candidate, so it is the best also where its metric is undefined on train: of folds, one may have all positives.
+        selection.consider(Candidate(0, {}, baseline_scores(data), {}), merit=0.0)
         return replace(tested(selection), notes=(baseline_note(data),))
 
 
@@ -186,9 +192,32 @@ def baseline_note(data: ProbeData) -> str:
     return note
 
 
+def folds_baseline_note(task: Task, y: np.ndarray, value: float) -> str:
+    """The same of folds, where the baseline is, for each, that of all others.
+
+    What a fold has many of, the others have few of. So where folds are small and labels balanced the baseline is below chance: with two
+    classes of equal size and folds of one item it is always wrong.
+
+    Args:
+        task: what is probed.
+        y: labels of everything that is scored.
+        value: of the baseline, the primary metric.
+    """
+    note = f"{task.name}: {TRIVIAL} is, for each fold, that of all others"
+    constant = _constant_of(task, y)
+    best = primary_metric(task, y, np.tile(constant, (len(y), 1)))
+    if best - value >= _MUCH_BETTER:
+        answer = _BASELINE_ANSWERS[task.type].format(repr(task.labels[int(constant.argmax())]))
+        note += f" and has {100 * value:.1f} %, where {answer} of all items would have {abs(100 * best):.1f} %"
+    return note
+
+
 def _constant_scores(task: Task, split: Split) -> NDArray[np.float32]:
     """The scores (labels,) that every item gets, from the labels of a split. Songs count once, however many clips they have."""
-    y = split.y if split.songs is None else split.songs.per_song(split.y)
+    return _constant_of(task, split.y if split.songs is None else split.songs.per_song(split.y))
+
+
+def _constant_of(task: Task, y: np.ndarray) -> NDArray[np.float32]:
     if task.type == "key":
         return np.asarray(mirex_table(task.labels)[y].mean(0), np.float32)
     if task.type == "tempo":

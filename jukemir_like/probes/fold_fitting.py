@@ -15,7 +15,7 @@ import numpy as np
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.probes import regularised
-from jukemir_like.probes.fitting import TRIVIAL, FitOptions, are_fitted_together, fit, fit_baseline, fit_together, one_thread
+from jukemir_like.probes.fitting import FitOptions, are_fitted_together, fit, fit_baseline, fit_together, folds_baseline_note, one_thread
 from jukemir_like.probes.fold_metrics import evaluate_predictions
 from jukemir_like.probes.folds import FoldedData
 from jukemir_like.probes.protocols import RegularisationPath
@@ -83,8 +83,9 @@ def fit_baseline_folds(folded: FoldedData) -> FittedFolds:
     """The trivial baselines: for each fold that of all others."""
     fitted = [replace(fit_baseline(data), notes=()) for data in folded.all("train")]  # what they say of test is of one fold
     of_folds = _together(folded, fitted, "train")
-    note = f"{folded.task.name}: {TRIVIAL} is, for each fold, that of all others"
-    return FittedFolds(replace(of_folds.pooled, notes=(note,)), of_folds.folds)
+    pooled = of_folds.pooled
+    note = folds_baseline_note(folded.task, pooled.predictions["test"].y, pooled.metrics["test"][folded.task.primary_metric])
+    return FittedFolds(replace(pooled, notes=(note,)), of_folds.folds)
 
 
 def _together(folded: FoldedData, fitted: Sequence[FittedProbe], validation: str) -> FittedFolds:

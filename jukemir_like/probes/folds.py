@@ -30,6 +30,7 @@ from jukemir_like.probes.tasks import (
     labels_not_in,
     left_out_notes,
     make_split,
+    out_of_reach_notes,
 )
 from jukemir_like.probes.vectors import Vectors
 
@@ -131,8 +132,8 @@ class FoldedData:
             if _is_defined(self.task, np.array([self.items.y[index] for index in self.rows[name]])):
                 return name
         raise RequestError(
-            f"{self.task.name}: {self.task.primary_metric} is undefined in every single fold of {self.source}, so none can validate: "
-            "take larger folds, or protocol linear, which validates inside all others"
+            f"{self.task.name}: {self.task.primary_metric} is undefined in each fold of {self.source} other than {names[number]}, which is "
+            "tested, so none can validate: take larger folds, or protocol linear, which validates inside all others"
         )
 
 
@@ -234,7 +235,7 @@ def assemble_folds(
     y = np.array(items.y)
     fold = np.array(items.split)
     _check_defined(task, source, y, fold)
-    notes = left_out_notes(task, left_out)
+    notes = left_out_notes(task, left_out) + out_of_reach_notes(task, y)
     if left_out["no_split"]:
         notes.append(f"{task.name}: {left_out['no_split']:,} items left out: no fold")
     if empty:

@@ -65,6 +65,8 @@ def read_inputs(
     """
     if split is not None and folds is not None:
         raise RequestError("give split or folds, not both: folds are tested one by one, so no item is in a split")
+    if folds_seed and not isinstance(folds, Integral):
+        raise RequestError(f"folds_seed={folds_seed}, but no folds are drawn: give folds a number")
     matrix = _matrix(X)
     n = matrix.shape[0]
     _check_index(X, y)

@@ -89,10 +89,17 @@ class Model:
 
 
 def mean_model(models: Sequence[Model]) -> Model | None:
-    """Means of the weights and biases of models in the same coordinates; None of no models."""
+    """Means of the weights and biases of models in the same coordinates; None of no models.
+
+    The mean of a label's is over the models that fitted it: with few items some trials lack a class, whose bias then is minus infinity.
+    """
     if not models:
         return None
-    return Model(np.mean([model.weights for model in models], 0), np.mean([model.bias for model in models], 0))
+    weights, bias = (np.stack([getattr(model, name) for model in models]) for name in ("weights", "bias"))
+    fitted = np.isfinite(bias)
+    share = fitted / np.maximum(fitted.sum(0), 1)
+    mean = (share * np.where(fitted, bias, 0)).sum(0)
+    return Model((share[:, None] * weights).sum(0), np.where(fitted.any(0), mean, -np.inf))
 
 
 class Features(Protocol):

@@ -143,8 +143,12 @@ Settings = RegularisationPath | Grid | LinearEval
 
 _SETTINGS: dict[str, type[Settings]] = {"linear": RegularisationPath, "jukemir": Grid, "lineareval": LinearEval}
 PROTOCOLS = tuple(_SETTINGS)
+DEFAULT_PROTOCOL = "linear"
 DEFAULT_SEEDS: dict[str, tuple[int, ...]] = {"linear": (0,), "jukemir": (0,), "lineareval": (42, 43, 44)}
 """Protocol → the seeds of its runs, where none are given."""
+
+RECIPES = {"linear": 2, "jukemir": 1, "lineareval": 1}
+"""Protocol → a number that is raised when the same request on the same vectors gives other results."""
 
 
 def draws_random_numbers(protocol: str) -> bool:

@@ -29,6 +29,8 @@ _LOOSE = 100
 """How much looser than the final tolerance a path is fitted whose models are only compared."""
 _RISEN, _RISEN_STEPS = 0.02, 2
 """The loss has clearly risen when it is, so many strengths after its minimum, larger by this fraction: a path then ends."""
+_MOST_PAIRED = 11
+"""Folds that share trials: of more, pairs of folds are more trials than five for each fold, and all of them would be in memory."""
 
 
 def fit(data: ProbeData, settings: RegularisationPath, name: str) -> FittedProbe:
@@ -55,6 +57,11 @@ def fit(data: ProbeData, settings: RegularisationPath, name: str) -> FittedProbe
     Raises:
         RequestError: scores are not finite; there is no validation split and nothing that can be held out.
     """
+    return _fit(data, settings, name, with_note=True)
+
+
+def _fit(data: ProbeData, settings: RegularisationPath, name: str, *, with_note: bool) -> FittedProbe:
+    """:func:`fit`; ``with_note``: a note says so where no validation split selects."""
     train, valid = data.train, data.splits.get("valid")
     pool = together([split for split in (train, valid) if split is not None])
     n = len(pool.y)
@@ -64,7 +71,8 @@ def fit(data: ProbeData, settings: RegularisationPath, name: str) -> FittedProbe
     if is_small(valid) and (valid is None or len(np.unique(units(pool))) > 1):
         trials, refit = fold_trials(pool, data.task), True
         held_out = {"held_out": "folds", "folds": len(trials)}
-        data.notes.append(_note(data, sum(len(trial.scored) for trial in trials), valid))
+        if with_note:
+            data.notes.append(_note(data, sum(len(trial.scored) for trial in trials), valid))
     else:
         trials, refit = [Trial(everything[: len(train.y)], everything[len(train.y) :])], settings.refit
         held_out = {"held_out": "split"}
@@ -84,12 +92,13 @@ def fit_folds(folds: Sequence[ProbeData], settings: RegularisationPath, name: st
 
     The strength of a fold is selected inside its train items by cross-validation over the other folds: a probe fitted without the folds
     {f, g} is scored on g for the selection of f, and on f for that of g, so it is fitted once. Where folds are large, not all others are
-    held out, but as many as have :data:`~jukemir_like.probes.held_out.MANY_ITEMS` items.
+    held out, but as many as have :data:`~jukemir_like.probes.held_out.MANY_ITEMS` items. Where there are more than eleven folds, their
+    pairs are too many: five folds of the train items are held out, for each fold by itself.
 
     Args:
         folds: one per fold, of one task: ``splits`` are ``train`` (all items of the other folds) and ``test`` (the items of the fold).
-            Groups do not cross folds. Every item is in ``test`` once. Where that is not so, or there are fewer than three, each is fitted
-            by itself.
+            Groups do not cross folds. Every item is in ``test`` once. Where that is not so, or there are fewer than three, each is also
+            fitted by itself.
         settings: of the protocol.
         name: of the work, for the progress bar.
 
@@ -105,9 +114,14 @@ def fit_folds(folds: Sequence[ProbeData], settings: RegularisationPath, name: st
     names = np.concatenate([test.uid for test in tests])
     whole = all(len(data.train.y) + len(test.y) == len(names) for data, test in zip(folds, tests, strict=True))
     if len(folds) < 3 or not whole or len(np.unique(names)) < len(names):
-        return [fit(data, settings, name) for data in folds]
+        return [_fit(data, settings, name, with_note=False) for data in folds]
     pool = together(tests)
     fold = np.repeat(np.arange(len(folds)), [len(test.y) for test in tests])
+    if len(folds) > _MOST_PAIRED:
+        # Train items are taken from the pool, which is in memory where the vectors are.
+        trains = (part(pool, np.flatnonzero(fold != number)) for number in range(len(folds)))
+        by_itself = (replace(data, splits={**data.splits, "train": train}) for data, train in zip(folds, trains, strict=True))
+        return [_fit(data, settings, name, with_note=False) for data in by_itself]
     pairs = _pairs([len(test.y) for test in tests])
     trials = [Trial(np.flatnonzero((fold != f) & (fold != g)), np.flatnonzero((fold == f) | (fold == g))) for f, g in pairs]
     choices = []
@@ -164,7 +178,12 @@ class _Choice:
         self._losses: list[tuple[float, float]] = []
 
     def consider(self, strength: float, scores: dict[int, NDArray[np.float32]]) -> None:
-        """Takes a strength into account; ``scores`` are those of trials, by their identity."""
+        """Takes a strength into account, unless the choice is settled: how far others follow the path does not matter.
+
+        ``scores`` are those of trials, by their identity.
+        """
+        if self.is_settled:
+            return
         of_items = np.concatenate([scores[id(trial)][places] for trial, places in self._places])[self._order]
         valid = self.data.splits["valid"]
         loss = mean_loss(self.data.task, valid.y, of_items)

@@ -82,7 +82,7 @@ from jukemir_like.packs.origin import Origin
 from jukemir_like.probes import metrics
 from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.probes.fold_metrics import evaluate_predictions
-from jukemir_like.probes.protocols import draws_random_numbers
+from jukemir_like.probes.protocols import RECIPES, draws_random_numbers
 from jukemir_like.probes.run_names import procedure_name
 from jukemir_like.probes.run_names import run_folder as run_folder
 from jukemir_like.probes.tasks import SCORED_SPLITS, Predictions
@@ -129,6 +129,12 @@ class Run:
     def draws(self) -> bool:
         """Whether the seed decides anything: not under protocol ``linear``, nor of the trivial baselines."""
         return draws_random_numbers(self.protocol) and self.representation != TRIVIAL
+
+    @property
+    def is_of_other_version(self) -> bool:
+        """Whether the protocol gives other numbers now: such runs cannot be compared with new ones."""
+        recipe = self.record.get("recipe")
+        return recipe is not None and recipe != RECIPES.get(self.protocol)
 
     @property
     def dataset(self) -> str:

@@ -27,7 +27,7 @@ from jukemir_like.probes import deformed, vectors
 from jukemir_like.probes.fitting import BASELINES, TRIVIAL, FitOptions, are_fitted_together, fit, fit_baseline, fit_together, one_thread
 from jukemir_like.probes.fold_fitting import fit_baseline_folds, fit_folds, fit_folds_together
 from jukemir_like.probes.folds import FoldRequest, members, prepare_folds, request_of
-from jukemir_like.probes.protocols import DEFAULT_SEEDS, Settings, check_settings, configuration_hash, non_default
+from jukemir_like.probes.protocols import DEFAULT_SEEDS, RECIPES, Settings, check_settings, configuration_hash, non_default
 from jukemir_like.probes.results import ResultsTable, tabulate_runs
 from jukemir_like.probes.run_names import folds_name, run_folder
 from jukemir_like.probes.runs import FORMAT, Run, load_run, save_run
@@ -35,9 +35,6 @@ from jukemir_like.probes.selection import FittedProbe
 from jukemir_like.probes.tasks import SCORED_SPLITS, prepare, without_vectors
 from jukemir_like.probes.unfinished import UnfinishedRun
 from jukemir_like.probes.vectors import Vectors
-
-_RECIPES = {"linear": 2, "jukemir": 1, "lineareval": 1}
-"""Protocol → a number that is raised when the same request on the same vectors gives other results."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,7 @@ def probe_dataset(
         settings: of the protocol (:mod:`jukemir_like.probes.protocols`); None: its defaults.
         device: ``cpu`` or ``cuda`` for ``jukemir`` and ``lineareval``; None: a GPU where there is one.
         chunks_above: bytes of vectors, as float32, above which they stay on disk and are read in chunks: memory does not grow with their
-            number, and results are the same up to the order of sums.
+            number, and results are the same up to the order of sums (so of two strengths that are as good, another may be selected).
         folds: how many to draw, by group and class; each is tested once by a probe of the others. None: the dataset's own, where it has
             some (:mod:`jukemir_like.probes.folds`), else its splits.
         folds_seed: of the drawing.
@@ -108,6 +105,8 @@ def probe_dataset(
         StorageError: the runs cannot be written.
     """
     settings = check_settings(protocol, settings)
+    if folds is None and folds_seed:
+        raise RequestError(f"a seed of folds, {folds_seed}, but no number of folds that are to be drawn with it: give --folds K, too")
     processed = deformed.read_dataset(cache, dataset, folds)
     if not processed.tasks:
         raise RequestError(f"{cache.processed(dataset) / DESCRIPTION} names no tasks: there is nothing to probe")
@@ -279,7 +278,7 @@ def _identity(inputs: _Inputs, task: Task, protocol: str, options: FitOptions) -
     configuration = {"baseline": BASELINES[task.type]} if representation == TRIVIAL else non_default(options.settings)
     return {
         "format": FORMAT,
-        "recipe": _RECIPES[protocol],
+        "recipe": RECIPES[protocol],
         "dataset": processed.name,
         "representation": representation,
         "protocol": protocol,

@@ -21,7 +21,7 @@ from jukemir_like.core.rows import Rows
 from jukemir_like.datasets import SPLITS, Task
 from jukemir_like.datasets.dataset import label_encoder
 from jukemir_like.datasets.processed import ProcessedDataset
-from jukemir_like.probes import metrics
+from jukemir_like.probes import metrics, tempo
 from jukemir_like.probes.metrics import Songs
 from jukemir_like.probes.vectors import Vectors
 
@@ -183,12 +183,13 @@ def assemble(task: Task, source: str, X: NDArray[np.float32] | Rows, items: Labe
         RequestError: a split without items, clips of a song with different keys, a split whose primary metric is undefined.
     """
     splits = _splits(task, source, X, items)
-    notes = left_out_notes(task, left_out)
+    notes = left_out_notes(task, left_out) + out_of_reach_notes(task, np.array(items.y))
     absent = labels_not_in(task, splits["train"].y)
-    if absent:
-        notes.append(
-            f"{task.name}: {len(absent)} of {len(task.labels)} labels are in no train item, no probe can learn them: {', '.join(absent)}"
-        )
+    nowhere = absent if "valid" not in splits else [label for label in labels_not_in(task, splits["valid"].y) if label in absent]
+    in_valid = [label for label in absent if label not in nowhere]
+    for labels, who in ((nowhere, "no probe can learn them"), (in_valid, "only a probe that is fitted on valid too can learn them")):
+        if labels:
+            notes.append(f"{task.name}: {len(labels)} of {len(task.labels)} labels are in no train item, {who}: {', '.join(labels)}")
     undefined = {split: metrics.count_undefined(task, splits[split].y) for split in SCORED_SPLITS if split in splits}
     return ProbeData(task, splits, {**left_out, "not_in_train": absent, "undefined": undefined}, notes)
 
@@ -197,6 +198,16 @@ def left_out_notes(task: Task, left_out: Mapping[str, Any]) -> list[str]:
     """What was left out, as lines for people."""
     notes = [f"{task.name}: {count:,} items left out: {reason}" for reason, count in left_out["vectors"].items()]
     return notes + ([f"{task.name}: {left_out['no_label']:,} items left out: no label"] if left_out["no_label"] else [])
+
+
+def out_of_reach_notes(task: Task, y: np.ndarray) -> list[str]:
+    """That tempi are beyond what a probe chooses among (in other units, perhaps), as a line for people."""
+    if task.type != "tempo":
+        return []
+    number = int((tempo.credit(y, task.labels, task.primary_metric) == 0).all(1).sum())
+    known = tempo.tempi(task.labels)
+    ends = f"{known.min():.0f} to {known.max():.0f} beats per minute"
+    return [f"{task.name}: {number:,} of {len(y):,} tempi cannot be predicted, as probes choose from {ends}"] if number else []
 
 
 def labels_not_in(task: Task, y: np.ndarray) -> list[str]:
@@ -229,9 +240,8 @@ def _splits(task: Task, source: str, X: NDArray[np.float32] | Rows, items: Label
     recordings = {split: [items.recording[index] for index in indices] for split, indices in where.items()}
     with_songs = task.type == "key" and any(len(set(names)) < len(names) for names in recordings.values())
     splits = {split: make_split(task, f"split {split} of {source}", X, items, indices, with_songs) for split, indices in where.items()}
-    for split in SCORED_SPLITS:
-        if split in splits:
-            _check_defined(source, split, task, splits[split].y)
+    for split in ("valid" if "valid" in splits else "train", "test"):  # train validates where nothing else does
+        _check_defined(source, split, task, splits[split].y)
     return splits
 
 

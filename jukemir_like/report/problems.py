@@ -12,6 +12,7 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.core.resumable import digest_or_none
+from jukemir_like.probes.protocols import DEFAULT_PROTOCOL
 from jukemir_like.probes.runs import Run
 
 
@@ -23,7 +24,7 @@ class Problems:
         root: the cache's folder.
         unfinished: folders of runs that did not end, relative to ``root``. No fault: they may be running.
         damaged: one line per damaged file, beginning with its path relative to ``root``.
-        outdated: one line per run whose labels or vectors have changed since (see :func:`outdated`).
+        outdated: one line per run whose labels, vectors or protocol have changed since (see :func:`outdated`).
     """
 
     root: Path
@@ -53,7 +54,8 @@ class Problems:
 
 
 def outdated(cache: Cache, runs: Sequence[Run]) -> Iterator[str]:
-    """One line per run that was made from another ``meta.json``, or from vectors of another signature, than the cache holds now.
+    """One line per run that was made from another ``meta.json``, or from vectors of another signature, than the cache holds now, or by
+    a version of its protocol that gave other numbers.
 
     Files that were deleted since do not count.
     """
@@ -66,9 +68,13 @@ def outdated(cache: Cache, runs: Sequence[Run]) -> Iterator[str]:
             reasons.append("other labels")
         if lineage.get("signature") and now and lineage["signature"] not in now:
             reasons.append("vectors of another version")
+        where = run.folder.relative_to(cache.root)
+        protocol = "" if run.protocol == DEFAULT_PROTOCOL else f" --protocol {run.protocol}"
+        again = f"run `jukemir-like probe {run.dataset} {run.representation}{protocol}` again"
         if reasons:
-            again = f"run `jukemir-like probe {run.dataset} {run.representation}` again"
-            yield f"{run.folder.relative_to(cache.root)} was made from {' and '.join(reasons)} than the cache has now: {again}"
+            yield f"{where} was made from {' and '.join(reasons)} than the cache has now: {again}"
+        elif run.is_of_other_version:
+            yield f"{where} was probed by another version of protocol {run.protocol}, whose numbers differ: {again}"
 
 
 def _signatures(cache: Cache, dataset: str, representation: str) -> set[str]:

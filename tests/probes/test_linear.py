@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from jukemir_like.probes.lbfgs import minimise
-from jukemir_like.probes.linear import InMemory, fit_path, standardisation
+from jukemir_like.probes.linear import InMemory, Model, fit_path, mean_model, standardisation
 from jukemir_like.probes.protocols import RegularisationPath
 
 STRENGTHS = (10.0, 0.1, 0.001)
@@ -152,3 +152,12 @@ def test_lbfgs_finds_the_minimum_that_scipy_finds(dimension):
             break
     expected = scipy.optimize.minimize(function, np.ones(dimension), jac=True, method="L-BFGS-B", tol=1e-14).x
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_mean_model_takes_each_label_from_the_models_that_fitted_it():
+    first = Model(np.array([[1.0, 2.0, 0.0]]), np.array([0.0, 4.0, -np.inf]))
+    second = Model(np.array([[3.0, 0.0, 0.0]]), np.array([2.0, -np.inf, -np.inf]))
+    mean = mean_model([first, second])
+    np.testing.assert_array_equal(mean.weights, [[2.0, 2.0, 0.0]])
+    np.testing.assert_array_equal(mean.bias, [1.0, 4.0, -np.inf])
+    assert mean_model([]) is None

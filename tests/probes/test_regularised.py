@@ -194,3 +194,39 @@ def test_within_a_point_of_the_best_strength_in_hindsight(kind):
         for seed in range(6)
     ]
     assert np.mean(lost) < 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_folds_are_fitted_each_by_itself_and_select_inside_their_train_items(monkeypatch, kind):
+    whole = items(kind, n=60)
+    fold = np.arange(60) // 2 % 15
+    folds = [data_of(whole, kind, train=np.flatnonzero(fold != f), test=np.flatnonzero(fold == f)) for f in range(15)]
+    fitted = []
+    follow = regularised._select_and_fit
+
+    def counted(pool, trials, *rest):
+        fitted.extend(len(trial.fitted) for trial in trials)
+        return follow(pool, trials, *rest)
+
+    monkeypatch.setattr(regularised, "_select_and_fit", counted)
+    together = regularised.fit_folds(folds, SHORT, "t")
+    assert len(fitted) == 15 * 5  # not one for each of the 105 pairs
+    for data, one in zip(folds, together, strict=True):
+        alone = regularised.fit(replace(data, notes=[]), SHORT, "t")
+        assert one.hyperparameters == alone.hyperparameters
+        assert one.details == alone.details
+        np.testing.assert_allclose(one.predictions["test"].scores, alone.predictions["test"].scores, atol=1e-2)
+        assert not any("cross-validation" in note for note in data.notes)
+
+
+def test_a_fold_selects_the_same_however_far_the_others_follow_the_path():
+    whole = items(n=200)
+    fold = np.arange(200) // 2 % 4
+    path = RegularisationPath()
+    folds = [data_of(whole, train=np.flatnonzero(fold != f), test=np.flatnonzero(fold == f)) for f in range(4)]
+    fitted = regularised.fit_folds(folds, path, "t")
+    for one in fitted:
+        losses = [candidate["loss"] for candidate in one.candidates]
+        best = int(np.argmin(losses))
+        risen = [place for place in range(best + 2, len(losses)) if losses[place] > 1.02 * losses[best]]
+        assert risen in ([], [len(losses) - 1])  # nothing was considered after the loss had clearly risen

@@ -11,6 +11,7 @@ import pytest
 
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
+from jukemir_like.probes.protocols import RECIPES
 from jukemir_like.report import report
 
 
@@ -244,6 +245,20 @@ def test_scores_of_labels_or_vectors_that_have_changed_since_are_shown_and_said_
     ]
     assert "2 of the 4 scores are" in written.page.read_text()
     assert written.exit_code == 0
+
+
+def test_scores_of_another_version_of_the_protocol_are_said_to_be_old(cache, make_run, tasks):
+    for name, protocol, recipe in (
+        ("chroma", "linear", 1),
+        ("mfcc", "linear", RECIPES["linear"]),
+        ("level", "jukemir", RECIPES["jukemir"]),
+    ):
+        make_run(cache, "band", name, tasks["genre"], 0.5, protocol=protocol, recipe=recipe)
+    old = [line for line in str(report.report(cache)).splitlines() if line.startswith("  old: ")]
+    assert old == [
+        "  old: probes/band/chroma/genre/linear-0 was probed by another version of protocol linear, whose numbers differ: "
+        "run `jukemir-like probe band chroma` again"
+    ]
 
 
 def test_scores_on_other_labels_stand_side_by_side_without_bold_and_with_a_line(cache, make_run, tasks):
