@@ -39,7 +39,7 @@ class RegularisationPath:
     select: str = "loss"
     refit: bool = True
     tolerance: float = 1e-8
-    max_iterations: int = 200
+    max_iterations: int = 1000
 
     def __post_init__(self) -> None:
         if not self.strengths or not all(0 < strength < math.inf for strength in self.strengths):

@@ -25,7 +25,7 @@ from jukemir_like.probes.selection import Candidate, FittedProbe, Selection, tes
 from jukemir_like.probes.targets import targets
 from jukemir_like.probes.tasks import ProbeData, Split
 
-_LOOSE = 100
+_LOOSE = 10
 """How much looser than the final tolerance a path is fitted whose models are only compared."""
 _RISEN, _RISEN_STEPS = 0.02, 2
 """The loss has clearly risen when it is, so many strengths after its minimum, larger by this fraction: a path then ends."""
