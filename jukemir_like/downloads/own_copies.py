@@ -101,8 +101,11 @@ class OwnCopy:
         paths = (path for path in self._by_name[Path(asset.path).name.lower()] if asset.size in (None, self.sizes[path]))
         if asset.digest is not None:
             return paths
-        # Nothing but its place tells files of one name apart, such as splits/split-0/train.tsv and splits/split-1/train.tsv.
-        return iter(sorted(paths, key=lambda path: -_common_end(path.parts, Path(asset.path).parts))[:1])
+        # Nothing but its place tells files of one name apart, such as splits/split-0/train.tsv and splits/split-1/train.tsv: one that lies
+        # in another folder is another file.
+        common = {path: _common_end(str(path).lower().split(os.sep), asset.path.lower().split("/")) for path in paths}
+        in_folder = [path for path, parts in common.items() if parts >= min(2, asset.path.count("/") + 1)]
+        return iter(sorted(in_folder, key=lambda path: (-common[path], str(path)))[:1])
 
     def _with_size(self, asset: Asset) -> Iterator[Path]:
         if asset.digest is None:  # without a digest, name and size together identify a file, and a size alone does not

@@ -314,6 +314,20 @@ def test_changed_vectors_are_never_under_the_page_of_before(tmp_path):
     assert first == {path.name: path.read_bytes() for path in vectors.glob("*.npy")}
 
 
+def test_of_more_songs_everything_is_computed_again(tmp_path):
+    cache, more = tmp_path / "cache", ("--representations", "mfcc", "--deform", "noise-20", "--jobs", "1")
+    for songs in ("24", "28"):
+        finish(start(cache, *more, "--songs", songs), cache)
+        of_clean, of_deformed = (Cache(cache).representation(name, "mfcc") for name in ("synthband", "synthband~noise-20"))
+        assert len(list(of_clean.rglob("*.npy"))) == int(songs)
+        meta = json.loads((Cache(cache).processed("synthband") / "meta.json").read_text())
+        assert len(list(of_deformed.rglob("*.npy"))) == sum(item["split"] == "test" for item in meta.values())
+        page = (cache / "report" / "index.html").read_text()
+        assert "other labels than the cache has now" not in page
+        items = json.loads((Cache(cache).processed("synthband") / "audit.json").read_text())["items"]
+        assert sum(items.values()) == int(songs)
+
+
 @pytest.fixture(scope="module")
 def script():
     specification = importlib.util.spec_from_file_location("reproduce_script", ROOT / "scripts" / "reproduce.py")
