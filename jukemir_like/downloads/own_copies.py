@@ -103,8 +103,9 @@ class OwnCopy:
             return paths
         # Nothing but its place tells files of one name apart, such as splits/split-0/train.tsv and splits/split-1/train.tsv: one that lies
         # in another folder is another file.
-        common = {path: _common_end(str(path).lower().split(os.sep), asset.path.lower().split("/")) for path in paths}
-        in_folder = [path for path, parts in common.items() if parts >= min(2, asset.path.count("/") + 1)]
+        wanted = Path(asset.path).parts
+        common = {path: _common_end(path.parts, wanted) for path in paths}
+        in_folder = [path for path, parts in common.items() if parts >= min(2, len(wanted))]
         return iter(sorted(in_folder, key=lambda path: (-common[path], str(path)))[:1])
 
     def _with_size(self, asset: Asset) -> Iterator[Path]:
@@ -147,9 +148,9 @@ class KnownFiles(OwnCopy):
 
 
 def _common_end(first: Sequence[str], second: Sequence[str]) -> int:
-    """How many parts two paths have in common, counted from their ends."""
+    """How many parts two paths have in common, counted from their ends, in any letter case."""
     pairs = zip(reversed(first), reversed(second), strict=False)
-    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0].lower() == pair[1].lower(), pairs))
 
 
 def _matching(path: Path, assets: Sequence[Asset]) -> Iterator[Asset]:
