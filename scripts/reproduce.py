@@ -28,7 +28,9 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DONE, WRONG_REQUEST, JukemirLikeError, RequestError
 from jukemir_like.core.locks import locked
 from jukemir_like.core.machine import available_cpus
-from jukemir_like.datasets.deformed import deformed_name
+from jukemir_like.datasets.deformed import deformed_name, split_name
+from jukemir_like.datasets.meta import META, read_description
+from jukemir_like.datasets.registry import comes_in_folds
 from jukemir_like.deform import effects, names
 from jukemir_like.encoders import encoder, hub
 from jukemir_like.encoders.weights import MissingWeightsError
@@ -157,8 +159,7 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, Any]:
     lists = ("datasets", "representations", "layers", "protocol", "deform")
     config: dict[str, list[str]] = {name: getattr(options, name).split() for name in lists}
     for dataset in config["datasets"]:
-        if not (cache.processed(dataset) / "meta.json").exists():  # a user's own, or one that was processed before
-            datasets.assets(dataset)
+        _check_dataset(dataset, cache, is_deformed=bool(config["deform"]))
     for deformation in config["deform"]:
         effects.check_libraries(names.parse(deformation))
     config["deform"] = list(dict.fromkeys(config["deform"]))
@@ -210,6 +211,17 @@ def _config(options: argparse.Namespace, cache: Cache) -> dict[str, Any]:
     }
 
 
+def _check_dataset(name: str, cache: Cache, *, is_deformed: bool) -> None:
+    """Raises where ``name`` is no dataset of this workflow, or is to be deformed and cannot."""
+    if parts := split_name(name):
+        raise RequestError(f"{name} is {parts[0]} deformed: give {parts[0]} in DATASETS and {parts[1]} in DEFORM")
+    is_processed = (cache.processed(name) / META).exists()  # a user's own, or one that was processed before
+    if not is_processed:
+        datasets.assets(name)
+    if is_deformed and (read_description(cache.processed(name)).folds if is_processed else comes_in_folds(name)):
+        raise RequestError(f"{name} comes in folds, each with a probe of its own: leave out DEFORM")
+
+
 def _probes(protocol: str, seeds: Sequence[int]) -> list[str]:
     """The jobs of a protocol, as their stamps are named: one per seed, or one for all seeds where it fits them together."""
     if are_fitted_together(check_settings(protocol, None)):
@@ -226,6 +238,7 @@ def _cores(options: argparse.Namespace) -> int:
 
 def _cluster_options(options: argparse.Namespace, config: dict[str, Any], cache: Path) -> list[str]:
     """What Snakemake is told about the cluster; what the Snakefile is told of it goes into ``config``."""
+    probed = [name for name in config["datasets"] if datasets.stems_of(name) != name]  # as the Snakefile deforms them
     plan = workflow.plan(
         partition=options.partition,
         account=options.account,
@@ -233,7 +246,7 @@ def _cluster_options(options: argparse.Namespace, config: dict[str, Any], cache:
         jobs=options.jobs,
         status_seconds=options.status_seconds,
         extractions=workflow.extractions(
-            [*config["datasets"], *(deformed_name(*pair) for pair in product(config["datasets"], config["deform"]))],
+            [*config["datasets"], *(deformed_name(*pair) for pair in product(probed, config["deform"]))],
             config["representations"],
             config["layers"],
         ),

@@ -19,6 +19,7 @@ from jukemir_like.audit import duplicates, findings, measurements, splits
 from jukemir_like.core import files, jsonfiles
 from jukemir_like.core.atomic import write_json
 from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import RequestError
 from jukemir_like.core.records import Record, Summary
 from jukemir_like.datasets import NUMERIC_TYPES, PRIMARY_METRICS, SPLITS
 from jukemir_like.datasets.meta import META, WAV_FOLDER, remedy, wav_path
@@ -93,11 +94,13 @@ def audit(cache: Cache, dataset: str, *, workers: int = 1) -> Audit:
         workers: processes that measure the WAVs.
 
     Raises:
-        RequestError: the dataset is missing, or its files are damaged.
+        RequestError: the dataset is missing, or its files are damaged; it is a deformed one.
         StorageError: ``audit.json`` cannot be written.
     """
     folder = cache.processed(dataset)
     processed = read_processed(folder)
+    if processed.deformed is not None:
+        raise RequestError(f"{dataset} has test items alone, and is probed by the splits of {processed.deformed.dataset}: audit that")
     label_counts = splits.label_counts(processed)  # first, because it refuses damaged labels
     with_audio = [uid for uid in processed.items if os.path.lexists(wav_path(folder, uid))]
     measured, summary = measurements.measure(folder, with_audio, workers=workers) if with_audio else ({}, Summary("audit"))

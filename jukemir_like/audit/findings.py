@@ -38,13 +38,15 @@ def text(content: Content) -> str:
 
 def rows(content: Content) -> list[Row]:
     """One row per check, those that found nothing too."""
-    items = Row("items", f"{sum(content['items'].values()):,}", _counted(content["items"]))
+    folds = content.get("folds", ())
+    parts = {_part(part, folds) + ":" * bool(folds): count for part, count in content["items"].items()}
+    items = Row("items", f"{sum(content['items'].values()):,}", _counted(parts))
     return [
         items,
         *_split_rows(content),
         *_audio_rows(content["audio"]),
         *_duplicate_rows(content["duplicates"]),
-        *_label_rows(content["labels"]),
+        *_label_rows(content["labels"], folds),
     ]
 
 
@@ -149,21 +151,21 @@ def _duplicate_rows(duplicates: Content | None) -> list[Row]:
     return rows
 
 
-def _label_rows(tasks: Content) -> list[Row]:
+def _label_rows(tasks: Content, folds: Sequence[str]) -> list[Row]:
     rows = []
     for name, task in tasks.items():
         without = sum(task["without_label"].values())
         details = [f"{without:,} items without a label"] if without else []
         if "values" in task:
             for label, splits in task["values"].items():
-                means = (f"{split} {of_split['mean']:.2f} ± {of_split['std']:.2f}" for split, of_split in splits.items())
+                means = (f"{_part(split, folds)} {of_split['mean']:.2f} ± {of_split['std']:.2f}" for split, of_split in splits.items())
                 details.append(f"{label} {', '.join(means)}")
             rows.append(Row(f"outputs of {name}", f"{len(task['values'])}", "; ".join(details)))
             continue
         totals = {label: sum(counts.values()) for label, counts in task["counts"].items()}
         fewest, most = (choose(totals, key=totals.__getitem__) for choose in (min, max))
         details.append(f"from {totals[fewest]:,} items ({printable(fewest)}) to {totals[most]:,} ({printable(most)})")
-        details += [f"not in {split}: {_such_as(absent)}" for split, absent in task["absent"].items() if absent]
+        details += [f"not in {_part(split, folds)}: {_such_as(absent)}" for split, absent in task["absent"].items() if absent]
         if task["undeclared"]:
             details.append(f"not declared: {_such_as(list(task['undeclared']))}")
         rows.append(Row(f"labels of {name}", f"{len(totals)}", "; ".join(details)))
@@ -173,6 +175,11 @@ def _label_rows(tasks: Content) -> list[Row]:
 def _such_as(names: Sequence[str]) -> str:
     shown = ", ".join(printable(name) for name in names[:_EXAMPLES])
     return shown if len(names) <= _EXAMPLES else f"{shown} and {len(names) - _EXAMPLES:,} more"
+
+
+def _part(name: str, folds: Sequence[str]) -> str:
+    """A split, or a fold, which may be called ``1``, in words."""
+    return f"fold {name}" if name in folds and not name.casefold().startswith("fold") else name
 
 
 def _counted(counts: Mapping[str, int]) -> str:

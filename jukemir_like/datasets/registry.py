@@ -45,6 +45,8 @@ _OPTIONS = {
     **dict.fromkeys((name for name in _BUILT_IN if name.startswith("mtg_jamendo_")), ("split1", "split2", "split3", "split4")),
 }
 
+_IN_FOLDS = {"artist_folds"}  # options
+
 _STEMS = {"synthband": "synthband_stems"} | {name: name for name in ("musdb18", "musdb18hq", "synthband_stems")}
 
 
@@ -101,6 +103,18 @@ def assets(name: str) -> str:
     'gtzan'
     """
     return _BUILT_IN[_parse(name)[0]][0]
+
+
+def comes_in_folds(name: str) -> bool:
+    """Whether dataset ``name``, options included, comes in folds instead of splits.
+
+    Raises:
+        RequestError: unknown name or option.
+
+    >>> comes_in_folds("gtzan_ff"), comes_in_folds("gtzan_ff+artist_folds")
+    (False, True)
+    """
+    return not _IN_FOLDS.isdisjoint(_parse(name)[1])
 
 
 def from_assets(name: str, cache: Cache) -> Dataset:

@@ -99,7 +99,7 @@ class _Found:
         lines = []
         if self.clipped:
             worst = max(self.clipped, key=lambda uid: (self.clipped[uid], uid))
-            share = f"{100 * self.clipped[worst]:.2g} % of the samples of {printable(worst)}"
+            share = f"{100 * self.clipped[worst]:.3g} % of the samples of {printable(worst)}"
             lines.append(f"clipped at full scale: {len(self.clipped):,} of {number:,} clips, at most {share}")
         reasons = list(self.as_they_are.values())
         lines += [f"left as they are: {reasons.count(reason):,} clips: {reason}" for reason in dict.fromkeys(reasons)]

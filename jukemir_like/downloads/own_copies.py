@@ -101,8 +101,12 @@ class OwnCopy:
         paths = (path for path in self._by_name[Path(asset.path).name.lower()] if asset.size in (None, self.sizes[path]))
         if asset.digest is not None:
             return paths
-        # Nothing but its place tells files of one name apart, such as splits/split-0/train.tsv and splits/split-1/train.tsv.
-        return iter(sorted(paths, key=lambda path: -_common_end(path.parts, Path(asset.path).parts))[:1])
+        # Nothing but its place tells files of one name apart, such as splits/split-0/train.tsv and splits/split-1/train.tsv: one that lies
+        # in another folder is another file.
+        wanted = Path(asset.path).parts
+        common = {path: _common_end(path.parts, wanted) for path in paths}
+        in_folder = [path for path, parts in common.items() if parts >= min(2, len(wanted))]
+        return iter(sorted(in_folder, key=lambda path: (-common[path], str(path)))[:1])
 
     def _with_size(self, asset: Asset) -> Iterator[Path]:
         if asset.digest is None:  # without a digest, name and size together identify a file, and a size alone does not
@@ -144,9 +148,9 @@ class KnownFiles(OwnCopy):
 
 
 def _common_end(first: Sequence[str], second: Sequence[str]) -> int:
-    """How many parts two paths have in common, counted from their ends."""
+    """How many parts two paths have in common, counted from their ends, in any letter case."""
     pairs = zip(reversed(first), reversed(second), strict=False)
-    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0].lower() == pair[1].lower(), pairs))
 
 
 def _matching(path: Path, assets: Sequence[Asset]) -> Iterator[Asset]:

@@ -16,7 +16,9 @@ import numpy as np
 from jukemir_like import audio
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
+from jukemir_like.datasets.deformed import how_to_make, split_name
 from jukemir_like.datasets.meta import DESCRIPTION, WAV_FOLDER, read_file_count, remedy
+from jukemir_like.datasets.registry import is_known
 
 WAIT_SECONDS = 60.0
 """How long a folder may take to look the same everywhere; network file systems keep a listing for up to a minute."""
@@ -34,7 +36,7 @@ def list_inputs(folder: Path) -> audio.Listing:
     [b'0.wav', b'1.wav', b'2.wav']
     """
     if not folder.is_dir():
-        raise RequestError(f"{folder} is not a folder: give the folder of audio files")
+        raise RequestError(f"{folder} is not a folder: {how_to_get(folder)}")
     listing = audio.list_audio(folder)
     if not listing.names:
         path = min(listing.unreadable, default="")
@@ -79,6 +81,18 @@ def why_not_all(folder: Path, listing: audio.Listing) -> str | None:
     if expected in (None, len(listing.names)) or listing.unreadable:
         return None
     return _other_count(folder, len(listing.names), expected)
+
+
+def how_to_get(folder: Path) -> str:
+    """What to do where ``folder``, of audio files, is missing.
+
+    >>> how_to_get(Path("cache/processed/gtzan_ff~mp3-32/wav"))
+    'run `jukemir-like deform gtzan_ff mp3-32` first'
+    """
+    name = folder.parent.name
+    if folder.name == WAV_FOLDER and folder.parent.parent.name == "processed" and (is_known(name) or split_name(name)):
+        return f"run `{how_to_make(name)}` first"
+    return "give the folder of audio files"
 
 
 def _other_count(folder: Path, count: int, expected: int) -> str:

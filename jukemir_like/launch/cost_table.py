@@ -76,7 +76,7 @@ def _sentences(estimated: Estimate) -> list[str]:
         lines.append("GPU hours: no speed on a GPU was measured.")
     if estimated.not_measured:
         lines.append(f"Not measured, and not in the sums: {', '.join(estimated.not_measured)}.")
-    lines.append("What the cache has already is counted too. Processing, training and probes are not: docs/benchmarks.md has their times.")
+    lines.append("What the cache has already is counted too. DEFORM, processing, training, probes are not: see docs/benchmarks.md.")
     return lines
 
 

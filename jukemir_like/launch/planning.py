@@ -65,6 +65,7 @@ def extraction(
         RequestError: the folder or the weights are missing, or the image does not take one of the options.
     """
     from jukemir_like import extract  # imports NumPy, which --help does without
+    from jukemir_like.extract.listing import how_to_get
 
     folders = Cache.default(cache)
     source, target = extract.folders(representation, input, output, dataset, folders, layers=layers)
@@ -84,7 +85,7 @@ def extraction(
     if refused:
         raise RequestError(f"the image of {representation} takes --batch_size and --batch_idx: leave out --{min(refused)}")
     if not source.is_dir():
-        raise RequestError(f"{source} is not a folder: give the folder of audio files")
+        raise RequestError(f"{source} is not a folder: {how_to_get(source)}")
     paths.mount(source, INPUT)
     paths.mount(target, OUTPUT, writable=True)
     words = [word for name, value in options.items() for word in (f"--{name}", *([] if value is True else [str(value)]))]

@@ -223,7 +223,8 @@ def _representation(cache: Cache, name: str, signature: str) -> representations.
 def _licences(cache: Cache, dataset: str, known: representations.Representation | None) -> dict[str, str]:
     """Of the dataset, by its declaration, and of the representation, by its card where it has one."""
     try:
-        made_from = meta.read_description(cache.processed(dataset)).made_from or dataset
+        description = meta.read_description(cache.processed(dataset))
+        made_from = (description.deformed.dataset if description.deformed else description.made_from) or dataset
     except FileNotFoundError:
         made_from = dataset
     of_dataset = read_declaration(datasets.assets(made_from)).licence if datasets.is_known(made_from) else NOT_STATED

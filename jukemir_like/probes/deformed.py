@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.rows import Rows
@@ -55,11 +57,13 @@ def read_vectors(cache: Cache, processed: ProcessedDataset, representation: str,
     """Vectors of the items of :func:`read_dataset`; of a deformed dataset, from the folders of the clean and of the deformed one.
 
     Raises:
-        RequestError, StorageError: as :func:`jukemir_like.probes.vectors.read`; or both were computed by different versions.
+        RequestError, StorageError: as :func:`jukemir_like.probes.vectors.read`; or both were computed by different versions, or from other
+            audio than there is now.
     """
     origin = processed.deformed
     if origin is None:
         return vectors.read(cache, processed.name, representation, uids, processed.failed, large)
+    _check_audio(cache, processed, origin, representation)
     is_tested = {uid: processed.items[uid].get("split") == "test" for uid in uids}
     of_clean, of_deformed = ([uid for uid in uids if is_tested[uid] is wanted] for wanted in (False, True))
     fitted = vectors.read(cache, origin.dataset, representation, of_clean, processed.failed, _share(large, of_clean, uids))
@@ -77,6 +81,35 @@ def read_vectors(cache: Cache, processed: ProcessedDataset, representation: str,
     row = fitted.row | {uid: len(fitted.row) + place for uid, place in tested.row.items()}
     digest = hashlib.sha256(f"{fitted.digest} {tested.digest}".encode()).hexdigest()
     return Vectors(X, row, fitted.missing | tested.missing, digest, fitted.signature, fitted.origin or tested.origin)
+
+
+def _check_audio(cache: Cache, processed: ProcessedDataset, origin: DeformedFrom, representation: str) -> None:
+    """Raises where records say that the clean audio changed since it was deformed, or the deformed since vectors were computed from it.
+
+    Labels and items would not tell: a dataset that is deformed again with another seed has the same.
+    """
+    tested = [uid for uid, record in processed.items.items() if record.get("split") == "test"]
+    clean = _digests(cache.processed(origin.dataset), tested, "output_digest")
+    of_deform = {name: _digests(processed.folder, tested, name) for name in ("digest", "output_digest")}
+    extracted = _digests(cache.representation(processed.name, representation), [f"{uid}.wav" for uid in tested], "digest")
+    for uid in tested:
+        if _differ(clean.get(uid), of_deform["digest"].get(uid)):
+            raise RequestError(
+                f"{origin.dataset} has other audio than {processed.name} was made from: run `{how_to_make(processed.name)}` again"
+            )
+        if _differ(of_deform["output_digest"].get(uid), extracted.get(f"{uid}.wav")):
+            raise RequestError(
+                f"vectors of {representation} for {processed.name} are of other audio than it has now: run `jukemir-like extract` again"
+            )
+
+
+def _digests(folder: Path, names: Sequence[str], kind: str) -> dict[str, str | None]:
+    """Input → what its last record in ``folder`` says."""
+    return {name: of_input[-1].get(kind) for name, of_input in records.read_all(folder, names).items()}
+
+
+def _differ(first: str | None, second: str | None) -> bool:
+    return first is not None and second is not None and first != second
 
 
 def _share(large: Large | None, part: Sequence[str], uids: Sequence[str]) -> Large | None:

@@ -122,3 +122,9 @@ def test_all_files_bad_still_gives_an_audit(dataset, record):
 
 def test_shares_read_well():
     assert [share(0, 7), share(1, 300), share(3304, 5329), share(5, 5), share(0, 0)] == ["0 %", "0.3 %", "62 %", "100 %", "0 %"]
+
+
+def test_a_deformed_dataset_has_no_train_items_to_be_compared_with(dataset, record):
+    origin = {"of": "clean", "deformation": "noise-20", "seed": 0, "meta": "0" * 64}
+    with pytest.raises(RequestError, match="by the splits of clean: audit that"):
+        audit.audit(dataset({"a": record("test")}, deformed=origin), "d")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from jukemir_like.audit import audit
+from jukemir_like.audit.findings import rows
 from jukemir_like.audit.splits import overlaps
 from jukemir_like.core.cache import Cache
 from jukemir_like.datasets.processed import read_processed
@@ -30,6 +32,13 @@ def test_values_and_items_are_counted(dataset, record):
         "split": "test", "in": "train", "values": 2, "items": 3, "of": 4, "names": ["Bob", "Ann"],
     }  # fmt: skip
     assert (heard(one, "test", "valid")["items"], heard(one, "valid", "train")["items"]) == (1, 1)
+
+
+def test_folds_are_called_so_in_the_table(dataset, record):
+    records = {uid: record(None, y, fold=fold) for uid, y, fold in (("a", "jazz", "1"), ("b", "rock", "2"), ("c", "jazz", "2"))}
+    shown = {row.what: row for row in rows(audit.audit(dataset(records, folds=["1", "2"]), "d").content)}
+    assert shown["items"].detail == "fold 1: 1, fold 2: 2"
+    assert "not in fold 1: rock" in shown["labels of genre"].detail
 
 
 def test_of_folds_every_item_is_tested_and_the_other_folds_are_training(dataset, record):

@@ -73,3 +73,19 @@ def test_an_archive_of_tempi_that_is_cut_is_damaged(tmp_path):
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(RequestError, match=r"data2\.tar\.gz.*damaged.*run `jukemir-like download BALLROOM_TEMPO`"):
         module.dataset(tmp_path)
+
+
+TWICE = (  # as Sturm and Krebs list them: four exact copies, nine of the same recording
+    *(("Albums-AnaBelen_Veneo-11", "Albums-Chrisanne2-12"), ("Albums-Fire-08", "Albums-Fire-09")),
+    *(("Albums-Latin_Jam2-05", "Albums-Latin_Jam2-13"), ("Albums-Secret_Garden-01", "Media-104705")),
+    *(("Albums-AnaBelen_Veneo-03", "Albums-AnaBelen_Veneo-15"), ("Albums-Ballroom_Magic-03", "Albums-Ballroom_Magic-18")),
+    *(("Albums-Latin_Jam-04", "Albums-Latin_Jam-13"), ("Albums-Latin_Jam-08", "Albums-Latin_Jam-14")),
+    *(("Albums-Latin_Jam-06", "Albums-Latin_Jam-15"), ("Albums-Latin_Jam2-02", "Albums-Latin_Jam2-14")),
+    *(("Albums-Latin_Jam2-07", "Albums-Latin_Jam2-15"), ("Albums-Latin_Jam3-02", "Media-103414"), ("Media-103402", "Media-103415")),
+)
+
+
+def test_of_what_is_there_twice_the_card_names_the_pair_that_the_splits_divide():
+    splits = {pair: [module.split_of(module.record_of(uid)) for uid in pair] for pair in TWICE}
+    divided = {pair: of_pair for pair, of_pair in splits.items() if len(set(of_pair)) > 1}
+    assert divided == {("Albums-Latin_Jam3-02", "Media-103414"): ["test", "train"]}

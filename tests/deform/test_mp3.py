@@ -97,3 +97,12 @@ def test_a_libsndfile_without_mp3_is_one_line(monkeypatch):
     monkeypatch.setattr(soundfile, "available_formats", lambda: {"WAV": ""})
     with pytest.raises(RequestError, match="writes no MP3"):
         mp3.round_trip(music(44100), 44100, 128)
+
+
+@pytest.mark.parametrize(("kilobits", "decibels"), [(64, -0.46), (128, -0.46), (192, -0.28), (224, -0.19), (320, 0.0)])
+def test_the_level_that_lame_takes_is_that_of_the_documents(kilobits, decibels):
+    time = np.arange(88200) / 44100
+    clip = sum(0.1 * np.sin(2 * np.pi * hertz * time) for hertz in (200, 331, 523, 811, 1200)).astype(np.float32)
+    inner = slice(4410, -4410)  # away from the ends, which are not periodic
+    decoded = mp3.round_trip(clip, 44100, kilobits)[inner].astype(float)
+    assert 20 * np.log10(decoded @ clip[inner] / (clip[inner] @ clip[inner])) == pytest.approx(decibels, abs=0.04)

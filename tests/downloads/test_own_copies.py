@@ -182,6 +182,17 @@ def test_files_of_one_name_without_digests_are_told_apart_by_their_folders(host,
         assert (cache.dataset("testset") / split / "train.tsv").read_bytes() == split.encode()
 
 
+def test_a_file_without_digest_in_the_folder_of_another_is_not_taken_for_it(host, declare, asset, adopt, own, cache):
+    put(own, "clone/data/split-1/train.tsv", b"1")
+    put(own, "flat.tsv", b"2")
+    put(own, "clone/flat.tsv", b"3")
+    summary = adopt(declare(*(asset(path, host.url("x")) for path in ("split-1/train.tsv", "split-0/train.tsv", "flat.tsv"))))
+    assert list(summary.failed) == ["TEST_SPLIT_0_TRAIN_TSV"]
+    assert (cache.dataset("testset") / "split-1" / "train.tsv").read_bytes() == b"1"
+    assert not (cache.dataset("testset") / "split-0").exists()
+    assert (cache.dataset("testset") / "flat.tsv").read_bytes() == b"3"  # of equals the first in the order of their paths
+
+
 def test_a_file_whose_sha1_alone_is_published_is_found_and_verified_by_it(host, declare, asset, adopt, own, cache, noise):
     put(own, "renamed.bin", noise(1000))
     put(own, "b.zip", noise(900))

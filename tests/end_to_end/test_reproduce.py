@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders import card as cards
 from jukemir_like.packs import origin
 
@@ -313,6 +314,20 @@ def test_changed_vectors_are_never_under_the_page_of_before(tmp_path):
     assert first == {path.name: path.read_bytes() for path in vectors.glob("*.npy")}
 
 
+def test_of_more_songs_everything_is_computed_again(tmp_path):
+    cache, more = tmp_path / "cache", ("--representations", "mfcc", "--deform", "noise-20", "--jobs", "1")
+    for songs in ("24", "28"):
+        finish(start(cache, *more, "--songs", songs), cache)
+        of_clean, of_deformed = (Cache(cache).representation(name, "mfcc") for name in ("synthband", "synthband~noise-20"))
+        assert len(list(of_clean.rglob("*.npy"))) == int(songs)
+        meta = json.loads((Cache(cache).processed("synthband") / "meta.json").read_text())
+        assert len(list(of_deformed.rglob("*.npy"))) == sum(item["split"] == "test" for item in meta.values())
+        page = (cache / "report" / "index.html").read_text()
+        assert "other labels than the cache has now" not in page
+        items = json.loads((Cache(cache).processed("synthband") / "audit.json").read_text())["items"]
+        assert sum(items.values()) == int(songs)
+
+
 @pytest.fixture(scope="module")
 def script():
     specification = importlib.util.spec_from_file_location("reproduce_script", ROOT / "scripts" / "reproduce.py")
@@ -505,3 +520,23 @@ def test_folds_run_through_for_all_datasets_and_for_a_folder_that_has_its_own(tm
     assert "linear, 3 drawn folds" in page
     assert start(cache, "--folds", "one").wait(timeout=60) == 2
     assert "FOLDS 'one' is no number from 2" in (tmp_path / "cache.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "deform", "message"),
+    [
+        ("gtzan_ff+artist_folds", "mp3-32", "comes in folds, each with a probe of its own: leave out DEFORM"),
+        ("mine", "mp3-32", "comes in folds"),
+        ("gtzan_ff~mp3-32", "", "give gtzan_ff in DATASETS and mp3-32 in DEFORM"),
+        ("gtzan_fff", "", "unknown dataset"),
+    ],
+)
+def test_what_cannot_be_deformed_is_said_before_anything_is_computed(script, tmp_path, name, deform, message):
+    folder = Cache(tmp_path).processed("mine")
+    folder.mkdir(parents=True)
+    (folder / "meta.json").write_text('{"a": {"split": null, "y": "x", "extra": {"fold": "1"}}}')
+    (folder / "dataset.json").write_text('{"name": "mine", "tasks": {"t": {"type": "multiclass", "labels": ["x"]}}, "folds": ["1", "2"]}')
+    with pytest.raises(RequestError, match=message):
+        script._check_dataset(name, Cache(tmp_path), is_deformed=bool(deform))
+    script._check_dataset("mine", Cache(tmp_path), is_deformed=False)
+    script._check_dataset("gtzan_ff", Cache(tmp_path), is_deformed=True)

@@ -14,6 +14,7 @@ from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DamagedFileError, RequestError, StorageError
 from jukemir_like.core.matrices import FOLDER, write_matrix
+from jukemir_like.downloads.declarations import read_declaration
 from jukemir_like.packs import origin, packing
 from jukemir_like.packs.obtaining import describe, obtain
 from jukemir_like.packs.packing import pack
@@ -309,3 +310,14 @@ def test_vectors_in_matrices_are_not_overwritten_by_a_pack(made, other, tmp_path
     as_matrices(other.representation("toy", "rep"))
     with pytest.raises(RequestError, match="holds vectors that were computed here"):
         obtain("toy", "rep", other, packed.path)
+
+
+def test_vectors_of_deformed_audio_have_the_licence_of_the_clean_dataset(made, tmp_path):
+    toy, packed = made.processed("toy"), made.processed("gtzan_ff~mp3-32")
+    shutil.copytree(toy, packed)
+    shutil.copytree(made.representation("toy", "rep"), made.representation("gtzan_ff~mp3-32", "rep"))
+    description = json.loads((toy / "dataset.json").read_text())
+    origin_of = {"of": "gtzan_ff", "deformation": "mp3-32", "seed": 0, "meta": "0" * 64}
+    (packed / "dataset.json").write_text(json.dumps(description | {"name": "gtzan_ff~mp3-32", "deformed": origin_of}))
+    card = pack(made, "gtzan_ff~mp3-32", "rep", tmp_path / "packed.zip").card
+    assert card.licence["dataset"] == read_declaration("gtzan").licence

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 
+from jukemir_like.core import records
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.resumable import digest_or_none
 from jukemir_like.core.rows import Rows
@@ -165,3 +166,25 @@ def test_vectors_of_two_versions_are_refused(deform):
         (cache.representation(dataset, "rep") / ".records" / "all.jsonl").write_text(json.dumps(line) + "\n")
     with pytest.raises(RequestError, match="were computed by different versions: run `jukemir-like extract` for both again"):
         probe_dataset(cache, "toy~noise-20", "rep")
+
+
+def record(folder, journal, name, **digests):
+    with records.Journal(folder, journal) as opened:
+        opened.append({field: value for field, value in records.new(name, "").items() if field != "signature"} | digests)
+
+
+@pytest.mark.parametrize(("stage", "message"), [("deform", "extract` again"), ("process", "run `jukemir-like deform toy noise-20` again")])
+def test_audio_that_changed_since_is_refused_though_labels_are_the_same(deform, stage, message):
+    cache = deform()
+    clean, folder, vectors = cache.processed("toy"), cache.processed("toy~noise-20"), cache.representation("toy~noise-20", "rep")
+    uid = next(iter(json.loads((folder / "meta.json").read_text())))
+    record(clean, "process", uid, output_digest="clean")
+    record(folder, "deform", uid, digest="clean", output_digest="seed 0")
+    record(vectors, "extract", f"{uid}.wav", digest="seed 0", output_digest=digest_or_none(vectors / f"{uid}.npy"))
+    first = probe_dataset(cache, "toy~noise-20", "rep")
+    changed = {"process": (clean, {"output_digest": "other"}), "deform": (folder, {"digest": "clean", "output_digest": "seed 1"})}[stage]
+    record(changed[0], stage, uid, **changed[1])
+    with pytest.raises(RequestError, match=message):
+        probe_dataset(cache, "toy~noise-20", "rep")
+    record(changed[0], stage, uid, **({"output_digest": "clean"} if stage == "process" else {"digest": "clean", "output_digest": "seed 0"}))
+    assert_equal(predictions(first), predictions(probe_dataset(cache, "toy~noise-20", "rep")))
