@@ -62,7 +62,7 @@ test: $(SETUP)  ## Run the tests
 	$(BIN)/pytest -n auto $(PYTEST_ARGS)
 
 test-slow: $(SETUP)  ## Run the slow tests: the whole line killed and resumed, the README's commands
-	$(BIN)/pytest -n auto -m "slow and not docker and not slurm" $(PYTEST_ARGS)
+	$(BIN)/pytest -n auto --dist loadgroup -m "slow and not docker and not slurm" $(PYTEST_ARGS)
 
 test-docker: $(SETUP)  ## Run the tests that need a Docker engine: images, their contract, the line in images
 	@test "$$REQUIRE_DOCKER" != 1 || .ci/engine > /dev/null  # an engine, an image to build on, busybox

@@ -94,6 +94,7 @@ def whole(tmp_path_factory):
     return cache
 
 
+@pytest.mark.xdist_group("whole")  # the line runs once for all of them
 def test_it_ends_with_a_page_and_all_results(whole):
     assert (whole / "report" / "index.html").stat().st_size > 10_000
     with open(whole / "report" / "results.csv", newline="") as file:
@@ -104,6 +105,7 @@ def test_it_ends_with_a_page_and_all_results(whole):
     assert all(float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in test if row["low"])
 
 
+@pytest.mark.xdist_group("whole")  # the line runs once for all of them
 def test_started_once_more_it_does_nothing(whole):
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file() and ".snakemake" not in path.parts}
     finish(start(whole), whole)
@@ -112,12 +114,12 @@ def test_started_once_more_it_does_nothing(whole):
     assert changed == set()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_killed_at_random_moments_it_ends_in_the_same_numbers(whole, tmp_path, seed):
-    moments = random.Random(seed)
+@pytest.mark.xdist_group("whole")  # the line runs once for all of them
+def test_killed_at_random_moments_it_ends_in_the_same_numbers(whole, tmp_path):
+    moments = random.Random(1)
     cache = tmp_path / "cache"
     kills = 0
-    for _ in range(4):
+    for _ in range(5):
         process = start(cache)
         time.sleep(moments.uniform(1, 40))
         if process.poll() is None:
@@ -176,6 +178,7 @@ def test_the_plan_says_what_would_run_and_runs_nothing(tmp_path):
     assert not (cache / "datasets").exists()
 
 
+@pytest.mark.xdist_group("whole")  # the line runs once for all of them
 def test_a_second_run_on_the_same_cache_waits_for_the_first(whole):
     first, second = start(whole), start(whole)
     finish(first, whole)
@@ -264,6 +267,7 @@ def test_weights_of_encoders_are_brought_and_those_that_cannot_be_had_stop_no_ot
     assert {path for path in vectors if times(cache)[path] != after[path]} == {path for path in vectors if "/hf--" in path}
 
 
+@pytest.mark.xdist_group("whole")  # the line runs once for all of them
 def test_a_stage_that_fails_is_named_with_its_reason_its_log_and_what_to_do(whole, tmp_path):
     """And make ends with more than "Error 1"."""
     cache = tmp_path / "cache"
@@ -419,6 +423,7 @@ def test_signals_end_it_with_all_its_stages(tmp_path, seed):
     assert "Traceback" not in said
 
 
+@pytest.mark.xdist_group("whole")  # the line runs once for all of them
 def test_stamps_of_a_clock_that_ran_ahead_do_not_keep_a_stage_from_running(whole):
     """All stages ended in two days' time; nothing that is made from now on would be newer."""
     before = numbers(whole)
