@@ -123,7 +123,7 @@ def _of_page(content: bytes) -> Any:
     page = re.sub(r'<h2 id="ran">.*?<h2 id="provenance">', "", page, flags=re.DOTALL)
     page = re.sub(r'<details class="copy">.*?</details>', "", page, flags=re.DOTALL)  # the same again as in the table before it
     page = re.sub(r'<h2 id="costs">.*?</table>', "", page, flags=re.DOTALL)
-    page = re.sub(r'<h3>Score and cost</h3>.*?</svg>(?:</div>\s*<p class="says">.*?</p>)?', "", page, flags=re.DOTALL)
+    page = re.sub(r'<h3>Score and cost</h3>.*?</svg>(?:\s*</div>\s*<p class="says">.*?</p>)?', "", page, flags=re.DOTALL)
     page = re.sub(r"<dt>made with</dt><dd>.*?</dd>", "", page, flags=re.DOTALL)
     page = re.sub(r'(<tr id="[^"]*"><td><code>.*?</td><td class="left">.*?</td><td class="left">.*?</td>)<td>.*?</td>', r"\1", page)
     return re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]*", "PICTURE", page).splitlines()

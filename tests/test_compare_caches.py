@@ -26,7 +26,7 @@ def write(cache, *, seconds=1.0, value=0.5, weight=1.0, order=(0, 1)):
     (cache / "results.csv").write_text(
         f'metric,value,seconds,valid/seconds,lineage\nr2,{value},{seconds},{seconds},"{{""version"": {seconds}}}"\n'
     )
-    costs = f'<h2 id="costs">Costs</h2>\n<table><td>{seconds}</td></table>\n<h3>Score and cost</h3>\n<div><svg>{seconds}</svg></div>'
+    costs = f'<h2 id="costs">Costs</h2>\n<table><td>{seconds}</td></table>\n<h3>Score and cost</h3>\n<div><svg>{seconds}</svg>\n</div>'
     costs += f'\n<p class="says">{seconds} times less</p>\n<details class="copy"><textarea>{seconds}</textarea></details>'
     (cache / "index.html").write_text(f"<td>{value}</td>\n{costs}\n<p>end</p>\n")
     buffer = io.BytesIO()
