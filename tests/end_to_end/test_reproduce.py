@@ -348,27 +348,6 @@ def test_an_encoder_of_the_cache_runs_in_the_image_of_its_family(script, tmp_pat
     assert names == ["download", "probe", "process", "representations_mfcc", "representations_musicnn"]
 
 
-def test_an_extraction_whose_vectors_were_removed_has_no_stamp_any_more(script, tmp_path):
-    for stamps in (
-        *("extract/a/mfcc", "extract/a/x.max", "extract/b/mfcc", "extract/a/[m]fcc", "extract/a/clmr"),
-        *("extract_layers/a/mert", "extract_layers/a/mert.max", "extract_layers/a/mert.mean+std", "extract_layers/a/me"),
-        *("extract_layers/a/hf--o--n.max", "extract_layers/b/mert", "extract_layers/c/mert"),
-    ):
-        (tmp_path / ".stages" / stamps).mkdir(parents=True)
-        (tmp_path / ".stages" / stamps / "256-0").touch()
-    vectors = ("a/mfcc", "a/x.max", "a/mert.layer0", "a/mert.layer12.mean+std", "a/hf--o--n.max.layer3", "b/mert.layer1.max", "b/mert")
-    for folder in vectors:
-        (tmp_path / "representations" / folder).mkdir(parents=True)
-    (tmp_path / "representations" / "a" / "clmr").touch()
-    script._forget_removed(tmp_path)
-    left = {str(path.parent.relative_to(tmp_path / ".stages")) for path in (tmp_path / ".stages").rglob("256-0")}
-    assert left == {
-        *("extract/a/mfcc", "extract/a/x.max"),
-        *("extract_layers/a/mert", "extract_layers/a/mert.mean+std", "extract_layers/a/hf--o--n.max"),
-    }
-    script._forget_removed(tmp_path / "nothing")
-
-
 def test_images_are_asked_for_where_vectors_are_computed_only(script, tmp_path):
     cache = Cache(tmp_path)
     for dataset, name in (("a", "clmr"), ("a", "mfcc"), ("b", "mfcc")):

@@ -54,3 +54,24 @@ def test_incomplete_downloads_of_wanted_datasets_are_tried_again(stamp, tmp_path
     for name in ("emomusic", "magnatagatune", "unknown"):
         stamp("again", name)
     assert stamps.of_incomplete_downloads(tmp_path, ["emomusic", "mine"]) == [".stages/download/emomusic"]
+
+
+def test_an_extraction_whose_vectors_were_removed_has_no_stamp_any_more(tmp_path):
+    for folder in (
+        *("extract/a/mfcc", "extract/a/x.max", "extract/b/mfcc", "extract/a/[m]fcc", "extract/a/clmr"),
+        *("extract_layers/a/mert", "extract_layers/a/mert.max", "extract_layers/a/mert.mean+std", "extract_layers/a/me"),
+        *("extract_layers/a/hf--o--n.max", "extract_layers/b/mert", "extract_layers/c/mert"),
+    ):
+        (tmp_path / ".stages" / folder).mkdir(parents=True)
+        (tmp_path / ".stages" / folder / "256-0").touch()
+    vectors = ("a/mfcc", "a/x.max", "a/mert.layer0", "a/mert.layer12.mean+std", "a/hf--o--n.max.layer3", "b/mert.layer1.max", "b/mert")
+    for folder in vectors:
+        (tmp_path / "representations" / folder).mkdir(parents=True)
+    (tmp_path / "representations" / "a" / "clmr").touch()
+    stamps.forget_removed(tmp_path)
+    left = {str(path.parent.relative_to(tmp_path / ".stages")) for path in (tmp_path / ".stages").rglob("256-0")}
+    assert left == {
+        *("extract/a/mfcc", "extract/a/x.max"),
+        *("extract_layers/a/mert", "extract_layers/a/mert.mean+std", "extract_layers/a/hf--o--n.max"),
+    }
+    stamps.forget_removed(tmp_path / "nothing")
