@@ -59,6 +59,8 @@ _RANKING_PRIOR = 0.25  # one item moves an area less than it moves an accuracy
 _Z = float(special.ndtri((1 + CONFIDENCE) / 2))
 _ENDS = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
 _ROUNDING = 1e-12
+_LEAST_FOR_R2 = 3
+"""Groups; of two, an interval of R² may end at minus a thousand million, because 12.7 standard errors of a logarithm are added."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,8 @@ def interval(value: float, samples: Array, groups: float, *, scale: Scale = "fra
     Args:
         value: of the observed data.
         samples: of the resamples, shape (resamples,); NaN where undefined.
-        groups: number of groups that were resampled, or their :func:`effective_groups`. Of one, or where more than half of the resamples
-            are undefined, there is no interval.
+        groups: number of groups that were resampled, or their :func:`effective_groups`. Of one (for R²: of fewer than three), or where more
+            than half of the resamples are undefined, there is no interval.
         scale: what kind of number the value is, see :data:`Scale`.
         units: number of independent observations where it is not that of groups, as for rankings of several tags.
 
@@ -269,8 +271,8 @@ def _student(value: float, samples: Array, groups: float) -> tuple[float, float]
 
 
 def _log_student(value: float, samples: Array, groups: float) -> tuple[float, float] | None:
-    """:func:`_student` of the logarithm of what is not explained, 1 - R²."""
-    if value >= 1:
+    """:func:`_student` of the logarithm of what is not explained, 1 - R²; None of so few groups that it would say nothing."""
+    if value >= 1 or groups < _LEAST_FOR_R2:
         return None
     unexplained = np.log(np.maximum(1 - samples, np.finfo(np.float64).tiny))
     ends = _student(float(np.log(1 - value)), unexplained, groups)

@@ -75,7 +75,7 @@ def generator_of(deformation: Deformation, seed: int, uid: str) -> Generator:
 def check_libraries(deformation: Deformation) -> None:
     """Raises RequestError where a library is missing, before the first clip."""
     if deformation.kind in ("tempo", "pitch"):
-        stretching.library()
+        stretching.load()
 
 
 def _why_not(deformation: Deformation, samples: Samples, sample_rate: int) -> str | None:

@@ -37,7 +37,7 @@ def shift_pitch(samples: Samples, sample_rate: int, semitones: float) -> Samples
     return _process(samples, sample_rate, semitones, 1.0)
 
 
-def library() -> Any:
+def load() -> Any:
     """The module of python-stretch.
 
     Raises:
@@ -54,7 +54,7 @@ def library() -> Any:
 
 def _process(samples: Samples, sample_rate: int, semitones: float, rate: float) -> Samples:
     length = round(len(samples) / rate)
-    stretch = library().Stretch(SEED)
+    stretch = load().Stretch(SEED)
     stretch.preset(1, sample_rate)
     block = stretch.blockSamples()
     if len(samples) < block:

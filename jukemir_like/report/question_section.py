@@ -193,7 +193,7 @@ def _notes(question: Question) -> list[str]:
             undefined_in = f"{metric_name(question.metric)} is undefined in {found.undefined:,} of {RESAMPLES:,} resamples"
             notes[f"{name}: {undefined_in}, which are left out"] = None
         if found.low is None:
-            notes[f"{name}: no interval, because there is only one group, most resamples are undefined, or no resample differs"] = None
+            notes[f"{name}: no interval, because there are too few groups, most resamples are undefined, or no resample differs"] = None
         for run in answer.runs:
             if run.taken_over:
                 notes[f"{name}: {run.taken_over}"] = None

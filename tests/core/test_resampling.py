@@ -106,6 +106,14 @@ def test_every_interval_holds_its_value_within_the_ends_of_its_scale(scale):
                 assert found.low >= 0 or scale in ("r2", "free")
 
 
+def test_r2_of_two_groups_has_no_interval_but_other_metrics_have():
+    samples = np.random.default_rng(0).normal(0.4, 0.1, 2000)
+    for groups in (2, 2.9):
+        assert resampling.interval(0.4, samples, groups, scale="r2").low is None
+        assert resampling.interval(0.4, samples, groups).low < 0.4
+    assert -50 < resampling.interval(0.4, samples, 3, scale="r2").low < 0.4
+
+
 def test_r2_has_the_interval_of_a_lognormal_share_that_is_not_explained():
     unexplained = np.exp(np.log(0.3) + 0.1 * np.random.default_rng(3).standard_normal(200_000))
     found = resampling.interval(0.7, 1 - unexplained, 40, scale="r2")
