@@ -1,12 +1,13 @@
-"""Splits and folds that are assigned: by group, as evenly in classes as groups allow, in an order that depends on the seed alone."""
+"""Splits and folds that are assigned: no group is divided, labels are spread as evenly as groups allow, a seed decides the rest."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets.dataset import SPLIT_SHARES
@@ -30,11 +31,64 @@ def assign_splits(groups: Sequence[str], known: Sequence[bool], strata: Sequence
     >>> splits.count("train"), splits.count("valid"), splits.count("test")
     (14, 3, 3)
     """
-    return _assign(groups, known, strata, seed, SPLIT_SHARES)
+    members: dict[str, list[int]] = {}
+    for i, group in enumerate(groups):
+        if known[i]:
+            members.setdefault(group, []).append(i)
+    order = sorted(members)
+    order = [order[i] for i in np.random.default_rng([seed, len(order)]).permutation(len(order))]
+    if strata is not None:
+        order.sort(key=lambda group: Counter(sorted(strata[i] for i in members[group])).most_common(1)[0][0])
+    counts: Counter[str] = Counter()
+    parts: Parts = [None] * len(groups)
+    for group in order:
+        split = min(SPLIT_SHARES, key=lambda name: (counts[name] + 1) / SPLIT_SHARES[name])
+        counts[split] += len(members[group])
+        for i in members[group]:
+            parts[i] = split
+    return parts
+
+
+def assign_folds(
+    groups: Sequence[str] | NDArray[np.str_], counts: NDArray[np.float64], folds: int, seed: int | None = None
+) -> NDArray[np.int64]:
+    """The fold of every item, from 0; fewer than ``folds`` where there are fewer groups. No group is divided.
+
+    Groups go, the largest first, to the fold that has fewest items with the same labels, of equals the one that has fewest items, of
+    equals the first.
+
+    Args:
+        groups: name of the group of each item (n,).
+        counts: (n, labels) how often each item counts for each label; no columns: labels do not matter.
+        folds: how many.
+        seed: of the order of groups of one size; None: by name.
+
+    >>> assign_folds(list("aabcdef"), np.zeros((7, 0)), 3).tolist()
+    [0, 0, 1, 2, 1, 2, 0]
+    """
+    names, of_item, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    by_group = np.zeros((len(names), counts.shape[1]))
+    np.add.at(by_group, of_item, counts)
+    folds = min(folds, len(names))
+    labels, items = np.zeros((folds, counts.shape[1])), np.zeros(folds)
+    fold = np.zeros(len(names), np.int64)
+    order = np.arange(len(names)) if seed is None else np.random.default_rng([seed, len(names)]).permutation(len(names))
+    for group in np.lexsort((order, -sizes)):
+        fold[group] = np.lexsort((np.arange(folds), items, labels @ by_group[group]))[0]
+        labels[fold[group]] += by_group[group]
+        items[fold[group]] += sizes[group]
+    return np.asarray(fold[of_item])
 
 
 def draw_folds(groups: Sequence[str], known: Sequence[bool], strata: Sequence[Any] | None, seed: int, number: int) -> Parts:
-    """A fold, named ``1`` to ``number``, for every item with a label; as :func:`assign_splits`, in equal shares.
+    """A fold, named ``1`` to ``number``, for every item with a label: :func:`assign_folds` in an order that is drawn.
+
+    Args:
+        groups: of every item.
+        known: whether the item has a label; others get None.
+        strata: of every item its class (a number from 0), or a truth value per tag; None: labels do not matter.
+        seed: of the drawing.
+        number: of folds.
 
     Raises:
         RequestError: fewer than two folds, or fewer groups than folds.
@@ -45,10 +99,18 @@ def draw_folds(groups: Sequence[str], known: Sequence[bool], strata: Sequence[An
     """
     if number < 2:
         raise RequestError(f"{number} folds: there must be two or more, as each is tested by a probe of the others")
-    available = len({group for group, is_known in zip(groups, known, strict=True) if is_known})
+    rows = np.flatnonzero(known).tolist()
+    of_known = [groups[row] for row in rows]
+    available = len(set(of_known))
     if available < number:
         raise RequestError(f"{number:,} folds of {available:,} groups: no group is divided, so give as many folds as groups at most")
-    return _assign(groups, known, strata, seed, dict.fromkeys(fold_names(number), 1.0))
+    labels = np.zeros((len(rows), 0)) if strata is None else np.array([strata[row] for row in rows])
+    counts = labels if labels.ndim == 2 else labels[:, None] == np.unique(labels)
+    names = fold_names(number)
+    parts: Parts = [None] * len(groups)
+    for row, fold in zip(rows, assign_folds(of_known, counts.astype(np.float64), number, seed), strict=True):
+        parts[row] = names[fold]
+    return parts
 
 
 def fold_names(number: int) -> tuple[str, ...]:
@@ -93,22 +155,3 @@ def check_groups(groups: Sequence[str], parts: Sequence[str | None], names: Sequ
         listed = f"folds {' and '.join(of_group)}" if what == "folds" else " and ".join(of_group)
         raise RequestError(f"group {group!r} has items in {listed} ({len(divided):,} such groups): {remedy}, or pass shared_groups=True")
     return [f"{len(divided):,} groups have items in several {several}: a probe may recognise them"] if divided else []
-
-
-def _assign(groups: Sequence[str], known: Sequence[bool], strata: Sequence[Any] | None, seed: int, shares: Mapping[str, float]) -> Parts:
-    members: dict[str, list[int]] = {}
-    for i, group in enumerate(groups):
-        if known[i]:
-            members.setdefault(group, []).append(i)
-    order = sorted(members)
-    order = [order[i] for i in np.random.default_rng([seed, len(order)]).permutation(len(order))]
-    if strata is not None:
-        order.sort(key=lambda group: Counter(sorted(strata[i] for i in members[group])).most_common(1)[0][0])
-    counts: Counter[str] = Counter()
-    parts: Parts = [None] * len(groups)
-    for group in order:
-        part = min(shares, key=lambda name: (counts[name] + 1) / shares[name])
-        counts[part] += len(members[group])
-        for i in members[group]:
-            parts[i] = part
-    return parts

@@ -254,7 +254,7 @@ def _drawn(processed: ProcessedDataset, task: Task, request: FoldRequest) -> dic
     encode = label_encoder(task)
     uids = [uid for uid in members(processed, request) if processed.label_of(uid, task.name) not in (None, "")]
     strata = None
-    if task.type in ("multiclass", "key"):
+    if task.type in ("multiclass", "key", "multilabel"):
         try:
             strata = [encode(processed.label_of(uid, task.name)) for uid in uids]
         except (ValueError, TypeError):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.rows import Rows, as_array, as_rows
 from jukemir_like.datasets import NUMERIC_TYPES, Task
+from jukemir_like.probes.assignment import assign_folds
 from jukemir_like.probes.metrics import Songs
 from jukemir_like.probes.tasks import Split
 
@@ -79,35 +80,8 @@ def fold_trials(split: Split, task: Task) -> list[Trial]:
     return trials
 
 
-def assign_folds(groups: Sequence[str] | NDArray[np.str_], counts: NDArray[np.float64], folds: int) -> NDArray[np.int64]:
-    """The fold of every item, from 0; fewer than ``folds`` where there are fewer groups.
-
-    Groups go, the largest first and of equals by name, to the fold that has fewest items with the same labels, of equals the one that has
-    fewest items, of equals the first.
-
-    Args:
-        groups: name of the group of each item (n,).
-        counts: (n, labels) how often each item counts for each label; no columns: labels do not matter.
-        folds: how many.
-
-    >>> assign_folds(list("aabcdef"), np.zeros((7, 0)), 3).tolist()
-    [0, 0, 1, 2, 1, 2, 0]
-    """
-    names, of_item, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
-    by_group = np.zeros((len(names), counts.shape[1]))
-    np.add.at(by_group, of_item, counts)
-    folds = min(folds, len(names))
-    labels, items = np.zeros((folds, counts.shape[1])), np.zeros(folds)
-    fold = np.zeros(len(names), np.int64)
-    for group in np.lexsort((np.arange(len(names)), -sizes)):
-        fold[group] = np.lexsort((np.arange(folds), items, labels @ by_group[group]))[0]
-        labels[fold[group]] += by_group[group]
-        items[fold[group]] += sizes[group]
-    return np.asarray(fold[of_item])
-
-
 def label_counts(task: Task, y: np.ndarray) -> NDArray[np.float64]:
-    """What :func:`assign_folds` spreads evenly: classes, keys or tags (n, labels); of numbers, nothing."""
+    """What :func:`~jukemir_like.probes.assignment.assign_folds` spreads evenly: classes, keys or tags (n, labels); of numbers, nothing."""
     if task.type in NUMERIC_TYPES:
         return np.zeros((len(y), 0))
     return np.asarray(y if y.ndim == 2 else y[:, None] == np.arange(len(task.labels)), np.float64)

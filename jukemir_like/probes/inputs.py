@@ -81,8 +81,9 @@ def read_inputs(
     is_assigned = split is None if folds is None else isinstance(folds, Integral)
     if folds is not None and is_assigned:
         fold_order: tuple[str, ...] = fold_names(int(folds))
-        parts = draw_folds(group_names, known, strata, folds_seed, int(folds))
-        notes.append(f"{folds} folds were drawn {how.format(folds_seed)}")
+        labelled = strata or (labels.encoded if labels.task.type == "multilabel" else None)
+        parts = draw_folds(group_names, known, labelled, folds_seed, int(folds))
+        notes.append(f"{folds} folds were drawn {how.format(folds_seed)}{', stratified by tag' if labelled and not strata else ''}")
     elif folds is not None:
         parts, fold_order = _given_folds(folds, n)
         notes += check_groups(group_names, parts, fold_order, "folds", shared_groups)

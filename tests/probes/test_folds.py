@@ -64,6 +64,15 @@ def test_drawn_folds_have_equal_shares_of_items_and_classes_and_divide_no_group(
     assert again == folds.tolist() != other
 
 
+def test_drawn_folds_have_equal_shares_of_tags():
+    random = np.random.default_rng(5)
+    tags = random.random((200, 4)) < (0.05, 0.1, 0.3, 0.5)
+    folds = draw_folds([f"{item:03d}" for item in range(200)], [item != 7 for item in range(200)], tags.tolist(), 0, 4)
+    assert folds[7] is None
+    of_fold = np.array([[tags[[one == fold for one in folds]][:, tag].sum() for tag in range(4)] for fold in "1234"])
+    assert (of_fold.max(0) - of_fold.min(0) <= np.maximum(2, 0.15 * tags.sum(0))).all(), of_fold
+
+
 @pytest.mark.parametrize(("protocol", "settings"), [("linear", None), ("jukemir", SMALL), ("lineareval", None)])
 def test_each_item_is_tested_once_by_a_probe_that_has_not_seen_its_fold(make_dataset, protocol, settings):
     cache = make_dataset(edit=own_folds(4), sizes=(40, 20, 20), tasks=("emotion", "tags"))

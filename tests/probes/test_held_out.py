@@ -6,7 +6,8 @@ import pytest
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS, Task
 from jukemir_like.probes import held_out
-from jukemir_like.probes.held_out import assign_folds, fold_trials, is_small, label_counts, part, together
+from jukemir_like.probes.assignment import assign_folds
+from jukemir_like.probes.held_out import fold_trials, is_small, label_counts, part, together
 from jukemir_like.probes.metrics import Songs
 from jukemir_like.probes.tasks import Split
 
