@@ -7,7 +7,6 @@ for pandas, and what to cite.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,14 +19,12 @@ from numpy.typing import NDArray
 from jukemir_like.core import files, jsonfiles
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DamagedFileError, InputError, RequestError
-from jukemir_like.datasets import meta, registry
+from jukemir_like.datasets import citation, meta, registry
 from jukemir_like.datasets.dataset import FOLD, Task, label_encoder
 from jukemir_like.datasets.deformed import DeformedFrom, how_to_make, split_name
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
-
-_CARD_SECTIONS = ("What is wrong with it", "What a score on it means")
 
 
 def load_dataset(name: str, cache: str | os.PathLike[str] | Cache | None = None) -> ProcessedDataset:
@@ -284,23 +281,7 @@ class ProcessedDataset:
         Raises:
             RequestError: the declaration of the dataset cannot be read.
         """
-        # Imported here: the package loads network libraries, which nothing else here needs.
-        from jukemir_like.downloads.declarations import declaration_folder, read_declaration
-
-        names = (self.name, self.made_from, None if self.deformed is None else self.deformed.dataset)
-        known = next((name for name in names if name is not None and registry.is_known(name)), None)
-        if known is None:
-            return f"{self.name}: a dataset of your own, for which no licence and no citation are declared"
-        assets = registry.assets(known)
-        declaration = read_declaration(assets)
-        citation = re.sub(r"\s+(?=@\w+\{)", "\n", declaration.citation)  # one entry per line
-        parts = [f"{declaration.title} ({known})", f"Licence: {declaration.licence}", citation]
-        card = declaration_folder(assets) / "card.md"
-        sections = (
-            dict(re.findall(r"^## (.+?)\n+(.*?)\s*(?=^## |\Z)", card.read_text("utf-8"), re.DOTALL | re.MULTILINE)) if card.exists() else {}
-        )
-        parts += [f"{title}\n\n{sections[title]}" for title in _CARD_SECTIONS if title in sections]
-        return "\n\n".join(filter(None, parts))
+        return citation.cite(self.name, (self.name, self.made_from, None if self.deformed is None else self.deformed.dataset))
 
     def group_of(self, uid: str) -> str:
         """The item's group: the value of ``extra`` that :attr:`group` names, else its recording, else itself."""

@@ -67,7 +67,7 @@ class FoldedData:
         X: vectors (any number, dimension).
         items: which of them, with their labels and folds.
         rows: fold → its items, in the order of the folds; folds without items are not among them.
-        with_songs: whether recordings are scored, see :class:`~jukemir_like.probes.metrics.Songs`.
+        with_songs: whether recordings are scored, see :class:`~jukemir_like.probes.songs.Songs`.
         left_out, notes: as of :class:`~jukemir_like.probes.tasks.ProbeData`.
     """
 

@@ -16,7 +16,7 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.core.rows import Rows, as_array, as_rows
 from jukemir_like.datasets import NUMERIC_TYPES, Task
 from jukemir_like.probes.assignment import assign_folds
-from jukemir_like.probes.metrics import Songs
+from jukemir_like.probes.songs import Songs
 from jukemir_like.probes.tasks import Split
 
 Indices = NDArray[np.int64]

@@ -60,7 +60,6 @@ validated.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from glob import escape
@@ -71,18 +70,16 @@ import numpy as np
 
 from jukemir_like.core import atomic, files, jsonfiles
 from jukemir_like.core.arrays import read_archive
-from jukemir_like.core.cache import Cache, folder_name, representation_folder
-from jukemir_like.core.errors import DamagedFileError, RequestError
-from jukemir_like.datasets import LARGEST_VALUE, Task, deformed
+from jukemir_like.core.cache import Cache, representation_folder
+from jukemir_like.core.errors import DamagedFileError
+from jukemir_like.datasets import Task, deformed
 from jukemir_like.datasets.deformed import DeformedFrom
 from jukemir_like.datasets.meta import TASK_SHAPE
-from jukemir_like.datasets.meta import parse_task as task_of
 from jukemir_like.packs import origin
 from jukemir_like.packs.origin import Origin
-from jukemir_like.probes import metrics
 from jukemir_like.probes.fitting import TRIVIAL
-from jukemir_like.probes.fold_metrics import evaluate_predictions
 from jukemir_like.probes.protocols import RECIPES, draws_random_numbers
+from jukemir_like.probes.run_checks import check_predictions, check_record, check_values
 from jukemir_like.probes.run_names import procedure_name
 from jukemir_like.probes.run_names import run_folder as run_folder
 from jukemir_like.probes.tasks import SCORED_SPLITS, Predictions
@@ -113,9 +110,6 @@ SHAPE = {
     "lineage": {"taken_over?": origin.SHAPE, "deformed?": deformed.SHAPE, str: object},
 }
 """Of ``run.json``, in the terms of :mod:`jukemir_like.core.jsonfiles`: the fields that are read from it."""
-
-_LAST_CHARACTER = 0x10FFFF
-_TOLERANCE = 1e-6  # between a stored value and the one computed from the predictions
 
 
 @dataclass(frozen=True)
@@ -277,11 +271,11 @@ def open_run(folder: Path) -> Run:
     path = folder / RUN
     run = Run(folder, jsonfiles.read(path, SHAPE, _remedy(folder)))
     with files.damage_errors(path, _remedy(folder)):
-        _check_record(run.record)
+        check_record(run.record)
     predictions = read_predictions(run)
     with files.damage_errors(path, _remedy(folder)):
         for split in SCORED_SPLITS:
-            _check_values(run.record, split, run.task, predictions[split])
+            check_values(run.record, split, run.task, predictions[split])
     return run
 
 
@@ -303,61 +297,10 @@ def read_predictions(run: Run) -> dict[str, Predictions]:
             if not expected <= arrays.keys() <= expected | _CLIP_ARRAYS:
                 raise ValueError(f"is damaged: of {split} it holds {', '.join(map(repr, sorted(arrays))) or 'nothing'}")
             predictions[split] = Predictions(**arrays)
-            _check_predictions(run.task, predictions[split])
+            check_predictions(run.task, predictions[split])
             if run.folds is not None and not set(np.unique(predictions[split].fold)) <= set(run.folds):  # type: ignore[arg-type]
                 raise ValueError(f"is damaged: of {split} it names a fold that is none of {', '.join(run.folds)}")
     return predictions
-
-
-def _check_record(record: Mapping[str, Any]) -> None:
-    """ValueError for names that lead out of the cache, and for impossible labels; ``record`` is of :data:`SHAPE`."""
-    for name, folder in (("dataset", record["dataset"]), ("representation", representation_folder(record["representation"]))):
-        try:
-            folder_name(folder)
-        except RequestError as error:
-            raise ValueError(f"is damaged: {name}: {error}") from error
-    task_of(record["task"]["name"], record["task"])
-
-
-def _check_predictions(task: Task, predictions: Predictions) -> None:
-    """ValueError unless the arrays are of the documented types and shapes."""
-    uid, group, y, scores = predictions.uid, predictions.group, predictions.y, predictions.scores
-    if scores.dtype != np.float32 or scores.ndim != 2:
-        raise ValueError(f"is damaged: scores are {scores.dtype} of shape {scores.shape}")
-    fold = () if predictions.fold is None else (("fold", predictions.fold),)
-    for name, texts in (("uid", uid), ("group", group), *fold):
-        if texts.dtype.kind != "U" or texts.shape != (len(scores),) or not len(texts):
-            raise ValueError(f"is damaged: {name} is {texts.dtype} of shape {texts.shape}")
-        if (np.ascontiguousarray(texts).view(np.uint32) > _LAST_CHARACTER).any():
-            raise ValueError(f"is damaged: {name} holds what is no character")
-    if len(np.unique(uid)) < len(uid):
-        raise ValueError("is damaged: a uid is duplicate")
-    try:
-        metrics.validate(task, y, scores)
-    except ValueError as error:
-        raise ValueError(f"and the {RUN} in its folder do not fit: {error}") from error
-    if task.type == "tempo":
-        valid = not np.isposinf(scores).any() and bool(((y > 0) & (y < LARGEST_VALUE)).all())
-    elif task.type == "regression":
-        valid = y.dtype.kind == "f" and bool((np.abs(y) < LARGEST_VALUE).all() and np.isfinite(scores).all())
-    else:
-        valid = not np.isposinf(scores).any() and (y.ndim == 2 or bool(((y >= 0) & (y < len(task.labels))).all()))
-    if not valid:
-        raise ValueError("is damaged: a label or a score is impossible")
-
-
-def _check_values(record: Mapping[str, Any], split: str, task: Task, predictions: Predictions) -> None:
-    """ValueError unless ``record`` holds the numbers that follow from the predictions of a split."""
-    counted = {"scored": len(predictions.uid), "groups": len(np.unique(predictions.group))}
-    for name, number in counted.items():
-        if record[name][split] != number:
-            raise ValueError(f"is damaged: {name}.{split} is {record[name][split]}, but the predictions have {number}")
-    stored, computed = record["metrics"][split], evaluate_predictions(task, predictions)
-    for name in sorted(stored.keys() | computed.keys()):
-        if name not in stored or name not in computed:
-            raise ValueError(f"is damaged: metrics.{split} {'has no' if name in computed else 'cannot have'} {name!r}")
-        if not math.isclose(stored[name], computed[name], rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
-            raise ValueError(f"is damaged: metrics.{split}.{name} is {stored[name]:g}, but the predictions give {float(computed[name]):g}")
 
 
 def _remedy(folder: Path) -> str:

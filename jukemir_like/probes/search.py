@@ -25,8 +25,8 @@ from jukemir_like.core.signals import on_forced_exit
 from jukemir_like.datasets import SPLITS, Task
 from jukemir_like.probes.chunked_features import ChunkedFeatures, Features
 from jukemir_like.probes.linear import Array, standardisation
-from jukemir_like.probes.metrics import Songs
 from jukemir_like.probes.protocols import Grid, Point, group_points
+from jukemir_like.probes.songs import Songs
 from jukemir_like.probes.targets import targets
 from jukemir_like.probes.tasks import ProbeData
 from jukemir_like.probes.training import TrainedPoint, TrainingData, train, validation_metric

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import Task
 from jukemir_like.probes import metrics
-from jukemir_like.probes.metrics import RULES
+from jukemir_like.probes.songs import RULES
 from jukemir_like.probes.tasks import SCORED_SPLITS, Predictions, ProbeData, Scores, Split
 from jukemir_like.probes.unfinished import FinishedPoint
 

@@ -22,7 +22,7 @@ from jukemir_like.datasets import SPLITS, Task
 from jukemir_like.datasets.dataset import label_encoder
 from jukemir_like.datasets.processed import ProcessedDataset
 from jukemir_like.probes import metrics, tempo
-from jukemir_like.probes.metrics import Songs
+from jukemir_like.probes.songs import Songs
 from jukemir_like.probes.vectors import Vectors
 
 SCORED_SPLITS = ("valid", "test")

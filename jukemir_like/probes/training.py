@@ -19,8 +19,9 @@ from jukemir_like.core.progress import report_progress
 from jukemir_like.datasets import Task
 from jukemir_like.probes import chunked_features, tempo
 from jukemir_like.probes.chunked_features import Features
-from jukemir_like.probes.metrics import Songs, mirex_table
+from jukemir_like.probes.metrics import mirex_table
 from jukemir_like.probes.protocols import Point
+from jukemir_like.probes.songs import Songs
 from jukemir_like.probes.stacks import HiddenStack, LinearStack, RandomStreams, Stack
 
 _BLOCK_BYTES = 32 << 20  # of masks that are copied to a GPU at once

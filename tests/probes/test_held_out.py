@@ -8,7 +8,7 @@ from jukemir_like.datasets import KEYS, Task
 from jukemir_like.probes import held_out
 from jukemir_like.probes.assignment import assign_folds
 from jukemir_like.probes.held_out import fold_trials, is_small, label_counts, part, together
-from jukemir_like.probes.metrics import Songs
+from jukemir_like.probes.songs import Songs
 from jukemir_like.probes.tasks import Split
 
 GENRES = Task("genre", "multiclass", ("a", "b", "c"))

@@ -17,10 +17,10 @@ from jukemir_like.datasets import KEYS
 from jukemir_like.datasets.processed import read_processed as read_processed
 from jukemir_like.probes import metrics, results, stage
 from jukemir_like.probes.fitting import fit_together
-from jukemir_like.probes.metrics import RULES
 from jukemir_like.probes.protocols import Grid, LinearEval, RegularisationPath
 from jukemir_like.probes.runs import find_runs
 from jukemir_like.probes.selection import Candidate, Selection
+from jukemir_like.probes.songs import RULES
 from jukemir_like.probes.stage import probe_dataset
 
 SMALL = Grid(hidden=(0, 8), batch_size=(16,), learning_rate=(1e-2,), dropout=(0.25,), weight_decay=(0.0,), patience=4)

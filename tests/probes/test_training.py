@@ -13,10 +13,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS, Task
 from jukemir_like.probes import metrics, training
-from jukemir_like.probes.metrics import Songs
 from jukemir_like.probes.protocols import Grid, Point, group_points
 from jukemir_like.probes.search import search
 from jukemir_like.probes.selection import validation_value
+from jukemir_like.probes.songs import Songs
 from jukemir_like.probes.stacks import RandomStreams
 from jukemir_like.probes.targets import targets
 from jukemir_like.probes.tasks import ProbeData, Split
