@@ -15,7 +15,7 @@ from jukemir_like.datasets import KEYS, Task
 from jukemir_like.probes.fitting import FitOptions, fit, fit_together
 from jukemir_like.probes.linear_evaluation import mean_average_precision
 from jukemir_like.probes.protocols import LinearEval
-from jukemir_like.probes.songs import Songs
+from jukemir_like.probes.songs import RULES, Songs
 from jukemir_like.probes.tasks import ProbeData, Split
 
 FAST = LinearEval(learning_rate=3e-3, max_epochs=25, patience=3)
@@ -132,7 +132,7 @@ def test_songs_are_scored_by_the_rule_that_validation_selects():
     data = problem("key", clips=5)
     probe = fit(data, FitOptions(FAST, 42, device="cpu"))
     test, songs = probe.predictions["test"], data.splits["test"].songs
-    assert probe.aggregation in songs.RULES
+    assert probe.aggregation in RULES
     assert test.scores.shape == (14, 5)
     np.testing.assert_array_equal(test.scores, songs.scores(test.clip_scores, probe.aggregation))
 

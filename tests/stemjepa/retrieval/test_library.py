@@ -35,7 +35,7 @@ def folder(tmp_path, write_audio):
 @pytest.fixture
 def settled(monkeypatch):
     """As if files had been written long ago."""
-    monkeypatch.setattr(library, "_SETTLED_NS", -(10**18))
+    monkeypatch.setattr(library_index, "_SETTLED_NS", -(10**18))
 
 
 def test_candidates_are_ranked_as_by_the_model_itself(jepa, cache, folder, tmp_path, write_audio):
