@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import importlib.util
 import json
 import os
 import random
@@ -12,14 +11,11 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.errors import RequestError
-from jukemir_like.encoders import card as cards
 from jukemir_like.packs import origin
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -332,36 +328,6 @@ def test_of_more_songs_everything_is_computed_again(tmp_path):
         assert sum(items.values()) == int(songs)
 
 
-@pytest.fixture(scope="module")
-def script():
-    specification = importlib.util.spec_from_file_location("reproduce_script", ROOT / "scripts" / "reproduce.py")
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
-
-
-def test_an_encoder_of_the_cache_runs_in_the_image_of_its_family(script, tmp_path):
-    cache = Cache(tmp_path)
-    cache.weights("mine").mkdir(parents=True)
-    (cache.weights("mine") / cards.RESOLVED).write_text(cards.to_toml(replace(cards.read("musicnn-msd"), name="mine", weights=None)))
-    names = [name.partition(":")[0].rpartition("/")[2] for name in script._images(["mine@layer=1", "mfcc"], cache)]
-    assert names == ["download", "probe", "process", "representations_mfcc", "representations_musicnn"]
-
-
-def test_images_are_asked_for_where_vectors_are_computed_only(script, tmp_path):
-    cache = Cache(tmp_path)
-    for dataset, name in (("a", "clmr"), ("a", "mfcc"), ("b", "mfcc")):
-        cache.representation(dataset, name).mkdir(parents=True)
-        origin.write(cache.representation(dataset, name), origin.Origin(f"{name}.zip", "0" * 64))
-    assert script._computed(["mfcc", "clmr", "chroma"], ["a", "b"], cache) == ["clmr", "chroma"]
-    assert script._computed(["mfcc", "clmr", "chroma"], ["a"], cache) == ["chroma"]
-
-
-def test_seeds_that_are_fitted_together_are_one_job(script):
-    assert script._probes("lineareval", (42, 43, 44)) == ["lineareval-42+43+44"]
-    assert script._probes("jukemir", (0, 1)) == ["jukemir-0", "jukemir-1"]
-
-
 @pytest.mark.parametrize("seed", ["²", "0 ٣", "-1", "x"])
 def test_a_seed_that_is_no_number_is_one_line(tmp_path, seed):
     cache = tmp_path / "cache"
@@ -504,23 +470,3 @@ def test_folds_run_through_for_all_datasets_and_for_a_folder_that_has_its_own(tm
     assert "linear, 3 drawn folds" in page
     assert start(cache, "--folds", "one").wait(timeout=60) == 2
     assert "FOLDS 'one' is no number from 2" in (tmp_path / "cache.log").read_text()
-
-
-@pytest.mark.parametrize(
-    ("name", "deform", "message"),
-    [
-        ("gtzan_ff+artist_folds", "mp3-32", "comes in folds, each with a probe of its own: leave out DEFORM"),
-        ("mine", "mp3-32", "comes in folds"),
-        ("gtzan_ff~mp3-32", "", "give gtzan_ff in DATASETS and mp3-32 in DEFORM"),
-        ("gtzan_fff", "", "unknown dataset"),
-    ],
-)
-def test_what_cannot_be_deformed_is_said_before_anything_is_computed(script, tmp_path, name, deform, message):
-    folder = Cache(tmp_path).processed("mine")
-    folder.mkdir(parents=True)
-    (folder / "meta.json").write_text('{"a": {"split": null, "y": "x", "extra": {"fold": "1"}}}')
-    (folder / "dataset.json").write_text('{"name": "mine", "tasks": {"t": {"type": "multiclass", "labels": ["x"]}}, "folds": ["1", "2"]}')
-    with pytest.raises(RequestError, match=message):
-        script._check_dataset(name, Cache(tmp_path), is_deformed=bool(deform))
-    script._check_dataset("mine", Cache(tmp_path), is_deformed=False)
-    script._check_dataset("gtzan_ff", Cache(tmp_path), is_deformed=True)
