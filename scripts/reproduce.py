@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import uuid
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -23,7 +24,7 @@ from jukemir_like.cli.options import PARTIAL_OK_VARIABLE
 from jukemir_like.core import signals, stdio
 from jukemir_like.core.atomic import write_json
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.errors import DONE, WRONG_REQUEST, JukemirLikeError, RequestError
+from jukemir_like.core.errors import BUG, DONE, WRONG_REQUEST, JukemirLikeError, RequestError
 from jukemir_like.core.locks import locked
 from jukemir_like.datasets.deformed import deformed_name
 from jukemir_like.launch import (
@@ -38,13 +39,14 @@ from jukemir_like.launch import (
     stamps,
     workflow,
 )
-from jukemir_like.launch.stamps import LOGS, PAGE, STAMPS
+from jukemir_like.launch.stamps import LOGS, PAGE, STAMPS, UNFINISHED
 from jukemir_like.packs import published
 
 SCRIPTS = Path(__file__).resolve().parent
-UNFINISHED = STAMPS / "unfinished"  # a run has begun, and not ended well
 CONFIGURATION = STAMPS / "config.json"  # where nodes of a cluster see it
 SNAKEMAKE_LOG = LOGS / "snakemake.log"  # of a run on a cluster
+
+_ATTEMPTS = 3
 
 
 def main() -> int:
@@ -72,6 +74,7 @@ def main() -> int:
             if left := cluster.cancel(_job_prefix(cache)):
                 print(f"{left} jobs of a run before were left in the queue, and are cancelled", file=sys.stderr)
             configuration.parent.mkdir(exist_ok=True)
+        config["run"] = uuid.uuid4().hex
         write_json(configuration, config)
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(SCRIPTS / "Snakefile"), "--directory", str(cache)]
         command += ["--configfile", str(configuration), "--profile", str(SCRIPTS / "profiles" / ("slurm" if on_cluster else "local"))]
@@ -81,16 +84,16 @@ def main() -> int:
         again += [str(PAGE)] if (cache / UNFINISHED).exists() else []
         if not options.plan:
             again += stamps.remove_ahead(cache)
+            stamps.remove_unfounded(cache)  # of a run that was killed
             stamps.forget_removed(cache)
             failures.forget(cache / LOGS)
-            (cache / STAMPS).mkdir(exist_ok=True)
-            (cache / UNFINISHED).touch()
+            stamps.begin(cache, config["run"])
         command += ["--forcerun", *dict.fromkeys(again)] if again else []
         command += ["--dry-run", "--quiet", "host"] if options.plan else []
         (cache / SNAKEMAKE_LOG).unlink(missing_ok=True)
         if on_cluster and not options.plan:
             (cache / LOGS).mkdir(exist_ok=True)
-            code = snakemake.run(command, lock, _job_prefix(cache), cache / SNAKEMAKE_LOG)
+            code = _run_on_cluster(command, lock, cache, forced=again)
         else:
             code = snakemake.run(command, lock)
         if code != DONE:
@@ -109,6 +112,18 @@ def main() -> int:
     else:
         print(f"\nThe results page: {cache / PAGE}")
     return DONE
+
+
+def _run_on_cluster(command: list[str], lock: int, cache: Path, forced: list[str]) -> int:
+    """Runs Snakemake again where jobs have ended well of which the stage has not; returns its exit code."""
+    once_more = command if str(PAGE) in forced else [*command, *([] if forced else ["--forcerun"]), str(PAGE)]
+    for attempt in range(_ATTEMPTS):
+        code = snakemake.run(once_more if attempt else command, lock, _job_prefix(cache), cache / SNAKEMAKE_LOG)
+        unfounded = stamps.remove_unfounded(cache)
+        if code != DONE or not unfounded:
+            return code
+        print(f"jobs of SLURM have ended without their stage: {', '.join(unfounded)}; they are submitted again", file=sys.stderr)
+    return BUG
 
 
 def _check_runner(options: argparse.Namespace) -> None:

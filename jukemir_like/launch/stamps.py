@@ -6,6 +6,7 @@ removed costs no more than a look.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import sys
@@ -13,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from jukemir_like import datasets
-from jukemir_like.core.atomic import file_system_time
+from jukemir_like.core.atomic import file_system_time, write_json
 from jukemir_like.representations.names import POOLS
 
 STAMPS = Path(".stages")
@@ -22,6 +23,10 @@ AGAIN = STAMPS / "again"
 """Names the downloads in which something was missing."""
 LOGS = STAMPS / "logs"
 PAGE = Path("report", "index.html")
+UNFINISHED = STAMPS / "unfinished"
+"""A run has begun, and not ended well; holds which run, and the times of the stamps before it."""
+
+_NOT_STAMPS = (LOGS.name, AGAIN.name)
 
 
 def remove_ahead(cache: Path) -> list[str]:
@@ -37,6 +42,44 @@ def remove_ahead(cache: Path) -> list[str]:
     if ahead:
         print(f"{len(ahead)} stages ended at a time that is still to come: a clock was wrong; they are run again", file=sys.stderr)  # noqa: T201
     return [str(PAGE)] if ahead else []
+
+
+def begin(cache: Path, run: str) -> None:
+    """Notes that a run begins, and which stamps there are before it."""
+    (cache / STAMPS).mkdir(exist_ok=True)
+    write_json(cache / UNFINISHED, {"run": run, "stamps": _times(cache)})
+
+
+def remove_unfounded(cache: Path) -> list[str]:
+    """Removes the stamps of the run that has begun last, if one of them says of a stage that it has ended and the stage does not.
+
+    Snakemake writes such: a job of a cluster that waits in vain for a file to appear ends well without having run its stage, and each task
+    of an array stamps the first one. What stands on such a stage may be wrong too, so all stamps of that run go.
+
+    Returns the stages that have not ended, as ``probe/synthband/mfcc/linear-0``; empty: all stamps count.
+    """
+    try:
+        noted = json.loads((cache / UNFINISHED).read_text())
+        run, before = noted["run"], noted["stamps"]
+    except (OSError, ValueError, TypeError, KeyError):  # none has begun, or of a version that noted nothing
+        return []
+    new = [name for name, time in _times(cache).items() if before.get(name) != time]
+    unfounded = [name for name in new if _ended_in(cache / LOGS / f"{name}.log.ended") != run]
+    if unfounded:
+        for name in new:
+            (cache / STAMPS / name).unlink()
+    return unfounded
+
+
+def _times(cache: Path) -> dict[str, int]:
+    """When each stamp was written last, in ns, by its name."""
+    folders = [path for path in (cache / STAMPS).iterdir() if path.is_dir() and path.name not in _NOT_STAMPS]
+    stamps = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(cache / STAMPS).as_posix(): path.stat().st_mtime_ns for path in stamps}
+
+
+def _ended_in(path: Path) -> str | None:
+    return path.read_text().strip() if path.is_file() else None
 
 
 def forget_removed(cache: Path) -> None:

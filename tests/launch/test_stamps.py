@@ -75,3 +75,42 @@ def test_an_extraction_whose_vectors_were_removed_has_no_stamp_any_more(tmp_path
         *("extract_layers/a/mert", "extract_layers/a/mert.mean+std", "extract_layers/a/hf--o--n.max"),
     }
     stamps.forget_removed(tmp_path / "nothing")
+
+
+def end(cache, name, run):
+    path = cache / stamps.LOGS / f"{name}.log.ended"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{run}\n")
+
+
+def test_stamps_of_stages_that_have_ended_in_their_run_count(stamp, tmp_path):
+    stamp("process", "old")
+    stamps.begin(tmp_path, "2")
+    new = stamp("extract", "toy", "mfcc", "256-0")
+    end(tmp_path, "extract/toy/mfcc/256-0", "2")
+    stamp("again", "toy")
+    assert stamps.remove_unfounded(tmp_path) == []
+    assert new.exists()
+
+
+@pytest.mark.parametrize("ended", [None, "1"], ids=["it never has", "in a run before"])
+def test_a_stamp_of_a_stage_that_has_not_ended_takes_those_of_its_run_along(stamp, tmp_path, ended):
+    name = "extract/toy/mfcc/256-0"
+    old, wrong = stamp("process", "toy"), stamp("extract", "toy", "mfcc", "256-0")
+    os.utime(wrong, (0, 0))
+    stamps.begin(tmp_path, "2")
+    wrong.touch()
+    on_it = stamp("probe", "toy", "mfcc", "linear-0")
+    end(tmp_path, "probe/toy/mfcc/linear-0", "2")
+    if ended:
+        end(tmp_path, name, ended)
+    assert stamps.remove_unfounded(tmp_path) == [name]
+    assert (old.exists(), wrong.exists(), on_it.exists()) == (True, False, False)
+
+
+def test_where_no_run_has_begun_all_stamps_count(stamp, tmp_path):
+    path = stamp("process", "toy")
+    assert stamps.remove_unfounded(tmp_path) == []
+    (tmp_path / stamps.UNFINISHED).touch()  # of versions that noted nothing there
+    assert stamps.remove_unfounded(tmp_path) == []
+    assert path.exists()
