@@ -24,7 +24,7 @@ from jukemir_like.cli.options import PARTIAL_OK_VARIABLE
 from jukemir_like.core import signals, stdio
 from jukemir_like.core.atomic import write_json
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.errors import BUG, DONE, WRONG_REQUEST, JukemirLikeError, RequestError
+from jukemir_like.core.errors import DONE, WRONG_REQUEST, JukemirLikeError, RequestError
 from jukemir_like.core.locks import locked
 from jukemir_like.datasets.deformed import deformed_name
 from jukemir_like.launch import (
@@ -39,14 +39,12 @@ from jukemir_like.launch import (
     stamps,
     workflow,
 )
+from jukemir_like.launch.snakemake import LOG as SNAKEMAKE_LOG
 from jukemir_like.launch.stamps import LOGS, PAGE, STAMPS, UNFINISHED
 from jukemir_like.packs import published
 
 SCRIPTS = Path(__file__).resolve().parent
 CONFIGURATION = STAMPS / "config.json"  # where nodes of a cluster see it
-SNAKEMAKE_LOG = LOGS / "snakemake.log"  # of a run on a cluster
-
-_ATTEMPTS = 3
 
 
 def main() -> int:
@@ -93,7 +91,7 @@ def main() -> int:
         (cache / SNAKEMAKE_LOG).unlink(missing_ok=True)
         if on_cluster and not options.plan:
             (cache / LOGS).mkdir(exist_ok=True)
-            code = _run_on_cluster(command, lock, cache, forced=again)
+            code = snakemake.run_on_cluster(command, lock, _job_prefix(cache), cache)
         else:
             code = snakemake.run(command, lock)
         if code != DONE:
@@ -112,18 +110,6 @@ def main() -> int:
     else:
         print(f"\nThe results page: {cache / PAGE}")
     return DONE
-
-
-def _run_on_cluster(command: list[str], lock: int, cache: Path, forced: list[str]) -> int:
-    """Runs Snakemake again where jobs have ended well of which the stage has not; returns its exit code."""
-    once_more = command if str(PAGE) in forced else [*command, *([] if forced else ["--forcerun"]), str(PAGE)]
-    for attempt in range(_ATTEMPTS):
-        code = snakemake.run(once_more if attempt else command, lock, _job_prefix(cache), cache / SNAKEMAKE_LOG)
-        unfounded = stamps.remove_unfounded(cache)
-        if code != DONE or not unfounded:
-            return code
-        print(f"jobs of SLURM have ended without their stage: {', '.join(unfounded)}; they are submitted again", file=sys.stderr)
-    return BUG
 
 
 def _check_runner(options: argparse.Namespace) -> None:

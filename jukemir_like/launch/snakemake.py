@@ -11,15 +11,35 @@ from contextlib import suppress
 from pathlib import Path
 
 from jukemir_like.core import processes, signals
-from jukemir_like.core.errors import BUG
-from jukemir_like.launch import cluster
+from jukemir_like.core.errors import BUG, DONE
+from jukemir_like.launch import cluster, stamps
 
 END_SECONDS = 40.0  # after a first signal: the longest that a stage takes, and Snakemake
 CANCEL_SECONDS = 10.0  # for Snakemake to cancel its jobs; then they are cancelled without it
 LOST_SECONDS = 600.0  # longer than Snakemake waits between two questions to the cluster (180 s) and for a file to appear (60 s)
 
+LOG = stamps.LOGS / "snakemake.log"  # in the cache: what it says of a run on a cluster
+
 _LOOK_SECONDS = 60.0
 _STARTS = 3
+
+
+def run_on_cluster(command: list[str], lock: int, jobs: str, cache: Path) -> int:
+    """Runs Snakemake as :func:`run` does, and again where jobs have ended well of which the stage has not; returns its exit code.
+
+    Args:
+        command: of Snakemake; if it has ``--forcerun``, its targets are the last words.
+        lock, jobs: as of :func:`run`.
+        cache: in which the run has begun (:func:`~jukemir_like.launch.stamps.begin`).
+    """
+    once_more = [*command, *([] if "--forcerun" in command else ["--forcerun"]), str(stamps.PAGE)]
+    for attempt in range(_STARTS):
+        code = run(once_more if attempt else command, lock, jobs, cache / LOG)
+        unfounded = stamps.remove_unfounded(cache)
+        if code != DONE or not unfounded:
+            return code
+        print(f"jobs of SLURM have ended without their stage: {', '.join(unfounded)}", file=sys.stderr)  # noqa: T201
+    return BUG
 
 
 def run(command: list[str], lock: int, jobs: str | None = None, log: Path | None = None) -> int:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from jukemir_like.launch import cluster, snakemake
+from jukemir_like.launch import cluster, snakemake, stamps
 
 
 @pytest.fixture
@@ -49,6 +49,35 @@ def test_where_its_jobs_are_gone_it_is_started_again(lock, queue, monkeypatch, t
     assert queue == ["mine"] * 4
 
 
+@pytest.mark.parametrize("forced", [[], ["--forcerun", "a"]])
+def test_where_jobs_have_ended_without_their_stage_it_is_started_again_and_makes_the_page_again(lock, tmp_path, capsys, forced):
+    """The first time the script stamps, as Snakemake does, a stage that has not ended."""
+    (tmp_path / stamps.LOGS / "probe").mkdir(parents=True)
+    stamps.begin(tmp_path, "2")
+    program = tmp_path / "program"
+    program.write_text(
+        """
+        echo "$@" >> calls
+        mkdir -p .stages/probe; touch .stages/probe/a
+        [ "$(wc -l < calls)" -lt 2 ] || echo 2 > .stages/logs/probe/a.log.ended
+        """
+    )
+    command = ["env", "-C", str(tmp_path), "sh", str(program), "--first", *forced]
+    assert snakemake.run_on_cluster(command, lock, "mine", tmp_path) == 0
+    first = " ".join(["--first", *forced])
+    again = " ".join(["--first", *(forced or ["--forcerun"]), "report/index.html"])
+    assert (tmp_path / "calls").read_text().splitlines() == [first, again]
+    assert "probe/a" in capsys.readouterr().err
+    assert (tmp_path / stamps.STAMPS / "probe" / "a").exists()
+
+
+def test_where_jobs_never_do_their_stage_that_is_a_failure(lock, tmp_path):
+    (tmp_path / stamps.LOGS).mkdir(parents=True)
+    stamps.begin(tmp_path, "2")
+    assert snakemake.run_on_cluster(["sh", "-c", f"cd {tmp_path}/.stages; mkdir -p probe; touch probe/a"], lock, "mine", tmp_path) == 1
+    assert not (tmp_path / stamps.STAMPS / "probe" / "a").exists()
+
+
 def test_a_stage_that_runs_here_is_waited_for(lock, queue, monkeypatch, tmp_path):
     monkeypatch.setattr(cluster, "has_jobs", lambda name: False)
     assert snakemake.run([sys.executable, "-c", "import os; os.system('sleep 1; true')"], lock, "mine", tmp_path / "log") == 0
@@ -61,7 +90,7 @@ def test_a_signal_cancels_the_jobs(tmp_path, late):
 import os, subprocess, sys, time
 from pathlib import Path
 from jukemir_like.core import signals
-from jukemir_like.launch import cluster, snakemake
+from jukemir_like.launch import cluster, snakemake, stamps
 cluster.cancel = lambda name, seconds: print("cancelled", name, flush=True)
 signals.install()
 start = subprocess.Popen
