@@ -82,7 +82,8 @@ def main() -> int:
         again += [str(PAGE)] if (cache / UNFINISHED).exists() else []
         if not options.plan:
             again += stamps.remove_ahead(cache)
-            stamps.remove_unfounded(cache)  # of a run that was killed
+            if unfounded := stamps.remove_unfounded(cache):  # of a run that was killed
+                print(f"stages of a run before had not ended, and are run again: {', '.join(unfounded)}", file=sys.stderr)
             stamps.forget_removed(cache)
             failures.forget(cache / LOGS)
             stamps.begin(cache, config["run"])

@@ -1,6 +1,4 @@
-"""A folder of audio files as candidates, each embedded once by the teacher; :mod:`~jukemir_like.stemjepa.retrieval.library_index` keeps
-their vectors.
-"""
+"""A folder of audio files as candidates, each embedded once by the teacher; :mod:`~jukemir_like.stemjepa.retrieval.index` keeps vectors."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ from jukemir_like.datasets.meta import read_stems
 from jukemir_like.stemjepa.inference import StemJEPA
 from jukemir_like.stemjepa.pooling import normalise
 from jukemir_like.stemjepa.retrieval.embedding import SILENT, Vectors
-from jukemir_like.stemjepa.retrieval.library_index import Index, State, file_state, index_path
+from jukemir_like.stemjepa.retrieval.index import Index, State, file_state, index_path
 
 _SAVE_SECONDS = 60.0  # between two writes of the index
 _SECONDS_AT_ONCE = 240  # of audio that is embedded at once

@@ -11,7 +11,7 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError, StorageError
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.inference import StemJEPA
-from jukemir_like.stemjepa.retrieval import library, library_index
+from jukemir_like.stemjepa.retrieval import index, library
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def folder(tmp_path, write_audio):
 @pytest.fixture
 def settled(monkeypatch):
     """As if files had been written long ago."""
-    monkeypatch.setattr(library_index, "_SETTLED_NS", -(10**18))
+    monkeypatch.setattr(index, "_SETTLED_NS", -(10**18))
 
 
 def test_candidates_are_ranked_as_by_the_model_itself(jepa, cache, folder, tmp_path, write_audio):
@@ -57,12 +57,12 @@ def test_what_is_known_is_not_read_again(jepa, cache, folder, settled):
         status = path.stat()
         path.write_bytes(bytes(status.st_size))  # nothing of it could be decoded …
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    known = json.loads(np.load(library_index.index_path(cache, folder, jepa))["table"].tobytes())
+    known = json.loads(np.load(index.index_path(cache, folder, jepa))["table"].tobytes())
     # … and the index is told the time of this change, as if it had not happened.
-    states = {name: [list(library_index.file_state(folder / name)), digest] for name, (_, digest) in known["files"].items()}
-    arrays = dict(np.load(library_index.index_path(cache, folder, jepa)))
+    states = {name: [list(index.file_state(folder / name)), digest] for name, (_, digest) in known["files"].items()}
+    arrays = dict(np.load(index.index_path(cache, folder, jepa)))
     np.savez(
-        library_index.index_path(cache, folder, jepa),
+        index.index_path(cache, folder, jepa),
         **arrays | {"table": np.frombuffer(json.dumps(known | {"files": states}).encode(), np.uint8)},
     )
     again = library.open_library(jepa, folder, cache)
@@ -85,7 +85,7 @@ def test_a_file_written_anew_with_its_size_and_time_kept_is_noticed(jepa, cache,
 
 def test_a_file_that_changes_within_a_clock_s_tick_of_being_read_is_read_again(jepa, cache, folder):
     library.open_library(jepa, folder, cache)
-    kept = library_index.Index.read(library_index.index_path(cache, folder, jepa))
+    kept = index.Index.read(index.index_path(cache, folder, jepa))
     assert all(state is None for state, _ in kept.files.values())  # written a moment ago
     assert library.open_library(jepa, folder, cache).summary.done == 0  # read, and known by their content
 
@@ -103,7 +103,7 @@ def test_the_index_follows_the_folder(jepa, cache, folder, write_audio, settled)
     assert np.array_equal(after.vectors[2], after.vectors[0])
     fresh = library.open_library(jepa, folder, Cache(cache.root / "other"))
     np.testing.assert_allclose(after.vectors, fresh.vectors, atol=1e-5)
-    assert len(library_index.Index.read(library_index.index_path(cache, folder, jepa)).vectors) == 5  # of the removed file nothing is left
+    assert len(index.Index.read(index.index_path(cache, folder, jepa)).vectors) == 5  # of the removed file nothing is left
 
 
 def test_other_weights_have_an_index_of_their_own(jepa, cache, folder, network, tmp_path):
@@ -160,7 +160,7 @@ def test_what_is_no_file_is_told_and_stops_nothing(jepa, cache, folder):
 )
 def test_a_damaged_index_is_made_again(jepa, cache, folder, damage):
     first = library.open_library(jepa, folder, cache)
-    path = library_index.index_path(cache, folder, jepa)
+    path = index.index_path(cache, folder, jepa)
     path.write_bytes(damage(path.read_bytes()))
     again = library.open_library(jepa, folder, cache)
     assert np.array_equal(again.vectors, first.vectors)
@@ -191,7 +191,7 @@ def test_what_an_interrupted_run_has_finished_is_kept(jepa, cache, folder, monke
 
 def test_a_full_disk_is_one_line_and_the_old_index_stays(jepa, cache, folder, write_audio):
     library.open_library(jepa, folder, cache)
-    path = library_index.index_path(cache, folder, jepa)
+    path = index.index_path(cache, folder, jepa)
     before = path.read_bytes()
     write_audio(folder / "new.wav", seed=50)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -250,5 +250,5 @@ def test_opening_an_unchanged_library_reads_and_embeds_no_file_and_writes_no_ind
 
     monkeypatch.setattr(library.files, "read_regular", refuse)
     monkeypatch.setattr(jepa, "embed", refuse)
-    monkeypatch.setattr(library_index.Index, "write", refuse)
+    monkeypatch.setattr(index.Index, "write", refuse)
     assert library.open_library(jepa, folder, cache).summary.kept == 5

@@ -6,7 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from jukemir_like.stemjepa.retrieval.library_index import Index
+from jukemir_like.stemjepa.retrieval.index import Index
 
 VECTORS = {"d1": np.ones(4, np.float32), "d2": np.zeros(4, np.float32)}
 
