@@ -4,7 +4,9 @@ The first signal raises :class:`Interrupted` in the main thread, which then has 
 those seconds, ends the process at once: every process that descends from this one is killed, and nothing is waited for.
 
 A thread of its own sees to that; it waits for signals and does nothing else. For the main thread may be in a native call that does not
-come back, or at the end of the interpreter, which waits for threads and processes as long as they take.
+come back, or at the end of the interpreter, which waits for threads and processes as long as they take. It also wakes the main thread
+until that has noticed: a signal that comes just before the main thread begins to wait (for a lock, say), or that the system gives to
+another thread, does not end that wait.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +33,8 @@ GRACE_SECONDS = 8.0
 """How long a first signal leaves for cleaning up; the images' contract gives ten."""
 
 _SAME_REQUEST_SECONDS = 0.05  # a scheduler that signals a process and then its group, or SIGTERM and then SIGHUP, means one thing
+_WAKE_SECONDS = 0.1  # between two attempts to wake the main thread
+_WAKE_SIGNAL = signal.SIGURG  # which by default is ignored, by other programs too
 _FORCED_EXIT_SECONDS = 5.0  # for the functions of on_forced_exit
 
 
@@ -56,9 +61,10 @@ def install() -> None:
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, EXIT_SIGNALS)  # the thread inherits it: what the main thread blocks stays blocked
+    signal.signal(_WAKE_SIGNAL, _wake)
     # Not by `threading`: this thread is to hold no lock while it waits, so that workers can be forked beside it, and is not counted among
     # those that forbid that (threading.active_count).
-    _thread.start_new_thread(_watch, (reader,))
+    _thread.start_new_thread(_watch, (reader, threading.get_ident()))
     for number in EXIT_SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, _raise)
@@ -174,12 +180,24 @@ def _raise(_: int, frame: FrameType | None) -> None:
     raise Interrupted
 
 
-def _watch(reader: int) -> None:
+def _wake(_: int, __: FrameType | None) -> None:
+    """That a handler is called is all that is wanted: Python then calls those of the signals that came before, too."""
+
+
+def _watch(reader: int, main_thread: int) -> None:
     """Waits for signals, whose numbers Python writes to a pipe as they come, and ends the process at the second or after the grace."""
     first = deadline = None
     while True:
-        if not select.select([reader], [], [], None if deadline is None else max(0.0, deadline - time.monotonic()))[0]:
-            exit_now()
+        timeout: float | None = None if deadline is None else max(0.0, deadline - time.monotonic())
+        is_noticed = _State.is_raised or _State.is_pending or _State.is_disarmed
+        if timeout is not None and not is_noticed:
+            timeout = min(timeout, _WAKE_SECONDS)
+        if not select.select([reader], [], [], timeout)[0]:
+            if deadline is not None and time.monotonic() >= deadline:
+                exit_now()
+            if not is_noticed:
+                signal.pthread_kill(main_thread, _WAKE_SIGNAL)
+            continue
         if not any(number in EXIT_SIGNALS for number in os.read(reader, 64)):
             continue
         now = time.monotonic()

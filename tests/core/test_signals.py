@@ -18,7 +18,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 HANG_SECONDS = 120.0  # what is under way would go on for a thousand
 CONTRACT_SECONDS = 10.0  # the containers'
 BEGIN = "import ctypes, os, sys, time\nfrom jukemir_like.core import parallel, signals\nsignals.install()\n"
-LONG_GRACE = "signals.grace_period(1000).__enter__()\n"
+LONG_GRACE = "grace = signals.grace_period(1000)\ngrace.__enter__()\n"  # kept: without a name it would be over at once
 END = "\nexcept signals.Interrupted:\n    interrupted = True\nsignals.exit_interrupted()\n"
 # Each says that it has begun, and then does not end by itself.
 SCRIPTS = {
@@ -126,21 +126,43 @@ def test_the_first_signal_ends_in_bounded_time_whatever_is_under_way(case):
 
 
 def test_the_bound_is_that_of_the_contract():
-    """What the process waits for after the first signal, as it says itself; here that time is over at once, and so is the process."""
+    """How long the process waits after the first signal, by a clock that only goes on while it waits."""
     script = (
-        "import os, select, time, types\nfrom jukemir_like.core import signals\n"
+        "import os, select, time, types\nfrom jukemir_like.core import signals\nwaited = 0.0\n"
         "def wait(readers, writers, errors, timeout):\n"
+        "    global waited\n"
         "    if timeout is None:\n        return select.select(readers, writers, errors)\n"
-        "    os.write(1, repr(timeout).encode())\n    return [], [], []\n"
-        "signals.select = types.SimpleNamespace(select=wait)\nsignals.install()\n"
+        "    waited += timeout\n    return [], [], []\n"
+        "signals.select = types.SimpleNamespace(select=wait)\n"
+        "signals.time = types.SimpleNamespace(monotonic=lambda: waited)\n"
+        "leave = os._exit\n"
+        "signals.os._exit = lambda code: (os.write(1, repr(waited).encode()), leave(code))\n"
+        "signals.install()\n"
         "try:\n    os.write(1, b'.')\n    time.sleep(1000)\nfinally:\n    time.sleep(1000)\n"
     )
     process = begun(script)
     process.send_signal(signal.SIGTERM)
     waited, said = process.communicate(timeout=HANG_SECONDS)
-    assert 0 < float(waited) <= signals.GRACE_SECONDS < CONTRACT_SECONDS
+    assert 0 < float(waited) <= signals.GRACE_SECONDS + 1e-6 < CONTRACT_SECONDS
     assert process.returncode == 130
     assert said == f"{signals.MESSAGE}\n"
+
+
+@pytest.mark.parametrize(
+    "wait",
+    ["threading.Event().wait()", "held.acquire()", "time.sleep(1000)", "select.select([os.pipe()[0]], [], [])"],
+)
+def test_a_signal_that_does_not_interrupt_a_wait_is_noticed_all_the_same(wait):
+    """As one that comes just before the wait. Here another thread gets it, so that it never interrupts the wait of the main thread."""
+    script = (
+        "import select, signal, threading\nheld = threading.Lock()\nheld.acquire()\n"
+        "def receive():\n    time.sleep(0.3)\n    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)\n    time.sleep(1000)\n"
+        "threading.Thread(target=receive, daemon=True).start()\n"
+        f"try:\n    {wait}\nexcept signals.Interrupted:\n    print('noticed', flush=True)\n    signals.exit_interrupted()"
+    )
+    process = start(sys.executable, "-c", BEGIN + LONG_GRACE + script)
+    assert process.communicate(timeout=HANG_SECONDS)[0] == "noticed\n"
+    assert process.returncode == 130
 
 
 def test_a_signal_at_the_interpreter_s_own_end_does_not_change_the_exit_code():
