@@ -115,6 +115,20 @@ def postponed() -> Iterator[None]:
 
 
 @contextmanager
+def not_replaced() -> Iterator[None]:
+    """While it is entered, errors that come up after :class:`Interrupted` was raised are taken for it.
+
+    What a library cleans up may meet its own half-done work, and then raises an error in place of what it was to pass on (omegaconf does).
+    """
+    try:
+        yield
+    except Exception:
+        if _State.is_raised:
+            raise Interrupted from None
+        raise
+
+
+@contextmanager
 def on_forced_exit(function: Callable[[], object]) -> Iterator[None]:
     """While it is entered, ``function`` is called, in some thread, where the process ends at once and nothing else will clean up."""
     _State.on_forced_exit.append(function)
