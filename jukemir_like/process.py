@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import time
+from collections.abc import Mapping
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -31,6 +32,7 @@ from jukemir_like.datasets.folder.labels import description_lines
 from jukemir_like.datasets.meta import WAV_FOLDER, wav_path, write_meta
 
 _RECIPE = 2  # raised when the same source would give other samples
+_MOST_SKIPPED = 5  # lines about items that are skipped for the same reason
 
 
 def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: bool = False) -> Summary:
@@ -62,7 +64,7 @@ def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: 
     make_folder(output)
     failed = {item.uid: str(item.extra["failed"]) for item in dataset.items if "failed" in item.extra}
     skipped = {item.uid: str(item.extra["skipped"]) for item in dataset.items if "skipped" in item.extra}
-    summary.notes += [f"skipped: {printable(uid)}: {reason}" for uid, reason in skipped.items()]
+    summary.notes += _skipped_lines(skipped)
     if not metadata_only:
         _check_audio(dataset)
         _write_audio(dataset, output, workers, summary)
@@ -77,6 +79,20 @@ def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: 
     write_meta(output, dataset, failed=summary.failed, skipped=skipped, metadata_only=metadata_only, wav_files=wav_files)
     summary.seconds = time.perf_counter() - started
     return summary
+
+
+def _skipped_lines(skipped: Mapping[str, str]) -> list[str]:
+    """A line per item; one for all of them where many have the same reason."""
+    uids: dict[str, list[str]] = {}
+    for uid, reason in skipped.items():
+        uids.setdefault(reason, []).append(uid)
+    lines = []
+    for reason, of_reason in uids.items():
+        if len(of_reason) > _MOST_SKIPPED:
+            lines.append(f"skipped: {len(of_reason):,} items, such as {printable(of_reason[0])}: {reason}")
+        else:
+            lines += [f"skipped: {printable(uid)}: {reason}" for uid in of_reason]
+    return lines
 
 
 def _write_audio(dataset: Dataset, output: Path, workers: int, summary: Summary) -> None:

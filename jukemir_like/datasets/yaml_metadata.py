@@ -1,0 +1,40 @@
+"""Strict reading of the YAML files in which datasets describe their songs: every value is text, as it stands there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from jukemir_like.core import files, jsonfiles
+
+# Numbers, dates and yes are not converted: a song may be called so.
+_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+
+
+def read(path: Path, shape: Any, remedy: str) -> Any:
+    r"""The value in a file.
+
+    Args:
+        path: the file.
+        shape: as :mod:`jukemir_like.core.jsonfiles` describes shapes; all values in it are text.
+        remedy: what to do where the file is damaged.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DamagedFileError: it cannot be read, is no YAML, or not of ``shape``.
+
+    >>> _ = Path("song.yaml").write_text("title: 1999\nstems:\n  S01: {instrument: piano}\n")
+    >>> read(Path("song.yaml"), {"title": str, "stems": {str: dict}}, "get it again")
+    {'title': '1999', 'stems': {'S01': {'instrument': 'piano'}}}
+    """
+    with files.damage_errors(path, remedy):
+        try:
+            value = yaml.load(files.read_regular(path), Loader=_LOADER)  # noqa: S506  builds text, lists and dictionaries alone
+        except (yaml.YAMLError, UnicodeError) as error:
+            raise ValueError(f"is not YAML ({' '.join(str(error).split())[:200]})") from error
+        except RecursionError:
+            raise ValueError("is nested too deeply") from None
+        jsonfiles.check(value, shape)
+        return value
