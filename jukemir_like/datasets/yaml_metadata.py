@@ -11,6 +11,7 @@ from jukemir_like.core import files, jsonfiles
 
 # Numbers, dates and yes are not converted: a song may be called so.
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+_MAX_DEPTH = 64  # of lists and objects within each other
 
 
 def read(path: Path, shape: Any, remedy: str) -> Any:
@@ -30,11 +31,22 @@ def read(path: Path, shape: Any, remedy: str) -> Any:
     {'title': '1999', 'stems': {'S01': {'instrument': 'piano'}}}
     """
     with files.damage_errors(path, remedy):
+        data = files.read_regular(path)
         try:
-            value = yaml.load(files.read_regular(path), Loader=_LOADER)  # noqa: S506  builds text, lists and dictionaries alone
+            _check_structure(data)
+            value = yaml.load(data, Loader=_LOADER)  # noqa: S506  builds text, lists and dictionaries alone
         except (yaml.YAMLError, UnicodeError) as error:
             raise ValueError(f"is not YAML ({' '.join(str(error).split())[:200]})") from error
-        except RecursionError:
-            raise ValueError("is nested too deeply") from None
         jsonfiles.check(value, shape)
         return value
+
+
+def _check_structure(data: bytes) -> None:
+    """Refuses what would end the process, or fill its memory, when the value is built: depth without end, and aliases of aliases."""
+    depth = 0
+    for event in yaml.parse(data, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise ValueError("is nested too deeply")
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("has an alias, which descriptions of songs have not")
