@@ -246,3 +246,11 @@ def test_sums_of_other_files_are_made_anew(tmp_path, song):
     assert process(song(("low.wav",), ("loud.wav",)), tmp_path / "out").failed == {
         "song": "low.wav cannot be read (no such file or directory)"
     }
+
+
+def test_many_items_that_are_skipped_for_one_reason_are_one_line(tmp_path):
+    items = [Item(f"a{number}", None, "rock", None, extra={"skipped": "a copy"}) for number in range(6)]
+    items += [Item(f"b{number}", None, "rock", None, extra={"skipped": "silent"}) for number in range(2)]
+    summary = process(Dataset("d", GENRE, items), tmp_path / "out", metadata_only=True)
+    assert summary.notes[:3] == ["skipped: 6 items, such as a0: a copy", "skipped: b0: silent", "skipped: b1: silent"]
+    assert len(json.loads((tmp_path / "out" / "dataset.json").read_text())["skipped"]) == 8

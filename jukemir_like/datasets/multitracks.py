@@ -136,9 +136,9 @@ class _Choices:
         counts = ", ".join(f"{stem} {counts.total():,}" for stem, counts in self.channels.items())
         yield f"sources by channel, by the table {printable(self.table.file)}: {counts}"
         if self.left_out:
-            yield f"{self.left_out.total():,} sources left out, as the table says: {_listed(self.left_out)}"
+            yield f"sources left out, as the table says: {_listed(self.left_out)}"
         if self.unknown:
-            yield f"{self.unknown.total():,} sources whose names the table lacks are in other: {_listed(self.unknown)}"
+            yield f"sources in other because the table lacks their names: {_listed(self.unknown)}"
 
 
 def _item(song: Song, table: StemsTable, chosen: _Choices) -> Item:

@@ -12,6 +12,7 @@ from jukemir_like.core import files, jsonfiles
 # Numbers, dates and yes are not converted: a song may be called so.
 _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _MAX_DEPTH = 64  # of lists and objects within each other
+_MAX_ALIASES = 32
 
 
 def read(path: Path, shape: Any, remedy: str) -> Any:
@@ -42,11 +43,10 @@ def read(path: Path, shape: Any, remedy: str) -> Any:
 
 
 def _check_structure(data: bytes) -> None:
-    """Refuses what would end the process, or fill its memory, when the value is built: depth without end, and aliases of aliases."""
-    depth = 0
+    """Refuses what would end the process when the value is built, or take forever to look at: endless depth, aliases of aliases."""
+    depth = aliases = 0
     for event in yaml.parse(data, Loader=_LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _MAX_DEPTH:
-            raise ValueError("is nested too deeply")
-        if isinstance(event, yaml.AliasEvent):
-            raise ValueError("has an alias, which descriptions of songs have not")
+        aliases += isinstance(event, yaml.AliasEvent)
+        if depth > _MAX_DEPTH or aliases > _MAX_ALIASES:
+            raise ValueError("is nested too deeply" if depth > _MAX_DEPTH else f"has more than {_MAX_ALIASES} aliases")

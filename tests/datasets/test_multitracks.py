@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 
+import click
 import numpy as np
 import pytest
 import soundfile
@@ -13,8 +14,12 @@ from jukemir_like import datasets
 from jukemir_like.cli import data as data_commands
 from jukemir_like.cli import stemjepa
 from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import RequestError
 from jukemir_like.core.stems import STEMS
+from jukemir_like.datasets import multitracks
+from jukemir_like.datasets.multitracks import Song, Source
 from jukemir_like.datasets.processed import read_processed
+from jukemir_like.datasets.stems_table import StemsTable
 from jukemir_like.downloads.declarations import declaration_folder
 from jukemir_like.process import process
 
@@ -167,7 +172,7 @@ def test_moisesdb_is_divided_as_by_its_own_library_and_an_artist_is_in_one_split
         assert item.split == ("train" if share < 14 else "valid" if share < 17 else "test")
     assert made.sources["stems_table"]["left_out"] == {"other: click track": 7}
     assert made.group == "artist"
-    assert "7 sources left out, as the table says: other: click track (7)" in made.notes
+    assert "sources left out, as the table says: other: click track (7)" in made.notes
 
 
 def test_medleydb_keeps_performers_apart_and_leaves_out_what_is_too_little(assets):
@@ -180,7 +185,7 @@ def test_medleydb_keeps_performers_apart_and_leaves_out_what_is_too_little(asset
     assert songs["LizNelson_Rainfall"].extra["sources"] == {"other": ["acoustic guitar"], "vocals": ["female singer"]}
     assert made.sources["stems_table"]["left_out"] == {"Main System": 1}
     assert made.sources["stems_table"]["unknown"] == {"kazoo": 1}
-    assert "1 sources whose names the table lacks are in other: kazoo (1)" in made.notes
+    assert "sources in other because the table lacks their names: kazoo (1)" in made.notes
     assert songs["Phoenix_ScotchMorris"].extra["has_bleed"]
     night_owl = channels(songs["AClassicEducation_NightOwl"])
     assert night_owl["drums"] == tuple(f"AClassicEducation_NightOwl_STEMS/AClassicEducation_NightOwl_STEM_{n}.wav" for n in ("02", "11"))
@@ -215,3 +220,114 @@ def test_a_table_of_the_users_makes_other_channels_and_other_samples(assets, tmp
     for channel, files in zip(written.T, songs[uid].stem_files, strict=True):
         sums = [soundfile.read(songs[uid].source / file, always_2d=True)[0].mean(axis=1) for file in files]
         np.testing.assert_allclose(channel, np.sum(sums, axis=0), atol=1e-4)
+
+
+TABLE = StemsTable("mine.csv", "0" * 64, {"bass": "bass", "kick": "drums", "hiss": ""}, STEMS)
+
+
+def song(tmp_path, *names, uid="a", **more):
+    sources = tuple(Source(f"{place}.wav", (name,)) for place, name in enumerate(names))
+    return Song(uid, "train", tmp_path, sources, {"artist": "x"}, **more)
+
+
+def test_unknown_names_are_in_other_and_said_or_refused(tmp_path):
+    songs = [song(tmp_path, "Bass", "gong", "gong", "hiss", *(f"n{number}" for number in range(9)))]
+    made = multitracks.stems_dataset("d", songs, TABLE, group="artist")
+    assert made.items[0].stem_files == (("0.wav",), (), ("1.wav", "2.wav", *(f"{n}.wav" for n in range(4, 13))), ())
+    assert made.notes == (
+        "sources by channel, by the table mine.csv: bass 1, drums 0, other 11, vocals 0",
+        "sources left out, as the table says: hiss (1)",
+        "sources in other because the table lacks their names: gong (2), n0 (1), n1 (1), n2 (1), n3 (1), n4 (1), n5 (1), n6 (1) and 2 more names",
+    )
+    with pytest.raises(RequestError, match=r"^mine\.csv lacks names that d has: gong \(2\), n0 .* and 2 more names; add rows for them$"):
+        multitracks.stems_dataset("d", songs, TABLE, group="artist", refuse_unknown=True)
+    without_other = StemsTable("mine.csv", "", {"bass": "low", "kick": "kit"}, ("low", "kit"))
+    with pytest.raises(RequestError, match="lacks names that d has, and it has no channel other for them: gong"):
+        multitracks.stems_dataset("d", songs, without_other, group="artist")
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        ((), "too few stems: it has no sources, and two channels are needed"),
+        (("hiss",), "too few stems: it has no sources, and two channels are needed"),
+        (("bass", "Bass", "hiss"), "too few stems: all its sources are in bass, and two channels are needed"),
+    ],
+)
+def test_songs_with_too_little_have_no_split_and_no_audio(tmp_path, names, reason):
+    item = multitracks.stems_dataset("d", [song(tmp_path, *names)], TABLE, group="artist").items[0]
+    assert (item.split, item.source, item.stem_files, item.extra) == (None, None, None, {"artist": "x", "skipped": reason})
+
+
+def test_what_is_left_out_is_not_counted(tmp_path):
+    made = multitracks.stems_dataset("d", [song(tmp_path, "gong", left_out="it is a copy")], TABLE, group="artist", refuse_unknown=True)
+    assert made.items[0].extra["skipped"] == "it is a copy"
+    assert made.sources["stems_table"]["unknown"] == {}
+
+
+@pytest.mark.parametrize("file", ["../secret.wav", "/etc/passwd", "a/../../b.wav", ""])
+def test_a_file_outside_of_the_songs_folder_is_refused(tmp_path, file):
+    outside = Song("a", "train", tmp_path, (Source(file, ("bass",)), Source("k.wav", ("kick",))))
+    with pytest.raises(RequestError, match="of a source is not in this folder"):
+        multitracks.stems_dataset("d", [outside], TABLE, group="artist")
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+def test_a_dataset_that_is_not_there_is_told_with_what_gets_it(tmp_path, name):
+    (tmp_path / "datasets" / name / "unpacked").mkdir(parents=True)
+    with pytest.raises(RequestError, match=rf"holds no .*: run `jukemir-like download {name}"):
+        datasets.from_assets(name, Cache(tmp_path))
+
+
+def test_one_song_in_two_places_is_refused(assets):
+    root = assets("medleydb")
+    unpacked = root / "datasets" / "medleydb" / "unpacked"
+    shutil.copytree(unpacked / "MedleyDB_V1", unpacked / "copy")
+    with pytest.raises(RequestError, match="are the same song: remove one of them"):
+        datasets.from_assets("medleydb", Cache(root))
+    root = assets("moisesdb")
+    unpacked = root / "datasets" / "moisesdb" / "unpacked"
+    shutil.copytree(unpacked / "moisesdb", unpacked / "copy")
+    with pytest.raises(RequestError, match="are the same song: remove one of them"):
+        datasets.from_assets("moisesdb", Cache(root))
+    root = assets("slakh2100")
+    songs = root / "datasets" / "slakh2100" / "unpacked" / "slakh2100_flac_redux" / "slakh2100_flac_redux"
+    shutil.copytree(songs / "test" / "Track01876", songs / "omitted" / "Track01876")
+    with pytest.raises(RequestError, match="holds Track01876 in two splits"):
+        datasets.from_assets("slakh2100", Cache(root))
+
+
+def test_medleydb_without_descriptions_is_told_what_gets_them(assets):
+    root = assets("medleydb")
+    shutil.rmtree(root / "datasets" / "medleydb" / "unpacked" / "medleydb-master")
+    with pytest.raises(RequestError, match="run `jukemir-like download MEDLEYDB_METADATA`"):
+        datasets.from_assets("medleydb", Cache(root))
+
+
+def test_a_damaged_description_is_said_with_its_file(assets):
+    root = assets("moisesdb")
+    path = sorted(root.rglob("data.json"))[0]
+    path.write_text('{"stems": [{"stemName": "bass"}]}')
+    with pytest.raises(RequestError, match=r"data\.json is damaged: stems\.0 has no tracks: unpack the archive again"):
+        datasets.from_assets("moisesdb", Cache(root))
+    root = assets("slakh2100")
+    path = sorted(root.rglob("metadata.yaml"))[0]
+    path.write_text("stems: {../S00: {}}\n")
+    with pytest.raises(RequestError, match=r"metadata\.yaml: '\.\./S00' is no instrument SNN"):
+        datasets.from_assets("slakh2100", Cache(root))
+
+
+def test_tables_are_for_datasets_of_many_sources(tmp_path, assets):
+    table = tmp_path / "mine.csv"
+    table.write_text("name,channel\nbass,bass\ndrums,drums\n")
+    with pytest.raises(RequestError, match="gtzan_ff takes no table of stems: babyslakh, medleydb, moisesdb, slakh2100 do"):
+        run(data_commands.process, "gtzan_ff", "--stems_table", table, "--cache", tmp_path)
+    with pytest.raises(click.UsageError, match="not for your own folder"):
+        run(data_commands.process, "folder", "--refuse_unknown", "--cache", tmp_path)
+    root = assets("babyslakh")
+    with pytest.raises(
+        RequestError, match=r"mine\.csv lacks names that babyslakh has, and it has no channel other|lacks names that babyslakh has: "
+    ):
+        run(data_commands.process, "babyslakh", "--stems_table", table, "--refuse_unknown", "--cache", root)
+    assert run(data_commands.process, "babyslakh", "--stems_table", table, "--name", "mine", "--cache", root, "--metadata_only") == 0
+    assert json.loads((root / "processed" / "mine" / "dataset.json").read_text())["sources"]["stems_table"]["file"] == "mine.csv"

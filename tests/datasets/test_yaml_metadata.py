@@ -32,7 +32,7 @@ def test_values_stay_text(tmp_path, title):
         ("stems: {S01: piano}\n", "stems.S01 is 'piano'"),
         (b"title: \xff\nstems: {}\n", "is not YAML"),
         ("stems: " + "[" * 1_000_000, "is nested too deeply"),
-        ("title: &a b\nstems: {S01: {instrument: *a}}\n", "has an alias"),
+        ("\n".join(["a: &a [x]", *(f"b{n}: &b{n} [*a, *a]" for n in range(20)), "stems: {}"]), "has more than 32 aliases"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(tmp_path, text, reason):
@@ -41,6 +41,10 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path, text, reason):
     assert reason in str(caught.value)
     assert "get it again" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_few_aliases_are_read_as_what_they_stand_for(tmp_path):
+    assert read(tmp_path, "title: &a b\nstems: {S01: {instrument: *a}}\n") == {"title": "b", "stems": {"S01": {"instrument": "b"}}}
 
 
 def test_tags_make_no_objects(tmp_path):
