@@ -237,7 +237,9 @@ def test_unknown_names_are_in_other_and_said_or_refused(tmp_path):
     assert made.notes == (
         "sources by channel, by the table mine.csv: bass 1, drums 0, other 11, vocals 0",
         "sources left out, as the table says: hiss (1)",
-        "sources in other because the table lacks their names: gong (2), n0 (1), n1 (1), n2 (1), n3 (1), n4 (1), n5 (1), n6 (1) and 2 more names",
+        "sources in other because the table lacks their names: gong (2), "
+        + ", ".join(f"n{number} (1)" for number in range(7))
+        + " and 2 more names",
     )
     with pytest.raises(RequestError, match=r"^mine\.csv lacks names that d has: gong \(2\), n0 .* and 2 more names; add rows for them$"):
         multitracks.stems_dataset("d", songs, TABLE, group="artist", refuse_unknown=True)
