@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,15 @@ def _dataset(name: str, root: Path, songs: list[Song], stems_table: Path | None,
     for song in songs:
         if song.split is not None:
             splits[song.extra["recording"]].add(song.split)
-    sources = {"songs": len(songs), "recordings_in_several_splits": sum(len(of_recording) > 1 for of_recording in splits.values())}
+    shared = sum(len(of_recording) > 1 for of_recording in splits.values())
+    not_rendered = sum(song.extra["not_rendered"] for song in songs)
+    sources = {"songs": len(songs), "recordings_in_several_splits": shared, "not_rendered": not_rendered}
     table = multitracks.table_of("slakh2100", stems_table)
     ordered = sorted(songs, key=lambda song: song.uid)
-    return multitracks.stems_dataset(name, ordered, table, group="recording", refuse_unknown=refuse_unknown, sources=sources)
+    made = multitracks.stems_dataset(name, ordered, table, group="recording", refuse_unknown=refuse_unknown, sources=sources)
+    notes = [f"instruments without a file, which are described as not rendered: {not_rendered:,}"] * bool(not_rendered)
+    notes += [f"recordings with MIDI files in several of the published splits: {shared:,}"] * bool(shared)
+    return replace(made, notes=(*made.notes, *notes))
 
 
 def _song(folder: Path, split: str | None, left_out: str | None) -> Song:
@@ -82,7 +88,9 @@ def _song(folder: Path, split: str | None, left_out: str | None) -> Song:
     midi = described.get("UUID") or folder.name
     # lmd_matched/O/O/H/TROOHTB128F931F9DF/<MIDI file>: the recording that the MIDI file was matched to
     recording = next((part for part in (described.get("lmd_midi_dir") or "").split("/") if re.fullmatch(r"TR[A-Z0-9]{16}", part)), midi)
-    return Song(folder.name, split, folder, tuple(_sources(folder, described["stems"])), {"recording": recording, "midi": midi}, left_out)
+    sources = tuple(_sources(folder, described["stems"]))
+    extra = {"recording": recording, "midi": midi, "not_rendered": len(described["stems"]) - len(sources)}
+    return Song(folder.name, split, folder, sources, extra, left_out)
 
 
 def _sources(folder: Path, stems: dict[str, Any]) -> Iterator[Source]:

@@ -36,6 +36,56 @@ NIGHT_OWL = {
 }  # fmt: skip
 """Stems of AClassicEducation_NightOwl, without those of the same instrument."""
 
+MUSDB18_FROM_MEDLEYDB = """\
+A Classic Education - NightOwl
+Aimee Norwich - Child
+Alexander Ross - Goodbye Bolero
+Alexander Ross - Velvet Curtain
+Auctioneer - Our Future Faces
+AvaLuna - Waterduct
+BigTroubles - Phantom
+Celestial Shore - Die For Us
+Clara Berry And Wooldog - Air Traffic
+Clara Berry And Wooldog - Stella
+Clara Berry And Wooldog - Waltz For My Victims
+Creepoid - OldTree
+Dreamers Of The Ghetto - Heavy Love
+Faces On Film - Waiting For Ga
+Grants - PunchDrunk
+Helado Negro - Mitad Del Mundo
+Hezekiah Jones - Borrowed Heart
+Hop Along - Sister Cities
+Invisible Familiars - Disturbing Wildlife
+Lushlife - Toynbee Suite
+Matthew Entwistle - Dont You Ever
+Meaxic - Take A Step
+Meaxic - You Listen
+Music Delta - 80s Rock
+Music Delta - Beatles
+Music Delta - Britpop
+Music Delta - Country1
+Music Delta - Country2
+Music Delta - Disco
+Music Delta - Gospel
+Music Delta - Grunge
+Music Delta - Hendrix
+Music Delta - Punk
+Music Delta - Reggae
+Music Delta - Rock
+Music Delta - Rockabilly
+Night Panther - Fire
+Port St Willow - Stay Even
+Secret Mountains - High Horse
+Snowmine - Curfews
+Steven Clark - Bounty
+Strand Of Oaks - Spacestation
+Sweet Lights - You Let Me Down
+The Districts - Vermont
+The Scarlet Brand - Les Fleurs Du Mal
+The So So Glos - Emergency
+"""
+"""The songs of MUSDB18 whose source is MedleyDB by tracklist.csv of its site."""
+
 PERCUSSION = "a-tonal percussion (claps, shakers, congas, cowbell etc)"
 MOISES_TRACKS = [
     ("vocals", "lead male singer"), ("vocals", "background vocals"), ("bass", "bass guitar"), ("drums", "full acoustic drumkit"),

@@ -16,7 +16,7 @@ from jukemir_like.cli import stemjepa
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.stems import STEMS
-from jukemir_like.datasets import multitracks
+from jukemir_like.datasets import medleydb, multitracks
 from jukemir_like.datasets.multitracks import Song, Source
 from jukemir_like.datasets.processed import read_processed
 from jukemir_like.datasets.stems_table import StemsTable
@@ -135,6 +135,11 @@ def test_slakh_has_the_published_splits_and_a_channel_by_program_or_class(assets
     assert songs["Track00001"].extra["recording"] == stand_ins.RECORDING
     assert made.group == "recording"
     assert made.sources["recordings_in_several_splits"] == 1
+    assert made.sources["not_rendered"] == 5  # S06 of all songs but the one of guitars
+    assert made.notes[1:] == (
+        "instruments without a file, which are described as not rendered: 5",
+        "recordings with MIDI files in several of the published splits: 1",
+    )
     assert songs["Track00049"].extra["skipped"] == "published as omitted: its MIDI file is that of another song"
     assert songs["Track01878"].extra["skipped"] == "too few stems: all its sources are in other, and two channels are needed"
     assert made.sources["stems_table"]["channels"]["bass"] == {"Electric Bass (finger)": 4}
@@ -189,6 +194,12 @@ def test_medleydb_keeps_performers_apart_and_leaves_out_what_is_too_little(asset
     assert songs["Phoenix_ScotchMorris"].extra["has_bleed"]
     night_owl = channels(songs["AClassicEducation_NightOwl"])
     assert night_owl["drums"] == tuple(f"AClassicEducation_NightOwl_STEMS/AClassicEducation_NightOwl_STEM_{n}.wav" for n in ("02", "11"))
+
+
+def test_performers_who_are_in_musdb18_are_those_of_its_list_of_songs():
+    artists = {name.partition(" - ")[0].replace(" ", "").lower() for name in stand_ins.MUSDB18_FROM_MEDLEYDB.splitlines()}
+    assert len(stand_ins.MUSDB18_FROM_MEDLEYDB.splitlines()) == 46
+    assert {performer.lower() for performer in medleydb.IN_MUSDB18} == artists
 
 
 def test_a_description_in_the_songs_folder_comes_first_and_songs_without_one_are_left_out(assets):
