@@ -185,6 +185,7 @@ def moisesdb(seconds=2.0, rate=44100):
 
 MEDLEY_SONGS = {
     "AClassicEducation_NightOwl": NIGHT_OWL,
+    "ClaraBerryAndWooldog_Boys": {"S01": "piano", "S02": "female singer"},
     "LizNelson_Rainfall": {"S01": "acoustic guitar", "S02": "female singer", "S03": "Main System"},
     "Phoenix_ScotchMorris": {"S01": "violin", "S02": "double bass", "S03": "kazoo"},
     "Mozart_DiesBildnis": {"S01": "piano", "S02": "male singer"},

@@ -35,7 +35,7 @@ ARCHIVES = {
         "MedleyDB_V2.tar.gz": stand_ins.medleydb(seconds, rate, tuple(stand_ins.MEDLEY_SONGS)[4:], "V2"),
     },
 }
-USED = {"slakh2100": 4, "babyslakh": 3, "moisesdb": 6, "medleydb": 7}
+USED = {"slakh2100": 4, "babyslakh": 3, "moisesdb": 6, "medleydb": 8}
 SKIPPED = {"slakh2100": 2, "babyslakh": 0, "moisesdb": 1, "medleydb": 1}
 
 
@@ -184,6 +184,9 @@ def test_medleydb_keeps_performers_apart_and_leaves_out_what_is_too_little(asset
     made, songs = processed_songs("medleydb", assets("medleydb"))
     assert songs["EthanHein_HarmonicaFigure"].extra["skipped"].startswith("too few stems: all its sources are in other")
     assert songs["AClassicEducation_NightOwl"].split == "train"
+    assert int(hashlib.sha1(b"claraberryandwooldog").hexdigest(), 16) % 20 > 16  # which alone would make it test
+    assert songs["ClaraBerryAndWooldog_Boys"].split == "train"
+    assert songs["Phoenix_ScotchMorris"].split == "test"
     assert songs["AClassicEducation_NightOwl"].extra["musdb18"]
     assert songs["Mozart_DiesBildnis"].extra["performer"] == songs["Schumann_Mignon"].extra["performer"]
     assert songs["Mozart_DiesBildnis"].split == songs["Schumann_Mignon"].split
