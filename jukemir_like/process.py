@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
+from collections.abc import Mapping
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from jukemir_like import audio
-from jukemir_like.audio.stems import reading
+from jukemir_like.audio.stems import reading, summing
+from jukemir_like.audio.stems.summing import StemFiles
 from jukemir_like.core import records
 from jukemir_like.core.atomic import make_folder
 from jukemir_like.core.errors import InputError, RequestError
@@ -29,6 +32,7 @@ from jukemir_like.datasets.folder.labels import description_lines
 from jukemir_like.datasets.meta import WAV_FOLDER, wav_path, write_meta
 
 _RECIPE = 2  # raised when the same source would give other samples
+_MOST_SKIPPED = 5  # lines about items that are skipped for the same reason
 
 
 def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: bool = False) -> Summary:
@@ -60,7 +64,7 @@ def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: 
     make_folder(output)
     failed = {item.uid: str(item.extra["failed"]) for item in dataset.items if "failed" in item.extra}
     skipped = {item.uid: str(item.extra["skipped"]) for item in dataset.items if "skipped" in item.extra}
-    summary.notes += [f"skipped: {printable(uid)}: {reason}" for uid, reason in skipped.items()]
+    summary.notes += _skipped_lines(skipped)
     if not metadata_only:
         _check_audio(dataset)
         _write_audio(dataset, output, workers, summary)
@@ -69,11 +73,26 @@ def process(dataset: Dataset, output: Path, *, workers: int = 1, metadata_only: 
     if metadata_only:
         summary.done = len(dataset.items) - len(summary.failed)
         summary.notes.append(f"{len(dataset.items):,} records in meta.json; no audio was asked for")
+    summary.notes += dataset.notes
     if dataset.understood is not None:
         summary.notes += description_lines(dataset.understood)
     write_meta(output, dataset, failed=summary.failed, skipped=skipped, metadata_only=metadata_only, wav_files=wav_files)
     summary.seconds = time.perf_counter() - started
     return summary
+
+
+def _skipped_lines(skipped: Mapping[str, str]) -> list[str]:
+    """A line per item; one for all of them where many have the same reason."""
+    uids: dict[str, list[str]] = {}
+    for uid, reason in skipped.items():
+        uids.setdefault(reason, []).append(uid)
+    lines = []
+    for reason, of_reason in uids.items():
+        if len(of_reason) > _MOST_SKIPPED:
+            lines.append(f"skipped: {len(of_reason):,} items, such as {printable(of_reason[0])}: {reason}")
+        else:
+            lines += [f"skipped: {printable(uid)}: {reason}" for uid in of_reason]
+    return lines
 
 
 def _write_audio(dataset: Dataset, output: Path, workers: int, summary: Summary) -> None:
@@ -88,26 +107,32 @@ def _write_audio(dataset: Dataset, output: Path, workers: int, summary: Summary)
         Chunk(tuple(stage.job(item.uid, wav_path(output, item.uid), _signature(item, dataset.stems)) for item in items), items)
         for items in (list(group) for _, group in groupby(with_audio, key=lambda item: item.source))
     )
-    for _ in stage.run(partial(_process_source, dataset.stems), chunks, len(with_audio), workers):
-        pass
+    finished = stage.run(partial(_process_source, dataset.stems), chunks, len(with_audio), workers)
+    gains = [record["gain"] for record in finished if "gain" in record]
+    if gains:
+        songs, their = ("1 song", "its") if len(gains) == 1 else (f"{len(gains):,} songs", "their")
+        summary.notes.append(
+            f"{songs} turned down as a whole, by up to {-20 * math.log10(min(gains)):.1f} dB: a sum of {their} files exceeded full scale "
+            "(gain in .records)"
+        )
 
 
 def _process_source(stems: tuple[str, ...] | None, chunk: Chunk) -> list[Record]:
     """Writes the WAV files of the clips of one source; returns their records. Runs in a worker."""
     started = time.perf_counter()
-    source = chunk.source[0].source
+    source, files = chunk.source[0].source, chunk.source[0].stem_files
     try:
-        with unchanged(source):
-            digest = reading.digest(source, stems) if stems else audio.digest(source)
+        with unchanged(*_files(source, files)):
+            digest = _digest(source, files, stems)
             finished = [job.kept_record(digest) for job in chunk.jobs]
             if all(record is not None for record in finished):
                 return [record | {"status": "kept"} for record in finished if record is not None]
-            decoded = reading.decode(source, stems) if stems else audio.decode_mono(source)
+            decoded, gain = _decode(source, files, stems)
     except InputError as error:
         return [job.record() | records.failure(error) for job in chunk.jobs]
     written = []
     for job, item in zip(chunk.jobs, chunk.source, strict=True):
-        record = job.record(digest=digest)
+        record = job.record(digest=digest) | ({} if gain == 1 else {"gain": gain})
         try:
             clip = _cut(decoded.samples, decoded.sample_rate, item.clip)
             record["output_digest"] = audio.write_wav(job.output, clip, decoded.sample_rate)
@@ -117,6 +142,25 @@ def _process_source(stems: tuple[str, ...] | None, chunk: Chunk) -> list[Record]
         written.append(record)
     seconds = round((time.perf_counter() - started) / len(written), 4)
     return [record | {"seconds": seconds} for record in written]
+
+
+def _files(source: Path, files: StemFiles | None) -> list[Path]:
+    """What is read: the source, or the files that its stems are sums of."""
+    return [source] if files is None else summing.files_below(source, files)
+
+
+def _digest(source: Path, files: StemFiles | None, stems: tuple[str, ...] | None) -> str:
+    if files is not None:
+        return summing.digest(source, files)
+    return reading.digest(source, stems) if stems else audio.digest(source)
+
+
+def _decode(source: Path, files: StemFiles | None, stems: tuple[str, ...] | None) -> tuple[audio.Audio, float]:
+    """The samples, and the gain that they have been given."""
+    if files is not None:
+        summed = summing.decode(source, files)
+        return summed.audio, summed.gain
+    return reading.decode(source, stems) if stems else audio.decode_mono(source), 1.0
 
 
 def _cut(samples: Any, sample_rate: int, clip: Clip | None) -> Any:
@@ -133,7 +177,8 @@ def _cut(samples: Any, sample_rate: int, clip: Clip | None) -> Any:
 def _signature(item: Item, stems: tuple[str, ...] | None) -> str:
     """Digest of everything but the bytes of the source that determines the samples of a WAV."""
     clip = None if item.clip is None else [item.clip.clip_offset, item.clip.clip_duration]
-    return hashlib.sha256(json.dumps([_RECIPE, clip, stems]).encode()).hexdigest()[:16]
+    files = [] if item.stem_files is None else [item.stem_files]
+    return hashlib.sha256(json.dumps([_RECIPE, clip, stems, *files]).encode()).hexdigest()[:16]
 
 
 def _check_uids(dataset: Dataset) -> None:

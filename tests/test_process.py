@@ -205,3 +205,52 @@ def test_older_bytes_that_are_put_back_do_not_find_the_wav_of_the_newer_ones_wha
     made[0].source.write_bytes(old)
     assert process(Dataset("d", GENRE, made), tmp_path / "out").done == 1
     assert files(tmp_path / "out") == expected
+
+
+@pytest.fixture
+def song(tmp_path):
+    """A folder of two files of constant samples, and a dataset whose two stems are the sums of these files."""
+    folder = tmp_path / "song"
+    folder.mkdir()
+    for name, value in (("loud", 0.75), ("low", 0.25)):
+        soundfile.write(folder / f"{name}.wav", np.full(800, value), 8000, subtype="PCM_16")
+
+    def dataset(*files):
+        return Dataset("d", {}, [Item("song", None, {}, folder, stem_files=files)], stems=("a", "b"), notes=("a line of the dataset's",))
+
+    return dataset
+
+
+def first_samples(output):
+    return soundfile.read(output / "wav" / "song.wav", dtype="int16")[0][0].tolist()
+
+
+def test_sums_of_files_are_turned_down_rather_than_clipped(tmp_path, song):
+    loud = song(("loud.wav", "loud.wav"), ("low.wav",))
+    summary = process(loud, tmp_path / "out")
+    turned_down = "1 song turned down as a whole, by up to 3.5 dB: a sum of its files exceeded full scale (gain in .records)"
+    assert summary.notes == [turned_down, "a line of the dataset's"]
+    assert first_samples(tmp_path / "out") == [32767, round(32767 / 6)]
+    assert records.read(tmp_path / "out")["song"]["gain"] == pytest.approx(32767 / 32768 / 1.5)
+    again = process(loud, tmp_path / "out")
+    assert (again.done, again.kept, again.notes) == (0, 1, summary.notes)
+
+
+def test_sums_of_other_files_are_made_anew(tmp_path, song):
+    process(song(("loud.wav",), ("low.wav",)), tmp_path / "out")
+    assert first_samples(tmp_path / "out") == [24576, 8192]
+    summary = process(song(("low.wav",), ("loud.wav",)), tmp_path / "out")
+    assert (summary.done, summary.notes) == (1, ["a line of the dataset's"])
+    assert first_samples(tmp_path / "out") == [8192, 24576]
+    (tmp_path / "song" / "low.wav").unlink()
+    assert process(song(("low.wav",), ("loud.wav",)), tmp_path / "out").failed == {
+        "song": "low.wav cannot be read (no such file or directory)"
+    }
+
+
+def test_many_items_that_are_skipped_for_one_reason_are_one_line(tmp_path):
+    items = [Item(f"a{number}", None, "rock", None, extra={"skipped": "a copy"}) for number in range(6)]
+    items += [Item(f"b{number}", None, "rock", None, extra={"skipped": "silent"}) for number in range(2)]
+    summary = process(Dataset("d", GENRE, items), tmp_path / "out", metadata_only=True)
+    assert summary.notes[:3] == ["skipped: 6 items, such as a0: a copy", "skipped: b0: silent", "skipped: b1: silent"]
+    assert len(json.loads((tmp_path / "out" / "dataset.json").read_text())["skipped"]) == 8

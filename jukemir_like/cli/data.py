@@ -158,12 +158,22 @@ def pack(dataset: str, representation: str, output: str | None, made_by: str | N
 @click.option("--fold", help="Column of folds [default: that which is called so, where the table names no splits].")
 @click.option("--shared_groups", is_flag=True, help="Accept folds that divide groups.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed with which missing splits are assigned.")
+@click.option(
+    "--stems_table",
+    type=click.Path(dir_okay=False),
+    help="Of a dataset of many sources (slakh2100, babyslakh, moisesdb, medleydb): which instrument is in which channel (CSV: name, "
+    "channel) [default: the dataset's stems.csv].",
+)
+@click.option("--refuse_unknown", is_flag=True, help="Refuse sources that this table does not name; without it they are in other.")
 @click.option("--name", help="Name of the dataset in the cache [default: DATASET].")
 @click.option("--metadata_only", is_flag=True, help="Write meta.json and dataset.json, no audio.")
 @options.workers
 @options.partial_ok
 @options.cache
-def process(dataset: str, workers: int | None, cache: str | None, metadata_only: bool, name: str | None, **table_options: Any) -> int:
+def process(
+    dataset: str, workers: int | None, cache: str | None, metadata_only: bool, name: str | None, stems_table: str | None,
+    refuse_unknown: bool, **table_options: Any,
+) -> int:  # fmt: skip
     """Turn DATASET (or `folder`: your own audio) into WAV and meta.json.
 
     Of your own table it says at the end what it understood: columns, tasks, labels, missing values, items by split; so does dataset.json.
@@ -182,7 +192,13 @@ def process(dataset: str, workers: int | None, cache: str | None, metadata_only:
         raise click.UsageError(f"{name} is the name of a known dataset, which would be overwritten: give --name another one")
     if split_name(name) is not None:
         raise click.UsageError(f"{name} would be taken for a deformed dataset, because of the ~: give --name another one")
-    source = _folder_dataset(name, **table_options) if dataset == "folder" else datasets.from_assets(dataset, folders)
+    if dataset != "folder":
+        table = None if stems_table is None else Path(stems_table)
+        source = datasets.from_assets(dataset, folders, stems_table=table, refuse_unknown=refuse_unknown)
+    elif stems_table is None and not refuse_unknown:
+        source = _folder_dataset(name, **table_options)
+    else:
+        raise click.UsageError("--stems_table and --refuse_unknown are for datasets of many sources, not for your own folder")
     return options.finish(run(source, output, workers=workers, metadata_only=metadata_only))
 
 

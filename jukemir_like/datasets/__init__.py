@@ -1,8 +1,9 @@
 """Datasets: uid → label, split and source clip; processed datasets, written and opened.
 
 ``dataset`` defines tasks, items and datasets; ``registry`` has the datasets by name; one module for each published dataset reads its raw
-assets (``gtzan``, ``nsynth``, ``mtg_jamendo`` and others; shared: ``annotations``), ``folder`` a user's own audio and
-table; ``meta`` writes and reads ``meta.json`` and ``dataset.json``, ``processed`` opens a processed dataset.
+assets (``gtzan``, ``nsynth``, ``mtg_jamendo`` and others; shared: ``annotations``, ``yaml_metadata``, and for songs of many sources
+``multitracks`` and ``stems_table``), ``folder`` a user's own audio and table; ``meta`` writes and reads ``meta.json`` and ``dataset.json``,
+``processed`` opens a processed dataset.
 """
 
 from jukemir_like.datasets.dataset import (

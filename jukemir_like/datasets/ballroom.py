@@ -3,18 +3,18 @@
 The audio lies in a folder per dance, and the folder is the label; ``ballroomGroundTruth/<name>.bpm`` in the archive of annotations is the
 tempo. A uid is the file's name, as in ``Media-105901`` or ``Albums-Cafe_Paradiso-05``.
 
-No split is published. Here a record is in one split only, which its name decides: SHA-1 modulo 20, 0 to 13 train, 14 to 16 valid, 17 to 19
-test. The record is taken from the name of the file: what stands before its last two digits, see :func:`record_of`.
+No split is published. Here a record is in one split only, which its name decides
+(:func:`jukemir_like.datasets.annotations.split_of_group`). The record is taken from the name of the file: what stands before its last two
+digits, see :func:`record_of`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.datasets.annotations import AnnotationFile, decode_text
+from jukemir_like.datasets.annotations import AnnotationFile, decode_text, split_of_group
 from jukemir_like.datasets.dataset import TEMPI, Dataset, Item, Task, is_tempo
 
 DANCES = (
@@ -45,7 +45,7 @@ def dataset(folder: Path, name: str = "ballroom") -> Dataset:
             raise RequestError(f"{source.path} has no {uid}.bpm; run `jukemir-like download {source.tag}` again")
         y = {"genre": dance.partition("-")[0], "tempo": tempi[uid]}
         record = record_of(uid)
-        items[uid] = Item(uid, split_of(record), y, path, extra={"dance": dance, "record": record})
+        items[uid] = Item(uid, split_of_group(record), y, path, extra={"dance": dance, "record": record})
     if len(items) != _ITEMS:
         raise RequestError(
             f"{folder / 'unpacked' / 'data1'} holds {len(items):,} excerpts, not {_ITEMS:,}: run `jukemir-like download BALLROOM_AUDIO`"
@@ -61,12 +61,6 @@ def record_of(uid: str) -> str:
     ('Albums-Cafe_Paradiso', 'Media-1059')
     """
     return re.sub(r"-?\d\d$", "", uid, flags=re.ASCII)
-
-
-def split_of(record: str) -> str:
-    """The split of a record: train, valid or test."""
-    share = int(hashlib.sha1(record.encode(), usedforsecurity=False).hexdigest(), 16) % 20
-    return "train" if share < 14 else "valid" if share < 17 else "test"
 
 
 def _tempi(source: AnnotationFile) -> dict[str, float]:

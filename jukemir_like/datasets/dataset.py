@@ -110,6 +110,8 @@ class Item:
         source: the file that holds its audio; None where there is no audio.
         clip: which piece of ``source``; None for all of it.
         extra: anything else worth keeping; holds the grouping value.
+        stem_files: for each stem of the dataset the files that it is the sum of, relative to ``source``, a folder; None: ``source`` holds
+            one channel, stream or file per stem.
     """
 
     uid: str
@@ -118,6 +120,7 @@ class Item:
     source: Path | None
     clip: Clip | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    stem_files: tuple[tuple[str, ...], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +137,7 @@ class Dataset:
         options: those that ``name`` asks for, sorted; see :func:`jukemir_like.datasets.registry.options`.
         understood: how a user's own table was read, see :func:`jukemir_like.datasets.folder.labels.describe`; None for other datasets.
         folds: names of the folds that the items come in, in order: an item's is ``extra["fold"]``, and its split is None. None: in splits.
+        notes: further lines to show when it is processed.
     """
 
     name: str
@@ -145,6 +149,7 @@ class Dataset:
     options: tuple[str, ...] = ()
     understood: dict[str, Any] | None = None
     folds: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def label_encoder(task: Task) -> Callable[[Any], Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
@@ -16,6 +17,7 @@ from jukemir_like.datasets.dataset import Dataset
 # Name → the raw assets' folder, and the function from that folder to a Dataset. Functions are named, not imported, because a command needs
 # one of them at most, and synthband, which composes its songs, stands after this package.
 _BUILT_IN = {
+    "babyslakh": ("babyslakh", "jukemir_like.datasets.slakh:baby_dataset"),
     "ballroom": ("ballroom", "jukemir_like.datasets.ballroom:dataset"),
     "emomusic": ("emomusic", "jukemir_like.datasets.emomusic:dataset"),
     "fma_small": ("fma", "jukemir_like.datasets.fma:small_dataset"),
@@ -25,6 +27,8 @@ _BUILT_IN = {
     "gtzan_tempo": ("gtzan", "jukemir_like.datasets.gtzan:tempo_dataset"),
     "magnatagatune": ("magnatagatune", "jukemir_like.datasets.magnatagatune:dataset"),
     "medley_solos_db": ("medley_solos_db", "jukemir_like.datasets.medley_solos_db:dataset"),
+    "medleydb": ("medleydb", "jukemir_like.datasets.medleydb:dataset"),
+    "moisesdb": ("moisesdb", "jukemir_like.datasets.moisesdb:dataset"),
     "mtg_jamendo_genre": ("mtg_jamendo", "jukemir_like.datasets.mtg_jamendo:dataset"),
     "mtg_jamendo_instrument": ("mtg_jamendo", "jukemir_like.datasets.mtg_jamendo:dataset"),
     "mtg_jamendo_moodtheme": ("mtg_jamendo", "jukemir_like.datasets.mtg_jamendo:dataset"),
@@ -32,6 +36,7 @@ _BUILT_IN = {
     "musdb18": ("musdb18", "jukemir_like.datasets.musdb:dataset"),
     "musdb18hq": ("musdb18hq", "jukemir_like.datasets.musdb:hq_dataset"),
     "nsynth": ("nsynth", "jukemir_like.datasets.nsynth:dataset"),
+    "slakh2100": ("slakh2100", "jukemir_like.datasets.slakh:dataset"),
     "synthband": ("synthband", "jukemir_like.synthband.generation:dataset"),
     "synthband_stems": ("synthband", "jukemir_like.synthband.generation:stems_dataset"),
 }
@@ -47,14 +52,15 @@ _OPTIONS = {
 
 _IN_FOLDS = {"artist_folds"}  # options
 
-_STEMS = {"synthband": "synthband_stems"} | {name: name for name in ("musdb18", "musdb18hq", "synthband_stems")}
+_MULTITRACK = ("babyslakh", "medleydb", "moisesdb", "slakh2100")  # a table says which of their sources are in which channel
+_STEMS = {"synthband": "synthband_stems"} | {name: name for name in (*_MULTITRACK, "musdb18", "musdb18hq", "synthband_stems")}
 
 
 def names() -> list[str]:
     """The datasets that can be processed by name, sorted; without their options.
 
     >>> names()[:3]
-    ['ballroom', 'emomusic', 'fma_small']
+    ['babyslakh', 'ballroom', 'emomusic']
     """
     return sorted(_BUILT_IN)
 
@@ -117,18 +123,28 @@ def comes_in_folds(name: str) -> bool:
     return not _IN_FOLDS.isdisjoint(_parse(name)[1])
 
 
-def from_assets(name: str, cache: Cache) -> Dataset:
+def from_assets(name: str, cache: Cache, *, stems_table: Path | None = None, refuse_unknown: bool = False) -> Dataset:
     """The dataset ``name``, options included, from its raw assets in ``cache``. Only the annotations must be present, not the audio.
 
+    Args:
+        name: of the dataset.
+        cache: where its assets are.
+        stems_table: of a dataset of many sources, the user's table of channels (:mod:`jukemir_like.datasets.stems_table`).
+        refuse_unknown: raise an error for sources that the table does not name.
+
     Raises:
-        RequestError: unknown name or option, or its assets are missing.
+        RequestError: unknown name or option, or its assets are missing; a table for a dataset that takes none.
     """
     base, chosen = _parse(name)
+    if (stems_table is not None or refuse_unknown) and base not in _MULTITRACK:
+        raise RequestError(f"{base} takes no table of stems: {', '.join(_MULTITRACK)} do")
     folder = cache.dataset(assets(name))
     if not folder.is_dir():
         raise RequestError(f"{base} is not in {cache.root}: run `jukemir-like download {assets(name)}` first")
     module, _, attribute = _BUILT_IN[base][1].partition(":")
     build: Callable[..., Dataset] = getattr(import_module(module), attribute)
+    if base in _MULTITRACK:
+        return build(folder, name, stems_table=stems_table, refuse_unknown=refuse_unknown)
     return build(folder, name, chosen) if chosen else build(folder, name)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import ballroom as module
+from jukemir_like.datasets.annotations import split_of_group
 
 from . import stand_ins
 
@@ -86,6 +87,6 @@ TWICE = (  # as Sturm and Krebs list them: four exact copies, nine of the same r
 
 
 def test_of_what_is_there_twice_the_card_names_the_pair_that_the_splits_divide():
-    splits = {pair: [module.split_of(module.record_of(uid)) for uid in pair] for pair in TWICE}
+    splits = {pair: [split_of_group(module.record_of(uid)) for uid in pair] for pair in TWICE}
     divided = {pair: of_pair for pair, of_pair in splits.items() if len(set(of_pair)) > 1}
     assert divided == {("Albums-Latin_Jam3-02", "Media-103414"): ["test", "train"]}

@@ -15,8 +15,11 @@ from jukemir_like.process import process
 
 REAL = ["gtzan", "giantsteps", "magnatagatune", "emomusic", "musdb18", "musdb18hq"]
 REAL += ["nsynth", "mtg_jamendo", "fma", "ballroom", "medley_solos_db"]
-WITHOUT_DIGEST = ("NSYNTH_", "MTG_JAMENDO_SPLIT", "GTZAN_TEMPO", "GTZAN_FOLD")
+REAL += ["slakh2100", "babyslakh", "moisesdb", "medleydb"]
+WITHOUT_DIGEST = ("NSYNTH_", "MTG_JAMENDO_SPLIT", "GTZAN_TEMPO", "GTZAN_FOLD", "MOISESDB", "MEDLEYDB_")
 """Beginnings of the tags of assets of which no digest is published."""
+ON_REQUEST = ("MOISESDB", "MEDLEYDB_V")
+"""Beginnings of the tags of assets that their owners give out on request."""
 
 
 def test_every_dataset_says_what_to_download():
@@ -34,7 +37,7 @@ def test_every_dataset_says_what_to_download():
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("gtzan", "unknown dataset 'gtzan': choose one of ballroom"),
+        ("gtzan", "unknown dataset 'gtzan': choose one of babyslakh"),
         ("emomusic+tagged_only", "unknown option 'tagged_only' of dataset emomusic: choose among artist_clean"),
         ("gtzan_ff+unique", "unknown option 'unique' of dataset gtzan_ff: choose among artist_folds"),
         ("giantsteps+", "unknown option '' of dataset giantsteps: choose among unique"),
@@ -95,7 +98,8 @@ def test_what_is_declared_of_a_dataset_is_whole(name):
     assert declaration.citation.startswith("@")
     assert declaration.licence != "not declared"
     for asset in declaration.assets:
-        assert asset.urls
+        assert bool(asset.urls) != asset.tag.startswith(ON_REQUEST), asset.tag
+        assert asset.urls or declaration.access
         assert bool(asset.digest) != asset.tag.startswith(WITHOUT_DIGEST), asset.tag
     card = (declaration_folder(name) / "card.md").read_text()
     assert "\n| licence" in card

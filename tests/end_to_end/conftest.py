@@ -25,6 +25,8 @@ from jukemir_like.datasets.giantsteps import SHORTER_TRACKS
 from jukemir_like.synthband import generation
 from jukemir_like.synthband.plan import STEMS
 
+from ..datasets import multitrack_stand_ins
+
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
 
@@ -167,6 +169,11 @@ def musdb18(band, folder):
     return {"musdb18.zip": zipped(files)}
 
 
+def slakh2100(band):
+    """As published, with audio that is not: tones in noise."""
+    return {"slakh2100_flac_redux.tar.gz": tar(multitrack_stand_ins.slakh(9.0, 16000))}
+
+
 def contents_digest(data, strip):
     """As documented: SHA-256 over the sorted lines of digest and path."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -224,7 +231,7 @@ def hosts(tmp_path_factory):
 def stand_in(band, hosts, tmp_path_factory):
     """A function from raw datasets' names to the folder of their declarations; what these name is served."""
     served, url = hosts
-    made = {name: globals()[name] for name in ("gtzan", "giantsteps", "magnatagatune", "emomusic", "musdb18", "musdb18hq")}
+    made = {name: globals()[name] for name in ("gtzan", "giantsteps", "magnatagatune", "emomusic", "musdb18", "musdb18hq", "slakh2100")}
 
     def make(*names):
         declarations = tmp_path_factory.mktemp("declarations")

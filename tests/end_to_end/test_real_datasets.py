@@ -77,6 +77,19 @@ def test_stems_from_the_host_to_the_page(tmp_path, stand_in, name):
     assert name in (cache / "report" / "index.html").read_text()
 
 
+def test_songs_of_many_sources_from_the_host_to_the_page(tmp_path, stand_in):
+    declarations = stand_in("slakh2100")
+    cache = tmp_path / "cache"
+    reproduce(cache, declarations, "slakh2100", "stemjepa")
+    description, _, wav = described(cache, "slakh2100")
+    assert description["items"] == {"train": 1, "valid": 1, "test": 2, "none": 2}
+    assert set(description["skipped"]) == {"Track00049", "Track01878"}
+    assert len(list(wav.glob("*.wav"))) == 4
+    with open(cache / "retrieval" / "slakh2100" / "synthband" / "retrieval.csv", newline="") as file:
+        assert {row["n_queries"] for row in csv.DictReader(file) if (row["pool"], row["instrument"]) == ("all", "all")} == {"8"}
+    assert "slakh2100" in (cache / "report" / "index.html").read_text()
+
+
 def test_what_was_missing_is_tried_again_by_the_next_run(tmp_path, stand_in, hosts):
     declarations = stand_in("giantsteps")
     cache, (served, _) = tmp_path / "cache", hosts

@@ -85,6 +85,8 @@ STAGE_OPTIONS = {
         "--name": text,
         "--seed": st.integers(0, 9).map(str),
         "--metadata_only": None,
+        "--stems_table": names,
+        "--refuse_unknown": None,
         "--partial_ok": None,
     },
     "probe": {"--task": text, "--seed": st.integers(0, 9).map(str), "--protocol": st.sampled_from(["linear", "jukemir"])},

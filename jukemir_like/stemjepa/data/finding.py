@@ -34,7 +34,7 @@ def find(
 
 
 def _read_descriptions(folder: Path) -> tuple[Listing | None, tuple[str, ...] | None]:
-    """The files that ``meta.json`` lists, None where there is none; and the names of the stems in ``dataset.json``."""
+    """The files that ``meta.json`` lists, without those left out; None where there is none. And the stems' names in ``dataset.json``."""
     try:
         items, _ = read_meta(folder)
     except FileNotFoundError:
@@ -46,4 +46,5 @@ def _read_descriptions(folder: Path) -> tuple[Listing | None, tuple[str, ...] | 
         stems, group, failed = None, None, {}
     extras = {uid: item.get("extra") or {} for uid, item in items.items()}
     groups = {uid: str(extra[group]) for uid, extra in extras.items() if group in extra}
-    return Listing({uid: item.get("split") for uid, item in items.items()}, groups, failed), stems
+    splits = {uid: item.get("split") for uid, item in items.items() if "skipped" not in extras[uid]}
+    return Listing(splits, groups, failed), stems

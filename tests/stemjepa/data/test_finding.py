@@ -26,6 +26,7 @@ def test_a_processed_dataset_tells_splits_groups_and_names(folder, write, noise)
         write(f"wav/{uid}.wav", noise(100, 2))
     write("wav/unlisted.wav", noise(100, 2))
     meta["6"] = meta["7"] = meta["1"]
+    meta["8"] = {"split": None, "y": None, "extra": {"artist": "x", "skipped": "too few stems"}}
     (folder / "wav/5.wav").unlink()
     (folder / "meta.json").write_text(json.dumps(meta))
     (folder / "dataset.json").write_text(json.dumps({"group": "artist", "stems": ["low", "high"], "failed": {"6": "is empty"}}))
