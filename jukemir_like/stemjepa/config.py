@@ -23,6 +23,7 @@ Section = TypeVar("Section")
 
 SIZES = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}
 """Width, depth and heads of the encoder."""
+POSITIONS = ("frequency-first", "time-first")
 SUFFIX = ".safetensors"
 
 _LONGEST_SOURCE = 100
@@ -86,6 +87,8 @@ class Encoder:
         mlp_ratio: hidden channels of a block's MLP over its outer ones.
         patch_mels, patch_frames: size of a patch. ``patch_mels`` divides ``n_mels``.
         chunk_seconds: length of the audio that is encoded at once; a multiple of a patch.
+        positions: which half of the channels encodes what: ``frequency-first`` (the band, then the time step) or ``time-first``, as in
+            the original code. The Transformer predictor has the same.
     """
 
     size: str = "base"
@@ -96,6 +99,7 @@ class Encoder:
     patch_mels: int = 16
     patch_frames: int = 16
     chunk_seconds: float = 8.0
+    positions: str = "frequency-first"
 
     def __post_init__(self) -> None:
         given = (self.width, self.depth, self.heads)
@@ -116,6 +120,7 @@ class Encoder:
             f"width {self.width}",
             f"make it a multiple of 4 and of heads, {self.heads}",
         )
+        check(self.positions in POSITIONS, f"positions {self.positions!r}", f"choose {' or '.join(POSITIONS)}")
         check(self.width * self.mlp_ratio >= 1, f"mlp_ratio {self.mlp_ratio}", "it must leave at least one hidden channel")
 
 
@@ -220,7 +225,10 @@ class Model:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values that :meth:`from_dict` reads back."""
-        return asdict(self)
+        values = asdict(self)
+        if self.encoder.positions == POSITIONS[0]:  # as before there was a choice: what is called by these values keeps its name
+            del values["encoder"]["positions"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Model:
