@@ -24,6 +24,7 @@ Section = TypeVar("Section")
 SIZES = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}
 """Width, depth and heads of the encoder."""
 POSITIONS = ("frequency-first", "time-first")
+INITIALISATIONS = ("xavier", "pytorch")
 SUFFIX = ".safetensors"
 
 _LONGEST_SOURCE = 100
@@ -136,6 +137,8 @@ class Predictor:
         width: hidden channels; 0: as in the paper, 1024 for the MLP, 512 for the transformer.
         depth: hidden layers of the MLP, blocks of the transformer; 0: as in the paper, 5 and 8.
         heads: attention heads of the transformer.
+        initialisation: of the MLP's layers before training: ``xavier`` (uniform, with zero biases, as everywhere else) or ``pytorch``
+            (that of its linear layers, as in the original code).
     """
 
     kind: str = "mlp"
@@ -144,9 +147,11 @@ class Predictor:
     width: int = 0
     depth: int = 0
     heads: int = 16
+    initialisation: str = "xavier"
 
     def __post_init__(self) -> None:
         check(self.kind in ("mlp", "transformer"), f"predictor kind {self.kind!r}", "choose mlp or transformer")
+        check(self.initialisation in INITIALISATIONS, f"initialisation {self.initialisation!r}", f"choose {' or '.join(INITIALISATIONS)}")
         for name, value in (("width", 1024 if self.kind == "mlp" else 512), ("depth", 5 if self.kind == "mlp" else 8)):
             if getattr(self, name) == 0:
                 object.__setattr__(self, name, value)
@@ -226,8 +231,9 @@ class Model:
     def to_dict(self) -> dict[str, Any]:
         """JSON values that :meth:`from_dict` reads back."""
         values = asdict(self)
-        if self.encoder.positions == POSITIONS[0]:  # as before there was a choice: what is called by these values keeps its name
-            del values["encoder"]["positions"]
+        for section, option, usual in (("encoder", "positions", POSITIONS[0]), ("predictor", "initialisation", INITIALISATIONS[0])):
+            if values[section][option] == usual:  # as before there was a choice: what these values are the parameters of stays the same
+                del values[section][option]
         return values
 
     @classmethod

@@ -272,7 +272,7 @@ def _predictor(path: Path, state: State) -> config.Predictor:
     if first is None or first.ndim != 2:
         raise RequestError(f"{path} holds no predictor, neither MLP nor Transformer: give weights of the original Stem-JEPA")
     if layers:
-        return config.Predictor("mlp", len(embedding), "concat", len(first), layers - 1)
+        return config.Predictor("mlp", len(embedding), "concat", len(first), layers - 1, initialisation="pytorch")
     blocks = _count(state, r"predictor\.blocks\.(\d+)\.")
     return config.Predictor("transformer", len(embedding), width=len(first), depth=blocks, heads=_PREDICTOR_HEADS)
 

@@ -289,9 +289,11 @@ class MlpPredictor(nn.Module):
         )
         self.modulation = nn.Linear(outer, 2 * hidden * depth) if self.film else None
         self.norm = nn.LayerNorm(outer)
-        initialise(self)
+        if predictor.initialisation == "xavier":
+            initialise(self)
         if self.modulation is not None:  # scales of 1 and shifts of 0: every instrument begins as the plain MLP
             nn.init.zeros_(self.modulation.weight)
+            nn.init.zeros_(self.modulation.bias)
 
     def forward(self, context: Tensor, source: Tensor) -> Tensor:
         instrument = self.sources(source) if self.sources is not None else None  # (batch, width)
