@@ -1,23 +1,33 @@
 """`jukemir-like convert`: a file of the original code becomes weights that every other command can name."""
 
 import json
+import re
+import shlex
 
 import click
 import numpy as np
 import pytest
 import torch
 
-from jukemir_like.cli import stemjepa
+from jukemir_like.cli import cli, stemjepa
 from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa import checkpoint
+from jukemir_like.stemjepa.training.compose import compose_settings
 
-from .test_conversion import FIXTURE, HEADS, lightning, small_state
+from .test_conversion import FIXTURE, HEADS, lightning, small_state, state_dict
+
+PAGE = (FIXTURE.parents[2] / "docs" / "original.md").read_text()
 
 
 @pytest.fixture(scope="module")
-def state():
+def shapes():
     with np.load(FIXTURE, allow_pickle=False) as archive:
-        return small_state(json.loads(str(archive["config"]))["shapes"]["mlp"])
+        return json.loads(str(archive["config"]))["shapes"]["mlp"]
+
+
+@pytest.fixture(scope="module")
+def state(shapes):
+    return small_state(shapes)
 
 
 @pytest.fixture
@@ -117,3 +127,31 @@ def test_no_layer_is_left_as_it_was_initialised(convert, file, tmp_path):
         convert(file, "--name", name)
     files = [tmp_path / "cache" / "checkpoints" / f"{name}.safetensors" for name in ("a", "b")]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_the_commands_of_the_page_run(shapes, tmp_path, write_audio, monkeypatch, capsys):
+    """In a folder with its files; trainings are shown, and not run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JUKEMIR_LIKE_CACHE_DIR", str(tmp_path / "cache"))
+    for name in ("last.ckpt", "epoch=299-step=23700.ckpt"):
+        lightning(state_dict(shapes), tmp_path / name)
+    write_audio(tmp_path / "music" / "a.wav", seconds=8)
+    (tmp_path / "configs" / "data").mkdir(parents=True)
+    (tmp_path / "configs" / "data" / "my_data.yaml").write_text(re.findall(r"^```yaml\n(.*?)^```", PAGE, re.M | re.S)[0])
+    lines = re.findall(r"^jukemir-like .*", PAGE, re.M)
+    assert len(lines) == 5
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        assert program == "jukemir-like"
+        options = ["--show"] if arguments[0] == "train" else ["--device", "cpu"] if arguments[0] == "extract" else []
+        assert cli.main([*arguments, *options], standalone_mode=False) == 0
+        shown = capsys.readouterr().out
+        assert arguments[0] != "train" or ("data_path: /path/to/stems" in shown and "decay: all" in shown and "statistics: false" in shown)
+    assert {path.stem for path in (tmp_path / "cache" / "checkpoints").iterdir()} >= {"last", "theirs"}
+    assert np.load(tmp_path / "vectors" / "a.npy").shape == (5 * 192,)
+
+
+def test_the_options_of_the_page_exist():
+    table = PAGE.split("## What the original does otherwise")[1].split("Other differences")[0]
+    chosen = [f"{name}={value}" for name, value in re.findall(r"`([a-z_.]+)=([a-z-]+)`", table)]
+    assert compose_settings(chosen) == compose_settings(["recipe=original"])
