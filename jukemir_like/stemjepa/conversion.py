@@ -132,6 +132,12 @@ class _StandIn:
     __call__ = __setstate__ = __setitem__ = append = extend = add = _ignore
 
 
+def _stand_in_for(name: str) -> type[_StandIn]:
+    """A stand-in under the name, with its module, of what it stands for: by this name torch finds it."""
+    module, _, own_name = name.rpartition(".")
+    return type(own_name, (_StandIn,), {"__module__": module})
+
+
 def _read(path: Path) -> tuple[State, dict[str, int]]:
     """All tensors of a file by name, and the counters beside them."""
     try:
@@ -171,7 +177,7 @@ def _load(path: Path, file: BinaryIO) -> Any:
             raise RequestError(f"{path} is a compressed archive, not a PyTorch file: unpack it, and give the file in it")
     file.seek(0)
     others = torch.serialization.get_unsafe_globals_in_checkpoint(file)
-    with torch.serialization.safe_globals([(_StandIn, name) for name in others]):
+    with torch.serialization.safe_globals([_stand_in_for(name) for name in others]):
         return torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)  # states of optimisers stay on the disk
 
 
