@@ -79,6 +79,7 @@ for _command in (
     data.list_,
     representations.extract,
     stemjepa.train,
+    stemjepa.convert,
     stemjepa.retrieve,
     stemjepa.evaluate_retrieval,
     representations.probe,

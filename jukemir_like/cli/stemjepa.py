@@ -1,9 +1,10 @@
-"""``train``, ``retrieve`` and ``evaluate-retrieval``: the commands of Stem-JEPA."""
+"""``train``, ``convert``, ``retrieve`` and ``evaluate-retrieval``: the commands of Stem-JEPA."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import time
 from pathlib import Path
@@ -93,6 +94,57 @@ def _run_and_weights(name: str, output: str | None, root: str | None) -> tuple[P
     file_name = f"{name}{SUFFIX}"
     weights = Path(output).absolute() / file_name if output else options.open_cache(root).checkpoint(name)
     return weights.with_suffix(""), weights
+
+
+@click.command()
+@click.argument("file", type=click.Path())
+@click.option("--name", help="Name of the converted weights [default: that of FILE].")
+@click.option("--output", type=click.Path(file_okay=False), help="Where they are kept [default: checkpoints/ of the cache].")
+@click.option("--sources", help="Instruments in the order of their numbers [default: bass,drums,other,vocals where there are four].")
+@click.option("--heads", type=click.IntRange(1), help="Attention heads of the encoder [default: one per 64 channels at the paper's sizes].")
+@click.option("--mean", type=float, help="Mean of the log-mel that it was trained on [default: the paper's].")
+@click.option("--std", type=float, help="Its standard deviation [default: the paper's].")
+@options.cache
+def convert(
+    file: str, name: str | None, output: str | None, sources: str | None, heads: int | None, mean: float | None, std: float | None,
+    cache: str | None,
+) -> int:  # fmt: skip
+    """Convert weights that the original code of Stem-JEPA trained.
+
+    FILE is a checkpoint of Lightning, a file of weights or a state dict (.ckpt, .pt, .pth, .safetensors). No code in it is run. The same
+    numbers come out as from the original.
+    """
+    path = Path(file)
+    _, weights = _run_and_weights(path.stem if name is None else name, output, cache)
+    if (mean is None) != (std is None):
+        raise click.UsageError("give both --mean and --std, or neither")
+    import tempfile
+
+    from jukemir_like.core.files import sha256
+    from jukemir_like.stemjepa import checkpoint, config, conversion
+
+    if re.fullmatch(r"[\w.+-]+", weights.stem) is None:  # epoch=9-step=100, as Lightning names files
+        raise RequestError(f"{weights.stem!r} cannot be part of the name of a representation: give a --name of letters, digits, . _ + -")
+    if (checkpoint.FOLDER / weights.name).exists():
+        raise RequestError(f"weights of the package are called {weights.stem}: choose another --name")
+    frontend = config.Frontend(mean=mean, std=std) if mean is not None and std is not None else None
+    names = [source.strip() for source in sources.split(",")] if sources is not None else None
+    converted = conversion.convert(path, sources=names, heads=heads, frontend=frontend)
+    if weights.exists():
+        with tempfile.TemporaryDirectory() as temporary:
+            converted.save(again := Path(temporary) / weights.name)
+            if sha256(again) != sha256(weights):
+                raise RequestError(f"{weights} holds other weights: choose another --name, or remove it")
+    else:
+        converted.save(weights)
+    for note in converted.notes:
+        click.echo(f"jukemir-like: {note}", err=True)
+    model = converted.network.settings
+    encoder, chunk = model.encoder, f"chunks of {model.encoder.chunk_seconds:g} s"
+    shape = f"width {encoder.width}, depth {encoder.depth}, heads {encoder.heads}"
+    click.echo(f"{encoder.size} encoder ({shape}), {chunk}, {model.predictor.kind} predictor of {', '.join(converted.sources)}")
+    click.echo(f"weights: {weights}")
+    return DONE
 
 
 @click.command()

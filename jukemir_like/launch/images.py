@@ -50,6 +50,7 @@ STAGES = {
     "deform": StageImage("process"),
     "audit": StageImage("process"),
     "train": StageImage("train", gpu=True, shared_memory=8 << 30),  # eight loader workers at the paper's size; taken as it is used
+    "convert": StageImage(REPRESENTATIONS),
     "extract": StageImage(REPRESENTATIONS, gpu=True),
     "retrieve": StageImage(REPRESENTATIONS, gpu=True),
     "evaluate-retrieval": StageImage(REPRESENTATIONS, gpu=True),

@@ -37,6 +37,7 @@ SUFFIX = config.SUFFIX
 FORMAT = "jukemir-like stemjepa 1"
 FOLDER = Path(__file__).parent / "weights"
 
+_PYTORCH_SUFFIXES = (".ckpt", ".pt", ".pth")
 _WRAPPERS = {"_orig_mod", "module", "_forward_module"}  # of torch.compile, DistributedDataParallel and Lightning Fabric
 _ALIGNMENT = 8  # bytes; the header is padded so that the tensors begin at a multiple of it
 
@@ -125,9 +126,10 @@ def resolve(weights: str | Path | None = None, cache: Cache | None = None) -> Pa
                 ) from error
             return path
     known = ", ".join(map(excerpt, names(cache))) or "none"
-    raise RequestError(
-        f"no weights are called {excerpt(name, 60)!r} (known: {known}): choose one of them, or give the path of a {SUFFIX} file"
-    )
+    remedy = f"choose one of them, or give the path of a {SUFFIX} file"
+    if name.endswith(_PYTORCH_SUFFIXES):
+        remedy = f"convert those of the original code (jukemir-like convert {excerpt(name, 60)}), and name what comes out"
+    raise RequestError(f"no weights are called {excerpt(name, 60)!r} (known: {known}): {remedy}")
 
 
 def save(path: Path, network: Network, *, provenance: Mapping[str, Any], sources: Sequence[str] | None = None, half: bool = False) -> None:

@@ -23,6 +23,8 @@ Section = TypeVar("Section")
 
 SIZES = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}
 """Width, depth and heads of the encoder."""
+POSITIONS = ("frequency-first", "time-first")
+INITIALISATIONS = ("xavier", "pytorch")
 SUFFIX = ".safetensors"
 
 _LONGEST_SOURCE = 100
@@ -86,6 +88,8 @@ class Encoder:
         mlp_ratio: hidden channels of a block's MLP over its outer ones.
         patch_mels, patch_frames: size of a patch. ``patch_mels`` divides ``n_mels``.
         chunk_seconds: length of the audio that is encoded at once; a multiple of a patch.
+        positions: which half of the channels encodes what: ``frequency-first`` (the band, then the time step) or ``time-first``, as in
+            the original code. The Transformer predictor has the same.
     """
 
     size: str = "base"
@@ -96,6 +100,7 @@ class Encoder:
     patch_mels: int = 16
     patch_frames: int = 16
     chunk_seconds: float = 8.0
+    positions: str = "frequency-first"
 
     def __post_init__(self) -> None:
         given = (self.width, self.depth, self.heads)
@@ -116,6 +121,7 @@ class Encoder:
             f"width {self.width}",
             f"make it a multiple of 4 and of heads, {self.heads}",
         )
+        check(self.positions in POSITIONS, f"positions {self.positions!r}", f"choose {' or '.join(POSITIONS)}")
         check(self.width * self.mlp_ratio >= 1, f"mlp_ratio {self.mlp_ratio}", "it must leave at least one hidden channel")
 
 
@@ -131,6 +137,8 @@ class Predictor:
         width: hidden channels; 0: as in the paper, 1024 for the MLP, 512 for the transformer.
         depth: hidden layers of the MLP, blocks of the transformer; 0: as in the paper, 5 and 8.
         heads: attention heads of the transformer.
+        initialisation: of the MLP's layers before training: ``xavier`` (uniform, with zero biases, as everywhere else) or ``pytorch``
+            (that of its linear layers, as in the original code).
     """
 
     kind: str = "mlp"
@@ -139,9 +147,11 @@ class Predictor:
     width: int = 0
     depth: int = 0
     heads: int = 16
+    initialisation: str = "xavier"
 
     def __post_init__(self) -> None:
         check(self.kind in ("mlp", "transformer"), f"predictor kind {self.kind!r}", "choose mlp or transformer")
+        check(self.initialisation in INITIALISATIONS, f"initialisation {self.initialisation!r}", f"choose {' or '.join(INITIALISATIONS)}")
         for name, value in (("width", 1024 if self.kind == "mlp" else 512), ("depth", 5 if self.kind == "mlp" else 8)):
             if getattr(self, name) == 0:
                 object.__setattr__(self, name, value)
@@ -220,7 +230,11 @@ class Model:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values that :meth:`from_dict` reads back."""
-        return asdict(self)
+        values = asdict(self)
+        for section, option, usual in (("encoder", "positions", POSITIONS[0]), ("predictor", "initialisation", INITIALISATIONS[0])):
+            if values[section][option] == usual:  # as before there was a choice: what these values are the parameters of stays the same
+                del values[section][option]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Model:

@@ -195,7 +195,7 @@ class Encoder(nn.Module):
         encoder = settings.encoder
         self.bands, self.steps, self.width = settings.bands, settings.steps, encoder.width
         self.patch_embed = PatchEmbedding(encoder.width, encoder.patch_mels, encoder.patch_frames)
-        self.register_buffer("positions", sincos_positions(self.bands, self.steps, encoder.width), persistent=False)
+        self.register_buffer("positions", _positions(settings, encoder.width), persistent=False)
         self.blocks = nn.ModuleList(Block(encoder.width, encoder.heads, encoder.mlp_ratio) for _ in range(encoder.depth))
         self.norm = nn.LayerNorm(encoder.width)
         initialise(self)
@@ -226,15 +226,25 @@ class Encoder(nn.Module):
         yield self.norm(tokens)
 
 
-def sincos_positions(bands: int, steps: int, width: int) -> Tensor:
+def sincos_positions(bands: int, steps: int, width: int, *, time_first: bool = False) -> Tensor:
     """Fixed positions: float32 of shape ``(bands · steps, width)``; half of the channels encode the band, the other half the time step.
+
+    Args:
+        bands, steps: patches along frequency and time.
+        width: channels.
+        time_first: the first half encodes the time step, not the band.
 
     >>> sincos_positions(bands=5, steps=50, width=768).shape
     torch.Size([250, 768])
     """
     half = width // 2
-    by_band, by_step = _sinusoids(bands, half), _sinusoids(steps, half)
-    return torch.cat([by_band[:, None].expand(-1, steps, -1), by_step[None].expand(bands, -1, -1)], dim=-1).reshape(-1, width)
+    by_band = _sinusoids(bands, half)[:, None].expand(-1, steps, -1)
+    by_step = _sinusoids(steps, half)[None].expand(bands, -1, -1)
+    return torch.cat([by_step, by_band] if time_first else [by_band, by_step], dim=-1).reshape(-1, width)
+
+
+def _positions(settings: config.Model, width: int) -> Tensor:
+    return sincos_positions(settings.bands, settings.steps, width, time_first=settings.encoder.positions == "time-first")
 
 
 def _sinusoids(length: int, channels: int) -> Tensor:
@@ -279,9 +289,11 @@ class MlpPredictor(nn.Module):
         )
         self.modulation = nn.Linear(outer, 2 * hidden * depth) if self.film else None
         self.norm = nn.LayerNorm(outer)
-        initialise(self)
+        if predictor.initialisation == "xavier":
+            initialise(self)
         if self.modulation is not None:  # scales of 1 and shifts of 0: every instrument begins as the plain MLP
             nn.init.zeros_(self.modulation.weight)
+            nn.init.zeros_(self.modulation.bias)
 
     def forward(self, context: Tensor, source: Tensor) -> Tensor:
         instrument = self.sources(source) if self.sources is not None else None  # (batch, width)
@@ -312,7 +324,7 @@ class TransformerPredictor(nn.Module):
         self.bands, self.steps, self.width = settings.bands, settings.steps, width
         self.embed = nn.Linear(outer, width)
         self.sources = nn.Embedding(predictor.num_sources, width)
-        self.register_buffer("positions", sincos_positions(self.bands, self.steps, width), persistent=False)
+        self.register_buffer("positions", _positions(settings, width), persistent=False)
         self.blocks = nn.ModuleList(Block(width, predictor.heads) for _ in range(predictor.depth))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, outer)

@@ -21,7 +21,7 @@ from jukemir_like.core import files
 from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa.config import excerpt
 
-REMEDY = "give weights that jukemir-like trained, or convert others first"
+REMEDY = "give weights that jukemir-like trained; those of the original code: jukemir-like convert FILE"
 
 _LENGTH_BYTES, _MOST_HEADER_BYTES = 8, 10_000_000
 _BLOCK_BYTES = 1 << 22  # read at once

@@ -25,6 +25,7 @@ from jukemir_like.stemjepa import config
 from jukemir_like.stemjepa.config import check
 
 CONTEXTS = ("uniform", "max", "one", "one-plus")
+DECAYS = ("matrices", "all")
 LOGGERS = ("csv", "tensorboard", "wandb")
 
 NEUTRAL = frozenset(
@@ -143,6 +144,8 @@ class Optimiser:
         lr: highest learning rate, for a batch of ``reference_batch_size`` examples; it scales with the batch.
         reference_batch_size: see ``lr``.
         beta1, beta2, weight_decay: of AdamW.
+        decay: what decays: ``matrices`` (those of linear layers; biases, norms and embeddings would only shrink), or ``all``, as in the
+            original code.
         clip: highest norm of the gradient; 0: no clipping.
         warmup_steps: steps of the warm-up, of ``trainer.max_steps``.
     """
@@ -152,8 +155,12 @@ class Optimiser:
     beta1: float = 0.9
     beta2: float = 0.95
     weight_decay: float = 0.05
+    decay: str = "matrices"
     clip: float = 3.0
     warmup_steps: int = 20_000
+
+    def __post_init__(self) -> None:
+        check(self.decay in DECAYS, f"optimiser.decay {self.decay!r}", f"choose {' or '.join(DECAYS)}")
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,7 @@ def here(tmp_path, monkeypatch):
         ("process gtzan", "process", False, False),
         ("audit gtzan", "process", False, False),
         ("train", "train", False, True),
+        ("convert last.ckpt", "representations", False, False),
         ("probe gtzan mfcc", "probe", False, True),
         ("report", "probe", False, False),
         ("evaluate-retrieval", "representations", False, True),
@@ -137,6 +138,8 @@ def test_folders_are_seen_under_their_own_paths_and_only_results_can_be_written(
     assert container.working_folder == str(here)
     container = plan("process", "folder", "--audio", "music", "--labels", "labels.csv")
     assert mounted(container) == cache | {str(here / name): (here / name, False) for name in ("music", "labels.csv")}
+    (here / "last.ckpt").touch()
+    assert mounted(plan("convert", "last.ckpt")) == cache | {str(here / "last.ckpt"): (here / "last.ckpt", False)}
     container = plan("report", "--cache", "other")
     assert mounted(container) == {str(here / "other"): (here / "other", True)}
     assert container.environment["JUKEMIR_LIKE_CACHE_DIR"] == str(here / "other")

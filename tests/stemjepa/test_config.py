@@ -17,6 +17,14 @@ def test_a_model_is_read_back_as_it_was_written():
     assert model.predictor.num_sources == 6
 
 
+def test_options_of_the_original_are_read_back_and_left_out_where_they_are_not_chosen():
+    """The values are parameters of representations: of weights from before these options they stay as they were."""
+    assert "positions" not in Model().to_dict()["encoder"]
+    assert "initialisation" not in Model().to_dict()["predictor"]
+    model = Model.from_dict({"encoder": {"positions": "time-first"}, "predictor": {"initialisation": "pytorch"}})
+    assert Model.from_dict(model.to_dict()) == model != Model()
+
+
 def test_a_run_is_read_back_as_it_was_written():
     run = Training.from_dict({"seed": 3, "logger": ["wandb"], "data": {"sources": ["a", "b", "c", "d"], "dataloader": {"batch_size": 8}}})
     assert Training.from_dict(run.to_dict()) == run
@@ -54,6 +62,8 @@ def test_a_run_is_read_back_as_it_was_written():
         ({"predictor": {"conditioning": "concat-0"}}, "choose concat"),
         ({"predictor": {"conditioning": "concat-9"}}, "has 6 layers"),
         ({"predictor": {"num_sources": 1}}, "two stems"),
+        ({"encoder": {"positions": "learnt"}}, "positions 'learnt': choose frequency-first or time-first"),
+        ({"predictor": {"initialisation": "zero"}}, "initialisation 'zero': choose xavier or pytorch"),
         ({"predictor": {"kind": "transformer", "width": 100}}, "multiple of 4 and of heads"),
     ],
 )

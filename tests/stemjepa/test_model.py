@@ -3,6 +3,7 @@
 In the order of the model: front-end, encoder, predictor, teacher, losses, network.
 """
 
+import itertools
 import math
 
 import librosa
@@ -18,6 +19,7 @@ from jukemir_like.stemjepa.model import (
     Block,
     Encoder,
     LogMel,
+    MlpPredictor,
     Network,
     PatchEmbedding,
     build_predictor,
@@ -155,15 +157,43 @@ def test_block_is_torchs_pre_norm_layer():
     torch.testing.assert_close(ours(tokens), theirs(tokens), rtol=1e-4, atol=1e-5)
 
 
-def test_positions_are_the_sines_and_cosines_of_the_paper():
-    table = sincos_positions(2, 3, 16)
+@pytest.mark.parametrize("time_first", [False, True])
+def test_positions_are_the_sines_and_cosines_of_the_paper(time_first):
+    table = sincos_positions(2, 3, 16, time_first=time_first)
     for band in range(2):
         for step in range(3):
-            for axis, place in enumerate((band, step)):
+            for axis, place in enumerate((step, band) if time_first else (band, step)):
                 for k in range(4):
                     angle = place / 10_000 ** (k / 4)
                     assert table[band * 3 + step, axis * 8 + k] == pytest.approx(math.sin(angle), abs=1e-6)
                     assert table[band * 3 + step, axis * 8 + 4 + k] == pytest.approx(math.cos(angle), abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "transformer"])
+def test_encoder_and_transformer_predictor_have_the_positions_that_are_chosen(kind):
+    shape = {"size": "custom", "width": 32, "depth": 1, "heads": 4, "chunk_seconds": 1.28}
+    predictor = {"kind": kind, "width": 16, "heads": 4, "depth": 1}
+    first, usual = (
+        Network(Model.from_dict({"encoder": shape | chosen, "predictor": predictor})) for chosen in ({"positions": "time-first"}, {})
+    )
+    parts = [(first.encoder, usual.encoder), (first.teacher, usual.teacher)]
+    parts += [(first.predictor, usual.predictor)] if kind == "transformer" else []
+    for ours, other in parts:
+        half = ours.width // 2
+        torch.testing.assert_close(ours.positions, torch.cat([other.positions[:, half:], other.positions[:, :half]], 1), rtol=0, atol=0)
+
+
+def test_the_mlp_predictor_begins_as_pytorch_begins_where_that_is_chosen():
+    model = Model.from_dict({"encoder": {"size": "tiny"}, "predictor": {"initialisation": "pytorch"}})
+    torch.manual_seed(0)
+    layers = MlpPredictor(model).layers
+    torch.manual_seed(0)
+    nn.Embedding(4, 192)
+    sizes = [384, 1024, 1024, 1024, 1024, 1024, 192]
+    for layer, theirs in zip(layers, [nn.Linear(a, b) for a, b in itertools.pairwise(sizes)], strict=True):
+        torch.testing.assert_close(layer.weight, theirs.weight, rtol=0, atol=0)
+        torch.testing.assert_close(layer.bias, theirs.bias, rtol=0, atol=0)
+    assert not any(layer.bias.any() for layer in MlpPredictor(Model.from_dict({"encoder": {"size": "tiny"}})).layers)
 
 
 def test_a_shorter_input_has_the_positions_of_the_beginning_of_every_band():

@@ -38,6 +38,7 @@ from jukemir_like.core import files
 from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa.config import excerpt
 from jukemir_like.stemjepa.settings import Training
+from jukemir_like.stemjepa.training import original_names
 
 CONFIG_FOLDER = Path(__file__).parents[1] / "configs"
 CONFIG_NAME = "config"
@@ -74,6 +75,7 @@ def compose_settings(overrides: Sequence[str]) -> Training:
     """
     for override in overrides:
         _check_override(override)
+    overrides = [ours for override in overrides for ours in original_names.translated(override)]
     GlobalHydra.instance().clear()
     with hydra_errors(), initialize_config_dir(str(CONFIG_FOLDER), version_base=VERSION_BASE):
         composed = compose(
@@ -106,6 +108,7 @@ class UserConfigs(SearchPathPlugin):
 def _from_composed(values: Any) -> Training:
     """Settings from the plain values that Hydra composed."""
     values = {name: value for name, value in values.items() if name not in DORA_SECTIONS}
+    original_names.translate(values, _defaults())
     _check_shape(values, _defaults())
     values["logger"] = [name for name, wanted in values.get("logger", {}).items() if wanted]
     trainer = dict(values["trainer"])

@@ -113,9 +113,11 @@ class TrainingModule(lightning.LightningModule):
         return loss
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW, fused; biases, norms and embeddings do not decay (they would only shrink)."""
+        """AdamW, fused; ``optimiser.decay`` says which parameters decay."""
         options = self.settings.optimiser
         decayed, others = parameter_groups(self.network)
+        if options.decay == "all":
+            decayed, others = [*decayed, *others], []
         groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
         rate = learning_rate(self.settings, self.step)
         optimiser = torch.optim.AdamW(groups, lr=rate, betas=(options.beta1, options.beta2), fused=True)

@@ -24,9 +24,16 @@ def batch_of(settings, size=4):
     return next(iter(loader(Examples(made.train, settings.data, settings.model, 0), batch_size=size, batches=1, workers=0)))
 
 
-def test_a_run_is_what_a_plain_loop_does(settings, tmp_path):
+@pytest.mark.parametrize("decay", ["matrices", "all"])
+def test_a_run_is_what_a_plain_loop_does(settings, tmp_path, decay):
     """Phases, accumulated batches, clipping, learning rate, decay, and a teacher that moves after each step and not each batch."""
-    changes = {"trainer.accumulate": 2, "data.dataloader.batch_size": 8, "optimiser.clip": 0.5, "optimiser.weight_decay": 0.3}
+    changes = {
+        "trainer.accumulate": 2,
+        "data.dataloader.batch_size": 8,
+        "optimiser.clip": 0.5,
+        "optimiser.weight_decay": 0.3,
+        "optimiser.decay": decay,
+    }
     run = settings(changes)
     weights = load(train(run, tmp_path)).network.state_dict()
 
@@ -37,7 +44,10 @@ def test_a_run_is_what_a_plain_loop_does(settings, tmp_path):
         for choice in (False, True)
     ]
     optimiser = torch.optim.AdamW(
-        [{"params": biases_and_others[0], "weight_decay": 0.3}, {"params": biases_and_others[1], "weight_decay": 0.0}],
+        [
+            {"params": biases_and_others[0], "weight_decay": 0.3},
+            {"params": biases_and_others[1], "weight_decay": 0.3 if decay == "all" else 0.0},
+        ],
         lr=1.0, betas=(0.9, 0.95),
     )  # fmt: skip
     loaded = iter(batches.train_loader(run, batches.find_tracks(run).train, Placement("cpu", 1), 0))
