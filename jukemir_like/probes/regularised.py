@@ -110,7 +110,7 @@ def fit_folds(folds: Sequence[ProbeData], settings: RegularisationPath, name: st
     Raises:
         RequestError: scores are not finite; nothing can be held out.
     """
-    tests = [data.splits["test"] for data in folds]
+    tests = [data.splits["test"] if data.test_to_fit is None else data.test_to_fit for data in folds]
     names = np.concatenate([test.uid for test in tests])
     whole = all(len(data.train.y) + len(test.y) == len(names) for data, test in zip(folds, tests, strict=True))
     if len(folds) < 3 or not whole or len(np.unique(names)) < len(names):
