@@ -71,9 +71,8 @@ def deform(cache: Cache, dataset: str, deformation: str, *, seed: int = 0, worke
     sources = {uid: wav_path(clean.folder, uid) for uid in chosen}
     with_audio = [uid for uid in chosen if uid not in clean.failed and not _is_skipped(chosen[uid])]
     if not any(sources[uid].exists() for uid in with_audio):
-        raise RequestError(
-            f"no audio of {dataset}'s {'' if all_items else 'test '}items is in {clean.folder / WAV_FOLDER}: process it with its audio first"
-        )
+        of_items = "items" if all_items else "test items"
+        raise RequestError(f"no audio of {dataset}'s {of_items} is in {clean.folder / WAV_FOLDER}: process it with its audio first")
     name = deformed_name(dataset, parsed.name)
     output = make_folder(cache.processed(name))
     summary = Summary(f"deform {name}")

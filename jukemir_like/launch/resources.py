@@ -24,6 +24,8 @@ CLIP_SECONDS = 30.0
 """Duration of a file that the time limit of an extraction is made for."""
 UNKNOWN_ITEMS = 30_000
 """Items of a dataset that is not processed yet: as many as the largest of this package has."""
+UNKNOWN_FOLDS = 10
+"""Of one that comes in folds and is not processed yet."""
 
 _MB, _GIB = 1_000_000, 1 << 30
 _MEMORY_OF_A_WORKER = _GIB  # a song of ten minutes is decoded, resampled and transformed in less
@@ -152,7 +154,9 @@ def of_extraction(representation: str, clips: int, node: Node, cache: Cache, *, 
     return needed.within(node, attempt)
 
 
-def of_stage(stage: str, items: int, node: Node, *, dimension: int = 0, examples: int = 0, attempt: int = 1) -> Resources:
+def of_stage(
+    stage: str, items: int, node: Node, *, dimension: int = 0, examples: int = 0, folds: int = 0, deformed: bool = False, attempt: int = 1
+) -> Resources:
     """Of any other stage.
 
     Args:
@@ -162,6 +166,8 @@ def of_stage(stage: str, items: int, node: Node, *, dimension: int = 0, examples
         node: where it runs.
         dimension: of the vectors that are probed.
         examples: that are trained on, over all steps.
+        folds: of a probe, each with a probe of its own; 0: it is fitted once, on splits.
+        deformed: whether a probe is tested on deformed audio. In folds it then reads the vectors of all items twice, clean and deformed.
         attempt: from 1.
 
     >>> of_stage("probe", 25_000, Node(processors=16, memory=128_000), dimension=4_800)
