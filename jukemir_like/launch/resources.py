@@ -17,6 +17,8 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders import encoder
 from jukemir_like.encoders.weights import MissingWeightsError
 from jukemir_like.launch import estimates, images, planning
+from jukemir_like.probes import regularised
+from jukemir_like.probes.vectors import CHUNKS_ABOVE
 from jukemir_like.representations.names import parse
 
 CPUS = 4
@@ -36,6 +38,7 @@ _CORES_IN_A_GPU = 30.0  # that compute as fast as a modest one; none was measure
 _SPARE = 5.0  # times what was measured: processors and disks differ
 _START_SECONDS = 600.0  # of a container on a slow file system, and of listing the inputs
 _STEP_SECONDS = 600
+_VECTORS_OF_A_PATH = 3.0  # times the vectors: 10 folds of 2,000 vectors of 4,800 follow 25 paths and take 71 times their size
 _PYTHON_MB, _TORCH_MB = 400, 1_200  # a process with its imports
 
 
@@ -176,15 +179,19 @@ def of_stage(
     processors, gpus = node.processors, 0
     memory: float
     vectors_mb = 4e-6 * items * dimension
+    read_mb = vectors_mb * (2 if deformed and folds else 1)
     if stage == "train":
         gpus = node.gpus
         memory, seconds = 4_000 + 300 * processors + 8_000 * gpus, examples / (500 * gpus or 40 * processors)
     elif stage == "probe":
         processors = 1
-        memory, seconds = _TORCH_MB + 0.01 * items + 4 * vectors_mb, 60 + vectors_mb
+        side_by_side, fits = regularised.count_fits(items, folds) if folds else (0, 1)
+        # Of each that is fitted side by side its own part of the vectors, as far as they are in memory.
+        memory = _TORCH_MB + 0.01 * items + 4 * read_mb + _VECTORS_OF_A_PATH * side_by_side * min(vectors_mb, CHUNKS_ABOVE / _MB)
+        seconds = 60 + fits * vectors_mb
     elif stage == "probe-grid":
-        memory = _TORCH_MB + 0.01 * items + 4 * vectors_mb + (vectors_mb + 200) * processors
-        seconds = 60 + 50 * vectors_mb + 900 / processors * items / 744
+        memory = _TORCH_MB + 0.01 * items + 4 * read_mb + (vectors_mb + 200) * processors
+        seconds = max(1, folds) * (60 + 50 * vectors_mb + 900 / processors * items / 744)
     elif stage == "evaluate-retrieval":
         memory, seconds = 2 * _TORCH_MB + 200 * processors + 0.02 * items, 10 * items / processors
     elif stage in ("process", "deform", "audit", "synthband"):
