@@ -38,7 +38,7 @@ _CORES_IN_A_GPU = 30.0  # that compute as fast as a modest one; none was measure
 _SPARE = 5.0  # times what was measured: processors and disks differ
 _START_SECONDS = 600.0  # of a container on a slow file system, and of listing the inputs
 _STEP_SECONDS = 600
-_VECTORS_OF_A_PATH = 3.0  # times the vectors: 10 folds of 2,000 vectors of 4,800 follow 25 paths and take 71 times their size
+_VECTORS_OF_A_PATH = 3.0  # times the vectors: 10 folds of 2,000 vectors of 4,800 follow 26 paths and take 71 times their size
 _PYTHON_MB, _TORCH_MB = 400, 1_200  # a process with its imports
 
 
