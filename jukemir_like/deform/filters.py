@@ -15,7 +15,8 @@ LOWEST_PINK_HERTZ = 20.0
 _LOWPASS_ORDER = 8
 _NEGLIGIBLE = 1e-7  # of a response: a hundredth of the smallest step of 16 bits
 _PIECE = 1 << 15  # samples that are worked on at a time, so that they stay in the processor's cache
-_SHORTEST_BLOCK = 1 << 13  # of a transform
+_SHORTEST_BLOCK = 1 << 14  # of a transform
+_AT_ONCE = 1 << 17  # samples of all blocks that are transformed together
 
 
 def level(samples: Samples, decibels: float) -> Samples:
@@ -74,8 +75,9 @@ def lowpass(samples: Samples, sample_rate: int, hertz: float) -> Samples:
     Before its first and after its last sample a clip goes on as its own image, turned about that sample, so that it has no edge there.
     ``hertz`` must be below half the sample rate.
     """
-    reach, gain = _lowpass_response(sample_rate, hertz)
-    return _filter(np.pad(samples, reach, "reflect", reflect_type="odd"), gain, reach, len(samples))
+    reach, response = _lowpass_response(sample_rate, hertz)
+    extended = np.pad(samples, reach, "reflect", reflect_type="odd")
+    return _filter(extended[:reach], samples, extended[reach + len(samples) :], response)
 
 
 def impulse_response(seconds: float, sample_rate: int, generator: Generator) -> Samples:
@@ -92,9 +94,9 @@ def reverberate(samples: Samples, sample_rate: int, seconds: float, generator: G
     from scipy import fft
 
     response = impulse_response(seconds, sample_rate, generator)[: len(samples)]
-    before = len(response) - 1
-    block = _block_length(len(response), before + len(samples))
-    wet = _filter(np.concatenate([np.zeros(before, np.float32), samples]), fft.rfft(response, block, workers=1), before, len(samples))
+    silence = np.zeros(len(response) - 1, np.float32)
+    block = _block_length(len(response), len(silence) + len(samples))
+    wet = _filter(silence, samples, silence[:0], fft.rfft(response, block, workers=1))
     own = power(wet)
     if not own:
         return samples
@@ -102,26 +104,31 @@ def reverberate(samples: Samples, sample_rate: int, seconds: float, generator: G
     return wet
 
 
-def _filter(extended: Samples, response: NDArray[np.inexact], offset: int, count: int) -> Samples:
-    """Convolves by transforms of blocks that overlap (overlap-save): short ones stay in the processor's cache.
+def _filter(before: Samples, samples: Samples, after: Samples, response: NDArray[np.complex64]) -> Samples:
+    """Convolves by transforms of blocks that overlap (overlap-save), several of them at once.
 
     Args:
-        extended: the samples, with as many more around them as the response has taps, but one.
-        response: at the frequencies of an even length of block, float32 or complex64.
-        offset: how many samples at the beginning of a block do not count, as they are convolved with its end.
-        count: of samples to return.
+        before: what precedes the samples, as far as the filter looks back. The first results of each block, as many, do not count.
+        samples: to be filtered.
+        after: what follows them, as far as the filter looks ahead.
+        response: of the filter, at the frequencies of an even length of block.
     """
     from scipy import fft
 
     length = 2 * (len(response) - 1)
-    step = length - (len(extended) - count)
-    filtered = np.empty(count, np.float32)
-    for start in range(0, count, step):
-        spectrum = fft.rfft(extended[start : start + length], length, workers=1)
-        spectrum *= response
-        of_block = fft.irfft(spectrum, length, overwrite_x=True, workers=1)
-        filtered[start : start + step] = of_block[offset : offset + min(step, count - start)]
-    return filtered
+    step = length - len(before) - len(after)
+    number = -(-len(samples) // step)
+    extended = np.zeros((number - 1) * step + length, np.float32)
+    np.concatenate([before, samples, after], out=extended[: len(before) + len(samples) + len(after)])
+    blocks = np.lib.stride_tricks.sliding_window_view(extended, length)[::step]
+    filtered = np.empty((number, step), np.float32)
+    at_once = max(1, _AT_ONCE // length)
+    for first in range(0, number, at_once):
+        spectra = fft.rfft(blocks[first : first + at_once], workers=1)
+        spectra *= response
+        of_blocks = fft.irfft(spectra, length, overwrite_x=True, workers=1)
+        filtered[first : first + at_once] = of_blocks[:, len(before) : len(before) + step]
+    return filtered.ravel()[: len(samples)]
 
 
 def _block_length(taps: int, samples: int | None = None) -> int:
@@ -133,7 +140,7 @@ def _block_length(taps: int, samples: int | None = None) -> int:
 
 
 @lru_cache(maxsize=8)
-def _lowpass_response(sample_rate: int, hertz: float) -> tuple[int, NDArray[np.float32]]:
+def _lowpass_response(sample_rate: int, hertz: float) -> tuple[int, NDArray[np.complex64]]:
     """How many samples before and after itself a sample reaches through the filter, and its gain at the frequencies of a block.
 
     The analogue filter's poles are on a circle; the bilinear transform brings them, and its frequencies, to the digital filter.
@@ -144,7 +151,7 @@ def _lowpass_response(sample_rate: int, hertz: float) -> tuple[int, NDArray[np.f
     reach = int(np.ceil(np.log(_NEGLIGIBLE) / np.log(slowest)))
     length = _block_length(2 * reach + 1)
     frequencies = np.tan(np.pi * np.arange(length // 2 + 1) / length)
-    return reach, (1 / (1 + (frequencies / edge) ** (2 * _LOWPASS_ORDER))).astype(np.float32)
+    return reach, (1 / (1 + (frequencies / edge) ** (2 * _LOWPASS_ORDER))).astype(np.complex64)
 
 
 @lru_cache(maxsize=8)

@@ -32,7 +32,7 @@ from jukemir_like.datasets.processed import ProcessedDataset, read_processed
 from jukemir_like.deform import effects, labels
 from jukemir_like.deform.names import KINDS, Deformation, parse
 
-_RECIPES = {"level": 1, "noise": 1, "pinknoise": 1, "mp3": 1, "lowpass": 1, "reverb": 1, "tempo": 1, "pitch": 1}
+_RECIPES = {"level": 1, "noise": 1, "pinknoise": 2, "mp3": 1, "lowpass": 2, "reverb": 2, "tempo": 1, "pitch": 1}
 """Kind → a number that is raised when the same clip would give other samples."""
 
 
