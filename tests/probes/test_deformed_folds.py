@@ -1,5 +1,6 @@
 """Probes of deformed datasets in folds: each fold's probe is fitted on the clean items of the others, and tested on its deformed ones."""
 
+import csv
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import KEYS
 from jukemir_like.probes.protocols import Grid, LinearEval, RegularisationPath
 from jukemir_like.probes.stage import probe_dataset
+from jukemir_like.report.report import report
 
 OF_PROTOCOL = {
     "linear": None,
@@ -173,3 +175,38 @@ def test_of_all_items_deformed_those_of_test_are_tested_by_splits(deform):
     by_splits = probe_dataset(cache, "toy~noise-20", "rep").runs
     for run in by_splits:
         assert run.record["n"] == {"train": 60, "valid": 30, "test": 40}
+
+
+@pytest.fixture
+def on_the_page(deform):
+    """Rows of ``deformations.csv``, and the page, after both datasets were probed in folds."""
+
+    def make(clean=DRAWN, deformed=DRAWN):
+        cache = deform(lambda vector: vector[::-1], all_items=True, tasks=("genre", "tags"))
+        runs = [probe_dataset(cache, name, "rep", **folds).runs for name, folds in (("toy", clean), ("toy~noise-20", deformed))]
+        report(cache)
+        path = cache.report / "deformations.csv"
+        rows = list(csv.DictReader(path.read_text().splitlines())) if path.exists() else []
+        return runs, rows, (cache.report / "index.html").read_text()
+
+    return make
+
+
+def test_the_page_compares_folds_in_pairs_as_the_metrics_of_folds_are_made(on_the_page):
+    """ROC-AUC ranks within a fold, which it would not if the folds were lost on the way."""
+    (clean, deformed), rows, page = on_the_page()
+    found = {(row["task"], row["metric"]): row for row in rows}
+    for one, other in zip(clean, deformed, strict=True):
+        for metric, value in one.metrics["test"].items():
+            row = found[one.task.name, metric]
+            assert (row["protocol"], row["n"]) == ("linear, 4 drawn folds (seed 3)", "130")
+            assert float(row["clean"]) == pytest.approx(value)
+            assert float(row["difference"]) == pytest.approx(other.metrics["test"][metric] - value)
+            assert float(row["low"]) <= float(row["difference"]) <= float(row["high"])
+    assert "has nothing to be compared with" not in page
+
+
+def test_folds_without_clean_results_of_the_same_folds_are_said(on_the_page):
+    _, rows, page = on_the_page(clean={})
+    assert rows == []
+    assert "toy~noise-20 (linear, 4 drawn folds (seed 3)) has nothing to be compared with: probe toy so, too" in page
