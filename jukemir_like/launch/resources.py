@@ -26,8 +26,8 @@ CLIP_SECONDS = 30.0
 """Duration of a file that the time limit of an extraction is made for."""
 UNKNOWN_ITEMS = 30_000
 """Items of a dataset that is not processed yet: as many as the largest of this package has."""
-UNKNOWN_FOLDS = 10
-"""Of one that comes in folds and is not processed yet."""
+UNKNOWN_FOLDS = 3
+"""Of one that comes in folds and is not processed yet: as many as the datasets of this package have that do."""
 
 _MB, _GIB = 1_000_000, 1 << 30
 _MEMORY_OF_A_WORKER = _GIB  # a song of ten minutes is decoded, resampled and transformed in less
