@@ -15,18 +15,15 @@ import sys
 import tempfile
 import uuid
 from dataclasses import asdict
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-from jukemir_like import datasets
 from jukemir_like.cli.options import PARTIAL_OK_VARIABLE
 from jukemir_like.core import signals, stdio
 from jukemir_like.core.atomic import write_json
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DONE, WRONG_REQUEST, JukemirLikeError, RequestError
 from jukemir_like.core.locks import locked
-from jukemir_like.datasets.deformed import deformed_name
 from jukemir_like.launch import (
     apptainer,
     cluster,
@@ -57,6 +54,7 @@ def main() -> int:
                 return _say_cost(options, Cache(cache))
             _check_runner(options)
             config = reproduction.configuration(options, Cache(cache))
+            _say_not_deformed(options, Cache(cache))
             on_cluster = _cluster_options(options, config, cache) if options.runner == "slurm" else []
             if config["container"] and not options.plan:
                 computed = [*reproduction.computed(config["representations"], config["datasets"], Cache(cache)), *config["layers"]]
@@ -124,6 +122,13 @@ def _check_runner(options: argparse.Namespace) -> None:
         print(f"make reproduce: {' '.join(given)} counts with RUNNER=slurm only; this runs here", file=sys.stderr)
 
 
+def _say_not_deformed(options: argparse.Namespace, cache: Cache) -> None:
+    passed_over = reproduction.not_deformed(options.datasets.split(), cache) if options.deform.split() else {}
+    if passed_over:
+        reasons = ", ".join(f"{name} ({why})" for name, why in passed_over.items())
+        print(f"make reproduce: DEFORM passes over {reasons}", file=sys.stderr)
+
+
 def _say_cost(options: argparse.Namespace, cache: Cache) -> int:
     names = options.representations.split()
     wanted = [published.full_name(name) for name in names] if options.precomputed else names
@@ -157,7 +162,6 @@ def _failed(cache: Path, code: int, command: list[str], stages: bool) -> int:
 
 def _cluster_options(options: argparse.Namespace, config: dict[str, Any], cache: Path) -> list[str]:
     """What Snakemake is told about the cluster; what the Snakefile is told of it goes into ``config``."""
-    probed = [name for name in config["datasets"] if datasets.stems_of(name) != name]  # as the Snakefile deforms them
     plan = workflow.plan(
         partition=options.partition,
         account=options.account,
@@ -165,7 +169,7 @@ def _cluster_options(options: argparse.Namespace, config: dict[str, Any], cache:
         jobs=options.jobs,
         status_seconds=options.status_seconds,
         extractions=workflow.extractions(
-            [*config["datasets"], *(deformed_name(*pair) for pair in product(probed, config["deform"]))],
+            [*config["datasets"], *config["deformed"]],
             config["representations"],
             config["layers"],
         ),

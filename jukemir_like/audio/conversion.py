@@ -66,7 +66,8 @@ def to_int16(samples: np.ndarray) -> np.ndarray:
     """
     if samples.dtype == np.int16:
         return samples
-    return np.clip(np.rint(samples * np.float32(32768)), -32768, 32767).astype(np.int16)
+    scaled = samples * np.float32(32768)
+    return np.clip(np.rint(scaled, out=scaled), -32768, 32767, out=scaled).astype(np.int16)
 
 
 def to_float(frames: np.ndarray) -> np.ndarray:

@@ -100,7 +100,7 @@ def audit(cache: Cache, dataset: str, *, workers: int = 1) -> Audit:
     folder = cache.processed(dataset)
     processed = read_processed(folder)
     if processed.deformed is not None:
-        raise RequestError(f"{dataset} has test items alone, and is probed by the splits of {processed.deformed.dataset}: audit that")
+        raise RequestError(f"{dataset} is deformed, and probed by the splits or folds of {processed.deformed.dataset}: audit that")
     label_counts = splits.label_counts(processed)  # first, because it refuses damaged labels
     with_audio = [uid for uid in processed.items if os.path.lexists(wav_path(folder, uid))]
     measured, summary = measurements.measure(folder, with_audio, workers=workers) if with_audio else ({}, Summary("audit"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -256,17 +257,19 @@ def _show_deformations(context: click.Context, parameter: click.Parameter, value
 @click.argument("dataset")
 @click.argument("deformations", metavar="DEFORMATION...", nargs=-1, required=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of noise and reverberation.")
+@click.option("--all_items", is_flag=True, help="Not the test items alone: for `probe --folds K`, which tests each item once.")
 @click.option(
     "--list", is_flag=True, is_eager=True, expose_value=False, callback=_show_deformations, help="List the deformations, and end."
 )
 @options.workers
 @options.partial_ok
 @options.cache
-def deform(dataset: str, deformations: tuple[str, ...], seed: int, workers: int | None, cache: str | None) -> int:
+def deform(dataset: str, deformations: tuple[str, ...], seed: int, all_items: bool, workers: int | None, cache: str | None) -> int:
     """Write the test items of DATASET, which is processed, with changed audio: each DEFORMATION as a dataset DATASET~DEFORMATION.
 
     Such as noise-20 (SNR in dB), mp3-32 (kbit/s), pitch+2 (semitones). With its vectors extracted, `probe DATASET~DEFORMATION` trains on
-    clean audio and tests on the deformed; the report says what a representation loses.
+    clean audio and tests on the deformed; the report says what a representation loses. A dataset that comes in folds is deformed whole, as
+    each fold is tested.
     """
     workers = options.prepare_workers(workers)
     from jukemir_like.deform import names
@@ -275,7 +278,8 @@ def deform(dataset: str, deformations: tuple[str, ...], seed: int, workers: int 
     folders = options.open_cache(cache)
     for deformation in deformations:
         names.parse(deformation)  # all of them, before the first is written
-    return max([options.finish(run(folders, dataset, one, seed=seed, workers=workers)) for one in dict.fromkeys(deformations)])
+    stage = partial(run, folders, dataset, seed=seed, workers=workers, all_items=all_items)
+    return max([options.finish(stage(one)) for one in dict.fromkeys(deformations)])
 
 
 @click.command(name="list")

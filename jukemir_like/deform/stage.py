@@ -1,7 +1,7 @@
 """The stage ``deform``: writes ``processed/<dataset>~<deformation>/``, a processed dataset of the test items with changed audio.
 
 Items keep their uids, groups and splits, so that what is predicted of them can be compared one by one with what is predicted of the clean
-ones. Of a dataset in folds, where every item is tested once, all items are written.
+ones. Of a dataset in folds, where every item is tested once, all items are written; of another one they can be, for folds that are drawn.
 """
 
 from __future__ import annotations
@@ -32,12 +32,14 @@ from jukemir_like.datasets.processed import ProcessedDataset, read_processed
 from jukemir_like.deform import effects, labels
 from jukemir_like.deform.names import KINDS, Deformation, parse
 
-_RECIPES = {"level": 1, "noise": 1, "pinknoise": 1, "mp3": 1, "lowpass": 1, "reverb": 1, "tempo": 1, "pitch": 1}
+_RECIPES = {"level": 1, "noise": 1, "pinknoise": 2, "mp3": 1, "lowpass": 2, "reverb": 2, "tempo": 1, "pitch": 1}
 """Kind → a number that is raised when the same clip would give other samples."""
 
 
-def deform(cache: Cache, dataset: str, deformation: str, *, seed: int = 0, workers: int = 1) -> Summary:
+def deform(cache: Cache, dataset: str, deformation: str, *, seed: int = 0, workers: int = 1, all_items: bool = False) -> Summary:
     """Writes the test items of a processed dataset, deformed, as a dataset ``DATASET~DEFORMATION`` of the cache.
+
+    Of a dataset in folds, where every item is tested once, all items in a fold are test items.
 
     Args:
         cache: with the processed dataset.
@@ -45,6 +47,7 @@ def deform(cache: Cache, dataset: str, deformation: str, *, seed: int = 0, worke
         deformation: such as ``noise-20``.
         seed: of random numbers, which deformations with noise take.
         workers: processes. The files do not depend on their number.
+        all_items: deforms not the test items alone, so that folds can be drawn.
 
     Returns:
         Counts of WAV files, with ``failed`` by uid.
@@ -61,13 +64,15 @@ def deform(cache: Cache, dataset: str, deformation: str, *, seed: int = 0, worke
         raise RequestError(f"{dataset} is deformed already: deform {clean.deformed.dataset}")
     if clean.stems is not None:
         raise RequestError(f"{dataset} has stems: only mono datasets can be deformed")
-    chosen = {uid: record for uid, record in clean.items.items() if _is_tested(record)}
+    chosen = {uid: record for uid, record in clean.items.items() if all_items or _is_tested(record)}
     if not chosen:
-        raise RequestError(f"{dataset} has no item in split test, and none in a fold: there is nothing to deform")
+        remedy = "it has no items" if all_items else "give --all_items to deform all, for folds that are drawn"
+        raise RequestError(f"{dataset} has no item in split test, and none in a fold: {remedy}")
     sources = {uid: wav_path(clean.folder, uid) for uid in chosen}
     with_audio = [uid for uid in chosen if uid not in clean.failed and not _is_skipped(chosen[uid])]
     if not any(sources[uid].exists() for uid in with_audio):
-        raise RequestError(f"no audio of {dataset}'s test items is in {clean.folder / WAV_FOLDER}: process it with its audio first")
+        of_items = "items" if all_items else "test items"
+        raise RequestError(f"no audio of {dataset}'s {of_items} is in {clean.folder / WAV_FOLDER}: process it with its audio first")
     name = deformed_name(dataset, parsed.name)
     output = make_folder(cache.processed(name))
     summary = Summary(f"deform {name}")

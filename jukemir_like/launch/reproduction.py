@@ -6,15 +6,15 @@ import argparse
 import hashlib
 import json
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from jukemir_like import datasets, representations
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.machine import available_cpus
-from jukemir_like.datasets.deformed import split_name
-from jukemir_like.datasets.meta import META, read_description
-from jukemir_like.datasets.registry import comes_in_folds
+from jukemir_like.datasets.deformed import deformed_name, split_name
+from jukemir_like.datasets.meta import DESCRIPTION, META, read_description
 from jukemir_like.deform import effects, names
 from jukemir_like.encoders import encoder, hub
 from jukemir_like.encoders.weights import MissingWeightsError
@@ -41,17 +41,21 @@ def configuration(options: argparse.Namespace, cache: Cache) -> dict[str, Any]:
     lists = ("datasets", "representations", "layers", "protocol", "deform")
     config: dict[str, list[str]] = {name: getattr(options, name).split() for name in lists}
     for dataset in config["datasets"]:
-        check_dataset(dataset, cache, is_deformed=bool(config["deform"]))
-    for deformation in config["deform"]:
+        check_dataset(dataset, cache)
+    deformations = list(dict.fromkeys(config.pop("deform")))
+    for deformation in deformations:
         effects.check_libraries(names.parse(deformation))
-    config["deform"] = list(dict.fromkeys(config["deform"]))
+    passed_over = not_deformed(config["datasets"], cache) if deformations else {}
+    config["deformed"] = [
+        deformed_name(*pair) for pair in product([one for one in config["datasets"] if one not in passed_over], deformations)
+    ]
     if options.precomputed:
         config["representations"] = [published.full_name(name) for name in config["representations"]]
     named = [*config["representations"], *config["layers"]]
     recipes = {name: recipe for name in named if (recipe := _recipe(name))}
     for representation in config["representations"]:
         if published.is_published(representation):
-            if config["deform"]:
+            if deformations:
                 raise RequestError(f"vectors of {representation} are published of clean audio alone: leave out DEFORM")
             for dataset in config["datasets"]:
                 published.asset(dataset, representation)
@@ -70,8 +74,6 @@ def configuration(options: argparse.Namespace, cache: Cache) -> dict[str, Any]:
     seeds = list(dict.fromkeys(int(seed) for seed in options.seed.split()))
     if options.folds and not (options.folds.isascii() and options.folds.isdigit() and int(options.folds) > 1):
         raise RequestError(f"FOLDS {options.folds!r} is no number from 2: each fold is tested by a probe of the others")
-    if options.folds and config["deform"]:
-        raise RequestError("deformed audio is tested by the probe of a dataset's splits: leave out FOLDS or DEFORM")
     if not any(images.family_of(name).name == "stemjepa" for name in named):
         alone = next((dataset for dataset in config["datasets"] if datasets.stems_of(dataset) == dataset), None)
         if alone:
@@ -93,15 +95,27 @@ def configuration(options: argparse.Namespace, cache: Cache) -> dict[str, Any]:
     }
 
 
-def check_dataset(name: str, cache: Cache, *, is_deformed: bool) -> None:
-    """Raises where ``name`` is no dataset of this workflow, or is to be deformed and cannot."""
+def check_dataset(name: str, cache: Cache) -> None:
+    """Raises where ``name`` is no dataset of this workflow."""
     if parts := split_name(name):
         raise RequestError(f"{name} is {parts[0]} deformed: give {parts[0]} in DATASETS and {parts[1]} in DEFORM")
-    is_processed = (cache.processed(name) / META).exists()  # a user's own, or one that was processed before
-    if not is_processed:
+    if not (cache.processed(name) / META).exists():  # a user's own, or one that was processed before
         datasets.assets(name)
-    if is_deformed and (read_description(cache.processed(name)).folds if is_processed else comes_in_folds(name)):
-        raise RequestError(f"{name} comes in folds, each with a probe of its own: leave out DEFORM")
+
+
+def not_deformed(wanted: Sequence[str], cache: Cache) -> dict[str, str]:
+    """The datasets that DEFORM passes over, and why: those of which no probe is tested."""
+    reasons = {}
+    for name in wanted:
+        if datasets.stems_of(name) == name:
+            reasons[name] = "it has stems and no labels"
+        elif not datasets.is_known(name) and (cache.processed(name) / DESCRIPTION).exists():
+            description = read_description(cache.processed(name))
+            if description.stems is not None:
+                reasons[name] = "it has stems, and only mono can be deformed"
+            elif not description.tasks:
+                reasons[name] = "it has no labels"
+    return reasons
 
 
 def probe_jobs(protocol: str, seeds: Sequence[int]) -> list[str]:

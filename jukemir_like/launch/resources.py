@@ -17,6 +17,8 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders import encoder
 from jukemir_like.encoders.weights import MissingWeightsError
 from jukemir_like.launch import estimates, images, planning
+from jukemir_like.probes import regularised
+from jukemir_like.probes.vectors import CHUNKS_ABOVE
 from jukemir_like.representations.names import parse
 
 CPUS = 4
@@ -24,6 +26,8 @@ CLIP_SECONDS = 30.0
 """Duration of a file that the time limit of an extraction is made for."""
 UNKNOWN_ITEMS = 30_000
 """Items of a dataset that is not processed yet: as many as the largest of this package has."""
+UNKNOWN_FOLDS = 3
+"""Of one that comes in folds and is not processed yet: as many as the datasets of this package have that do."""
 
 _MB, _GIB = 1_000_000, 1 << 30
 _MEMORY_OF_A_WORKER = _GIB  # a song of ten minutes is decoded, resampled and transformed in less
@@ -34,6 +38,7 @@ _CORES_IN_A_GPU = 30.0  # that compute as fast as a modest one; none was measure
 _SPARE = 5.0  # times what was measured: processors and disks differ
 _START_SECONDS = 600.0  # of a container on a slow file system, and of listing the inputs
 _STEP_SECONDS = 600
+_VECTORS_OF_A_PATH = 3.0  # times the vectors: 10 folds of 2,000 vectors of 4,800 follow 26 paths and take 71 times their size
 _PYTHON_MB, _TORCH_MB = 400, 1_200  # a process with its imports
 
 
@@ -152,7 +157,9 @@ def of_extraction(representation: str, clips: int, node: Node, cache: Cache, *, 
     return needed.within(node, attempt)
 
 
-def of_stage(stage: str, items: int, node: Node, *, dimension: int = 0, examples: int = 0, attempt: int = 1) -> Resources:
+def of_stage(
+    stage: str, items: int, node: Node, *, dimension: int = 0, examples: int = 0, folds: int = 0, deformed: bool = False, attempt: int = 1
+) -> Resources:
     """Of any other stage.
 
     Args:
@@ -162,6 +169,8 @@ def of_stage(stage: str, items: int, node: Node, *, dimension: int = 0, examples
         node: where it runs.
         dimension: of the vectors that are probed.
         examples: that are trained on, over all steps.
+        folds: of a probe, each with a probe of its own; 0: it is fitted once, on splits.
+        deformed: whether a probe is tested on deformed audio. In folds it then reads the vectors of all items twice, clean and deformed.
         attempt: from 1.
 
     >>> of_stage("probe", 25_000, Node(processors=16, memory=128_000), dimension=4_800)
@@ -170,15 +179,19 @@ def of_stage(stage: str, items: int, node: Node, *, dimension: int = 0, examples
     processors, gpus = node.processors, 0
     memory: float
     vectors_mb = 4e-6 * items * dimension
+    read_mb = vectors_mb * (2 if deformed and folds else 1)
     if stage == "train":
         gpus = node.gpus
         memory, seconds = 4_000 + 300 * processors + 8_000 * gpus, examples / (500 * gpus or 40 * processors)
     elif stage == "probe":
         processors = 1
-        memory, seconds = _TORCH_MB + 0.01 * items + 4 * vectors_mb, 60 + vectors_mb
+        side_by_side, fits = regularised.count_fits(items, folds) if folds else (0, 1)
+        # Of each that is fitted side by side its own part of the vectors, as far as they are in memory.
+        memory = _TORCH_MB + 0.01 * items + 4 * read_mb + _VECTORS_OF_A_PATH * side_by_side * min(vectors_mb, CHUNKS_ABOVE / _MB)
+        seconds = 60 + fits * vectors_mb
     elif stage == "probe-grid":
-        memory = _TORCH_MB + 0.01 * items + 4 * vectors_mb + (vectors_mb + 200) * processors
-        seconds = 60 + 50 * vectors_mb + 900 / processors * items / 744
+        memory = _TORCH_MB + 0.01 * items + 4 * read_mb + (vectors_mb + 200) * processors
+        seconds = max(1, folds) * (60 + 50 * vectors_mb + 900 / processors * items / 744)
     elif stage == "evaluate-retrieval":
         memory, seconds = 2 * _TORCH_MB + 200 * processors + 0.02 * items, 10 * items / processors
     elif stage in ("process", "deform", "audit", "synthband"):

@@ -1,13 +1,15 @@
-"""A deformed dataset as a probe sees it: train and valid of the clean dataset, test of the deformed one.
+"""A deformed dataset as a probe sees it: fitted on the clean dataset, tested on the deformed one.
 
-So the probe is that of the clean dataset, to the bit: it is fitted on the same vectors in the same order, and only tested on others.
+Of splits, train and valid are clean and test is deformed; of folds, the probe of each is fitted on the clean items of the others and tested
+on its deformed items. So the probe is that of the clean dataset, to the bit: it is fitted on the same vectors in the same order, and only
+tested on others.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,34 +25,51 @@ from jukemir_like.probes import vectors
 from jukemir_like.probes.vectors import Large, Vectors
 
 
+@dataclass(frozen=True)
+class Tested:
+    """What is tested of a dataset in folds instead of the items that are fitted on: the same items, deformed.
+
+    Args:
+        processed: the deformed dataset alone, with its labels.
+        vectors: of its items, as rows of the matrix that has the clean ones too.
+    """
+
+    processed: ProcessedDataset
+    vectors: Vectors
+
+
 def read_dataset(cache: Cache, name: str, folds: int | None = None) -> ProcessedDataset:
-    """The processed dataset ``name``; of a deformed one, its items follow those of the clean dataset's train and valid.
+    """The processed dataset ``name``. Of a deformed one, with the items that a probe is fitted on.
+
+    Those are the clean dataset's train and valid before the deformed test; where it is probed in folds, they are the clean dataset's items
+    alone, and what is tested comes with the vectors (:func:`read_folded_vectors`).
 
     Args:
         cache: with both.
         name: of the dataset.
-        folds: that are to be drawn; None: none. Of a deformed dataset none can be.
+        folds: that are to be drawn; None: none.
 
     Raises:
-        RequestError: it, or the clean dataset, is missing; the clean one was processed again since, or comes in folds.
+        RequestError: it, or the clean dataset, is missing; the clean one was processed again since.
         DamagedFileError: a file is damaged.
     """
     processed = read_processed(cache.processed(name))
     origin = processed.deformed
     if origin is None:
         return processed
-    if folds is not None:
-        raise RequestError(f"{name} is deformed, and tested by the probe of {origin.dataset}'s splits: no folds can be drawn of it")
     clean = read_processed(cache.processed(origin.dataset))
+    in_folds = folds is not None or bool(clean.folds)
     if clean.digest != origin.meta or clean.tasks != processed.tasks:
-        raise RequestError(f"{origin.dataset} has other items or labels than {name} was made from: run `{how_to_make(name)}` again")
-    if any(record.get("split") != "test" for record in processed.items.values()):
         raise RequestError(
-            f"{origin.dataset} comes in folds, each with a probe of its own: only datasets with splits can be probed deformed"
+            f"{origin.dataset} has other items or labels than {name} was made from: run `{_how_to_make(name, in_folds)}` again"
         )
+    if in_folds:
+        return replace(clean, folder=processed.folder, name=name, digest=processed.digest, deformed=origin)
     fitted = {uid: record for uid, record in clean.items.items() if record.get("split") in ("train", "valid")}
+    tested = {uid: record for uid, record in processed.items.items() if record.get("split") == "test"}
     failed = {uid: reason for uid, reason in clean.failed.items() if uid in fitted}
-    return replace(processed, items=fitted | dict(processed.items), failed=failed | processed.failed)
+    failed |= {uid: reason for uid, reason in processed.failed.items() if uid in tested}
+    return replace(processed, items=fitted | tested, failed=failed)
 
 
 def read_vectors(cache: Cache, processed: ProcessedDataset, representation: str, uids: Sequence[str], large: Large | None) -> Vectors:
@@ -63,14 +82,85 @@ def read_vectors(cache: Cache, processed: ProcessedDataset, representation: str,
     origin = processed.deformed
     if origin is None:
         return vectors.read(cache, processed.name, representation, uids, processed.failed, large)
-    _check_audio(cache, processed, origin, representation)
     is_tested = {uid: processed.items[uid].get("split") == "test" for uid in uids}
     of_clean, of_deformed = ([uid for uid in uids if is_tested[uid] is wanted] for wanted in (False, True))
+    _check_audio(cache, processed.name, origin, representation, of_deformed, in_folds=False)
     fitted = vectors.read(cache, origin.dataset, representation, of_clean, processed.failed, _share(large, of_clean, uids))
     tested = vectors.read(cache, processed.name, representation, of_deformed, processed.failed, _share(large, of_deformed, uids))
+    both, tested = _joined(processed.name, origin, representation, fitted, tested)
+    return replace(both, row=both.row | tested.row, missing=both.missing | tested.missing)
+
+
+def read_tested(cache: Cache, processed: ProcessedDataset, uids: Sequence[str]) -> ProcessedDataset:
+    """The deformed dataset alone, of which folds are to be tested.
+
+    Args:
+        cache: where it is.
+        processed: as :func:`read_dataset` gives it.
+        uids: of all items in a fold.
+
+    Raises:
+        RequestError: not all of them are deformed.
+    """
+    tested = read_processed(cache.processed(processed.name))
+    missing = sum(uid not in tested.items for uid in uids)
+    if missing:
+        raise RequestError(
+            f"{processed.name} lacks {missing:,} of {len(uids):,} items, and in folds each is tested: "
+            f"run `{_how_to_make(processed.name, in_folds=True)}`, and `jukemir-like extract` again"
+        )
+    return tested
+
+
+def read_folded_vectors(
+    cache: Cache, processed: ProcessedDataset, tested: ProcessedDataset, representation: str, uids: Sequence[str], large: Large | None
+) -> tuple[Vectors, Tested]:
+    """Vectors of a deformed dataset in folds: of the clean items, which are fitted on, and of the deformed ones, which are tested.
+
+    Both are rows of one matrix. A deformed item without a clean vector is not tested, as it is not for the clean dataset.
+
+    Args:
+        cache: where they are.
+        processed: as :func:`read_dataset` gives it.
+        tested: as :func:`read_tested` gives it.
+        representation: whose vectors.
+        uids: of all items in a fold.
+        large: which vectors are read in chunks.
+
+    Raises:
+        RequestError, StorageError: as :func:`read_vectors`.
+        ValueError: the dataset is not deformed.
+    """
+    origin = processed.deformed
+    if origin is None:
+        raise ValueError(f"{processed.name} is not deformed")
+    _check_audio(cache, processed.name, origin, representation, uids, in_folds=True)
+    fitted = vectors.read(cache, origin.dataset, representation, uids, processed.failed, _share(large, uids, [*uids, *uids]))
+    deformed = vectors.read(cache, processed.name, representation, uids, tested.failed, _share(large, uids, [*uids, *uids]))
+    both, deformed = _joined(processed.name, origin, representation, fitted, deformed)
+    return both, Tested(tested, deformed)
+
+
+def folded_without_vectors(of_clean: Vectors, tested: ProcessedDataset, uids: Sequence[str]) -> tuple[Vectors, Tested]:
+    """As :func:`read_folded_vectors`, where there are no vectors: for the trivial baselines.
+
+    Args:
+        of_clean: of no dimension.
+        tested: as :func:`read_tested` gives it.
+        uids: of all items in a fold.
+    """
+    row = {uid: place for uid, place in of_clean.row.items() if uid not in tested.failed}
+    missing = {uid: tested.failed[uid] for uid in uids if uid in tested.failed}
+    digest = hashlib.sha256("\0".join([of_clean.digest, *row]).encode(errors="surrogateescape")).hexdigest()
+    both = replace(of_clean, digest=digest)
+    return both, Tested(tested, replace(both, row=row, missing=missing))
+
+
+def _joined(name: str, origin: DeformedFrom, representation: str, fitted: Vectors, tested: Vectors) -> tuple[Vectors, Vectors]:
+    """Both with the same matrix, which has the rows of the second after those of the first."""
     if fitted.signature != tested.signature or fitted.X.shape[1] != tested.X.shape[1]:
         raise RequestError(
-            f"vectors of {representation} for {origin.dataset} and {processed.name} were computed by different versions: "
+            f"vectors of {representation} for {origin.dataset} and {name} were computed by different versions: "
             "run `jukemir-like extract` for both again"
         )
     X: Any
@@ -78,29 +168,32 @@ def read_vectors(cache: Cache, processed: ProcessedDataset, representation: str,
         X = Rows.concatenate([X if isinstance(X, Rows) else Rows.of_array(X) for X in (fitted.X, tested.X)])
     else:
         X = np.concatenate([fitted.X, tested.X])
-    row = fitted.row | {uid: len(fitted.row) + place for uid, place in tested.row.items()}
     digest = hashlib.sha256(f"{fitted.digest} {tested.digest}".encode()).hexdigest()
-    return Vectors(X, row, fitted.missing | tested.missing, digest, fitted.signature, fitted.origin or tested.origin)
+    row = {uid: len(fitted.row) + place for uid, place in tested.row.items()}
+    both = replace(fitted, X=X, digest=digest, origin=fitted.origin or tested.origin)
+    return both, replace(both, row=row, missing=tested.missing)
 
 
-def _check_audio(cache: Cache, processed: ProcessedDataset, origin: DeformedFrom, representation: str) -> None:
+def _check_audio(cache: Cache, name: str, origin: DeformedFrom, representation: str, tested: Sequence[str], *, in_folds: bool) -> None:
     """Raises where records say that the clean audio changed since it was deformed, or the deformed since vectors were computed from it.
 
     Labels and items would not tell: a dataset that is deformed again with another seed has the same.
     """
-    tested = [uid for uid, record in processed.items.items() if record.get("split") == "test"]
     clean = _digests(cache.processed(origin.dataset), tested, "output_digest")
-    of_deform = {name: _digests(processed.folder, tested, name) for name in ("digest", "output_digest")}
-    extracted = _digests(cache.representation(processed.name, representation), [f"{uid}.wav" for uid in tested], "digest")
+    of_deform = {kind: _digests(cache.processed(name), tested, kind) for kind in ("digest", "output_digest")}
+    extracted = _digests(cache.representation(name, representation), [f"{uid}.wav" for uid in tested], "digest")
     for uid in tested:
         if _differ(clean.get(uid), of_deform["digest"].get(uid)):
-            raise RequestError(
-                f"{origin.dataset} has other audio than {processed.name} was made from: run `{how_to_make(processed.name)}` again"
-            )
+            raise RequestError(f"{origin.dataset} has other audio than {name} was made from: run `{_how_to_make(name, in_folds)}` again")
         if _differ(of_deform["output_digest"].get(uid), extracted.get(f"{uid}.wav")):
             raise RequestError(
-                f"vectors of {representation} for {processed.name} are of other audio than it has now: run `jukemir-like extract` again"
+                f"vectors of {representation} for {name} are of other audio than it has now: run `jukemir-like extract` again"
             )
+
+
+def _how_to_make(name: str, in_folds: bool) -> str:
+    """The command that writes a deformed dataset; in folds, of all items, as each is tested."""
+    return how_to_make(name) + (" --all_items" if in_folds else "")
 
 
 def _digests(folder: Path, names: Sequence[str], kind: str) -> dict[str, str | None]:

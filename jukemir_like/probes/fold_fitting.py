@@ -113,7 +113,7 @@ def _values(folded: FoldedData, predictions: Predictions) -> dict[str, float]:
 
 def _to_json(folded: FoldedData, number: int, fitted: FittedProbe, validation: str) -> dict[str, Any]:
     name = folded.names[number]
-    in_test = len(folded.rows[name])
+    in_test = len(_items(fitted.predictions["test"]))
     in_valid = len(_items(fitted.predictions["valid"])) if validation == "fold" else 0
     return {
         "name": name,
@@ -125,7 +125,7 @@ def _to_json(folded: FoldedData, number: int, fitted: FittedProbe, validation: s
             split: {metric: None if np.isnan(value) else value for metric, value in of_split.items()}
             for split, of_split in fitted.metrics.items()
         },
-        "n": {"train": len(folded.items.uid) - in_test - in_valid, "valid": in_valid, "test": in_test},
+        "n": {"train": len(folded.items.uid) - len(folded.rows[name]) - in_valid, "valid": in_valid, "test": in_test},
     }
 
 

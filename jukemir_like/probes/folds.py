@@ -3,7 +3,8 @@
 A dataset may come in folds (``folds`` in its ``dataset.json``), or they are drawn: by group and class, from a seed. Drawing looks at labels
 and groups only, so all representations are tested in the same folds, whichever vectors are missing. Each fold is tested once. Protocol
 ``linear`` validates inside the other folds; the others are validated on the next fold in cyclic order on which the primary metric is
-defined, and fitted on the rest. The trivial baselines are those of all other folds.
+defined, and fitted on the rest. The trivial baselines are those of all other folds. Of a deformed dataset, folds are fitted on clean
+(:mod:`~jukemir_like.probes.deformed`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from jukemir_like.datasets.dataset import label_encoder
 from jukemir_like.datasets.processed import ProcessedDataset
 from jukemir_like.probes import fold_metrics, metrics
 from jukemir_like.probes.assignment import divided_groups, draw_folds, fold_names
+from jukemir_like.probes.deformed import Tested
 from jukemir_like.probes.tasks import (
     LabelledItems,
     ProbeData,
@@ -69,6 +71,7 @@ class FoldedData:
         rows: fold → its items, in the order of the folds; folds without items are not among them.
         with_songs: whether recordings are scored, see :class:`~jukemir_like.probes.songs.Songs`.
         left_out, notes: as of :class:`~jukemir_like.probes.tasks.ProbeData`.
+        tested: what is tested in the place of the items of a fold, some or all of them, deformed; None: the items themselves.
     """
 
     task: Task
@@ -79,6 +82,7 @@ class FoldedData:
     with_songs: bool
     left_out: dict[str, Any]
     notes: list[str]
+    tested: LabelledItems | None = None
 
     @property
     def names(self) -> list[str]:
@@ -105,9 +109,10 @@ class FoldedData:
         splits["train"] = self._split(others, copied=validation != "none" or len(self.names) < 3)
         if validation == "train":
             splits["valid"] = splits["train"]
-        splits["test"] = self._split([tested])
+        splits["test"] = self._split([tested]) if self.tested is None else self._tested(self.tested, tested)
         ordered = {name: splits[name] for name in SPLITS if name in splits}
-        return ProbeData(self.task, ordered, self.left_out, self.notes)
+        fitted_on = self._split([tested]) if self.tested is not None and validation == "none" else None
+        return ProbeData(self.task, ordered, self.left_out, self.notes, fitted_on)
 
     def all(self, validation: Validation) -> Sequence[ProbeData]:
         """:meth:`fold` for each; made when it is asked for, so that memory holds few of them."""
@@ -118,6 +123,10 @@ class FoldedData:
         indices = sorted(index for name in names for index in self.rows[name])
         X = self.X if copied or isinstance(self.X, Rows) else Rows.of_array(self.X)
         return make_split(self.task, f"fold {' and '.join(names)} of {self.source}", X, self.items, indices, self.with_songs)
+
+    def _tested(self, items: LabelledItems, name: str) -> Split:
+        indices = [index for index, fold in enumerate(items.split) if fold == name]
+        return make_split(self.task, f"fold {name} of {self.source}", self.X, items, indices, self.with_songs)
 
     def _validating(self, number: int) -> str:
         """The next fold on which the primary metric is defined."""
@@ -181,15 +190,31 @@ def members(processed: ProcessedDataset, request: FoldRequest) -> list[str]:
     return own or [uid for uid, record in processed.items.items() if record.get("split") is not None] or list(processed.items)
 
 
-def prepare_folds(processed: ProcessedDataset, task: Task, vectors: Vectors, request: FoldRequest) -> FoldedData:
+def prepare_folds(
+    processed: ProcessedDataset, task: Task, vectors: Vectors, request: FoldRequest, deformed: Tested | None = None
+) -> FoldedData:
     """Puts labels and vectors of one task of a processed dataset together, in folds.
+
+    Args:
+        processed: the dataset; of a deformed one, the clean items.
+        task: of it.
+        vectors: of its items.
+        request: which folds.
+        deformed: what is tested in the place of the items; None: the items themselves.
 
     Raises:
         RequestError: as :func:`assemble_folds`; a label that the task does not have; fewer groups than folds to draw.
     """
     fold_of: Callable[[str], str | None] = processed.fold_of if request.seed is None else _drawn(processed, task, request).get
     items, left_out = collect_items(processed, task, vectors, fold_of)
-    return assemble_folds(task, processed.name, vectors.X, items, left_out, request.names)
+    if deformed is None:
+        return assemble_folds(task, processed.name, vectors.X, items, left_out, request.names)
+    # Only what is fitted on in other folds: the items that the clean dataset is tested on.
+    clean = dict(zip(items.uid, items.split, strict=True))
+    tested, not_tested = collect_items(deformed.processed, task, deformed.vectors, clean.get)
+    reasons = {f"not tested, deformed: {reason}": number for reason, number in not_tested["vectors"].items()}
+    left_out = {**left_out, "vectors": left_out["vectors"] | reasons}
+    return assemble_folds(task, processed.name, vectors.X, items, left_out, request.names, tested=tested)
 
 
 def assemble_folds(
@@ -201,6 +226,7 @@ def assemble_folds(
     names: Sequence[str],
     *,
     note_groups: bool = True,
+    tested: LabelledItems | None = None,
 ) -> FoldedData:
     """The folds of a task, with notes on what is left out and what cannot be learned.
 
@@ -209,9 +235,11 @@ def assemble_folds(
         items: with their folds.
         names: of the folds, in order.
         note_groups: whether a note says that folds divide groups.
+        tested: in the place of the items: the same, or some of them, deformed.
 
     Raises:
-        RequestError: fewer than two folds have items, clips of one recording are in several, the primary metric is undefined on all items.
+        RequestError: fewer than two folds have items, or one has nothing to test; clips of one recording are in several; the primary
+            metric is undefined on all items.
     """
     if task.type == "key":
         metrics.mirex_table(task.labels)  # refuses labels that are no keys
@@ -224,6 +252,11 @@ def assemble_folds(
         raise RequestError(
             f"{task.name}: the items of {source} with a label and a vector are in {len(rows)} fold{'s' if not rows else ''}: "
             "a probe of one fold is fitted on the others, so two or more need items"
+        )
+    if tested is not None and (untested := [name for name in rows if name not in set(tested.split)]):
+        raise RequestError(
+            f"{task.name}: nothing is to be tested in fold {_listed(untested)} of {source}, as no item there has a vector of its deformed "
+            "audio: deform and extract all items"
         )
     with_songs = task.type == "key" and len(set(items.recording)) < len(items.recording)
     if with_songs and (divided := divided_groups(items.recording, items.split, names)):
@@ -244,9 +277,10 @@ def assemble_folds(
     if note_groups and (divided := divided_groups(items.group, items.split, names)):
         notes.append(f"{task.name}: {len(divided):,} groups have items in several folds: a probe may recognise them")
     undefined = dict.fromkeys(("valid", "test"), fold_metrics.count_undefined(task, y, fold))
-    return FoldedData(
-        task, source, X, items, rows, with_songs, {**left_out, "not_in_train": labels_not_in(task, y), "undefined": undefined}, notes
-    )
+    if tested is not None:
+        undefined["test"] = fold_metrics.count_undefined(task, np.array(tested.y), np.array(tested.split))
+    left_out = {**left_out, "not_in_train": labels_not_in(task, y), "undefined": undefined}
+    return FoldedData(task, source, X, items, rows, with_songs, left_out, notes, tested)
 
 
 def _drawn(processed: ProcessedDataset, task: Task, request: FoldRequest) -> dict[str, str | None]:

@@ -17,7 +17,7 @@ from jukemir_like.core.progress import Progress
 from jukemir_like.core.rows import Rows, as_array
 from jukemir_like.datasets import Task
 from jukemir_like.probes.chunked_path import RotatedRows
-from jukemir_like.probes.held_out import MANY_ITEMS, Indices, Trial, few, fold_trials, is_small, part, together, units
+from jukemir_like.probes.held_out import FOLDS, MANY_ITEMS, Indices, Trial, few, fold_trials, is_small, part, together, units
 from jukemir_like.probes.linear import Array, InMemory, Model, fit_path, mean_model
 from jukemir_like.probes.losses import mean_loss
 from jukemir_like.probes.protocols import RegularisationPath
@@ -110,7 +110,7 @@ def fit_folds(folds: Sequence[ProbeData], settings: RegularisationPath, name: st
     Raises:
         RequestError: scores are not finite; nothing can be held out.
     """
-    tests = [data.splits["test"] for data in folds]
+    tests = [data.splits["test"] if data.test_to_fit is None else data.test_to_fit for data in folds]
     names = np.concatenate([test.uid for test in tests])
     whole = all(len(data.train.y) + len(test.y) == len(names) for data, test in zip(folds, tests, strict=True))
     if len(folds) < 3 or not whole or len(np.unique(names)) < len(names):
@@ -145,6 +145,18 @@ def _pairs(sizes: Sequence[int]) -> list[tuple[int, int]]:
                     pairs[pair] = None
                     held_out[f], held_out[g] = held_out[f] + sizes[g], held_out[g] + sizes[f]
     return list(pairs)
+
+
+def count_fits(items: int, folds: int) -> tuple[int, int]:
+    """How many paths :func:`fit_folds` follows side by side, and how many models and paths it fits in all.
+
+    >>> count_fits(1_000, 5), count_fits(1_000, 10), count_fits(1_000, 20)
+    ((10, 15), (45, 55), (5, 120))
+    """
+    if folds > _MOST_PAIRED or folds < 3:
+        return FOLDS, folds * (FOLDS + 1)
+    trials = len(_pairs([items // folds] * folds))
+    return trials, trials + folds
 
 
 class _Choice:

@@ -122,12 +122,9 @@ def probe_dataset(
         remedy = "there is nothing to probe" if request else "probe by --folds K, which draws folds, or give it splits"
         raise RequestError(f"{cache.processed(dataset) / META} has no item in a {'fold' if request else 'split'}: {remedy}")
     with ExitStack() as opened:
-        if representation == TRIVIAL:
-            of_items = without_vectors(processed, uids)
-        else:
-            large = vectors.Large(chunks_above, cache.probe(dataset, representation), opened)
-            of_items = deformed.read_vectors(cache, processed, representation, uids, large)
-        inputs = _Inputs(cache, processed, representation, of_items, chunks_above, request)
+        large = vectors.Large(chunks_above, cache.probe(dataset, representation), opened)
+        of_items, tested = _read_vectors(cache, processed, representation, uids, large, in_folds=request is not None)
+        inputs = _Inputs(cache, processed, representation, of_items, chunks_above, request, tested)
         wanted = dict.fromkeys(DEFAULT_SEEDS[protocol] if seeds is None else seeds)
         of_seeds = [FitOptions(settings, seed, workers, device) for seed in wanted]
         runs, errors = _runs(inputs, tasks or list(processed.tasks), protocol, of_seeds)
@@ -137,6 +134,20 @@ def probe_dataset(
     if errors:
         raise RequestError("; ".join(dict.fromkeys(errors)))
     return ProbedDataset(runs, table)
+
+
+def _read_vectors(
+    cache: Cache, processed: ProcessedDataset, representation: str, uids: Sequence[str], large: vectors.Large, *, in_folds: bool
+) -> tuple[Vectors, deformed.Tested | None]:
+    """The vectors of the items, and what is tested in their place where they are deformed and in folds."""
+    if processed.deformed is None or not in_folds:
+        if representation == TRIVIAL:
+            return without_vectors(processed, uids), None
+        return deformed.read_vectors(cache, processed, representation, uids, large), None
+    tested = deformed.read_tested(cache, processed, uids)
+    if representation == TRIVIAL:
+        return deformed.folded_without_vectors(without_vectors(processed, uids), tested, uids)
+    return deformed.read_folded_vectors(cache, processed, tested, representation, uids, large)
 
 
 @dataclass(frozen=True)
@@ -149,6 +160,7 @@ class _Inputs:
     vectors: Vectors
     chunks_above: int
     folds: FoldRequest | None
+    tested: deformed.Tested | None
 
     @property
     def folds_name(self) -> str:
@@ -260,7 +272,7 @@ def _fit_folds(
     inputs: _Inputs, task: Task, options: Sequence[FitOptions], name: str, unfinished: Mapping[str, UnfinishedRun], folds: FoldRequest
 ) -> list[tuple[FittedProbe, dict[str, Any]]]:
     """The same by folds; the probes of all folds are put together."""
-    folded = prepare_folds(inputs.processed, task, inputs.vectors, folds)
+    folded = prepare_folds(inputs.processed, task, inputs.vectors, folds, inputs.tested)
     folded.notes.extend(vectors.note(inputs.vectors.X))
     if inputs.representation == TRIVIAL:
         fitted = [fit_baseline_folds(folded) for _ in options]

@@ -58,12 +58,14 @@ class ProbeData:
         splits: train, valid and test; valid may be missing, which some protocols can do without.
         left_out: what was left out, as in ``run.json``.
         notes: the same as lines for people.
+        test_to_fit: of a fold, its items as the probes of other folds are fitted on them; None: as in test.
     """
 
     task: Task
     splits: dict[str, Split]
     left_out: dict[str, Any]
     notes: list[str]
+    test_to_fit: Split | None = None
 
     @property
     def train(self) -> Split:

@@ -87,7 +87,7 @@ def deformations(
             origin = run.deformed
             if origin is None or run.representation == TRIVIAL:  # which does not hear the audio
                 continue
-            if (origin.dataset, run.protocol, run.task) == (question.dataset, question.protocol, question.task):
+            if (origin.dataset, run.procedure, run.task) == (question.dataset, question.protocol, question.task):
                 for name in (rows or {}).get(run.folder, (row_name(run),)):
                     of_pairs.setdefault((origin.deformation, name), []).append(run)
         if of_pairs:
@@ -96,13 +96,17 @@ def deformations(
 
 
 def without_clean(questions: Sequence[Question], runs: Sequence[Run]) -> list[str]:
-    """A line for each deformed dataset of which no clean result is on the page."""
+    """A line for each deformed dataset of which no clean result, of the same protocol and folds, is on the page."""
     shown = {question.dataset for question in questions}
-    missing = {run.deformed.dataset: run.dataset for run in runs if run.deformed is not None and run.deformed.dataset not in shown}
-    return [
-        f"{deformed} has nothing to be compared with: run `jukemir-like probe {clean} REPRESENTATION`"
-        for clean, deformed in missing.items()
-    ]
+    asked = {(question.dataset, question.protocol) for question in questions}
+    lines: dict[tuple[str, str], str] = {}
+    for run in runs:
+        clean = None if run.deformed is None else run.deformed.dataset
+        if clean is not None and clean not in shown:
+            lines[clean, ""] = f"{run.dataset} has nothing to be compared with: run `jukemir-like probe {clean} REPRESENTATION`"
+        elif clean is not None and (clean, run.procedure) not in asked:
+            lines[clean, run.procedure] = f"{run.dataset} ({run.procedure}) has nothing to be compared with: probe {clean} so, too"
+    return list(lines.values())
 
 
 def _of_question(question: Question, of_pairs: Mapping[tuple[str, str], list[Run]]) -> Deformations:
@@ -164,11 +168,10 @@ def _common(clean: Predictions, deformed: Predictions, where: str) -> tuple[Pred
     common, in_clean, in_deformed = np.intersect1d(clean.uid, deformed.uid, assume_unique=True, return_indices=True)
     if not len(common) or not np.array_equal(clean.group[in_clean], deformed.group[in_deformed]):
         raise RequestError(f"{where}: its items or groups are not those of the clean dataset, deform and probe again")
-    return _of_rows(clean, in_clean), _of_rows(deformed, in_deformed)
-
-
-def _of_rows(one: Predictions, rows: Any) -> Predictions:
-    return Predictions(one.uid[rows], one.group[rows], one.y[rows], one.scores[rows])
+    first, second = clean.take(in_clean), deformed.take(in_deformed)
+    if not np.array_equal(first.fold, second.fold):  # type: ignore[arg-type]  # None equals None
+        raise RequestError(f"{where}: tested in other folds than the clean audio, probe both in the same")
+    return first, second
 
 
 def _order(name: str) -> tuple[int, float, str]:

@@ -126,5 +126,5 @@ def test_shares_read_well():
 
 def test_a_deformed_dataset_has_no_train_items_to_be_compared_with(dataset, record):
     origin = {"of": "clean", "deformation": "noise-20", "seed": 0, "meta": "0" * 64}
-    with pytest.raises(RequestError, match="by the splits of clean: audit that"):
+    with pytest.raises(RequestError, match="by the splits or folds of clean: audit that"):
         audit.audit(dataset({"a": record("test")}, deformed=origin), "d")

@@ -212,6 +212,30 @@ def test_of_a_dataset_in_folds_all_items_are_written(cache, tmp_path, write_audi
     assert load_dataset("f~level-6", cache).folds == ("0", "1")
 
 
+def test_all_items_can_be_deformed_and_those_of_test_are_the_same(make, cache, command):
+    make()
+    deform(cache, "d", "noise-20")
+    tested = files(cache.processed("d~noise-20") / "wav")
+    summary = deform(cache, "d", "noise-20", all_items=True)
+    assert (summary.done, summary.kept) == (6, 3)
+    clean, deformed = load_dataset("d", cache), load_dataset("d~noise-20", cache)
+    assert (deformed.uids, list(deformed.splits)) == (clean.uids, list(clean.splits))
+    assert tested.items() < files(cache.processed("d~noise-20") / "wav").items()
+    assert json.loads((cache.processed("d~noise-20") / "dataset.json").read_text())["items"] == {"train": 3, "valid": 3, "test": 3}
+    assert deform(cache, "d", "noise-20").kept == 3
+    assert files(cache.processed("d~noise-20") / "wav") == tested
+    done = command("deform", "d", "noise-20", "--all_items", "--cache", cache.root)
+    assert done.stdout.startswith("deform d~noise-20: 6 done")
+
+
+def test_a_dataset_without_splits_can_be_deformed_whole(cache, tmp_path, write_audio):
+    write_audio(tmp_path / "0.wav", seconds=0.2)
+    process(Dataset("n", {"key": TASKS["key"]}, [Item("0", None, "C major", tmp_path / "0.wav")]), cache.processed("n"))
+    with pytest.raises(RequestError, match="give --all_items to deform all, for folds that are drawn"):
+        deform(cache, "n", "level-6")
+    assert deform(cache, "n", "level-6", all_items=True).done == 1
+
+
 def test_requests_that_cannot_be_are_one_line(make, cache, tmp_path):
     with pytest.raises(RequestError, match="run `jukemir-like process d` first"):
         deform(cache, "d", "noise-20")

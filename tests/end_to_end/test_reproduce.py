@@ -443,6 +443,46 @@ def test_deformations_go_through_the_line(tmp_path):
     assert {path.name for path in after if after[path] != before.get(path)} - {".lock"} == set()
 
 
+def test_deformations_go_through_in_folds_drawn_and_own(tmp_path, command, write_audio):
+    cache, audio = tmp_path / "cache", tmp_path / "audio"
+    rows = ["path,mood,singer,fold"]
+    for number in range(12):
+        write_audio(audio / f"{number}.wav", seconds=1.0, seed=number)
+        rows.append(f"{number},{'calm' if number % 2 else 'wild'},s{number // 2},{number // 2 % 3 + 1}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    own = ["process", "folder", "--audio", audio, "--labels", tmp_path / "labels.csv", "--group", "singer", "--name", "mine"]
+    assert command(*own, "--cache", cache).returncode == 0
+    of_both = ("--datasets", "mine synthband synthband_stems", "--representations", "mfcc stemjepa")
+    more = (*of_both, "--songs", "30", "--deform", "level+0 noise-10")
+    finish(start(cache, *more, "--folds", "3"), cache)
+    assert "DEFORM passes over synthband_stems (it has stems and no labels)" in (tmp_path / "cache.log").read_text()
+    drawn = changes(cache)
+    assert {(row["dataset"], row["protocol"]) for row in drawn} == {(name, "linear, 3 drawn folds") for name in ("mine", "synthband")}
+    assert {row["n"] for row in drawn if row["dataset"] == "mine"} == {"12"}
+    assert {row["n"] for row in drawn if row["dataset"] == "synthband"} == {"30"}
+    made = {path: path.stat().st_mtime_ns for path in [*cache.rglob("*.wav"), *cache.rglob("*.npy")]}
+    finish(start(cache, *more), cache)  # by its own folds, and by splits
+    assert made == {path: path.stat().st_mtime_ns for path in [*cache.rglob("*.wav"), *cache.rglob("*.npy")]}
+    both = changes(cache)
+    assert {(row["dataset"], row["protocol"]) for row in both} == {
+        *((row["dataset"], row["protocol"]) for row in drawn),
+        *(("mine", "linear, 3 folds"), ("synthband", "linear")),
+    }
+    assert {float(row["difference"]) for row in both if row["deformation"] == "level+0"} == {0.0}
+    assert any(float(row["difference"]) for row in both if row["deformation"] == "noise-10")
+    page = (cache / "report" / "index.html").read_text()
+    assert "nothing to be compared with" not in page
+    assert "What deformed audio costs" in page
+    before = times(cache)
+    finish(start(cache, *more), cache)
+    assert times(cache) == before
+
+
+def changes(cache):
+    with open(cache / "report" / "deformations.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 @pytest.mark.parametrize(
     ("more", "reason"),
     [

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.docker, pytest.mark.usefixtures("ima
 
 def start(cache, runner, representations=REPRESENTATIONS):
     command = [sys.executable, ROOT / "scripts" / "reproduce.py", "--runner", runner, "--cache", cache, "--datasets", "synthband"]
-    command += ["--representations", representations, "--songs", "24", "--steps", "2", "--batch-size", "15"]
+    command += ["--representations", representations, "--songs", "24", "--steps", "2", "--batch-size", "15", "--deform", "noise-20"]
     with open(cache.parent / f"{cache.name}.log", "ab") as log:
         return subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=cache.parent)
 
@@ -56,7 +56,10 @@ def files(cache, pattern):
 def test_the_vectors_are_those_of_outside(outside, inside):
     here, there = files(outside, "representations/**/*.npy"), files(inside, "representations/**/*.npy")
     assert here.keys() == there.keys()
-    assert len(here) == 24 * len(REPRESENTATIONS.split())
+    assert sum(name.startswith("representations/synthband/") for name in here) == 24 * len(REPRESENTATIONS.split())
+    deformed = files(inside, "processed/synthband~noise-20/wav/*.wav")
+    assert len(here) == (24 + len(deformed)) * len(REPRESENTATIONS.split())
+    assert 0 < len(deformed) < 24
     for name, path in here.items():
         expected = np.load(path)
         np.testing.assert_allclose(np.load(there[name]), expected, rtol=0, atol=1e-6 * max(1.0, np.abs(expected).max()), err_msg=name)
@@ -79,7 +82,7 @@ def test_the_weights_are_those_of_outside(outside, inside):
             np.testing.assert_allclose(there.get_tensor(key), here.get_tensor(key), rtol=0, atol=1e-6, err_msg=key)
 
 
-@pytest.mark.parametrize("table", ["report/results.csv", "retrieval/synthband_stems/reproduce/retrieval.csv"])
+@pytest.mark.parametrize("table", ["report/results.csv", "report/deformations.csv", "retrieval/synthband_stems/reproduce/retrieval.csv"])
 def test_the_results_are_those_of_outside(outside, inside, table):
     rows = []
     for cache in (outside, inside):
@@ -126,7 +129,7 @@ def test_interrupted_it_leaves_no_container_and_goes_on(engine, inside, tmp_path
     assert running() == []
     finish(start(cache, "docker", "mfcc"), cache)
     here, there = files(inside, "representations/*/mfcc/*.npy"), files(cache, "representations/*/mfcc/*.npy")
-    assert len(here) == 24
+    assert len(here) > 24  # and the deformed ones
     assert {name: path.read_bytes() for name, path in here.items()} == {name: path.read_bytes() for name, path in there.items()}
 
 

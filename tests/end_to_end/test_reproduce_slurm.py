@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slurm
 
 def start(cache, *more, **environment):
     command = [sys.executable, ROOT / "scripts" / "reproduce.py", "--cache", cache, "--datasets", "synthband", "--songs", "24"]
-    command += ["--steps", "2", "--batch-size", "8", *more]
+    command += ["--steps", "2", "--batch-size", "8", "--deform", "noise-20", *more]
     with open(cache.parent / f"{cache.name}.log", "ab") as log:
         return subprocess.Popen(
             command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=cache.parent, env=os.environ | environment
@@ -83,6 +83,7 @@ def test_the_line_writes_the_same_files_as_here_and_then_does_nothing(here, line
     cache = tmp_path / "cache"
     finish(start(cache, *line, "--representations", "mfcc stemjepa-reproduce"), cache)
     same(here, cache)
+    assert list((cache / "processed" / "synthband~noise-20" / "wav").glob("*.wav"))
     (log,) = (cache / ".snakemake" / "slurm_logs").glob("rule_extract_synthband_mfcc_*/*_2.log")
     assert log.name.startswith(log.stem.partition("_")[0] + "_")  # the second task of an array
     before = {path: path.stat().st_mtime_ns for path in (cache / "probes").rglob("*")}

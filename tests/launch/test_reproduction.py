@@ -1,5 +1,6 @@
 """What `make reproduce` is asked for: images, jobs of probes, datasets that cannot be deformed."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -34,20 +35,35 @@ def test_seeds_that_are_fitted_together_are_one_job():
 
 
 @pytest.mark.parametrize(
-    ("name", "deform", "message"),
-    [
-        ("gtzan_ff+artist_folds", "mp3-32", "comes in folds, each with a probe of its own: leave out DEFORM"),
-        ("mine", "mp3-32", "comes in folds"),
-        ("gtzan_ff~mp3-32", "", "give gtzan_ff in DATASETS and mp3-32 in DEFORM"),
-        ("gtzan_fff", "", "unknown dataset"),
-    ],
+    ("name", "message"), [("gtzan_ff~mp3-32", "give gtzan_ff in DATASETS and mp3-32 in DEFORM"), ("gtzan_fff", "unknown dataset")]
 )
-def test_what_cannot_be_deformed_is_said_before_anything_is_computed(tmp_path, name, deform, message):
-    folder = Cache(tmp_path).processed("mine")
+def test_what_is_no_dataset_is_said_before_anything_is_computed(tmp_path, name, message):
+    describe(Cache(tmp_path), "mine", tasks=TASK, folds=["1", "2"])
+    with pytest.raises(RequestError, match=message):
+        reproduction.check_dataset(name, Cache(tmp_path))
+    for known in ("mine", "gtzan_ff", "gtzan_ff+artist_folds"):
+        reproduction.check_dataset(known, Cache(tmp_path))
+
+
+TASK = {"t": {"type": "multiclass", "labels": ["x"]}}
+
+
+def describe(cache, name, **description):
+    folder = cache.processed(name)
     folder.mkdir(parents=True)
     (folder / "meta.json").write_text('{"a": {"split": null, "y": "x", "extra": {"fold": "1"}}}')
-    (folder / "dataset.json").write_text('{"name": "mine", "tasks": {"t": {"type": "multiclass", "labels": ["x"]}}, "folds": ["1", "2"]}')
-    with pytest.raises(RequestError, match=message):
-        reproduction.check_dataset(name, Cache(tmp_path), is_deformed=bool(deform))
-    reproduction.check_dataset("mine", Cache(tmp_path), is_deformed=False)
-    reproduction.check_dataset("gtzan_ff", Cache(tmp_path), is_deformed=True)
+    (folder / "dataset.json").write_text(json.dumps({"name": name, **description}))
+
+
+def test_what_deform_passes_over_is_what_has_stems_or_no_labels(tmp_path):
+    cache = Cache(tmp_path)
+    describe(cache, "mine", tasks=TASK, folds=["1", "2"])
+    describe(cache, "parts", tasks=TASK, stems=["bass", "drums"])
+    describe(cache, "bare", tasks={})
+    cache.processed("new").mkdir()
+    found = reproduction.not_deformed(["mine", "parts", "bare", "new", "synthband_stems", "synthband", "gtzan_ff+artist_folds"], cache)
+    assert found == {
+        "parts": "it has stems, and only mono can be deformed",
+        "bare": "it has no labels",
+        "synthband_stems": "it has stems and no labels",
+    }

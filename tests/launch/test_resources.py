@@ -80,6 +80,26 @@ def test_no_job_asks_for_more_than_a_node_has(stage):
     assert asked.cpus <= 2
 
 
+@pytest.mark.parametrize("stage", ["probe", "probe-grid"])
+def test_a_probe_of_folds_has_the_time_of_all_of_them_and_deformed_the_memory_for_both_audios(stage):
+    node = Node(processors=4, memory=10**9)
+    splits, *folded = (of_stage(stage, 2_000, node, dimension=4_800, folds=folds) for folds in (0, 3, 5, 10, 20))
+    assert [asked.minutes for asked in [splits, *folded]] == sorted({asked.minutes for asked in [splits, *folded]})
+    assert folded[2].minutes > 5 * splits.minutes
+    deformed = of_stage(stage, 2_000, node, dimension=4_800, folds=5, deformed=True)
+    assert deformed.memory - folded[1].memory == pytest.approx(4 * 4 * 2_000 * 4_800, rel=0.02)
+    assert deformed.minutes == folded[1].minutes
+    assert of_stage(stage, 2_000, node, dimension=4_800, deformed=True) == splits
+
+
+@pytest.mark.parametrize(
+    ("items", "dimension", "folds", "measured"), [(2_000, 4_800, 5, 1_166), (2_000, 4_800, 10, 2_853), (10_000, 768, 5, 580)]
+)
+def test_a_probe_of_folds_has_the_memory_that_was_measured(items, dimension, folds, measured):
+    """MB, peaks of protocol linear on ten classes of random vectors."""
+    assert of_stage("probe", items, Node(8, 10**9), dimension=dimension, folds=folds).memory > 1e6 * measured
+
+
 def test_training_takes_all_gpus_that_it_may_have_and_time_by_its_examples():
     short, long = (of_stage("train", 100, Node(8, 10**9, gpus=4), examples=examples) for examples in (10**5, 10**8))
     assert short.gpus == long.gpus == 4

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jukemir_like.core.cache import Cache
+from jukemir_like.core.resumable import digest_or_none
 from jukemir_like.datasets import KEYS, Task
 from jukemir_like.probes.stage import probe_dataset
 
@@ -66,6 +67,28 @@ def make_dataset(tmp_path):
             path = cache.representation(name, "rep") / f"{uid}.npy"
             path.parent.mkdir(parents=True, exist_ok=True)
             np.save(path, (vector @ mixing + 0.1 * random.normal(size=dimension)).astype(np.float32))
+        return cache
+
+    return make
+
+
+@pytest.fixture
+def deform(make_dataset):
+    """A function that makes ``toy`` and ``toy~NAME`` with the vectors of the test items, or of all, changed by ``change``."""
+
+    def make(change=lambda vector: vector, name="noise-20", relabel=lambda y: y, all_items=False, **options):
+        cache = make_dataset(**options)
+        clean, folder = cache.processed("toy"), cache.processed(f"toy~{name}")
+        folder.mkdir(parents=True)
+        meta, description = (json.loads((clean / file).read_text()) for file in ("meta.json", "dataset.json"))
+        tested = {uid: {**record, "y": relabel(record["y"])} for uid, record in meta.items() if all_items or record["split"] == "test"}
+        origin = {"of": "toy", "deformation": name, "seed": 0, "meta": digest_or_none(clean / "meta.json")}
+        (folder / "meta.json").write_text(json.dumps(tested))
+        (folder / "dataset.json").write_text(json.dumps(description | {"name": f"toy~{name}", "deformed": origin}))
+        for uid in tested:
+            target = cache.representation(f"toy~{name}", "rep") / f"{uid}.npy"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            np.save(target, change(np.load(cache.representation("toy", "rep") / f"{uid}.npy")).astype(np.float32))
         return cache
 
     return make

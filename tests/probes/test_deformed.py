@@ -17,28 +17,6 @@ from jukemir_like.probes.stage import probe_dataset
 from jukemir_like.probes.vectors import Large
 
 
-@pytest.fixture
-def deform(make_dataset):
-    """A function that makes ``toy`` and ``toy~NAME`` with the vectors of the test items changed by ``change``; returns the cache."""
-
-    def make(change=lambda vector: vector, name="noise-20", relabel=lambda y: y, **options):
-        cache = make_dataset(**options)
-        clean, folder = cache.processed("toy"), cache.processed(f"toy~{name}")
-        folder.mkdir(parents=True)
-        meta, description = (json.loads((clean / file).read_text()) for file in ("meta.json", "dataset.json"))
-        tested = {uid: {**record, "y": relabel(record["y"])} for uid, record in meta.items() if record["split"] == "test"}
-        origin = {"of": "toy", "deformation": name, "seed": 0, "meta": digest_or_none(clean / "meta.json")}
-        (folder / "meta.json").write_text(json.dumps(tested))
-        (folder / "dataset.json").write_text(json.dumps(description | {"name": f"toy~{name}", "deformed": origin}))
-        for uid in tested:
-            target = cache.representation(f"toy~{name}", "rep") / f"{uid}.npy"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            np.save(target, change(np.load(cache.representation("toy", "rep") / f"{uid}.npy")).astype(np.float32))
-        return cache
-
-    return make
-
-
 def predictions(result):
     return {run.task.name: runs.read_predictions(run) for run in result.runs}
 
@@ -142,19 +120,14 @@ def test_what_cannot_be_is_one_line(deform):
     clean.write_text(json.dumps(meta, indent=1))
     with pytest.raises(RequestError, match=r"toy has other items or labels than .*: run `jukemir-like deform toy noise-20` again"):
         probe_dataset(cache, "toy~noise-20", "rep")
-    with pytest.raises(RequestError, match="no folds can be drawn of it"):
-        probe_dataset(cache, "toy~noise-20", "rep", folds=3)
     with pytest.raises(RequestError, match="run `jukemir-like deform toy mp3-32` first"):
         probe_dataset(cache, "toy~mp3-32", "rep")
     path = cache.processed("toy~noise-20") / "dataset.json"
     description = json.loads(path.read_text())
     description["deformed"]["meta"] = digest_or_none(clean)
     path.write_text(json.dumps(description))
-    of_deformed = cache.processed("toy~noise-20") / "meta.json"
-    folds = {uid: {**record, "split": None, "extra": {"fold": "1"}} for uid, record in json.loads(of_deformed.read_text()).items()}
-    of_deformed.write_text(json.dumps(folds))
-    with pytest.raises(RequestError, match="toy comes in folds, each with a probe of its own"):
-        probe_dataset(cache, "toy~noise-20", "rep")
+    with pytest.raises(RequestError, match=r"lacks 90 of 130 items, and in folds each is tested: .* toy noise-20 --all_items`, and"):
+        probe_dataset(cache, "toy~noise-20", "rep", folds=3)
 
 
 def test_vectors_of_two_versions_are_refused(deform):
