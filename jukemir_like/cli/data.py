@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     help="Instead of assets, vectors of DATASET: those published with jukemir (chroma, mfcc, choi, musicnn, clmr, jukebox), or of a pack.",
 )
 @click.option("--without_audio", is_flag=True, help="Only the annotations: enough to process with --metadata_only.")
+@click.option(
+    "--for",
+    "needed_by",
+    multiple=True,
+    help="Where DATASET is a download of which several datasets are made: also the lists that only this one needs; may be repeated.",
+)
 @click.option("--dry_run", is_flag=True, help="Print sizes, licence, access and sources, and what is in the cache; do nothing.")
 @click.option("--songs", type=click.IntRange(1, 20_000), default=600, show_default=True, help="Songs of the embedded dataset.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the embedded dataset.")
@@ -48,9 +54,13 @@ def download(
     own_copy: str | None,
     representation: str | None,
     without_audio: bool,
+    needed_by: tuple[str, ...],
     **download_options: Any,
 ) -> int:
     """Get the raw assets of DATASET, or those whose tags begin with DATASET (such as GIANTSTEPS_MTG), verified and unpacked.
+
+    Lists that only some of the datasets of a download need (the folds of gtzan_ff+artist_folds) are brought for those alone: give that
+    dataset's name instead of the download's.
 
     With --representation, get vectors that somebody else has computed, which is then said with every result on them. The embedded
     dataset, synthband, is composed and rendered here: no network is needed. Of an encoder (musicnn-msd, hf:ORG/NAME; see
@@ -62,29 +72,44 @@ def download(
 
     folders = options.open_cache(cache)
     copy = None if own_copy is None else Path(own_copy)
+    is_one = dataset.partition("+")[0] in datasets.names()
+    name = datasets.assets(dataset) if is_one else dataset
+    for other in needed_by:
+        if datasets.assets(other) != name:
+            raise click.UsageError(f"--for {other}: it is made of the download {datasets.assets(other)}, not of {name}")
     if encoder.is_encoder(dataset, card, folders):
         return _download_weights(dataset, card, folders, dry_run=dry_run, own_copy=copy, **download_options)
-    from jukemir_like.downloads.declarations import select_assets
+    from jukemir_like.downloads.declarations import only_for_others, select_assets
     from jukemir_like.downloads.summary import describe_selection
 
     if representation is not None:
         return _obtain(dataset, representation, folders, copy, dry_run, **download_options)
-    name = datasets.assets(dataset) if dataset.partition("+")[0] in datasets.names() else dataset
-    assets = select_assets(name)
+    assets = select_assets(name, [*needed_by, *([dataset] if is_one else [])])
+    left_out = only_for_others(assets) if name == dataset and name in {declaration.name for declaration, _ in assets} else {}
     if without_audio:
         assets = [(declaration, [asset for asset in chosen if asset.kind != "audio"]) for declaration, chosen in assets]
     if dry_run:
         click.echo(describe_selection(assets, folders))
+        for line in map(_left_out, left_out.items()):
+            click.echo(line)
         return DONE
     if name != "synthband":
         from jukemir_like.downloads.download import download as run
 
-        return options.finish(run(assets, folders, own_copy=copy, **download_options))
+        summary = run(assets, folders, own_copy=copy, **download_options)
+        summary.notes += map(_left_out, left_out.items())
+        return options.finish(summary)
     if own_copy is not None:
         raise click.UsageError("synthband is made here: --from is for datasets that are downloaded")
     from jukemir_like.synthband.generation import generate
 
     return options.finish(generate(folders.dataset(name), songs=songs, seed=seed, workers=workers))
+
+
+def _left_out(only: tuple[str, list[str]]) -> str:
+    """What to say of assets that only the named datasets need."""
+    names, tags = only
+    return f"left out, as only {names} needs them: {' '.join(tags)} (`jukemir-like download {names.partition(',')[0]}` gets them)"
 
 
 def _download_weights(name: str, card: str | None, cache: Cache, *, dry_run: bool, own_copy: Path | None, **download_options: Any) -> int:

@@ -126,7 +126,7 @@ def from_assets(name: str, cache: Cache) -> Dataset:
     base, chosen = _parse(name)
     folder = cache.dataset(assets(name))
     if not folder.is_dir():
-        raise RequestError(f"{base} is not in {cache.root}: run `jukemir-like download {assets(name)}` first")
+        raise RequestError(f"{base} is not in {cache.root}: run `jukemir-like download {name}` first")
     module, _, attribute = _BUILT_IN[base][1].partition(":")
     build: Callable[..., Dataset] = getattr(import_module(module), attribute)
     return build(folder, name, chosen) if chosen else build(folder, name)
