@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,11 @@ import numpy as np
 from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
+from jukemir_like.core.files import printable
 from jukemir_like.core.rows import Rows
 from jukemir_like.datasets.deformed import DeformedFrom, how_to_make
 from jukemir_like.datasets.processed import ProcessedDataset, read_processed
-from jukemir_like.probes import vectors
+from jukemir_like.probes import current_audio, vectors
 from jukemir_like.probes.vectors import Large, Vectors
 
 
@@ -63,7 +63,7 @@ def read_vectors(cache: Cache, processed: ProcessedDataset, representation: str,
     origin = processed.deformed
     if origin is None:
         return vectors.read(cache, processed.name, representation, uids, processed.failed, large)
-    _check_audio(cache, processed, origin, representation)
+    _check_clean_audio(cache, processed, origin)
     is_tested = {uid: processed.items[uid].get("split") == "test" for uid in uids}
     of_clean, of_deformed = ([uid for uid in uids if is_tested[uid] is wanted] for wanted in (False, True))
     fitted = vectors.read(cache, origin.dataset, representation, of_clean, processed.failed, _share(large, of_clean, uids))
@@ -83,33 +83,19 @@ def read_vectors(cache: Cache, processed: ProcessedDataset, representation: str,
     return Vectors(X, row, fitted.missing | tested.missing, digest, fitted.signature, fitted.origin or tested.origin)
 
 
-def _check_audio(cache: Cache, processed: ProcessedDataset, origin: DeformedFrom, representation: str) -> None:
-    """Raises where records say that the clean audio changed since it was deformed, or the deformed since vectors were computed from it.
-
-    Labels and items would not tell: a dataset that is deformed again with another seed has the same.
-    """
+def _check_clean_audio(cache: Cache, processed: ProcessedDataset, origin: DeformedFrom) -> None:
+    """Raises where records say that the clean audio changed since it was deformed."""
     tested = [uid for uid, record in processed.items.items() if record.get("split") == "test"]
-    clean = _digests(cache.processed(origin.dataset), tested, "output_digest")
-    of_deform = {name: _digests(processed.folder, tested, name) for name in ("digest", "output_digest")}
-    extracted = _digests(cache.representation(processed.name, representation), [f"{uid}.wav" for uid in tested], "digest")
-    for uid in tested:
-        if _differ(clean.get(uid), of_deform["digest"].get(uid)):
-            raise RequestError(
-                f"{origin.dataset} has other audio than {processed.name} was made from: run `{how_to_make(processed.name)}` again"
-            )
-        if _differ(of_deform["output_digest"].get(uid), extracted.get(f"{uid}.wav")):
-            raise RequestError(
-                f"vectors of {representation} for {processed.name} are of other audio than it has now: run `jukemir-like extract` again"
-            )
-
-
-def _digests(folder: Path, names: Sequence[str], kind: str) -> dict[str, str | None]:
-    """Input → what its last record in ``folder`` says."""
-    return {name: of_input[-1].get(kind) for name, of_input in records.read_all(folder, names).items()}
-
-
-def _differ(first: str | None, second: str | None) -> bool:
-    return first is not None and second is not None and first != second
+    clean = cache.processed(origin.dataset)
+    now = current_audio.digests(clean, tested)
+    made_from: dict[str, set[str]] = {}
+    for uid, of_item in records.read_all(processed.folder, tested, current_audio.JOURNALS).items():
+        if uid in now and (digest := of_item[-1].get("digest")) not in (None, now[uid]):
+            made_from[uid] = {digest}
+    if changed := current_audio.changed(clean, made_from):
+        which = f"{len(changed):,} of {len(tested):,} test items, such as {printable(changed[0])}"
+        again = f"run `{how_to_make(processed.name)}`, then extract it again"
+        raise RequestError(f"{origin.dataset} has other audio than {processed.name} was made from ({which}): {again}")
 
 
 def _share(large: Large | None, part: Sequence[str], uids: Sequence[str]) -> Large | None:
