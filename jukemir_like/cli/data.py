@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,18 +183,31 @@ def pack(dataset: str, representation: str, output: str | None, made_by: str | N
 @click.option("--group", default="group", show_default=True, help="Column whose items must not be divided between splits or folds.")
 @click.option("--fold", help="Column of folds [default: that which is called so, where the table names no splits].")
 @click.option("--shared_groups", is_flag=True, help="Accept folds that divide groups.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed with which missing splits are assigned.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed with which splits that your table lacks are assigned."
+)
 @click.option("--name", help="Name of the dataset in the cache [default: DATASET].")
 @click.option("--metadata_only", is_flag=True, help="Write meta.json and dataset.json, no audio.")
 @options.workers
 @options.partial_ok
 @options.cache
-def process(dataset: str, workers: int | None, cache: str | None, metadata_only: bool, name: str | None, **table_options: Any) -> int:
+@click.pass_context
+def process(
+    context: click.Context,
+    /,
+    dataset: str,
+    workers: int | None,
+    cache: str | None,
+    metadata_only: bool,
+    name: str | None,
+    **table_options: Any,
+) -> int:
     """Turn DATASET (or `folder`: your own audio) into WAV and meta.json.
 
     Of your own table it says at the end what it understood: columns, tasks, labels, missing values, items by split; so does dataset.json.
     Whole numbers that repeat are classes, unless `--task COLUMN=regression` says otherwise; cells that are empty, NA, NaN, None, null, -
-    or ? are missing labels.
+    or ? are missing labels. A known dataset has labels and splits of its own: options of tables, --seed among them, do not
+    count there, and it says so.
     """
     workers = options.prepare_workers(workers)
     from jukemir_like import datasets
@@ -208,7 +222,16 @@ def process(dataset: str, workers: int | None, cache: str | None, metadata_only:
     if split_name(name) is not None:
         raise click.UsageError(f"{name} would be taken for a deformed dataset, because of the ~: give --name another one")
     source = _folder_dataset(name, **table_options) if dataset == "folder" else datasets.from_assets(dataset, folders)
-    return options.finish(run(source, output, workers=workers, metadata_only=metadata_only))
+    summary = run(source, output, workers=workers, metadata_only=metadata_only)
+    if dataset != "folder" and (given := _given(context, table_options)):
+        summary.notes.append(f"{', '.join(given)} did not count: {dataset} has labels and splits of its own")
+    return options.finish(summary)
+
+
+def _given(context: click.Context, names: Iterable[str]) -> list[str]:
+    """Those of a command's options that were given, as they are written."""
+    spelled = {str(parameter.name): parameter.opts[0] for parameter in context.command.params}
+    return sorted(spelled[name] for name in names if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT)
 
 
 def _folder_dataset(

@@ -22,8 +22,13 @@ def digests(folder: Path, uids: Iterable[str]) -> dict[str, str]:
         folder: of the processed dataset.
         uids: of which items.
     """
-    written = records.read_all(folder, uids, JOURNALS).items()
-    return {uid: digest for uid, of_item in written if (digest := of_item[-1].get("output_digest")) and of_item[-1]["status"] == "done"}
+    wanted = set(uids)
+    last: dict[str, tuple[float, str | None]] = {}  # not whole records, as there may be millions
+    for journal, dated, record in records.stream(folder):
+        uid = record["input"]
+        if journal in JOURNALS and uid in wanted and dated >= last.get(uid, (dated,))[0]:
+            last[uid] = dated, record.get("output_digest") if record["status"] == "done" else None
+    return {uid: digest for uid, (_, digest) in last.items() if digest}
 
 
 def changed(folder: Path, computed_from: Mapping[str, set[str]]) -> list[str]:
