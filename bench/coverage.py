@@ -317,7 +317,7 @@ def section() -> str:
             "",
             "### Claims about tags",
             "",
-            f"How often two equal representations are said to differ (p below 0.05), of {tag_claims.TRIALS} test sets per cell (± 1). "
+            f"How often two equal representations are said to differ (p below 0.05), of {tag_claims.TRIALS} test sets per cell (± 0.7). "
             "Eight tags of 50 to 10 % of the items: of 30 items, 15 to 3 positives. *Shared*: of the variance of the scores' noise, what "
             "is the same for the two.",
             "",

@@ -12,7 +12,7 @@ from jukemir_like.datasets import Task
 from jukemir_like.probes.intervals import compare, resample_predictions
 from jukemir_like.probes.tasks import Predictions
 
-TRIALS = 500
+TRIALS = 1000
 RESAMPLES = 500
 TAGS = Task("tags", "multilabel", tuple(f"tag {index}" for index in range(8)))
 SHARES = np.linspace(0.5, 0.1, len(TAGS.labels))  # of positives: 3 to 15 of 30 items
