@@ -16,7 +16,7 @@ TRIALS = 1000
 RESAMPLES = 500
 TAGS = Task("tags", "multilabel", tuple(f"tag {index}" for index in range(8)))
 SHARES = np.linspace(0.5, 0.1, len(TAGS.labels))  # of positives: 3 to 15 of 30 items
-SETS = {"30 items": (30, 1), "100 items": (100, 1), "30 groups of 5": (30, 5)}
+SETS = {"30 items": (30, 1), "100 items": (100, 1)}
 
 
 def equal_pair(groups: int, items: int, quality: float, shared: float, random: np.random.Generator) -> tuple[Predictions, Predictions]:

@@ -233,7 +233,7 @@ def few_positives(positives: Sequence[float] | np.ndarray) -> float:
         positives: number of groups with each tag; tags without any do not count.
 
     >>> few_positives([3]), round(few_positives([3, 100]), 3)
-    (1.5, 1.485)
+    (1.5, 1.486)
     """
     m = np.asarray(positives, np.float64)
     m = m[m > 0]
