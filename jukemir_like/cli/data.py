@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
     help="Instead of assets, vectors of DATASET: those published with jukemir (chroma, mfcc, choi, musicnn, clmr, jukebox), or of a pack.",
 )
 @click.option("--without_audio", is_flag=True, help="Only the annotations: enough to process with --metadata_only.")
+@click.option(
+    "--for",
+    "needed_by",
+    multiple=True,
+    help="Where DATASET is a download of which several datasets are made: also the lists that only this one needs; may be repeated.",
+)
 @click.option("--dry_run", is_flag=True, help="Print sizes, licence, access and sources, and what is in the cache; do nothing.")
 @click.option("--songs", type=click.IntRange(1, 20_000), default=600, show_default=True, help="Songs of the embedded dataset.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the embedded dataset.")
@@ -49,9 +56,13 @@ def download(
     own_copy: str | None,
     representation: str | None,
     without_audio: bool,
+    needed_by: tuple[str, ...],
     **download_options: Any,
 ) -> int:
     """Get the raw assets of DATASET, or those whose tags begin with DATASET (such as GIANTSTEPS_MTG), verified and unpacked.
+
+    Lists that only some of the datasets of a download need (the folds of gtzan_ff+artist_folds) are brought for those alone: give that
+    dataset's name instead of the download's.
 
     With --representation, get vectors that somebody else has computed, which is then said with every result on them. The embedded
     dataset, synthband, is composed and rendered here: no network is needed. Of an encoder (musicnn-msd, hf:ORG/NAME; see
@@ -63,29 +74,44 @@ def download(
 
     folders = options.open_cache(cache)
     copy = None if own_copy is None else Path(own_copy)
+    is_one = dataset.partition("+")[0] in datasets.names()
+    name = datasets.assets(dataset) if is_one else dataset
+    for other in needed_by:
+        if datasets.assets(other) != name:
+            raise click.UsageError(f"--for {other}: it is made of the download {datasets.assets(other)}, not of {name}")
     if encoder.is_encoder(dataset, card, folders):
         return _download_weights(dataset, card, folders, dry_run=dry_run, own_copy=copy, **download_options)
-    from jukemir_like.downloads.declarations import select_assets
+    from jukemir_like.downloads.declarations import only_for_others, select_assets
     from jukemir_like.downloads.summary import describe_selection
 
     if representation is not None:
         return _obtain(dataset, representation, folders, copy, dry_run, **download_options)
-    name = datasets.assets(dataset) if dataset.partition("+")[0] in datasets.names() else dataset
-    assets = select_assets(name)
+    assets = select_assets(name, [*needed_by, *([dataset] if is_one else [])])
+    left_out = only_for_others(assets) if name == dataset and name in {declaration.name for declaration, _ in assets} else {}
     if without_audio:
         assets = [(declaration, [asset for asset in chosen if asset.kind != "audio"]) for declaration, chosen in assets]
     if dry_run:
         click.echo(describe_selection(assets, folders))
+        for line in map(_left_out, left_out.items()):
+            click.echo(line)
         return DONE
     if name != "synthband":
         from jukemir_like.downloads.download import download as run
 
-        return options.finish(run(assets, folders, own_copy=copy, **download_options))
+        summary = run(assets, folders, own_copy=copy, **download_options)
+        summary.notes += map(_left_out, left_out.items())
+        return options.finish(summary)
     if own_copy is not None:
         raise click.UsageError("synthband is made here: --from is for datasets that are downloaded")
     from jukemir_like.synthband.generation import generate
 
     return options.finish(generate(folders.dataset(name), songs=songs, seed=seed, workers=workers))
+
+
+def _left_out(only: tuple[str, list[str]]) -> str:
+    """What to say of assets that only the named datasets need."""
+    names, tags = only
+    return f"left out, as only {names} needs them: {' '.join(tags)} (`jukemir-like download {names.partition(',')[0]}` gets them)"
 
 
 def _download_weights(name: str, card: str | None, cache: Cache, *, dry_run: bool, own_copy: Path | None, **download_options: Any) -> int:
@@ -158,7 +184,9 @@ def pack(dataset: str, representation: str, output: str | None, made_by: str | N
 @click.option("--group", default="group", show_default=True, help="Column whose items must not be divided between splits or folds.")
 @click.option("--fold", help="Column of folds [default: that which is called so, where the table names no splits].")
 @click.option("--shared_groups", is_flag=True, help="Accept folds that divide groups.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed with which missing splits are assigned.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed with which splits that your table lacks are assigned."
+)
 @click.option(
     "--stems_table",
     type=click.Path(dir_okay=False),
@@ -171,15 +199,17 @@ def pack(dataset: str, representation: str, output: str | None, made_by: str | N
 @options.workers
 @options.partial_ok
 @options.cache
+@click.pass_context
 def process(
-    dataset: str, workers: int | None, cache: str | None, metadata_only: bool, name: str | None, stems_table: str | None,
-    refuse_unknown: bool, **table_options: Any,
+    context: click.Context, /, dataset: str, workers: int | None, cache: str | None, metadata_only: bool, name: str | None,
+    stems_table: str | None, refuse_unknown: bool, **table_options: Any,
 ) -> int:  # fmt: skip
     """Turn DATASET (or `folder`: your own audio) into WAV and meta.json.
 
     Of your own table it says at the end what it understood: columns, tasks, labels, missing values, items by split; so does dataset.json.
     Whole numbers that repeat are classes, unless `--task COLUMN=regression` says otherwise; cells that are empty, NA, NaN, None, null, -
-    or ? are missing labels.
+    or ? are missing labels. A known dataset has labels and splits of its own: options of tables, --seed among them, do not
+    count there, and it says so.
     """
     workers = options.prepare_workers(workers)
     from jukemir_like import datasets
@@ -200,7 +230,16 @@ def process(
         source = _folder_dataset(name, **table_options)
     else:
         raise click.UsageError("--stems_table and --refuse_unknown are for datasets of many sources, not for your own folder")
-    return options.finish(run(source, output, workers=workers, metadata_only=metadata_only))
+    summary = run(source, output, workers=workers, metadata_only=metadata_only)
+    if dataset != "folder" and (given := _given(context, table_options)):
+        summary.notes.append(f"{', '.join(given)} did not count: {dataset} has labels and splits of its own")
+    return options.finish(summary)
+
+
+def _given(context: click.Context, names: Iterable[str]) -> list[str]:
+    """Those of a command's options that were given, as they are written."""
+    spelled = {str(parameter.name): parameter.opts[0] for parameter in context.command.params}
+    return sorted(spelled[name] for name in names if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT)
 
 
 def _folder_dataset(

@@ -241,9 +241,23 @@ def remedy(folder: Path) -> str:
     >>> remedy(Path("processed/gtzan_ff"))
     'run `jukemir-like process gtzan_ff` again'
     """
+    made_from = _made_from(folder)
+    if split_name(folder.name) is None and made_from and made_from != folder.name and is_known(made_from):
+        return f"run `jukemir-like process {made_from} --name {folder.name}` again"
     if is_known(folder.name) or split_name(folder.name) is not None:
         return f"run `{how_to_make(folder.name)}` again"
+    if made_from is None and (folder / DESCRIPTION).exists():  # which is damaged
+        return f"run `jukemir-like process` with `--name {folder.name}` again, with the dataset and the options of the first time"
     return f"run `jukemir-like process folder --name {folder.name}` again, with the options of the first time"
+
+
+def _made_from(folder: Path) -> str | None:
+    """The dataset that was processed, as its description says; empty where it does not, None where there is none, or it is damaged."""
+    try:
+        name = json.loads((folder / DESCRIPTION).read_bytes()).get("name")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
+    return name if isinstance(name, str) else ""
 
 
 def _stems(description: Mapping[str, Any]) -> tuple[str, ...] | None:

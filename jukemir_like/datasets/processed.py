@@ -321,10 +321,10 @@ def _not_processed(name: str, folders: Cache) -> str:
     if split_name(name) is not None:
         return f"{name} is not in {folders.root}: run `{how_to_make(name)}` first"
     if name.partition("+")[0] in registry.names():
-        assets = registry.assets(name)  # raises for unknown options, with those that exist
+        registry.assets(name)  # raises for unknown options, with those that exist
         option = "" if folders.root == Cache.default().root else f" --cache {folders.root}"
         return (
-            f"{name} is not processed in {folders.root}: run `jukemir-like download {assets}{option}`, "
+            f"{name} is not processed in {folders.root}: run `jukemir-like download {name}{option}`, "
             f"then `jukemir-like process {name}{option}`"
         )
     processed = sorted(path.parent.name for path in (folders.root / "processed").glob(f"*/{meta.META}"))

@@ -140,7 +140,7 @@ def from_assets(name: str, cache: Cache, *, stems_table: Path | None = None, ref
         raise RequestError(f"{base} takes no table of stems: {', '.join(_MULTITRACK)} do")
     folder = cache.dataset(assets(name))
     if not folder.is_dir():
-        raise RequestError(f"{base} is not in {cache.root}: run `jukemir-like download {assets(name)}` first")
+        raise RequestError(f"{base} is not in {cache.root}: run `jukemir-like download {name}` first")
     module, _, attribute = _BUILT_IN[base][1].partition(":")
     build: Callable[..., Dataset] = getattr(import_module(module), attribute)
     if base in _MULTITRACK:

@@ -16,6 +16,8 @@ the name of a JSON file in the same folder that holds the list. The fields of an
 ``unpack``          true for an archive (.zip, .tar.gz, .tgz, .tar) that is unpacked once it is verified
 ``parts_of``        the archive's name, where several assets, in the order of their paths, make one archive
 ``unpacked_size``   bytes of the files in the archive, where known
+``only_for``        names of the datasets that need it, with their options, where others of the same assets do not: it is downloaded only
+                    for them, or by its tag
 ==================  ==================================================================================================================
 
 ``items`` and ``clip`` say how much audio there will be, see :mod:`jukemir_like.launch.amounts`.
@@ -25,7 +27,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
@@ -41,7 +43,7 @@ DIGESTS = {"sha256": 64, "md5": 32, "sha1": 40}
 
 AssetKind = Literal["annotations", "audio", "extra", "weights"]
 
-_FIELDS = {"tag", "path", "kind", "urls", *DIGESTS, "size", "contents", "unpack", "parts_of", "unpacked_size"}
+_FIELDS = {"tag", "path", "kind", "urls", *DIGESTS, "size", "contents", "unpack", "parts_of", "unpacked_size", "only_for"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -74,6 +76,7 @@ class Asset:
     parts_of: str | None = None
     unpacked_size: int | None = None
     sha1: str | None = None
+    only_for: tuple[str, ...] = ()
 
     @property
     def archive(self) -> str | None:
@@ -186,14 +189,20 @@ def read_declaration(name: str) -> Declaration:
         raise RequestError(f"{path} is not a declaration: {error}") from error
 
 
-def select_assets(name_or_tag: str) -> Selection:
-    """The assets of the dataset of this name, or all whose tags begin so. Those of kind ``extra`` only where this is their whole tag.
+def select_assets(name_or_tag: str, needed_by: Collection[str] = ()) -> Selection:
+    """The assets of the declaration of this name, or all whose tags begin so. Those of kind ``extra`` only where this is their whole tag.
+
+    Args:
+        name_or_tag: of a declaration or of assets.
+        needed_by: datasets that are to be made of the declaration: what is declared ``only_for`` others is left out.
 
     Raises:
         RequestError: nothing has such a name or tag.
 
     >>> [(declaration.name, len(assets)) for declaration, assets in select_assets("gtzan")]
-    [('gtzan', 8)]
+    [('gtzan', 4)]
+    >>> [len(assets) for _, assets in select_assets("gtzan", ["gtzan_tempo"])]
+    [5]
     """
     if name_or_tag in declared_names():
         declaration = read_declaration(name_or_tag)
@@ -202,8 +211,10 @@ def select_assets(name_or_tag: str) -> Selection:
                 f"{name_or_tag} is not downloaded as a whole: name one by its whole tag (as {declaration.assets[0].tag}), or get vectors "
                 "by `jukemir-like download DATASET --representation NAME`"
             )
-        return [(declaration, [asset for asset in declaration.assets if asset.kind != "extra"])]
-    selection, extra_tags = [], []
+        assets = [asset for asset in declaration.assets if asset.kind != "extra"]
+        return [(declaration, [asset for asset in assets if not asset.only_for or set(asset.only_for) & set(needed_by)])]
+    selection: list[tuple[Declaration, Sequence[Asset]]] = []
+    extra_tags: list[str] = []
     for declaration in map(read_declaration, declared_names()):
         matching = [asset for asset in declaration.assets if name_or_tag and asset.tag.startswith(name_or_tag)]
         assets = [asset for asset in matching if asset.kind != "extra" or asset.tag == name_or_tag]
@@ -217,6 +228,20 @@ def select_assets(name_or_tag: str) -> Selection:
             f"unknown dataset {name_or_tag!r}: choose one of {', '.join(declared_names())}, or the beginning of assets' tags"
         )
     return selection
+
+
+def only_for_others(selection: Selection) -> dict[str, list[str]]:
+    """What ``selection`` lacks because only some datasets need it: the datasets' names, with commas between them → tags.
+
+    >>> only_for_others(select_assets("gtzan", ["gtzan_ff+artist_folds"]))
+    {'gtzan_tempo': ['GTZAN_TEMPO']}
+    """
+    tags: dict[str, list[str]] = {}
+    for declaration, assets in selection:
+        for asset in declaration.assets:
+            if asset.only_for and asset not in assets:
+                tags.setdefault(", ".join(asset.only_for), []).append(asset.tag)
+    return tags
 
 
 def _read_json(path: Path, shape: Any) -> Any:
@@ -247,15 +272,17 @@ def _parse_asset(fields: dict[str, Any]) -> Asset:
         "has a size that is not a number of bytes": not _is_size(fields.get("size")) or not _is_size(fields.get("unpacked_size")),
         "has a URL that is not http or https": not all(re.match("https?://[^/]", url) for url in fields.get("urls", ())),
         "has parts_of that is not a file name": not _is_file_name(fields.get("parts_of")),
+        "has only_for that is not a list of names of datasets": not _is_list_of_texts(fields.get("only_for", [])),
     }
     asset = Asset(
-        **{key: value for key, value in fields.items() if key in _FIELDS - {"urls", "contents", "unpack", *DIGESTS}},
+        **{key: value for key, value in fields.items() if key in _FIELDS - {"urls", "contents", "unpack", "only_for", *DIGESTS}},
         urls=tuple(fields.get("urls", ())),
         sha256=(fields.get("sha256") or "").lower() or None,
         md5=(fields.get("md5") or "").lower() or None,
         sha1=(fields.get("sha1") or "").lower() or None,
         contents=_parse_contents(fields.get("contents")),
         unpack=bool(fields.get("unpack")),
+        only_for=tuple(fields.get("only_for", ())),
     )
     faults["is to be unpacked and its name does not end in .zip, .tar.gz, .tgz or .tar"] = bool(
         asset.archive and not asset.archive.endswith(ARCHIVE_SUFFIXES)
@@ -295,6 +322,10 @@ def _is_file_name(name: Any) -> bool:
 
 def _is_digest(value: Any, digits: int) -> bool:
     return value is None or (isinstance(value, str) and bool(re.fullmatch(f"[0-9a-fA-F]{{{digits}}}", value)))
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) and text for text in value)
 
 
 def _is_size(value: Any) -> bool:

@@ -108,7 +108,7 @@ def _download(dataset: str, cache: Cache) -> int | None:
     declaration = declarations.read_declaration(datasets.assets(dataset))
     sizes = []
     for asset in declaration.assets:
-        if asset.kind != "extra":
+        if asset.kind != "extra" and (not asset.only_for or dataset in asset.only_for):
             path = declaration.folder(cache) / asset.path
             size = path.stat().st_size if asset.size is None and path.is_file() else asset.size
             if size is not None or asset.kind != "annotations":

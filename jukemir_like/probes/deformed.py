@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,11 @@ import numpy as np
 from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
+from jukemir_like.core.files import printable
 from jukemir_like.core.rows import Rows
 from jukemir_like.datasets.deformed import DeformedFrom, how_to_make
 from jukemir_like.datasets.processed import ProcessedDataset, read_processed
-from jukemir_like.probes import vectors
+from jukemir_like.probes import current_audio, vectors
 from jukemir_like.probes.vectors import Large, Vectors
 
 
@@ -84,7 +84,7 @@ def read_vectors(cache: Cache, processed: ProcessedDataset, representation: str,
         return vectors.read(cache, processed.name, representation, uids, processed.failed, large)
     is_tested = {uid: processed.items[uid].get("split") == "test" for uid in uids}
     of_clean, of_deformed = ([uid for uid in uids if is_tested[uid] is wanted] for wanted in (False, True))
-    _check_audio(cache, processed.name, origin, representation, of_deformed, in_folds=False)
+    _check_clean_audio(cache, processed.name, origin, of_deformed, in_folds=False)
     fitted = vectors.read(cache, origin.dataset, representation, of_clean, processed.failed, _share(large, of_clean, uids))
     tested = vectors.read(cache, processed.name, representation, of_deformed, processed.failed, _share(large, of_deformed, uids))
     both, tested = _joined(processed.name, origin, representation, fitted, tested)
@@ -134,7 +134,7 @@ def read_folded_vectors(
     origin = processed.deformed
     if origin is None:
         raise ValueError(f"{processed.name} is not deformed")
-    _check_audio(cache, processed.name, origin, representation, uids, in_folds=True)
+    _check_clean_audio(cache, processed.name, origin, uids, in_folds=True)
     fitted = vectors.read(cache, origin.dataset, representation, uids, processed.failed, _share(large, uids, [*uids, *uids]))
     deformed = vectors.read(cache, processed.name, representation, uids, tested.failed, _share(large, uids, [*uids, *uids]))
     both, deformed = _joined(processed.name, origin, representation, fitted, deformed)
@@ -174,35 +174,23 @@ def _joined(name: str, origin: DeformedFrom, representation: str, fitted: Vector
     return both, replace(both, row=row, missing=tested.missing)
 
 
-def _check_audio(cache: Cache, name: str, origin: DeformedFrom, representation: str, tested: Sequence[str], *, in_folds: bool) -> None:
-    """Raises where records say that the clean audio changed since it was deformed, or the deformed since vectors were computed from it.
-
-    Labels and items would not tell: a dataset that is deformed again with another seed has the same.
-    """
-    clean = _digests(cache.processed(origin.dataset), tested, "output_digest")
-    of_deform = {kind: _digests(cache.processed(name), tested, kind) for kind in ("digest", "output_digest")}
-    extracted = _digests(cache.representation(name, representation), [f"{uid}.wav" for uid in tested], "digest")
-    for uid in tested:
-        if _differ(clean.get(uid), of_deform["digest"].get(uid)):
-            raise RequestError(f"{origin.dataset} has other audio than {name} was made from: run `{_how_to_make(name, in_folds)}` again")
-        if _differ(of_deform["output_digest"].get(uid), extracted.get(f"{uid}.wav")):
-            raise RequestError(
-                f"vectors of {representation} for {name} are of other audio than it has now: run `jukemir-like extract` again"
-            )
+def _check_clean_audio(cache: Cache, name: str, origin: DeformedFrom, tested: Sequence[str], *, in_folds: bool) -> None:
+    """Raises where records say that the clean audio changed since it was deformed."""
+    clean = cache.processed(origin.dataset)
+    now = current_audio.digests(clean, tested)
+    made_from: dict[str, set[str]] = {}
+    for uid, of_item in records.read_all(cache.processed(name), tested, current_audio.JOURNALS).items():
+        if uid in now and (digest := of_item[-1].get("digest")) not in (None, now[uid]):
+            made_from[uid] = {digest}
+    if changed := current_audio.changed(clean, made_from):
+        which = f"{len(changed):,} of {len(tested):,} test items, such as {printable(changed[0])}"
+        again = f"run `{_how_to_make(name, in_folds)}`, then extract it again"
+        raise RequestError(f"{origin.dataset} has other audio than {name} was made from ({which}): {again}")
 
 
 def _how_to_make(name: str, in_folds: bool) -> str:
     """The command that writes a deformed dataset; in folds, of all items, as each is tested."""
     return how_to_make(name) + (" --all_items" if in_folds else "")
-
-
-def _digests(folder: Path, names: Sequence[str], kind: str) -> dict[str, str | None]:
-    """Input → what its last record in ``folder`` says."""
-    return {name: of_input[-1].get(kind) for name, of_input in records.read_all(folder, names).items()}
-
-
-def _differ(first: str | None, second: str | None) -> bool:
-    return first is not None and second is not None and first != second
 
 
 def _share(large: Large | None, part: Sequence[str], uids: Sequence[str]) -> Large | None:

@@ -45,6 +45,7 @@ from jukemir_like.core.resampling import (
     difference,
     effective_groups,
     few_groups,
+    few_positives,
     interval,
     resample_groups,
 )
@@ -117,12 +118,21 @@ class ResampledMetrics:
         """Of a ranking: how many groups have the rarer label of a tag (positive or negative), summed over tags. Of other metrics None."""
         return self._rare if scale(metric) == "ranking" else None
 
+    def inflation(self, metric: str) -> float:
+        """Of the variance of a difference: average precision hangs on the positives of each tag, of which there may be few."""
+        return few_positives(self._of_labels[0]) if metric == "average_precision" else 1.0
+
     @cached_property
     def _rare(self) -> float | None:
-        _, first, size = np.unique(self.group[np.argsort(self.group)], return_index=True, return_counts=True)
-        positives = np.add.reduceat(self.y[np.argsort(self.group)], first, axis=0, dtype=np.int64)  # (groups, tags)
-        rarer = np.minimum((positives > 0).sum(0), (positives < size[:, None]).sum(0))
-        return float(rarer.sum()) or None
+        return float(np.minimum(*self._of_labels).sum()) or None
+
+    @cached_property
+    def _of_labels(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """How many groups have a positive, and a negative, of each tag."""
+        order = np.argsort(self.group)
+        _, first, size = np.unique(self.group[order], return_index=True, return_counts=True)
+        positives = np.add.reduceat(self.y[order], first, axis=0, dtype=np.int64)  # (groups, tags)
+        return (positives > 0).sum(0), (positives < size[:, None]).sum(0)
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
@@ -257,6 +267,7 @@ def compare(first: ResampledMetrics, second: ResampledMetrics) -> Comparison:
             scale=scale(metric),
             units=a.units(metric),
             items=len(common),
+            inflation=a.inflation(metric),
         )
         for metric in a.by_seed
         if metric in b.by_seed

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -24,6 +24,7 @@ from jukemir_like.core.rows import MatrixFile, Rows
 from jukemir_like.core.vector_folder import VectorFolder
 from jukemir_like.packs import origin, published
 from jukemir_like.packs.origin import Origin
+from jukemir_like.probes import current_audio
 
 CHUNKS_ABOVE = 1_000_000_000
 """Bytes of vectors, as float32, above which they are read in chunks."""
@@ -94,7 +95,8 @@ def read(
         large: which vectors are read in chunks; None: none, all are in memory.
 
     Raises:
-        RequestError: there are none; they differ in size or in the signature of what computed them; one is damaged or not finite.
+        RequestError: there are none; they differ in size or in the signature of what computed them; one is damaged or not finite; records
+            say that they were computed from other audio than the dataset has now. (Of vectors that were taken over, this is not asked.)
         StorageError: there is no room for the temporary file.
     """
     folder = cache.representation(dataset, representation)
@@ -103,9 +105,10 @@ def read(
     if taken_over is not None or published.is_published(representation):
         again = f"run `jukemir-like download {dataset} --representation {representation}` again"
     known = _known(folder)
+    audio = _Audio(cache.processed(dataset), {} if taken_over else current_audio.digests(cache.processed(dataset), uids))
     stored = VectorFolder(folder, again)
     try:
-        X, row, named, digest = _matrix(stored, uids, known, again, large)
+        X, row, named, digest = _matrix(stored, uids, known, again, large, audio)
     finally:
         stored.close()
     missing = [uid for uid in uids if uid not in row]
@@ -120,6 +123,11 @@ def read(
     if len(named) > 1:
         shown = ", ".join(printable(signature[:20]) for signature in named[:5])
         raise RequestError(f"vectors in {folder} were computed by different versions of {representation} ({shown}): {again}")
+    if changed := current_audio.changed(audio.folder, audio.suspects):
+        which = f"{len(changed):,} of {len(row):,} vectors of {representation} for {dataset}, such as that of {printable(changed[0])}"
+        option = "" if cache.root == Cache.default().root else f" --cache {cache.root}"
+        command = f"`jukemir-like extract {representation} --dataset {dataset}{option}`"
+        raise RequestError(f"{which}, are of other audio than {dataset} has now: run {command} again")
     return Vectors(X, row, reasons, digest, named[0] if named else None, taken_over)
 
 
@@ -128,6 +136,7 @@ class _Known:
     """What a record says of a vector: a part of it, as there may be millions."""
 
     dated: float
+    digest: str | None
     output_digest: str | None
     signature: str | None
     reason: str | None
@@ -141,7 +150,7 @@ def _known(folder: Path) -> dict[str, list[_Known]]:
         of_item = known.setdefault(str(PurePosixPath(record["input"]).with_suffix("")), [])
         signature = record.get("signature")
         signature = None if signature is None else same.setdefault(signature, signature)
-        of_item.append(_Known(dated, record.get("output_digest"), signature, record.get("reason")))
+        of_item.append(_Known(dated, record.get("digest"), record.get("output_digest"), signature, record.get("reason")))
     for of_item in known.values():
         of_item.sort(key=lambda one: one.dated)
     return known
@@ -169,8 +178,25 @@ def _signature(of_item: list[_Known], file_digest: str) -> str | None:
     return written[file_digest]
 
 
+@dataclass
+class _Audio:
+    """What audio a dataset has now, and which vectors may be of another: uid → SHA-256 of what they were computed from."""
+
+    folder: Path
+    now: dict[str, str]
+    suspects: dict[str, set[str]] = field(default_factory=dict)
+
+    def compare(self, uid: str, of_item: list[_Known], file_digest: str) -> None:
+        """Notes the vector if records say of which audio it is, and of no such that there is now."""
+        now = self.now.get(uid)
+        of_vector = [record for record in of_item if record.output_digest == file_digest] or of_item[-1:]
+        computed_from = {record.digest for record in of_vector if record.digest}
+        if now and computed_from and now not in computed_from:
+            self.suspects[uid] = computed_from
+
+
 def _matrix(
-    stored: VectorFolder, uids: Sequence[str], known: dict[str, list[_Known]], again: str, large: Large | None
+    stored: VectorFolder, uids: Sequence[str], known: dict[str, list[_Known]], again: str, large: Large | None, audio: _Audio
 ) -> tuple[NDArray[np.float32] | Rows, dict[str, int], list[str], str]:
     """The vectors that exist, uid → row, the signatures under which they were computed, and the digest of all."""
     digest = hashlib.sha256()
@@ -200,9 +226,11 @@ def _matrix(
             raise DamagedFileError(f"{path} {stored.words(uid)}holds a number that is not finite: {again}")
         with files.damage_errors(path, again):
             try:
-                signatures.add(_signature(known.get(uid, []), hashlib.sha256(data).hexdigest()))
+                file_digest = hashlib.sha256(data).hexdigest()
+                signatures.add(_signature(known.get(uid, []), file_digest))
             except ValueError as error:
                 raise ValueError(f"{stored.words(uid)}{error}") from error
+        audio.compare(uid, known.get(uid, []), file_digest)
         digest.update(uid.encode(errors="surrogateescape") + b"\0" + of_uid.tobytes())
         collected.add(uid, of_uid)
         rows[uid] = len(rows)

@@ -111,10 +111,13 @@ def _is_above_baseline(question: Question, name: str) -> bool:
 def of_headline(questions: Sequence[Question], means: Sequence[Average]) -> Conclusion:
     """Under the first table: who is clearly best in how many columns."""
     columns = [*(one.best for one in questions), *(one.best for one in means)]
+    without = "".join(
+        f" The average over {one.dataset}, protocol {one.protocol}, has no interval: {one.no_interval}." for one in means if one.no_interval
+    )
     if not _names(questions):
-        return Conclusion("", "The baseline alone: probe a representation to compare with it.")
+        return Conclusion("", "The baseline alone: probe a representation to compare with it." + without)
     if not any(sum(name != TRIVIAL for name in one.answers) > 1 for one in questions):
-        return Conclusion("", "One representation alone: compare it with the baseline only.")
+        return Conclusion("", "One representation alone: compare it with the baseline only." + without)
     wins: dict[str, int] = {}
     for best in columns:
         if best is not None:
@@ -130,7 +133,7 @@ def of_headline(questions: Sequence[Question], means: Sequence[Average]) -> Conc
     does_not = "Values of different columns are different metrics on different data: compare within a column."
     if means and incomplete:
         does_not += f" An average is missing where a task is: {listed(incomplete)}."
-    return Conclusion(says, does_not)
+    return Conclusion(says, does_not + without)
 
 
 def _names(questions: Sequence[Question]) -> list[str]:

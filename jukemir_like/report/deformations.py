@@ -149,7 +149,15 @@ def _losses(clean: ResampledMetrics, runs: Sequence[Run], where: str) -> dict[st
         if metric in after.by_seed:
             change = float(after.by_seed[metric].mean() - values.mean())
             samples, units = after.samples[metric] - before.samples[metric], before.units(metric)
-            paired = difference(change, samples, before.effective_groups, scale=scale(metric), units=units, items=len(before.uid))
+            paired = difference(
+                change,
+                samples,
+                before.effective_groups,
+                scale=scale(metric),
+                units=units,
+                items=len(before.uid),
+                inflation=before.inflation(metric),
+            )
             losses[metric] = Loss(before.intervals[metric], after.intervals[metric], paired, len(before.uid), before.groups)
     return losses
 

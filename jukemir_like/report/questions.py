@@ -18,6 +18,7 @@ from jukemir_like.datasets import Task
 from jukemir_like.probes.fitting import TRIVIAL
 from jukemir_like.probes.intervals import Comparison, ResampledMetrics, compare, resample_runs, scale
 from jukemir_like.probes.runs import Run
+from jukemir_like.report.formatting import listed
 
 AVERAGED = {
     "multiclass": ("accuracy",),
@@ -107,13 +108,14 @@ class Average:
     """The mean over the tasks of one dataset under one protocol, for the representations that have results for all of them.
 
     ``best`` is the one that is better than each other, by the p of paired differences, corrected for the number of all pairs (Holm); None
-    if there is none.
+    if there is none. ``no_interval`` says, in words that follow "no interval: ", why representations have none; empty where all have one.
     """
 
     dataset: str
     protocol: str
     by_representation: dict[str, Interval]
     best: str | None
+    no_interval: str = ""
 
 
 def questions(runs: Sequence[Run], rows: Mapping[Path, Sequence[str]] | None = None) -> list[Question]:
@@ -204,7 +206,8 @@ def _average(dataset: str, protocol: str, together: Sequence[Question], names: S
     answers = [question.answers[name] for question in together for name in names]
     if not answers or any(set(answer.group) != set(answers[0].group) for answer in answers[1:]):
         values = {name: np.mean([_averaged(question.task, question.answers[name])[0] for question in together]) for name in names}
-        return Average(dataset, protocol, {name: Interval(float(value), None, None, 0) for name, value in values.items()}, None)
+        without = {name: Interval(float(value), None, None, 0) for name, value in values.items()}
+        return Average(dataset, protocol, without, None, "its tasks have different groups" if answers else "")
     return _mean(dataset, protocol, together, names)
 
 
@@ -217,6 +220,12 @@ def _mean(dataset: str, protocol: str, together: Sequence[Question], names: Sequ
     samples = {name: np.mean([sample for _, sample in of_one], axis=0) for name, of_one in parts.items()}
     of_mean = _scale_of_mean(together)
     intervals = {name: interval(value, samples[name], groups, scale=of_mean) for name, value in values.items()}
+    lacking = {name: [question for question in together if _lacks_interval(question, name)] for name in names}
+    if any(lacking.values()):  # of a mean with a value that can be anything, nothing can be said either
+        intervals = {name: Interval(one.value, None, None, one.undefined) if lacking[name] else one for name, one in intervals.items()}
+        columns = dict.fromkeys(f"{question.task.name} of {question.dataset}" for of_one in lacking.values() for question in of_one)
+        rows = [name for name in names if lacking[name]]
+        return Average(dataset, protocol, intervals, None, f"there is none in {listed(list(columns))}, for {listed(rows)}")
     if any(len({frozenset(question.answers[name].uid) for name in names}) > 1 for question in together):  # missing vectors: nothing to pair
         return Average(dataset, protocol, intervals, None)
     items = groups * min(len(answer.uid) / answer.effective_groups for answer in every)
@@ -225,6 +234,11 @@ def _mean(dataset: str, protocol: str, together: Sequence[Question], names: Sequ
         for a, b in combinations(names, 2)
     }
     return Average(dataset, protocol, intervals, _best(values, _corrected(p)))
+
+
+def _lacks_interval(question: Question, name: str) -> bool:
+    """Whether a value that a representation's average is made of has no interval."""
+    return any(question.answers[name].intervals[metric].low is None for metric in AVERAGED[question.task.type])
 
 
 def _scale_of_mean(together: Sequence[Question]) -> Scale:

@@ -75,3 +75,16 @@ def test_an_option_that_several_commands_have_is_the_same_in_all_of_them():
         options = [option.to_info_dict() for command in commands for option in command.params if option.name == name]
         assert len(options) > 1
         assert all(option == options[0] for option in options)
+
+
+def test_options_of_tables_that_do_not_count_for_a_known_dataset_are_said(command, tmp_path):
+    own = ("--metadata_only", "--cache", tmp_path)
+    assert command("download", "synthband", "--songs", "1", "--workers", "1", "--cache", tmp_path).returncode == 0
+    assert "did not count" not in command("process", "synthband", *own).stdout
+    said = command("process", "synthband", "--seed", "0", "--label", "genre", *own)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "--label, --seed did not count: synthband has labels and splits of its own" in said.stdout
+    (tmp_path / "labels.csv").write_text("uid,label\n" + "".join(f"{index},{'ab'[index % 2]}\n" for index in range(12)))
+    (tmp_path / "audio").mkdir()
+    table = ("folder", "--audio", tmp_path / "audio", "--labels", tmp_path / "labels.csv", "--name", "mine")
+    assert "did not count" not in command("process", *table, "--seed", "3", *own).stdout

@@ -224,6 +224,27 @@ def test_single_items_are_told_apart_as_by_mcnemar_s_test():
 
 def test_p_is_that_of_the_interval_where_the_correction_of_bias_changes_the_sign():
     samples = 0.05 + 0.01 * np.random.default_rng(6).standard_normal(2000)
-    found = resampling.difference(0.01, samples, 50, scale="ranking", units=400)
+    found = resampling.difference(0.01, samples, 50, scale="r2")
     assert found.interval.low < 0 < found.interval.high
     assert found.p == 1
+
+
+def test_rankings_are_not_corrected_for_bias_and_their_variance_may_be_inflated():
+    """The estimate of the bias of average precision varies more than the bias itself."""
+    samples = 0.05 + 0.01 * np.random.default_rng(6).standard_normal(2000)
+    found, wider = (resampling.difference(0.03, samples, 50, scale="ranking", units=400, inflation=factor) for factor in (1.0, 4.0))
+    middle = (found.interval.low + found.interval.high) / 2
+    assert middle == pytest.approx(0.03 * 400 / 401, rel=1e-9)
+    assert wider.interval.high - wider.interval.low == pytest.approx(2 * (found.interval.high - found.interval.low), rel=0.05)
+    assert wider.p > found.p
+
+
+def test_resamples_of_few_positives_vary_too_little_by_what_is_said():
+    """Of tags whose values are means of their positives: the variance of their mean, and that of its resamples."""
+    positives, random = (3, 5, 12), np.random.default_rng(9)
+    trials = [[random.standard_normal(m) for m in positives] for _ in range(4000)]
+    variance = np.var([np.mean([of_tag.mean() for of_tag in trial]) for trial in trials])
+    of_resamples = np.mean([sum(of_tag.var() / len(of_tag) for of_tag in trial) / len(positives) ** 2 for trial in trials])
+    assert variance / of_resamples == pytest.approx(resampling.few_positives([*positives, 0]), rel=0.05)
+    assert resampling.few_positives([]) == 1
+    assert resampling.few_positives([1, 30]) < 2.1

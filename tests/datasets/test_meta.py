@@ -3,6 +3,7 @@
 import json
 import tracemalloc
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,3 +47,24 @@ def test_writing_takes_no_memory_per_item(tmp_path):
     meta.write_meta(tmp_path, dataset, failed={}, skipped={}, metadata_only=True)
     assert tracemalloc.get_traced_memory()[1] < 500_000 < (tmp_path / meta.META).stat().st_size / 5
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("folder", "description", "command"),
+    [
+        ("gtzan_ff", {"name": "gtzan_ff"}, "run `jukemir-like process gtzan_ff` again"),
+        ("mine", {"name": "gtzan_ff"}, "run `jukemir-like process gtzan_ff --name mine` again"),
+        ("mine", {"name": "gtzan_ff+artist_folds"}, "run `jukemir-like process gtzan_ff+artist_folds --name mine` again"),
+        ("mine", {"name": "mine"}, "run `jukemir-like process folder --name mine` again, with the options of the first time"),
+        ("mine", {}, "run `jukemir-like process folder --name mine` again, with the options of the first time"),
+        ("mine", None, "run `jukemir-like process folder --name mine` again, with the options of the first time"),
+        ("mine~noise-20", {"name": "mine~noise-20"}, "run `jukemir-like deform mine noise-20` again"),
+        ("gtzan_ff", "damaged", "run `jukemir-like process gtzan_ff` again"),
+        ("mine", "damaged", "run `jukemir-like process` with `--name mine` again, with the dataset and the options of the first time"),
+    ],
+)
+def test_the_remedy_is_the_command_that_made_it(tmp_path, folder, description, command):
+    (tmp_path / folder).mkdir()
+    if description is not None:
+        (tmp_path / folder / "dataset.json").write_text("{" if description == "damaged" else json.dumps(description))
+    assert meta.remedy(tmp_path / folder) == command

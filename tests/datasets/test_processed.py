@@ -233,11 +233,11 @@ def test_what_is_not_processed_is_told_with_the_commands(tmp_path, monkeypatch):
     monkeypatch.setenv("JUKEMIR_LIKE_CACHE_DIR", str(tmp_path))
     with pytest.raises(RequestError) as refused:
         load_dataset("gtzan_ff")
-    assert "run `jukemir-like download gtzan`, then `jukemir-like process gtzan_ff`" in str(refused.value)
+    assert "run `jukemir-like download gtzan_ff`, then `jukemir-like process gtzan_ff`" in str(refused.value)
     other = tmp_path / "other"
     with pytest.raises(RequestError) as refused:
         load_dataset("giantsteps_clips+unique", other)
-    assert f"`jukemir-like download giantsteps --cache {other}`" in str(refused.value)
+    assert f"`jukemir-like download giantsteps_clips+unique --cache {other}`" in str(refused.value)
     assert f"`jukemir-like process giantsteps_clips+unique --cache {other}`" in str(refused.value)
 
 

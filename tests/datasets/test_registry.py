@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections import Counter
 
 import pytest
@@ -10,7 +11,7 @@ from jukemir_like import datasets
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets.processed import read_processed
-from jukemir_like.downloads.declarations import declaration_folder, read_declaration
+from jukemir_like.downloads.declarations import declaration_folder, declared_names, read_declaration
 from jukemir_like.process import process
 
 REAL = ["gtzan", "giantsteps", "magnatagatune", "emomusic", "musdb18", "musdb18hq"]
@@ -32,6 +33,13 @@ def test_every_dataset_says_what_to_download():
     assert assets.pop("synthband_stems") == "synthband"
     assert all(name == folder for name, folder in assets.items())
     assert datasets.assets("magnatagatune+artist_clean+tagged_only") == "magnatagatune"
+
+
+def test_what_is_only_for_some_datasets_is_for_datasets_of_that_download():
+    declared = {name: asset.only_for for name in declared_names() for asset in read_declaration(name).assets if asset.only_for}
+    assert declared  # of gtzan, for one
+    for name, needed_by in declared.items():
+        assert {datasets.assets(dataset) for dataset in needed_by} == {name}
 
 
 @pytest.mark.parametrize(
@@ -61,7 +69,7 @@ def test_options_are_told_by_name():
 
 @pytest.mark.parametrize("name", ["gtzan_ff", "giantsteps_clips+unique", "musdb18"])
 def test_assets_that_are_not_there_are_told_with_the_command_that_gets_them(tmp_path, name):
-    with pytest.raises(RequestError, match=f"run `jukemir-like download {datasets.assets(name)}` first"):
+    with pytest.raises(RequestError, match=f"run `jukemir-like download {re.escape(name)}` first"):
         datasets.from_assets(name, Cache(tmp_path))
 
 

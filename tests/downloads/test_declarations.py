@@ -10,6 +10,7 @@ from jukemir_like.downloads.declarations import (
     ContentsDigest,
     declaration_folder,
     declared_names,
+    only_for_others,
     read_declaration,
     select_assets,
 )
@@ -43,7 +44,7 @@ WRONG = [
     ({"path": ""}, "relative path"), ({"kind": "video"}, "kind"), ({"sha256": "ab"}, "sha256"), ({"md5": "xy" * 16}, "md5"),
     ({"size": -1}, "size"), ({"size": "5"}, "size"), ({"urls": ["ftp://h/x"]}, "URL"), ({"urls": ["file:///etc/passwd"]}, "URL"),
     ({"tag": "a b"}, "tag"), ({"tag": "../x"}, "tag"), ({"colour": "red"}, "unknown fields colour"),
-    ({"unpack": True, "path": "x.rar"}, "unpacked"),
+    ({"unpack": True, "path": "x.rar"}, "unpacked"), ({"only_for": "gtzan_tempo"}, "only_for"), ({"only_for": [1]}, "only_for"),
     ({"parts_of": "../x.zip"}, "parts"), ({"contents": {"strip": 1}}, "contents"), ({"contents": {"sha256": "no"}}, "contents"),
 ]  # fmt: skip
 
@@ -97,6 +98,21 @@ def four(declare):
 )
 def test_a_dataset_or_the_beginning_of_tags_is_selected_and_extras_only_by_name(four, given, tags):
     assert [asset.tag for _, chosen in select_assets(given) for asset in chosen] == tags
+
+
+def test_what_only_some_datasets_need_is_selected_for_them_or_by_its_tag(declare):
+    of_both, of_one = GOOD | {"only_for": ["one", "other+clean"]}, GOOD | {"tag": "TEST_TWO", "path": "b", "only_for": ["one"]}
+    declare(of_both, of_one, GOOD | {"tag": "TEST_ALL", "path": "c"})
+
+    def tags(*asked):
+        return [asset.tag for _, chosen in select_assets(*asked) for asset in chosen]
+
+    assert tags("testset") == tags("testset", ["other"]) == ["TEST_ALL"]
+    assert tags("testset", ["one"]) == tags("TEST_") == ["TEST_ONE", "TEST_TWO", "TEST_ALL"]
+    assert tags("testset", ["other+clean", "third"]) == ["TEST_ONE", "TEST_ALL"]
+    assert tags("TEST_TWO") == ["TEST_TWO"]
+    assert only_for_others(select_assets("testset")) == {"one, other+clean": ["TEST_ONE"], "one": ["TEST_TWO"]}
+    assert only_for_others(select_assets("testset", ["one"])) == {}
 
 
 @pytest.mark.parametrize(

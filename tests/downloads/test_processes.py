@@ -13,6 +13,8 @@ import time
 
 import pytest
 
+from jukemir_like.core import records
+
 
 @pytest.fixture
 def folder(cache):
@@ -233,3 +235,24 @@ def test_the_embedded_dataset_is_made_as_before(command, cache):
         assert command("download", "synthband", *wrong, "--cache", cache.root).returncode == 2
     done = command("download", "synthband", "--dry_run", "--cache", cache.root / "other")
     assert (done.returncode, "made on this machine" in done.stdout) == (0, True)
+
+
+def test_a_list_is_asked_for_only_for_the_dataset_that_needs_it_and_one_that_cannot_be_had_is_said_once(
+    command, host, cache, declare, asset
+):
+    common, tempi = (asset(path, host.url(path), kind="annotations") for path in ("all.txt", "tempi.txt"))
+    declare(common, tempi | {"only_for": ["gtzan_tempo"]}, name="gtzan")
+    (host.folder / "all.txt").write_bytes(b"all")
+    whole = command("download", "gtzan", "--cache", cache.root)
+    assert (whole.returncode, len(host.gets("tempi.txt"))) == (0, 0)
+    assert "left out, as only gtzan_tempo needs them: TEST_TEMPI_TXT (`jukemir-like download gtzan_tempo` gets them)" in whole.stdout
+    for arguments in (["gtzan_tempo"], ["gtzan", "--for", "gtzan_tempo"]):
+        done = command("download", *arguments, "--cache", cache.root)
+        assert done.returncode == 3, done.stderr
+        assert (done.stdout + done.stderr).count("failed: TEST_TEMPI_TXT") == 1
+        assert "left out" not in done.stdout
+    last = records.read(cache.dataset("gtzan"))["tempi.txt"]
+    assert (last["status"], "404" in last["reason"]) == ("failed", True)
+    assert command("download", "gtzan_ff", "--cache", cache.root).returncode == 0
+    refused = command("download", "gtzan", "--for", "emomusic", "--cache", cache.root)
+    assert (refused.returncode, "--for emomusic: it is made of the download emomusic, not of gtzan" in refused.stderr) == (2, True)

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from jukemir_like.core.cache import Cache
 from jukemir_like.packs import origin
@@ -420,6 +421,58 @@ def test_a_user_s_own_dataset_that_was_processed_again_is_extracted_again_whatev
     finish(start(tmp_path / "cache", *more), tmp_path / "cache")
     after = {path.name: path.read_bytes() for path in vectors.glob("*.npy")}
     assert [name for name in before if before[name] != after[name]] == ["03.npy"]
+
+
+def test_a_dataset_that_was_processed_again_has_the_later_stages_run_again_only_if_it_is_another_now(command, tmp_path):
+    """Whatever the dates of files say; processed by hand, or by the workflow itself."""
+    cache, more = tmp_path / "cache", ("--songs", "12", "--representations", "mfcc", "--deform", "noise-20", "--jobs", "1")
+    folders = Cache(cache)
+    finish(start(cache, *more), cache)
+    meta = json.loads((folders.processed("synthband") / "meta.json").read_text())
+    changed = next(uid for uid, record in meta.items() if record["split"] == "test")
+
+    def back_in_2001():
+        for path in [*(cache / "processed").rglob("*"), *(cache / ".stages" / "process").rglob("*")]:
+            os.utime(path, (1e9, 1e9))
+
+    def run_again():
+        """What was written: stages' logs, and files of vectors."""
+        before = times(cache)
+        finish(start(cache, *more), cache)
+        written = {path for path, written in times(cache).items() if before.get(path) != written}
+        stages = {path.split("/")[2].removesuffix(".log") for path in written if path.startswith(".stages/logs/") and path.endswith(".log")}
+        return stages, {
+            path.removeprefix("representations/") for path in written if path.startswith("representations/") and path.endswith(".npy")
+        }
+
+    assert run_again() == (set(), set())
+    # The same once more, by hand, with a file written again.
+    (folders.processed("synthband") / "wav" / f"{changed}.wav").unlink()
+    assert command("process", "synthband", "--cache", cache).returncode == 0
+    assert run_again() == (set(), set())
+    back_in_2001()
+    assert run_again() == (set(), set())
+    # By the workflow: the outcome is the same.
+    download = cache / ".stages" / "download" / "synthband"
+    assert download.read_text() == "--songs 12 --seed 0\n"
+    download.write_text("other songs")
+    assert run_again() == ({"process", "report"}, set())  # the page is made whenever a stage before it was to run
+    # A song is another one.
+    path = folders.dataset("synthband") / "stems" / f"{changed}.wav"
+    samples, rate = soundfile.read(path, dtype="int16")
+    soundfile.write(path, samples[::-1], rate, subtype="PCM_16")
+    assert command("process", "synthband", "--cache", cache).returncode == 0
+    refused = command("probe", "synthband", "mfcc", "--cache", cache)
+    assert (refused.returncode, f"such as that of {changed}, are of other audio than synthband has now" in refused.stderr) == (2, True)
+    back_in_2001()
+    vectors = {f"{dataset}/mfcc/{changed}.npy" for dataset in ("synthband", "synthband~noise-20")}
+    assert run_again() == ({"audit", "deform", "extract", "probe", "report"}, vectors)
+    assert run_again() == (set(), set())
+    # Back again, by the workflow itself.
+    soundfile.write(path, samples, rate, subtype="PCM_16")
+    download.write_text("other songs again")
+    assert run_again() == ({"process", "audit", "deform", "extract", "probe", "report"}, vectors)
+    assert run_again() == (set(), set())
 
 
 def test_deformations_go_through_the_line(tmp_path):

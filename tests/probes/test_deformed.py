@@ -146,7 +146,13 @@ def record(folder, journal, name, **digests):
         opened.append({field: value for field, value in records.new(name, "").items() if field != "signature"} | digests)
 
 
-@pytest.mark.parametrize(("stage", "message"), [("deform", "extract` again"), ("process", "run `jukemir-like deform toy noise-20` again")])
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ("deform", r"1 of 40 vectors .* run `jukemir-like extract rep --dataset toy~noise-20 --cache .*` again"),
+        ("process", r"1 of 40 test items, such as test/000-0\): run `jukemir-like deform toy noise-20`"),
+    ],
+)
 def test_audio_that_changed_since_is_refused_though_labels_are_the_same(deform, stage, message):
     cache = deform()
     clean, folder, vectors = cache.processed("toy"), cache.processed("toy~noise-20"), cache.representation("toy~noise-20", "rep")

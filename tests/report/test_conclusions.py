@@ -1,6 +1,7 @@
 """Sentences under figures and tables: each claim is checked against the table of paired differences."""
 
 import re
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -11,7 +12,7 @@ from jukemir_like.datasets import KEYS
 from jukemir_like.probes import metrics
 from jukemir_like.probes.runs import save_run
 from jukemir_like.probes.tasks import Predictions
-from jukemir_like.report import conclusions, questions
+from jukemir_like.report import conclusions, headline, questions
 from jukemir_like.report.confusions import Confusions
 from jukemir_like.report.lines import CostPoint
 
@@ -254,3 +255,29 @@ def test_an_average_over_other_items_is_not_compared(cache, make_run, tasks):
     (average,) = questions.averages(questions.questions(runs))
     assert average.best is None
     assert set(average.by_representation) == {"a", "bb"}
+
+
+def test_an_average_has_no_interval_where_a_column_of_it_has_none_and_says_why(cache, make_run, tasks):
+    """R² of two groups has none, and what is averaged with it could be anything as well."""
+    columns = [("emotion", name) for name in ("a", "bb")] + [("genre", name) for name in ("a", "bb")]
+    runs = [make_run(cache, "band", name, tasks[task], 0.9, n=40, per_group=20) for task, name in columns]
+    asked = questions.questions(runs)
+    assert [question.interval("a").low is None for question in asked] == [True, False]
+    (average,) = questions.averages(asked)
+    assert [(one.low, one.high) for one in average.by_representation.values()] == [(None, None)] * 2
+    assert average.best is None
+    for shown in (asked, [replace(question, answers={"a": question.answers["a"]}) for question in asked]):
+        said = conclusions.of_headline(shown, questions.averages(shown)).does_not
+        assert "The average over band, protocol linear, has no interval: there is none in emotion of band, for a" in said
+    (table,) = [headline.table(asked)]
+    assert [cell.low == "" for cell in table.rows[0].cells] == [True, True, True, False]  # name, average, emotion, genre
+    enough = [make_run(cache, "many", name, tasks[task], 0.9) for task, name in columns]
+    (average,) = questions.averages(questions.questions(enough))
+    assert (average.no_interval, [one.low is None for one in average.by_representation.values()]) == ("", [False, False])
+
+
+def test_an_average_of_tasks_with_different_groups_says_so(cache, make_run, tasks):
+    runs = [make_run(cache, "band", "a", tasks[task], 0.9, per_group=per_group) for task, per_group in (("genre", 5), ("key", 6))]
+    (average,) = questions.averages(questions.questions(runs))
+    assert average.by_representation["a"].low is None
+    assert "has no interval: its tasks have different groups" in conclusions.of_headline(questions.questions(runs), [average]).does_not
