@@ -8,17 +8,19 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from jukemir_like.core import records
+from jukemir_like.core.atomic import write_json
 from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import JukemirLikeError
 from jukemir_like.datasets.deformed import split_name
 from jukemir_like.datasets.meta import DESCRIPTION, META
 from jukemir_like.probes.current_audio import JOURNALS
 
 _DIGITS = 16
+_FILE = "outcome.json"
+_VERSION = 1  # raised when the same dataset would have another digest
 
 
 def of_dataset(folders: Cache, dataset: str) -> str:
@@ -29,7 +31,7 @@ def of_dataset(folders: Cache, dataset: str) -> str:
     """
     folder = folders.processed(dataset)
     files = [folder / META, folder / DESCRIPTION, *(folder / records.FOLDER / f"{journal}.jsonl" for journal in JOURNALS)]
-    return _digest(folder, tuple(_stamp(path) for path in files)) if files[0].is_file() else ""
+    return _remembered(folder, [_stamp(path) for path in files]) if files[0].is_file() else ""
 
 
 def of_probed(folders: Cache, dataset: str) -> str:
@@ -38,9 +40,20 @@ def of_probed(folders: Cache, dataset: str) -> str:
     return " ".join(of_dataset(folders, name) for name in ([dataset] if parts is None else [parts[0], dataset]))
 
 
-@cache
-def _digest(folder: Path, _: Any) -> str:
-    """Of a folder whose files have these stamps."""
+def _remembered(folder: Path, stamps: list[list[int] | None]) -> str:
+    """Of a folder whose files have these stamps; kept in a file, as each job of a cluster asks, and there may be a million records."""
+    path = folder / records.FOLDER / _FILE
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        kept = json.loads(path.read_bytes())
+        if kept["stamps"] == stamps and kept["version"] == _VERSION:
+            return str(kept["outcome"])
+    digest = _digest(folder)
+    with suppress(JukemirLikeError):  # where nothing can be written it is worked out each time
+        write_json(path, {"version": _VERSION, "stamps": stamps, "outcome": digest})
+    return digest
+
+
+def _digest(folder: Path) -> str:
     description = (folder / DESCRIPTION).read_bytes() if (folder / DESCRIPTION).is_file() else b""
     with suppress(ValueError, AttributeError):  # a damaged one is reported by the stage that reads it
         description = json.dumps({name: value for name, value in json.loads(description).items() if name != "versions"}).encode()
@@ -66,9 +79,9 @@ def _audio(folder: Path) -> bytes:
     return hashlib.sha256(b"".join(names)).digest()
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _stamp(path: Path) -> list[int] | None:
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    return [status.st_mtime_ns, status.st_size, status.st_ino]

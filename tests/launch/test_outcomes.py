@@ -7,6 +7,7 @@ import pytest
 
 from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import StorageError
 from jukemir_like.launch import outcomes
 
 
@@ -77,3 +78,28 @@ def test_a_probe_of_a_deformed_dataset_depends_on_the_clean_one_too(write, cache
     between = outcomes.of_probed(cache, "toy~noise-20")
     write({"a": "4" * 64}, name="toy~noise-20", journal="deform")
     assert len({before, between, outcomes.of_probed(cache, "toy~noise-20")}) == 3
+
+
+def test_records_are_read_once_for_all_jobs(write, cache, monkeypatch):
+    first = write({"a": "1" * 64})
+    monkeypatch.setattr(outcomes, "_digest", lambda _: pytest.fail("the records are read again"))
+    assert outcomes.of_dataset(cache, "toy") == first
+
+
+@pytest.mark.parametrize("kept", ["", "[]", "{", '{"version": 0}', "null"])
+def test_a_damaged_digest_is_worked_out_again(write, cache, kept):
+    first = write({"a": "1" * 64})
+    path = cache.processed("toy") / records.FOLDER / "outcome.json"
+    path.write_text(kept)
+    assert outcomes.of_dataset(cache, "toy") == first == json.loads(path.read_text())["outcome"]
+
+
+def test_where_nothing_can_be_written_it_is_worked_out_each_time(write, cache, monkeypatch):
+    first = write({"a": "1" * 64})
+    (cache.processed("toy") / records.FOLDER / "outcome.json").unlink()
+
+    def refuse(path, value):
+        raise StorageError(f"{path}: read-only")
+
+    monkeypatch.setattr(outcomes, "write_json", refuse)
+    assert outcomes.of_dataset(cache, "toy") == first
