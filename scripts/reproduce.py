@@ -49,15 +49,16 @@ def main() -> int:
     os.environ.pop(PARTIAL_OK_VARIABLE, None)  # the workflow knows what to do where some inputs failed
     cache = Path(options.cache).absolute()
     try:
-        if options.cost:
-            return _say_cost(options, Cache(cache))
-        _check_runner(options)
-        config = reproduction.configuration(options, Cache(cache))
-        _say_not_deformed(options, Cache(cache))
-        on_cluster = _cluster_options(options, config, cache) if options.runner == "slurm" else []
-        if config["container"] and not options.plan:
-            computed = [*reproduction.computed(config["representations"], config["datasets"], Cache(cache)), *config["layers"]]
-            _prepare_images(reproduction.images_of(computed, Cache(cache)), config["container"], Cache(cache))
+        with signals.not_replaced():
+            if options.cost:
+                return _say_cost(options, Cache(cache))
+            _check_runner(options)
+            config = reproduction.configuration(options, Cache(cache))
+            _say_not_deformed(options, Cache(cache))
+            on_cluster = _cluster_options(options, config, cache) if options.runner == "slurm" else []
+            if config["container"] and not options.plan:
+                computed = [*reproduction.computed(config["representations"], config["datasets"], Cache(cache)), *config["layers"]]
+                _prepare_images(reproduction.images_of(computed, Cache(cache)), config["container"], Cache(cache))
     except JukemirLikeError as error:
         print(f"make reproduce: {error}", file=sys.stderr)
         return WRONG_REQUEST
@@ -229,7 +230,9 @@ def program() -> None:
     signals.install()
     is_interrupted = False
     try:
-        code = stdio.close(main())
+        with signals.not_replaced():
+            code = main()
+        code = stdio.close(code)
         signals.disarm()
     except signals.Interrupted:
         is_interrupted = True

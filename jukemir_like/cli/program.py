@@ -32,7 +32,8 @@ def main() -> None:
 
 def _run() -> int:
     try:
-        code = cli.main(standalone_mode=False, prog_name="jukemir-like")
+        with signals.not_replaced():
+            code = cli.main(standalone_mode=False, prog_name="jukemir-like")
     except JukemirLikeError as error:
         from jukemir_like.core.files import printable
 

@@ -21,6 +21,7 @@ from pathlib import Path
 UNKNOWN = "-"
 """In place of what the system does not tell."""
 
+_STOPPED_SECONDS = 1.0  # one that waits for a disk, or for its child to become another program, stops only after that
 _GONE_SECONDS = 2.0  # a killed process with much memory takes a while to give it back
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -111,13 +112,17 @@ def _place() -> str:
 
 def descendants(root: int) -> set[int]:
     """Processes that descend from ``root``, without itself."""
+    return _descendants({root})
+
+
+def _descendants(roots: Iterable[int]) -> set[int]:
     children: dict[int, list[int]] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, ValueError, IndexError):
             process = int(path.parent.name)
             children.setdefault(int(_fields(process)[1]), []).append(process)
     below: set[int] = set()
-    generation = [root]
+    generation = list(roots)
     while generation:
         generation = [child for parent in generation for child in children.get(parent, ()) if child not in below]
         below |= set(generation)
@@ -127,21 +132,37 @@ def descendants(root: int) -> set[int]:
 def kill(processes: Iterable[int]) -> None:
     """Kills processes and all that descend from them, and waits up to two seconds until they are gone.
 
-    They are stopped first, so that none can start another meanwhile.
+    They are stopped first, so that none can start another meanwhile: one that was in the middle of that when it was told to stop finishes
+    it, so their children are looked for once they have stopped.
     """
     wanted, stopped = set(processes), set[int]()
-    while new := wanted - stopped:
-        for process in new:
+    deadline = time.monotonic() + _STOPPED_SECONDS
+    while True:
+        for process in wanted - stopped:
             with suppress(OSError):
                 os.kill(process, signal.SIGSTOP)
-        stopped |= new
-        wanted = stopped | {child for process in stopped for child in descendants(process)}
+        stopped |= wanted
+        is_still = all(map(_is_stopped, stopped))
+        wanted = stopped | _descendants(stopped)
+        if wanted == stopped:
+            if is_still or time.monotonic() >= deadline:
+                break
+            time.sleep(0.001)
     for process in stopped:
         with suppress(OSError):
             os.kill(process, signal.SIGKILL)
     deadline = time.monotonic() + _GONE_SECONDS
     while any(map(is_running, stopped)) and time.monotonic() < deadline:
         time.sleep(0.005)
+
+
+def _is_stopped(process: int) -> bool:
+    """Whether no thread of ``process`` does anything; so too where it is gone, or the system does not tell."""
+    try:
+        states = [path.read_bytes().rpartition(b")")[2].split()[0] for path in Path(f"/proc/{process}/task").glob("[0-9]*/stat")]
+    except (OSError, IndexError):  # a thread that has just ended
+        return not is_running(process)
+    return all(state in (b"T", b"t", b"Z", b"X") for state in states)
 
 
 _START_TIME = 19  # its place in the fields below

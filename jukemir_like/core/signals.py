@@ -35,6 +35,7 @@ GRACE_SECONDS = 8.0
 _SAME_REQUEST_SECONDS = 0.05  # a scheduler that signals a process and then its group, or SIGTERM and then SIGHUP, means one thing
 _WAKE_SECONDS = 0.1  # between two attempts to wake the main thread
 _WAKE_SIGNAL = signal.SIGURG  # which by default is ignored, by other programs too
+_FORK_SECONDS = 1.0  # longer than a process with much memory takes to fork
 _FORCED_EXIT_SECONDS = 5.0  # for the functions of on_forced_exit
 
 
@@ -52,6 +53,7 @@ class _State:
     is_disarmed = False
     is_forced = False
     is_printed = False
+    forking = _thread.allocate_lock()
     on_forced_exit: list[Callable[[], object]] = []  # noqa: RUF012 -- there is one
 
 
@@ -69,6 +71,8 @@ def install() -> None:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, _raise)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    # Functions in C, between whose steps no signal can raise: what is raised there is lost.
+    os.register_at_fork(before=_State.forking.acquire, after_in_parent=_State.forking.release, after_in_child=_State.forking.release)
     atexit.register(_ignore_at_the_end)  # called after all that are registered later
 
 
@@ -111,6 +115,20 @@ def postponed() -> Iterator[None]:
 
 
 @contextmanager
+def not_replaced() -> Iterator[None]:
+    """While it is entered, errors that come up after :class:`Interrupted` was raised are taken for it.
+
+    What a library cleans up may meet its own half-done work, and then raises an error in place of what it was to pass on (omegaconf does).
+    """
+    try:
+        yield
+    except Exception:
+        if _State.is_raised:
+            raise Interrupted from None
+        raise
+
+
+@contextmanager
 def on_forced_exit(function: Callable[[], object]) -> Iterator[None]:
     """While it is entered, ``function`` is called, in some thread, where the process ends at once and nothing else will clean up."""
     _State.on_forced_exit.append(function)
@@ -145,6 +163,7 @@ def exit_interrupted() -> None:
 def exit_now() -> None:
     """Ends this process and all that descend from it, in the middle of any work; exit code 130."""
     _State.is_forced = True
+    _State.forking.acquire(timeout=_FORK_SECONDS)  # for good: a process that another thread started from now on would be left behind
     processes.kill(processes.descendants(os.getpid()))
     unfinished = len(_State.on_forced_exit)
 

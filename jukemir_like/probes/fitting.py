@@ -62,7 +62,7 @@ class FitOptions:
     Args:
         settings: of the protocol; their type decides which one.
         seed: of all random numbers; protocol ``linear`` has none.
-        workers: processes of protocol ``jukemir``. Results do not depend on their number.
+        workers: processes of protocol ``jukemir``; with more than one, ``lineareval`` may use threads. Results do not depend on them.
         device: ``cpu`` or ``cuda`` for protocols ``jukemir`` and ``lineareval``; None: a GPU where there is one.
     """
 
@@ -125,7 +125,7 @@ def fit_together(data: ProbeData, options: Sequence[FitOptions], name: str = "pr
     from jukemir_like.probes import linear_evaluation
 
     with one_thread():
-        return linear_evaluation.fit(data, settings, [of_seed.seed for of_seed in options], name, options[0].device)
+        return linear_evaluation.fit(data, settings, [of_seed.seed for of_seed in options], name, options[0].device, options[0].workers)
 
 
 def fit_baseline(data: ProbeData) -> FittedProbe:

@@ -29,9 +29,10 @@ processor's vectors, and products are one per seed: so a seed gives the same bit
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,7 @@ from torch.optim.adam import adam
 
 from jukemir_like.core.progress import Progress
 from jukemir_like.core.rows import Rows
-from jukemir_like.datasets import Task
-from jukemir_like.probes import chunked_features
+from jukemir_like.probes import chunked_features, early_stopping
 from jukemir_like.probes.chunked_features import ChunkedFeatures, Features
 from jukemir_like.probes.linear import Array, standardisation
 from jukemir_like.probes.protocols import LinearEval
@@ -51,14 +51,16 @@ from jukemir_like.probes.search import choose_device, one_torch_thread
 from jukemir_like.probes.selection import Candidate, FittedProbe, Selection, tested
 from jukemir_like.probes.targets import targets
 from jukemir_like.probes.tasks import SCORED_SPLITS, ProbeData, Scores
-from jukemir_like.probes.training import Evaluation, validation_metric
 
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 _VECTOR = 16  # float32 numbers of the widest vectors of processors
+_THREADS_FROM = 512  # dimensions: of shorter vectors, the interpreter takes most of a step, and seeds are faster side by side
 _MINIBATCHES = 32  # whose targets are gathered at once
 
 
-def fit(data: ProbeData, settings: LinearEval, seeds: Sequence[int], name: str, device: str | None = None) -> list[FittedProbe]:
+def fit(
+    data: ProbeData, settings: LinearEval, seeds: Sequence[int], name: str, device: str | None = None, workers: int = 1
+) -> list[FittedProbe]:
     """The layer of each seed, at its best epoch on validation. On a CPU a seed gives the same bits alone and beside others.
 
     Args:
@@ -67,19 +69,47 @@ def fit(data: ProbeData, settings: LinearEval, seeds: Sequence[int], name: str, 
         seeds: at least one, all different.
         name: of the work, for the progress bar.
         device: ``cpu`` or ``cuda``; None: a GPU where there is one.
+        workers: on a CPU, with more than one, seeds of long vectors have a thread each.
 
     Raises:
         RequestError: there is no such device, or scores are not finite.
     """
     with one_torch_thread(), torch.no_grad():
-        features = _standardised(data, torch.device(choose_device(device)))
-        layers = _Layers(data, features, settings, seeds)
-        with Progress(settings.max_epochs, name, "epoch") as bar:
-            while layers.active:
-                layers.train_epoch()
-                layers.evaluate()
+        on = torch.device(choose_device(device))
+        features = _standardised(data, on)
+        # Vectors on disk are read in one place only; a GPU does the products of all seeds beside each other.
+        in_threads = workers > 1 and isinstance(features["train"], Tensor) and data.train.X.shape[1] >= _THREADS_FROM and on.type == "cpu"
+        groups = [[seed] for seed in seeds] if in_threads else [seeds]
+        trained = [_Layers(data, features, settings, group) for group in groups]
+        with Progress(settings.max_epochs * len(groups), name, "epoch") as bar:
+            _train(trained, bar)
+        return [_fitted(data, layers, best, features) for layers in trained for best in layers.best]
+
+
+def _train(groups: Sequence[_Layers], bar: Progress) -> None:
+    """Trains each group to its end, in a thread of its own where there are several: products leave the interpreter to the others."""
+    is_left, counting = threading.Event(), threading.Lock()
+
+    @torch.no_grad()  # which, as the number of threads, counts for the thread that says so
+    def train(layers: _Layers) -> None:
+        torch.set_num_threads(1)
+        while layers.active and not is_left.is_set():
+            layers.train_epoch()
+            layers.evaluate()
+            with counting:
                 bar.update()
-        return [_fitted(data, layers, best, features) for best in layers.best]
+
+    if len(groups) == 1:
+        train(groups[0])
+        return
+    with ThreadPoolExecutor(len(groups)) as threads:
+        futures = [threads.submit(train, layers) for layers in groups]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            is_left.set()
+    for future in futures:
+        future.result()
 
 
 @dataclass
@@ -99,14 +129,6 @@ class _Best:
     value: float = -math.inf
     epoch: int = 0
     epochs: int = 0
-
-
-@dataclass(frozen=True)
-class _Stop:
-    """What stops training: its name, and its function of outputs on validation."""
-
-    name: str
-    evaluation: Evaluation
 
 
 @dataclass(frozen=True)
@@ -141,14 +163,14 @@ class _Layers:
 
     def __init__(self, data: ProbeData, features: dict[str, Features], settings: LinearEval, seeds: Sequence[int]):
         self.settings, self.valid = settings, features["valid"]
-        self.n, self.dimension = features["train"].shape
+        self.n, self.dimension = data.train.X.shape
         self.labels, self.device = len(data.task.labels), features["valid"].device
-        self.width = -(-(self.dimension + 1) // _VECTOR) * _VECTOR
-        self.train = _with_ones(features["train"], self.width)
+        self.width = _width(self.dimension)
+        self.train = features["train"]
         centre, scale = _scaling(data)
         self.targets = torch.from_numpy((targets(data.task, data.train.y) - centre) / scale).to(self.device)
         self.centre, self.scale = (torch.from_numpy(one).to(self.device) for one in (centre, scale))
-        self.stop = _stop(data.task, data.splits["valid"].y, self.device)
+        self.stop = early_stopping.metric(data.task, data.splits["valid"].y, self.device)
         self.residual = _RESIDUALS.get(data.task.type, _of_classes)
         streams = [[np.random.Generator(np.random.SFC64(one)) for one in np.random.SeedSequence(seed).spawn(2)] for seed in seeds]
         self.orders = [order for order, _ in streams]
@@ -255,9 +277,18 @@ def _fitted(data: ProbeData, layers: _Layers, best: _Best, features: dict[str, F
 
 
 def _standardised(data: ProbeData, device: torch.device) -> dict[str, Features]:
-    """Split → features, standardised by mean and deviation of train; on the device, or read from disk when they are needed."""
+    """Split → features, standardised by mean and deviation of train; on the device, or read from disk when they are needed.
+
+    Those of train that are on the device are (n, width): column ``dimension`` is 1 and later ones are 0.
+    """
     moments = standardisation(data.train.X)
-    return {name: _prepare(split.X, moments, device) for name, split in data.splits.items()}
+    features = {name: _prepare(split.X, moments, device) for name, split in data.splits.items()}
+    return features | {"train": _with_ones(features["train"])}
+
+
+def _width(dimension: int) -> int:
+    """Of a row with its bias: a multiple of the processor's vectors."""
+    return -(-(dimension + 1) // _VECTOR) * _VECTOR
 
 
 def _prepare(X: NDArray[np.float32] | Rows, moments: tuple[Array, Array], device: torch.device) -> Features:
@@ -268,12 +299,11 @@ def _prepare(X: NDArray[np.float32] | Rows, moments: tuple[Array, Array], device
         return torch.from_numpy(((X - mean) / scale).astype(np.float32)).to(device)
 
 
-def _with_ones(features: Features, width: int) -> Features:
-    """Features (n, width), of which column ``dimension`` is 1 and later ones are 0; those that are on disk are as they were."""
+def _with_ones(features: Features) -> Features:
     if isinstance(features, ChunkedFeatures):
         return features
     n, dimension = features.shape
-    padded = torch.zeros(n, width, device=features.device)
+    padded = torch.zeros(n, _width(dimension), device=features.device)
     padded[:, :dimension], padded[:, dimension] = features, 1
     return padded
 
@@ -299,39 +329,3 @@ def _of_values(outputs: Tensor, target: Tensor) -> Tensor:
 
 _RESIDUALS: dict[str, Residual] = {"multilabel": _of_tags, "regression": _of_values}
 """By type of the task; others have classes."""
-
-
-def _stop(task: Task, y: np.ndarray, device: torch.device) -> _Stop:
-    """What stops training, by type of the task; others than these have classes."""
-    if task.type == "multilabel":
-        return _Stop("average_precision", partial(mean_average_precision, torch.from_numpy(y).to(device)))
-    if task.type == "regression":
-        return _Stop("r2", validation_metric(task, y, None, device))
-    if task.type == "tempo":
-        return _Stop("accuracy1", validation_metric(task, y, None, device))
-    return _Stop("accuracy", validation_metric(replace(task, type="multiclass"), y, None, device))
-
-
-def mean_average_precision(y: Tensor, outputs: Tensor) -> Tensor:
-    """Average precision, the mean over tags with a positive; equal to :func:`jukemir_like.probes.metrics.average_precision`.
-
-    Args:
-        y: bool (n, tags).
-        outputs: (any number, n, tags); NaN for those that are not finite.
-
-    >>> mean_average_precision(torch.tensor([[True], [False], [False]]), torch.tensor([[[0.5], [0.1], [0.9]]])).tolist()
-    [0.5]
-    """
-    keep = y.any(0)
-    positive = y[:, keep].T.double()
-    finite = torch.isfinite(outputs.sum((1, 2), dtype=torch.float64))
-    scores, order = outputs[..., keep].transpose(1, 2).sort(-1, descending=True)
-    hits = positive.expand(len(outputs), -1, -1).gather(2, order)
-    count = torch.arange(1, len(y) + 1, device=y.device)
-    # Equal scores are one threshold: what counts is the precision after the last of them.
-    last = torch.where(scores[..., 1:] != scores[..., :-1], count[:-1] - 1, len(y) - 1)
-    last = torch.cat([last, torch.full_like(last[..., :1], len(y) - 1)], -1) if len(y) > 1 else torch.zeros_like(order)
-    last = last.flip(-1).cummin(-1).values.flip(-1)
-    precision = (hits.cumsum(-1) / count).gather(2, last)
-    values = ((hits * precision).sum(-1) / positive.sum(-1)).mean(-1)
-    return torch.where(finite, values, torch.nan)

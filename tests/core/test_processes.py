@@ -1,9 +1,13 @@
 """Which process is meant, among those of all machines and containers, and whether it has ended."""
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -84,3 +88,41 @@ def test_where_the_system_tells_no_boot_nothing_is_known_to_have_ended(monkeypat
     monkeypatch.setattr(processes, "_BOOT_ID", tmp_path / "missing")
     assert processes.boot_id() == processes.UNKNOWN
     assert processes.is_known_to_have_ended(f"{processes._place()}-{2**22 + 1}-1") is None
+
+
+# Of much memory in small pages, so that to fork takes a while.
+FORKS = (
+    "import mmap, os, time\nmemory = mmap.mmap(-1, 100 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)\n"
+    "memory.madvise(mmap.MADV_NOHUGEPAGE)\nmemory[::4096] = bytes(len(memory[::4096]))\n"
+    "os.write(1, b'.')\nwhile os.fork():\n    pass\ntime.sleep(1000)\n"
+)
+
+
+def running(session):
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] not in "ZX":
+                found.append(path.parent.name)
+    return found
+
+
+def test_none_is_left_of_a_process_that_starts_others_all_the_time(monkeypatch):
+    """It is told to stop in the middle of a fork, and the child appears after the look for children."""
+    look = processes._descendants
+
+    def look_and_rest(roots):
+        found = look(roots)
+        time.sleep(0.05)
+        return found
+
+    monkeypatch.setattr(processes, "_descendants", look_and_rest)
+    for _ in range(5):
+        with subprocess.Popen([sys.executable, "-c", FORKS], stdout=subprocess.PIPE, start_new_session=True) as process:
+            process.stdout.read(1)
+            processes.kill([process.pid])
+            left = running(process.pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        assert left == []

@@ -115,6 +115,59 @@ def test_the_second_signal_ends_at_once_whatever_is_under_way(case):
     assert said == f"{signals.MESSAGE}\n"
 
 
+FORKS = """
+import signal
+
+
+def fork():  # as workers are started: what raises in a hook of a fork is lost
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals.EXIT_SIGNALS)
+    child = os.fork()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals.EXIT_SIGNALS)
+    return child
+
+
+while True:
+    try:
+        os.write(1, b'.')
+        while fork():
+            time.sleep(0.002)
+        while True:
+            time.sleep(1000)
+    except signals.Interrupted:
+        pass
+"""
+
+
+def test_what_the_process_starts_while_it_ends_is_not_left_behind():
+    """In the main thread, while the other one has already killed what there was."""
+    process = begun(BEGIN + LONG_GRACE + FORKS)
+    said = end(process, [signal.SIGTERM] * 2, (0.0, 0.2), group=False, insist=True)
+    assert process.returncode == 130
+    assert said == f"{signals.MESSAGE}\n"
+
+
+REPLACES = """
+try:
+    with signals.not_replaced():
+        try:
+            os.write(1, b'.')
+            time.sleep(1000)
+        finally:
+            None.half_done
+"""
+
+
+def test_an_error_of_a_clean_up_does_not_stand_in_the_place_of_the_signal():
+    process = begun(BEGIN + REPLACES + END)
+    assert end(process, [signal.SIGTERM], [0.0], group=False) == f"{signals.MESSAGE}\n"
+    assert process.returncode == 130
+
+
+def test_an_error_without_a_signal_stays_what_it_is():
+    with pytest.raises(ZeroDivisionError), signals.not_replaced():
+        raise ZeroDivisionError
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", [*SCRIPTS, *IN_THIS_PROCESS])
 def test_the_first_signal_ends_in_bounded_time_whatever_is_under_way(case):

@@ -12,8 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.rows import Rows
 from jukemir_like.datasets import KEYS, Task
+from jukemir_like.probes import linear_evaluation
 from jukemir_like.probes.fitting import FitOptions, fit, fit_together
-from jukemir_like.probes.linear_evaluation import mean_average_precision
 from jukemir_like.probes.protocols import LinearEval
 from jukemir_like.probes.songs import RULES, Songs
 from jukemir_like.probes.tasks import ProbeData, Split
@@ -115,6 +115,45 @@ def test_a_seed_is_the_same_to_the_bit_alone_and_beside_others(kind, labels, dim
             np.testing.assert_array_equal(scores(alone)[split], scores(beside_others)[split])
 
 
+@pytest.mark.parametrize("kind", ["multiclass", "multilabel", "regression"])
+@pytest.mark.parametrize("dimension", [511, 512, 700])
+def test_a_seed_is_the_same_to_the_bit_in_a_thread_of_its_own(kind, dimension):
+    """Vectors of 512 numbers and more have them."""
+    data = problem(kind, 5, dimension)
+    settings = LinearEval(learning_rate=0.03 if kind == "regression" else 0.1, max_epochs=12, patience=1)
+    seeds = (7, 42, 9, 43)
+    one, several = (fit_together(data, [FitOptions(settings, seed, workers, "cpu") for seed in seeds]) for workers in (1, 2))
+    assert len({probe.details["epochs"] for probe in one}) > 1  # some stop while others go on
+    for alone, beside_others in zip(one, several, strict=True):
+        assert alone.details == beside_others.details
+        for split in ("valid", "test"):
+            np.testing.assert_array_equal(scores(alone)[split], scores(beside_others)[split])
+
+
+@pytest.mark.parametrize(("workers", "dimension", "expected"), [(1, 512, 1), (2, 511, 1), (2, 512, 3), (8, 512, 3)])
+def test_long_vectors_have_a_thread_for_each_seed_where_workers_are_allowed(monkeypatch, workers, dimension, expected):
+    groups = []
+    train = linear_evaluation._train
+    monkeypatch.setattr(linear_evaluation, "_train", lambda layers, bar: (groups.append(len(layers)), train(layers, bar)))
+    fit_together(problem("multiclass", 5, dimension), [FitOptions(replace(FAST, max_epochs=2), seed, workers, "cpu") for seed in SEEDS])
+    assert groups == [expected]
+
+
+@pytest.mark.parametrize("failing", SEEDS)
+def test_what_fails_in_a_thread_fails_the_fit_and_ends_the_others(monkeypatch, failing):
+    evaluate = linear_evaluation._Layers.evaluate
+
+    def fail(layers):
+        if layers.best[0].seed == failing:
+            raise MemoryError("no more")
+        evaluate(layers)
+
+    monkeypatch.setattr(linear_evaluation._Layers, "evaluate", fail)
+    data, settings = problem("multiclass", 5, 600), LinearEval(max_epochs=10**9, patience=10**9)
+    with pytest.raises(MemoryError, match="no more"):
+        fit_together(data, [FitOptions(settings, seed, 2, "cpu") for seed in SEEDS])
+
+
 def test_seeds_differ():
     first, second = (scores(fit(problem("multiclass"), FitOptions(FAST, seed, device="cpu")))["test"] for seed in (42, 43))
     assert not np.array_equal(first, second)
@@ -163,17 +202,3 @@ def test_more_labels_than_train_has():
     few = replace(train, X=train.X[kept], y=train.y[kept], uid=train.uid[kept], group=train.group[kept])
     probe = fit(replace(data, splits=data.splits | {"train": few}), FitOptions(FAST, 42, device="cpu"))
     assert np.isfinite(scores(probe)["test"]).all()
-
-
-@pytest.mark.parametrize("ties", [False, True])
-def test_average_precision_is_that_of_scikit_learn(ties):
-    random = np.random.default_rng(3)
-    y = random.random((200, 7)) < np.array([0, 0.01, 0.1, 0.3, 0.5, 0.9, 1])
-    y[0, 1] = True
-    outputs = random.normal(size=(3, 200, 7))
-    outputs = (outputs.round(1) if ties else outputs).astype(np.float32)
-    expected = [np.mean([average_precision_score(y[:, tag], one[:, tag]) for tag in range(1, 7)]) for one in outputs]
-    found = mean_average_precision(torch.from_numpy(y), torch.from_numpy(outputs))
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
-    outputs[1, 5, 3] = np.inf
-    assert np.isnan(mean_average_precision(torch.from_numpy(y), torch.from_numpy(outputs)).numpy()).tolist() == [False, True, False]
