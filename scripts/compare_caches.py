@@ -27,7 +27,7 @@ from jukemir_like.core.vector_folder import VectorFolder
 NOT_COMPARED = {"seconds", "time", "versions", "version", "jukemir-like", "created", "host", "examples_per_second"}
 """Fields of JSON and columns of tables that differ between any two runs, also as the last part of a name: ``valid/seconds``."""
 SKIPPED_FOLDERS = {".snakemake", ".stages", "tensorboard", "states", FOLDER}
-SKIPPED_FILES = {".lock", "inputs.manifest"}
+SKIPPED_FILES = {".lock", "inputs.manifest", "outcome.json"}  # the last has times of files
 
 
 def main() -> int:
