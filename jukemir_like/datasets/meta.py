@@ -254,7 +254,7 @@ def remedy(folder: Path) -> str:
 def _made_from(folder: Path) -> str | None:
     """The dataset that was processed, as its description says; empty where it does not, None where there is none, or it is damaged."""
     try:
-        name = json.loads((folder / DESCRIPTION).read_bytes()).get("name")
+        name = json.loads(files.read_regular(folder / DESCRIPTION)).get("name")
     except (OSError, ValueError, AttributeError, RecursionError):
         return None
     return name if isinstance(name, str) else ""
