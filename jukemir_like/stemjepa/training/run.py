@@ -23,6 +23,7 @@ from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import batches, devices, state
 from jukemir_like.stemjepa.training.batches import TrainingTracks
 from jukemir_like.stemjepa.training.group import Group, joined
+from jukemir_like.stemjepa.training.wandb_key import check_wandb
 
 DATA = "data.json"
 """How the data were understood. The same tracks in another layout are the same run, so this is not part of ``settings.json``."""
@@ -50,6 +51,8 @@ def train(settings: Training, folder: Path, *, resume: bool = True, on_change: s
     placement = devices.find_placement(settings.trainer, batch_size=settings.data.dataloader.batch_size)
     batches.micro_batch_size(settings, placement)
     workers = batches.loader_workers(settings, placement)
+    if not placement.external:
+        check_wandb(settings)
 
     def prepare(tracks: TrainingTracks) -> None:
         state.claim(settings.to_dict() | {state.TRACKS: tracks.digest()}, folder, resume=resume, on_change=on_change)
@@ -61,6 +64,8 @@ def train(settings: Training, folder: Path, *, resume: bool = True, on_change: s
         _train_in_processes(settings, folder, placement.world_size)
         return folder / state.WEIGHTS
     with joined(placement, settings.trainer.meeting_seconds) as group, ExitStack() as locks:
+        if placement.external:
+            group.from_first(lambda: check_wandb(settings))  # the first process logs; the others need no key
         data = _common_tracks(settings, group, workers)
 
         def take_folder() -> None:

@@ -320,6 +320,7 @@ def test_a_missing_wandb_is_said_in_one_line(settings, tmp_path, monkeypatch):
     import lightning.pytorch.loggers.wandb as theirs
 
     monkeypatch.setattr(theirs, "_WANDB_AVAILABLE", False)
+    monkeypatch.setenv("WANDB_MODE", "offline")
     with pytest.raises(RequestError, match=r"^logger=wandb needs the package wandb: pip install wandb"):
         train(settings(logger=["wandb"]), tmp_path)
 
