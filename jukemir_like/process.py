@@ -1,8 +1,8 @@
 """Dataset → WAV and ``meta.json``.
 
 Every source file is decoded once, cut into its clips, mixed down (unless the dataset is one of stems) and written as 16-bit PCM at the
-source's own rate. Runs in worker processes and resumes an interrupted run; a bad file is reported with its reason and does not stop the
-others.
+source's own rate; MIDI files are rendered. Runs in worker processes and resumes an interrupted run; a bad file is reported with its reason
+and does not stop the others.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import Any
 
 from jukemir_like import audio
 from jukemir_like.audio.stems import reading, summing
-from jukemir_like.audio.stems.summing import StemFiles
 from jukemir_like.core import records
 from jukemir_like.core.atomic import make_folder
 from jukemir_like.core.errors import InputError, RequestError
@@ -30,6 +29,8 @@ from jukemir_like.datasets import registry
 from jukemir_like.datasets.dataset import Clip, Dataset, Item, uid_collision, uid_fault
 from jukemir_like.datasets.folder.labels import description_lines
 from jukemir_like.datasets.meta import WAV_FOLDER, wav_path, write_meta
+from jukemir_like.midi import reading as midi
+from jukemir_like.midi.rendering import render
 
 _RECIPE = 2  # raised when the same source would give other samples
 _MOST_SKIPPED = 5  # lines about items that are skipped for the same reason
@@ -112,22 +113,23 @@ def _write_audio(dataset: Dataset, output: Path, workers: int, summary: Summary)
     if gains:
         songs, their = ("1 song", "its") if len(gains) == 1 else (f"{len(gains):,} songs", "their")
         summary.notes.append(
-            f"{songs} turned down as a whole, by up to {-20 * math.log10(min(gains)):.1f} dB: a sum of {their} files exceeded full scale "
-            "(gain in .records)"
+            f"{songs} turned down as a whole, by up to {-20 * math.log10(min(gains)):.1f} dB: a sum of {their} sources exceeded full "
+            "scale (gain in .records)"
         )
 
 
 def _process_source(stems: tuple[str, ...] | None, chunk: Chunk) -> list[Record]:
     """Writes the WAV files of the clips of one source; returns their records. Runs in a worker."""
     started = time.perf_counter()
-    source, files = chunk.source[0].source, chunk.source[0].stem_files
+    item = chunk.source[0]
+    source = item.source
     try:
-        with unchanged(*_files(source, files)):
-            digest = _digest(source, files, stems)
+        with unchanged(*_files(source, item)):
+            digest = _digest(source, item, stems)
             finished = [job.kept_record(digest) for job in chunk.jobs]
             if all(record is not None for record in finished):
                 return [record | {"status": "kept"} for record in finished if record is not None]
-            decoded, gain = _decode(source, files, stems)
+            decoded, gain = _decode(source, item, stems)
     except InputError as error:
         return [job.record() | records.failure(error) for job in chunk.jobs]
     written = []
@@ -144,21 +146,26 @@ def _process_source(stems: tuple[str, ...] | None, chunk: Chunk) -> list[Record]
     return [record | {"seconds": seconds} for record in written]
 
 
-def _files(source: Path, files: StemFiles | None) -> list[Path]:
+def _files(source: Path, item: Item) -> list[Path]:
     """What is read: the source, or the files that its stems are sums of."""
-    return [source] if files is None else summing.files_below(source, files)
+    return [source] if item.stem_files is None else summing.files_below(source, item.stem_files)
 
 
-def _digest(source: Path, files: StemFiles | None, stems: tuple[str, ...] | None) -> str:
-    if files is not None:
-        return summing.digest(source, files)
+def _digest(source: Path, item: Item, stems: tuple[str, ...] | None) -> str:
+    if item.rendering is not None:
+        return midi.digest(source)
+    if item.stem_files is not None:
+        return summing.digest(source, item.stem_files)
     return reading.digest(source, stems) if stems else audio.digest(source)
 
 
-def _decode(source: Path, files: StemFiles | None, stems: tuple[str, ...] | None) -> tuple[audio.Audio, float]:
+def _decode(source: Path, item: Item, stems: tuple[str, ...] | None) -> tuple[audio.Audio, float]:
     """The samples, and the gain that they have been given."""
-    if files is not None:
-        summed = summing.decode(source, files)
+    if item.rendering is not None:
+        rendered = render(source, item.rendering)
+        return rendered.audio, rendered.gain
+    if item.stem_files is not None:
+        summed = summing.decode(source, item.stem_files)
         return summed.audio, summed.gain
     return reading.decode(source, stems) if stems else audio.decode_mono(source), 1.0
 
@@ -177,8 +184,9 @@ def _cut(samples: Any, sample_rate: int, clip: Clip | None) -> Any:
 def _signature(item: Item, stems: tuple[str, ...] | None) -> str:
     """Digest of everything but the bytes of the source that determines the samples of a WAV."""
     clip = None if item.clip is None else [item.clip.clip_offset, item.clip.clip_duration]
-    files = [] if item.stem_files is None else [item.stem_files]
-    return hashlib.sha256(json.dumps([_RECIPE, clip, stems, *files]).encode()).hexdigest()[:16]
+    more: list[Any] = [] if item.stem_files is None else [item.stem_files]
+    more += [] if item.rendering is None else [item.rendering.signature()]
+    return hashlib.sha256(json.dumps([_RECIPE, clip, stems, *more]).encode()).hexdigest()[:16]
 
 
 def _check_uids(dataset: Dataset) -> None:

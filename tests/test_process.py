@@ -228,7 +228,7 @@ def first_samples(output):
 def test_sums_of_files_are_turned_down_rather_than_clipped(tmp_path, song):
     loud = song(("loud.wav", "loud.wav"), ("low.wav",))
     summary = process(loud, tmp_path / "out")
-    turned_down = "1 song turned down as a whole, by up to 3.5 dB: a sum of its files exceeded full scale (gain in .records)"
+    turned_down = "1 song turned down as a whole, by up to 3.5 dB: a sum of its sources exceeded full scale (gain in .records)"
     assert summary.notes == [turned_down, "a line of the dataset's"]
     assert first_samples(tmp_path / "out") == [32767, round(32767 / 6)]
     assert records.read(tmp_path / "out")["song"]["gain"] == pytest.approx(32767 / 32768 / 1.5)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jukemir_like.cli import options
+from jukemir_like.cli import options, own_data
 from jukemir_like.core.errors import DONE
 
 if TYPE_CHECKING:
     from jukemir_like.core.cache import Cache
-    from jukemir_like.datasets import Dataset
 
 
 @click.command()
@@ -165,7 +163,13 @@ def pack(dataset: str, representation: str, output: str | None, made_by: str | N
 
 @click.command()
 @click.argument("dataset")
-@click.option("--audio", type=click.Path(file_okay=False), help="Folder of audio, for `folder`.")
+@click.option("--audio", type=click.Path(file_okay=False), help="Folder of audio, for `folder`; of MIDI files, for `midi`.")
+@click.option(
+    "--soundfonts",
+    type=click.Path(file_okay=False),
+    help="Folder of .sf2 and .sf3 files, for `midi`: one is drawn for each song [default: the soundfont that pretty_midi carries].",
+)
+@click.option("--keep_families", is_flag=True, help="Of `midi`, a channel for each family of instruments instead of the four usual stems.")
 @click.option(
     "--labels",
     type=click.Path(dir_okay=False),
@@ -185,12 +189,16 @@ def pack(dataset: str, representation: str, output: str | None, made_by: str | N
 @click.option("--fold", help="Column of folds [default: that which is called so, where the table names no splits].")
 @click.option("--shared_groups", is_flag=True, help="Accept folds that divide groups.")
 @click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed with which splits that your table lacks are assigned."
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed with which splits that your table lacks are assigned, and soundfonts drawn.",
 )
 @click.option(
     "--stems_table",
     type=click.Path(dir_okay=False),
-    help="Of a dataset of many sources (slakh2100, babyslakh, moisesdb, medleydb): which instrument is in which channel (CSV: name, "
+    help="Of a dataset of many sources (slakh2100, babyslakh, moisesdb, medleydb, midi): which instrument is in which channel (CSV: name, "
     "channel) [default: the dataset's stems.csv].",
 )
 @click.option("--refuse_unknown", is_flag=True, help="Refuse sources that this table does not name; without it they are in other.")
@@ -202,9 +210,9 @@ def pack(dataset: str, representation: str, output: str | None, made_by: str | N
 @click.pass_context
 def process(
     context: click.Context, /, dataset: str, workers: int | None, cache: str | None, metadata_only: bool, name: str | None,
-    stems_table: str | None, refuse_unknown: bool, **table_options: Any,
+    stems_table: str | None, refuse_unknown: bool, soundfonts: str | None, keep_families: bool, **table_options: Any,
 ) -> int:  # fmt: skip
-    """Turn DATASET (or `folder`: your own audio) into WAV and meta.json.
+    """Turn DATASET (or `folder`: your own audio; `midi`: your MIDI files, rendered to stems) into WAV and meta.json.
 
     Of your own table it says at the end what it understood: columns, tasks, labels, missing values, items by split; so does dataset.json.
     Whole numbers that repeat are classes, unless `--task COLUMN=regression` says otherwise; cells that are empty, NA, NaN, None, null, -
@@ -219,51 +227,26 @@ def process(
     folders = options.open_cache(cache)
     name = dataset if name is None else name
     output = folders.processed(name)
-    if dataset == "folder" and datasets.is_known(name):
+    if dataset in ("folder", "midi") and datasets.is_known(name):
         raise click.UsageError(f"{name} is the name of a known dataset, which would be overwritten: give --name another one")
     if split_name(name) is not None:
         raise click.UsageError(f"{name} would be taken for a deformed dataset, because of the ~: give --name another one")
-    if dataset != "folder":
-        table = None if stems_table is None else Path(stems_table)
+    if dataset != "midi" and (soundfonts is not None or keep_families):
+        raise click.UsageError("--soundfonts and --keep_families are for midi")
+    table = None if stems_table is None else Path(stems_table)
+    if dataset == "midi":
+        source = own_data.midi_dataset(name, soundfonts, table, keep_families, refuse_unknown, workers, **table_options)
+    elif dataset != "folder":
         source = datasets.from_assets(dataset, folders, stems_table=table, refuse_unknown=refuse_unknown)
-    elif stems_table is None and not refuse_unknown:
-        source = _folder_dataset(name, **table_options)
+    elif table is None and not refuse_unknown:
+        source = own_data.folder_dataset(name, **table_options)
     else:
         raise click.UsageError("--stems_table and --refuse_unknown are for datasets of many sources, not for your own folder")
     summary = run(source, output, workers=workers, metadata_only=metadata_only)
-    if dataset != "folder" and (given := _given(context, table_options)):
+    unused = set(table_options) - {"folder": set(table_options), "midi": {"audio", "seed"}}.get(dataset, set())
+    if given := own_data.given(context, unused):
         summary.notes.append(f"{', '.join(given)} did not count: {dataset} has labels and splits of its own")
     return options.finish(summary)
-
-
-def _given(context: click.Context, names: Iterable[str]) -> list[str]:
-    """Those of a command's options that were given, as they are written."""
-    spelled = {str(parameter.name): parameter.opts[0] for parameter in context.command.params}
-    return sorted(spelled[name] for name in names if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT)
-
-
-def _folder_dataset(
-    name: str, *, audio: str | None, labels: str | None, task_types: tuple[str, ...], group: str, fold: str | None, **table_options: Any
-) -> Dataset:
-    from jukemir_like.datasets.folder.dataset import folder_dataset
-
-    if audio is None or labels is None:
-        raise click.UsageError("a dataset of your own needs --audio DIR and --labels FILE")
-    types: dict[str, Any] = {column: kind for column, _, kind in (task.rpartition("=") for task in task_types)}
-    if len(types) < len(task_types):
-        raise click.UsageError(
-            "--task gives the type of the same columns twice: give each COLUMN=TYPE once, and TYPE alone once for the others"
-        )
-    return folder_dataset(
-        Path(audio),
-        Path(labels),
-        name=name,
-        task_type=types.pop("", None),
-        column_types=types,
-        group_column=group,
-        fold_column=fold,
-        **table_options,
-    )
 
 
 @click.command()
@@ -333,7 +316,7 @@ def list_(cache: str | None) -> int:
     folders = options.open_cache(cache)
     encoders = catalogue.encoders(folders)
     named = {row.name for row in encoders}
-    click.echo("datasets:         " + " ".join([*datasets.names(), "folder"]))
+    click.echo("datasets:         " + " ".join([*datasets.names(), "folder", "midi"]))
     click.echo("deformations:     " + " ".join(f"{kind.example.split()[0]}" for kind in names.KINDS.values()))
     click.echo("representations:  " + " ".join(name for name in representations.names() if name not in named))
     click.echo("weights:          " + " ".join(checkpoint.names_with_remarks(folders)))

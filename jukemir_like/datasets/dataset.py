@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from reprlib import repr as shortened
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from jukemir_like.midi.rendering import Rendering
 
 TaskType = Literal["multiclass", "multilabel", "regression", "key", "tempo"]
 PRIMARY_METRICS: dict[str, str] = {
@@ -112,6 +115,7 @@ class Item:
         extra: anything else worth keeping; holds the grouping value.
         stem_files: for each stem of the dataset the files that it is the sum of, relative to ``source``, a folder; None: ``source`` holds
             one channel, stream or file per stem.
+        rendering: how ``source``, a MIDI file, becomes the stems of the dataset; None: it holds audio.
     """
 
     uid: str
@@ -121,6 +125,7 @@ class Item:
     clip: Clip | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     stem_files: tuple[tuple[str, ...], ...] | None = None
+    rendering: Rendering | None = None
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import fft
 
 from jukemir_like.core.errors import RequestError
+from jukemir_like.midi.soundfonts import SYNTH_VERSION
+from jukemir_like.midi.soundfonts import default_path as soundfont_path
 from jukemir_like.synthband.artist import Sound
 from jukemir_like.synthband.plan import DRUM_BANK, SAMPLE_RATE, SECONDS, Part
 from jukemir_like.synthband.seeding import stream
@@ -26,9 +27,7 @@ from jukemir_like.synthband.song import BEND_RANGE, Event, Song, perform, timed_
 SAMPLES = int(SECONDS * SAMPLE_RATE)
 PEAK = 0.95
 
-SOUNDFONT = "TimGM6mb.sf2"
 SOUNDFONT_SHA256 = "82475b91a76de15cb28a104707d3247ba932e228bada3f47bba63c6b31aaf7a1"
-_TESTED_SYNTH_VERSION = "0.3.7"
 
 _LEVELS = {"bass": 0.0, "drums": 1.0, "other": -1.0, "vocals": 1.5}
 _WET = {"bass": 0.2, "drums": 0.7, "other": 1.0, "vocals": 1.1}
@@ -66,19 +65,6 @@ def _vowels(song: Song) -> np.ndarray:
     return np.interp(np.arange(SAMPLES, dtype=np.float64) / SAMPLE_RATE, times, values).astype(np.float32)
 
 
-def soundfont_path() -> Path:
-    """The path of the soundfont, without importing the package that carries it.
-
-    Raises:
-        RequestError: pretty_midi, or the soundfont in it, is missing.
-    """
-    package = find_spec("pretty_midi")
-    file = Path(package.origin).parent / SOUNDFONT if package is not None and package.origin else None
-    if file is None or not file.is_file():
-        raise RequestError(f"{SOUNDFONT} is not installed: run `make setup`, or `pip install pretty_midi` (0.2.11 carries it)")
-    return file
-
-
 def check_instruments() -> None:
     """Checks that synthband can be rendered, and with the sounds that define it.
 
@@ -86,9 +72,7 @@ def check_instruments() -> None:
         RequestError: tinysoundfont or the soundfont is missing, or the soundfont is another one.
     """
     if find_spec("tinysoundfont") is None:
-        raise RequestError(
-            f"tinysoundfont is not installed: run `make setup`, or `pip install --no-deps tinysoundfont=={_TESTED_SYNTH_VERSION}`"
-        )
+        raise RequestError(f"tinysoundfont is not installed: run `make setup`, or `pip install --no-deps tinysoundfont=={SYNTH_VERSION}`")
     file = soundfont_path()
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     if digest != SOUNDFONT_SHA256:

@@ -65,11 +65,22 @@ def decode(folder: Path, files: StemFiles) -> SummedStems:
     samples = np.zeros((len(stems), max(map(len, stems))), np.float32)
     for row, stem in zip(samples, stems, strict=True):
         row[: len(stem)] = stem
+    gain = within_full_scale(samples)
+    return SummedStems(Audio(samples, sample_rate), gain)
+
+
+def within_full_scale(samples: np.ndarray) -> float:
+    """Turns all stems ``(stems, samples)`` down, in place, by one gain where one of them exceeds full scale; returns the gain.
+
+    >>> samples = np.array([[0.5], [-2.0]], np.float32)
+    >>> round(within_full_scale(samples), 3), samples.round(3).tolist()
+    (0.5, [[0.25], [-1.0]])
+    """
     peak = float(max(samples.max(initial=0), -samples.min(initial=0)))
     gain = 1.0 if peak <= 1 else _LARGEST / peak
     if gain < 1:
         samples *= np.float32(gain)
-    return SummedStems(Audio(samples, sample_rate), gain)
+    return gain
 
 
 def digest(folder: Path, files: StemFiles) -> str:
