@@ -36,6 +36,7 @@ _MOST_WEIGHTS_OF_BANDS = 1 << 24
 _MOST_SAMPLES = 1 << 27  # of a chunk
 _MOST_BINS = 1 << 26  # of its spectrogram
 _MOST_PATCHES = 1 << 16
+_NO_SAMPLE = 1e-6  # what rounding may leave of a length in samples
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,12 @@ class Frontend:
             f"n_mels {self.n_mels} of n_fft {self.n_fft}",
             f"their product must be at most {_MOST_WEIGHTS_OF_BANDS:,}",
         )
+        low = 0 <= self.f_min < self.sample_rate / 2
         check(
             0 <= self.f_min < self.f_max <= self.sample_rate / 2,
             f"f_min {self.f_min} and f_max {self.f_max} Hz",
-            "give f_min below f_max, and f_max at most half the sample rate",
+            "give f_min below f_max, and f_max at most half the sample rate, "
+            f"for example model.frontend.f_max={self.sample_rate / 2:g}" + (" model.frontend.f_min=0" if not low else ""),
         )
 
 
@@ -196,9 +199,10 @@ class Model:
             check(count <= most, f"chunk_seconds {self.encoder.chunk_seconds}", f"that is {count:,.0f} {what}, the limit is {most:,}")
         step = self.frontend.hop_length * self.encoder.patch_frames
         check(
-            abs(samples - round(samples)) < 1e-6 and round(samples) % step == 0,
+            abs(samples - round(samples)) < _NO_SAMPLE and round(samples) % step == 0,
             f"chunk_seconds {self.encoder.chunk_seconds}",
-            f"make it a multiple of a patch, {step / self.frontend.sample_rate:g} s",
+            f"make it a multiple of a patch, {step / self.frontend.sample_rate:g} s, "
+            f"for example model.encoder.chunk_seconds={_seconds(max(1, round(samples / step)) * step, self.frontend.sample_rate)}",
         )
         check(samples > self.frontend.n_fft / 2, f"chunk_seconds {self.encoder.chunk_seconds}", "it must be longer than half a frame")
         patches = self.bands * self.steps
@@ -289,6 +293,16 @@ def _positive(section: object, *names: str) -> None:
     for name in names:
         value = getattr(section, name)
         check(0 < value < math.inf, f"{name} {value}", "it must be above 0")
+
+
+def _seconds(samples: int, sample_rate: int) -> str:
+    """A length in seconds with as many digits as it takes to get the same number of samples back.
+
+    >>> _seconds(128000, 16000), _seconds(176640, 22050)
+    ('8', '8.0108843537')
+    """
+    seconds = samples / sample_rate
+    return next(text for digits in range(1, 18) if abs(float(text := f"{seconds:.{digits}g}") * sample_rate - samples) < _NO_SAMPLE)
 
 
 def check(holds: bool, what: str, remedy: str) -> None:

@@ -37,8 +37,8 @@ from omegaconf.errors import OmegaConfBaseException
 from jukemir_like.core import files
 from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa.config import excerpt
-from jukemir_like.stemjepa.settings import Training
-from jukemir_like.stemjepa.training import original_names
+from jukemir_like.stemjepa.settings import LOGGERS, Training
+from jukemir_like.stemjepa.training import option_names, original_names
 
 CONFIG_FOLDER = Path(__file__).parents[1] / "configs"
 CONFIG_NAME = "config"
@@ -75,12 +75,10 @@ def compose_settings(overrides: Sequence[str]) -> Training:
     """
     for override in overrides:
         _check_override(override)
-    overrides = [ours for override in overrides for ours in original_names.translated(override)]
+    overrides = [_checked_name(ours) for override in overrides for ours in original_names.translated(override)]
     GlobalHydra.instance().clear()
     with hydra_errors(), initialize_config_dir(str(CONFIG_FOLDER), version_base=VERSION_BASE):
-        composed = compose(
-            CONFIG_NAME, [override.removeprefix("+") if override.startswith("+recipe=") else override for override in overrides]
-        )
+        composed = compose(CONFIG_NAME, overrides)
         values = OmegaConf.to_container(composed, resolve=False, throw_on_missing=True)
     return _from_composed(values)
 
@@ -144,6 +142,27 @@ def _check_override(override: str) -> None:
         raise RequestError(
             f"{excerpt(override)} leads out of the folders of configurations: name an option, or a choice that is in ./{USER_FOLDER}"
         )
+
+
+def _checked_name(override: str) -> str:
+    """The override as Hydra takes it, if there is an option or a group of its name: with ``+`` or without, whatever is there already."""
+    name, _, value = override.lstrip("+~").partition("=")
+    if name.partition(".")[0] in DORA_SECTIONS:
+        return override
+    known = _defaults() | {"logger": dict.fromkeys(LOGGERS)}
+    option_names.check_name(name.partition("@")[0], known, _groups())
+    if override.startswith("~"):
+        return override
+    if "." in name:
+        return f"++{name}={value}"  # sets it, whether or not a choice has set it before
+    in_package = name in _groups(CONFIG_FOLDER) or name in known
+    return f"{name}={value}" if in_package else f"+{name}={value}"
+
+
+def _groups(*folders: Path) -> set[str]:
+    """Groups whose choices are files, in the package and in the user's folder."""
+    folders = folders or (CONFIG_FOLDER, Path(USER_FOLDER))
+    return {path.name for folder in folders if folder.is_dir() for path in folder.iterdir() if path.is_dir()}
 
 
 def _check_shape(values: Mapping[str, Any], known: Mapping[str, Any], section: str = "") -> None:

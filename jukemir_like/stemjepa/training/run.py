@@ -31,6 +31,8 @@ DATA = "data.json"
 PROGRAM = "jukemir_like.stemjepa.training.run"
 """This module by its name; as a program it is called ``__main__``."""
 
+_STEPS_PER_WARMUP_STEP = 15  # of the paper's run
+
 
 def train(settings: Training, folder: Path, *, resume: bool = True, on_change: str = state.REFUSE) -> Path:
     """Trains, and returns the file of weights in ``folder``.
@@ -107,12 +109,16 @@ def check_phases(settings: Training) -> None:
         RequestError: one of them is negative or longer than the run.
     """
     steps = settings.trainer.max_steps
-    for option, value in (
-        ("optimiser.warmup_steps", settings.optimiser.warmup_steps),
-        ("objective.contrastive_steps", settings.objective.contrastive_steps),
+    wrong, remedies = [], []
+    for option, value, works in (
+        ("optimiser.warmup_steps", settings.optimiser.warmup_steps, steps // _STEPS_PER_WARMUP_STEP),
+        ("objective.contrastive_steps", settings.objective.contrastive_steps, steps * 3 // 4),
     ):
         if not 0 <= value <= steps:
-            raise RequestError(f"{option} {value}: make it 0 to trainer.max_steps, {steps}")
+            wrong.append(f"{option} {value}")
+            remedies.append(f"{option}={0 if value < 0 else works}")
+    if wrong:
+        raise RequestError(f"{' and '.join(wrong)}: make it 0 to trainer.max_steps, {steps}, for example {' '.join(remedies)}")
 
 
 def main(settings_file: str, folder: str) -> int:

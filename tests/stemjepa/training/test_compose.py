@@ -1,6 +1,8 @@
 import os
+import re
 import subprocess
 import sys
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -105,8 +107,14 @@ def test_hydras_own_section_is_refused_and_starts_nothing(own):
     ("override", "message"),
     [
         ("data=nope", "Could not find 'data/nope'"),
-        ("optimiser.learning_rate=1", "Could not override 'optimiser.learning_rate'"),
-        ("+optimiser.learning_rate=1", "unknown option optimiser.learning_rate: known are lr, "),
+        ("optimiser.learning_rate=1", "^there is no option optimiser.learning_rate, the nearest .* optimiser.lr"),
+        ("+optimiser.learning_rate=1", "^there is no option optimiser.learning_rate, the nearest .* optimiser.lr"),
+        ("~optimiser.learning_rate", "^there is no option optimiser.learning_rate, the nearest .* optimiser.lr"),
+        ("batch_size=64", "the nearest is data.dataloader.batch_size: "),
+        ("data.num_worker=1", "the nearest is data.dataloader.num_workers: "),
+        ("loger=csv", "the nearest is logger: "),
+        ("recpie=paper", "the nearest is recipe: "),
+        ("zzz.qqq=1", "^there is no option zzz.qqq: `jukemir-like train --show` prints all options, docs/training.md explains them$"),
         ("trainer.max_steps=many", "^trainer.max_steps is 'many': give a value of type int$"),
         ("trainer.max_steps=0", "trainer.max_steps 0"),
         ("trainer.accelerator=tpu", "choose cpu, gpu or auto"),
@@ -116,7 +124,7 @@ def test_hydras_own_section_is_refused_and_starts_nothing(own):
         ("seed=true", "^seed is True"),
         ("data.sources=[bass,drums]", "data.sources are 2, model.predictor.num_sources is 4"),
         ("my_data", "^'my_data' is not an override"),
-        ("a=b=c", "mismatched input"),
+        ("seed=b=c", "mismatched input"),
         ("logger=null", "Config group override"),
     ],
 )
@@ -124,6 +132,30 @@ def test_wrong_requests_are_one_line(override, message):
     with pytest.raises(RequestError, match=message) as caught:
         compose_settings([override])
     assert "\n" not in str(caught.value)
+    assert "+" not in str(caught.value)
+
+
+@pytest.mark.parametrize("plus", ["", "+", "++"])
+def test_a_plus_changes_nothing(own, plus):
+    own("# @package _global_\nseed: 5\n", "mine", "experiment")
+    run = compose_settings([f"{plus}trainer.max_steps=30000", f"{plus}model=tiny", f"{plus}recipe=paper", f"{plus}experiment=mine"])
+    assert (run.trainer.max_steps, run.model.encoder.size, run.seed) == (30000, "tiny", 5)
+
+
+def test_a_logger_can_be_switched_by_its_name():
+    assert compose_settings(["logger.wandb=true", "logger.tensorboard=false"]).logger == ("csv", "wandb")
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "optimiser.learning_rate", "warmup", "step", "valid", "heads"])
+def test_the_options_that_are_offered_can_be_set(name):
+    with pytest.raises(RequestError) as caught:
+        compose_settings([f"{name}=1"])
+    offered = re.findall(r"\w+(?:\.\w+)+", str(caught.value).partition(" nearest ")[2].partition(": ")[0])
+    assert offered
+    refuses_one = {"model.predictor.heads", "model.encoder.heads", "data.valid_path"}  # their values, not their names
+    for option in offered:
+        with suppress(RequestError) if option in refuses_one else nullcontext():
+            compose_settings([f"{option}=1"])
 
 
 def test_broken_yaml_is_one_line(own):
@@ -149,3 +181,19 @@ def test_composing_needs_no_lightning():
     code = "import sys; from jukemir_like.cli import stemjepa; "
     code += "from jukemir_like.stemjepa.training import compose, metrics_log, run; sys.exit('lightning' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 12000, 22050, 24000, 32000, 44100, 48000, 96000])
+def test_another_sample_rate_is_answered_with_values_that_work(rate):
+    """One line after the other, until the run is accepted: at most one for the highest frequency and one for the chunk."""
+    overrides = [f"model.frontend.sample_rate={rate}"]
+    for _ in range(3):
+        try:
+            run = compose_settings(overrides)
+        except RequestError as error:
+            (printed,) = re.findall(r"for example (\S+=\S+)$", str(error))
+            overrides.append(printed)
+        else:
+            break
+    assert abs(run.model.encoder.chunk_seconds - 8) < 0.5 * 160 * 16 / rate + 1e-6
+    assert run.model.frontend.sample_rate == rate

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -534,3 +535,13 @@ def test_compiled_networks_train_alike_and_their_weights_have_the_same_names(set
 def test_a_phase_that_does_not_fit_into_the_run_is_refused(settings, option, value):
     with pytest.raises(RequestError, match=f"^{option} {value}: "):
         check_phases(settings({option: value}))
+
+
+def test_the_values_that_are_printed_work(settings):
+    """The warm-up of the paper, 20,000 steps, does not fit into a short run."""
+    changes = {"trainer.max_steps": 900, "optimiser.warmup_steps": 20_000, "objective.contrastive_steps": 8_500}
+    with pytest.raises(RequestError, match=r"^optimiser.warmup_steps 20000 and objective.contrastive_steps 8500: ") as caught:
+        check_phases(settings(changes))
+    printed = dict(re.findall(r"(\S+)=(\d+)", str(caught.value)))
+    assert printed == {"optimiser.warmup_steps": "60", "objective.contrastive_steps": "675"}
+    check_phases(settings(changes | {name: int(value) for name, value in printed.items()}))
