@@ -35,6 +35,15 @@ for ending in (signal.SIGINT, signal.SIGHUP):
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.fixture(autouse=True)
+def _one_torch_thread():
+    """A command that is called in this process may ask for more, and later results would differ in the last bit from those of workers."""
+    yield
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+
+
 @pytest.fixture
 def write_audio():
     """A function that writes one audio file: ``write_audio(path, seconds=…, seed=…)``; returns the samples."""

@@ -80,7 +80,7 @@ def test_from_an_own_copy_to_a_table_of_retrieval(own, capfd):
     assert "sources by channel, by the table" in said
     assert all(f"skipped: {uid}: {reason}" in said for uid, reason in skipped.items())
 
-    assert run(stemjepa.evaluate_retrieval, "--dataset", name, "--cache", cache.root, "--device", "cpu", "--threads", 2) == 0
+    assert run(stemjepa.evaluate_retrieval, "--dataset", name, "--cache", cache.root, "--device", "cpu", "--threads", 1) == 0
     (path,) = (cache.root / "retrieval" / name).rglob("retrieval.csv")
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
