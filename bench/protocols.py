@@ -86,7 +86,7 @@ def speed():
     lines = [
         f"Seeds {', '.join(map(str, SEEDS))}, seconds by the clock, medians of {RUNS} runs in turn, {workers} processors. *Plain*: "
         "`torch.nn.Linear`, autograd, `torch.optim.Adam`, minibatches by indexing (no `DataLoader`), one seed after the other, one thread. "
-        "Ours: all seeds together, from 512 dimensions on in a thread each; *on one processor*: `--workers 1`, no threads. All divided "
+        "Ours: all seeds together, from 2,048 dimensions on in a thread each; *on one processor*: `--workers 1`, no threads. All divided "
         "by the epochs that they trained, which differ a little, as their random numbers do.",
         "",
         "| like | train × dimension, classes | epochs, ours | plain, s | ours, s | ms an epoch and seed, plain | ours | ratio "

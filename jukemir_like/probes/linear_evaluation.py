@@ -54,7 +54,7 @@ from jukemir_like.probes.tasks import SCORED_SPLITS, ProbeData, Scores
 
 _BETAS, _EPSILON = (0.9, 0.999), 1e-8
 _VECTOR = 16  # float32 numbers of the widest vectors of processors
-_THREADS_FROM = 512  # dimensions: of shorter vectors, the interpreter takes most of a step, and seeds are faster side by side
+_THREADS_FROM = 2048  # dimensions: of shorter vectors, threads wait for the interpreter longer than they gain
 _MINIBATCHES = 32  # whose targets are gathered at once
 
 

@@ -116,11 +116,11 @@ def test_a_seed_is_the_same_to_the_bit_alone_and_beside_others(kind, labels, dim
 
 
 @pytest.mark.parametrize("kind", ["multiclass", "multilabel", "regression"])
-@pytest.mark.parametrize("dimension", [511, 512, 700])
+@pytest.mark.parametrize("dimension", [2047, 2048, 2100])
 def test_a_seed_is_the_same_to_the_bit_in_a_thread_of_its_own(kind, dimension):
-    """Vectors of 512 numbers and more have them."""
+    """Vectors of 2,048 numbers and more have them."""
     data = problem(kind, 5, dimension)
-    settings = LinearEval(learning_rate=0.03 if kind == "regression" else 0.1, max_epochs=12, patience=1)
+    settings = LinearEval(learning_rate=0.002 if kind == "regression" else 0.1, max_epochs=12, patience=1)
     seeds = (7, 42, 9, 43)
     one, several = (fit_together(data, [FitOptions(settings, seed, workers, "cpu") for seed in seeds]) for workers in (1, 2))
     assert len({probe.details["epochs"] for probe in one}) > 1  # some stop while others go on
@@ -130,7 +130,7 @@ def test_a_seed_is_the_same_to_the_bit_in_a_thread_of_its_own(kind, dimension):
             np.testing.assert_array_equal(scores(alone)[split], scores(beside_others)[split])
 
 
-@pytest.mark.parametrize(("workers", "dimension", "expected"), [(1, 512, 1), (2, 511, 1), (2, 512, 3), (8, 512, 3)])
+@pytest.mark.parametrize(("workers", "dimension", "expected"), [(1, 2048, 1), (2, 2047, 1), (2, 2048, 3), (8, 2048, 3)])
 def test_long_vectors_have_a_thread_for_each_seed_where_workers_are_allowed(monkeypatch, workers, dimension, expected):
     groups = []
     train = linear_evaluation._train
@@ -149,7 +149,7 @@ def test_what_fails_in_a_thread_fails_the_fit_and_ends_the_others(monkeypatch, f
         evaluate(layers)
 
     monkeypatch.setattr(linear_evaluation._Layers, "evaluate", fail)
-    data, settings = problem("multiclass", 5, 600), LinearEval(max_epochs=10**9, patience=10**9)
+    data, settings = problem("multiclass", 5, 2048), LinearEval(max_epochs=10**9, patience=10**9)
     with pytest.raises(MemoryError, match="no more"):
         fit_together(data, [FitOptions(settings, seed, 2, "cpu") for seed in SEEDS])
 
