@@ -12,26 +12,24 @@ Read are Lightning's checkpoints, weights alone and bare state dicts, as PyTorch
     predictor.predictor_pred            predictor.head
     *.pos_embed                         computed: the original's first half of the channels encodes the time step
 
-Numbers stay as they are, so vectors are those of the original, channel by channel. No code in a pickle is run: ``torch.load`` reads tensors
-and plain values only, and for every other object, as ``hyper_parameters`` has them, a stand-in that does nothing.
+Numbers stay as they are, so vectors are those of the original, channel by channel. No code in a pickle is run, see
+:mod:`jukemir_like.stemjepa.torch_files`.
 """
 
 from __future__ import annotations
 
-import pickle
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from jukemir_like.core import files
 from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa import checkpoint, config, safetensors_file
+from jukemir_like.stemjepa import checkpoint, config, safetensors_file, torch_files
 from jukemir_like.stemjepa.config import excerpt
 from jukemir_like.stemjepa.model import Network, sincos_positions
 from jukemir_like.stemjepa.tensor_shapes import tensor_shapes
@@ -43,9 +41,7 @@ _PARTS = {"encoder": "encoder", "target_encoder": "teacher", "predictor": "predi
 _LAYERS = {"source_embed": "sources", "predictor_embed": "embed", "predictor_pred": "head"}  # of the predictor
 _PATCHES = "encoder.patch_embed.proj.weight"
 _POSITIONS = "pos_embed"
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
 _COUNTERS = ("epoch", "global_step")
-_MOST_NESTED_DICTS = 5  # around the state dict
 _POSITION_TOLERANCE = 1e-5
 _PREDICTOR_HEADS = 16
 
@@ -120,80 +116,23 @@ def _notes(
 # Reading
 
 
-class _StandIn:
-    """Stands for any object of a pickle that is neither a tensor nor a plain value: takes what is done to it, and does nothing."""
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        pass
-
-    def _ignore(self, *_: Any, **__: Any) -> _StandIn:
-        return self
-
-    __call__ = __setstate__ = __setitem__ = append = extend = add = _ignore
-
-
-def _stand_in_for(name: str) -> type[_StandIn]:
-    """A stand-in under the name, with its module, of what it stands for: by this name torch finds it."""
-    module, _, own_name = name.rpartition(".")
-    return type(own_name, (_StandIn,), {"__module__": module})
-
-
 def _read(path: Path) -> tuple[State, dict[str, int]]:
     """All tensors of a file by name, and the counters beside them."""
+    if path.suffix != config.SUFFIX:
+        state, others = torch_files.read(path)
+        return state, {name: others[name] for name in _COUNTERS if type(others.get(name)) is int}
     try:
         with safetensors_file.open_weights(path) as file:
-            if path.suffix == config.SUFFIX:
-                import safetensors.torch
+            import safetensors.torch
 
-                return safetensors.torch.load(file.read()), {}
-            values = _load(path, file)
+            state = safetensors.torch.load(file.read())
     except RequestError:
         raise
-    except pickle.UnpicklingError as error:
-        raise RequestError(
-            f"{path} holds Python objects other than tensors, or none at all, and is not run: save its state_dict alone with torch.save"
-        ) from error
-    except Exception as error:  # torch and safetensors raise errors of many types for damaged files
+    except Exception as error:  # safetensors raises errors of many types for damaged files
         raise RequestError(f"{path} cannot be read as weights ({type(error).__name__}): copy it again") from error
-    state = _state_dict(values)
-    for key, tensor in state.items():
-        if not isinstance(key, str) or not _is_stored(tensor):
-            raise RequestError(
-                f"{path}: {excerpt(key)} is not the name of a tensor, or its tensor is not stored number by number: save it dense"
-            )
     if not state:
         raise RequestError(f"{path} holds no state dict: give a Lightning checkpoint or a saved state_dict")
-    return state, {name: values[name] for name in _COUNTERS if type(values.get(name)) is int}
-
-
-def _load(path: Path, file: BinaryIO) -> Any:
-    """What ``torch.save`` wrote; a stand-in for each object that is neither tensor nor plain value."""
-    if not zipfile.is_zipfile(file):  # as before PyTorch 1.6
-        file.seek(0)
-        return torch.load(file, map_location="cpu", weights_only=True)
-    with zipfile.ZipFile(file) as archive:
-        # PyTorch does not compress; a compressed archive could unpack to a thousand times the size of the file.
-        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-            raise RequestError(f"{path} is a compressed archive, not a PyTorch file: unpack it, and give the file in it")
-    file.seek(0)
-    others = torch.serialization.get_unsafe_globals_in_checkpoint(file)
-    with torch.serialization.safe_globals([_stand_in_for(name) for name in others]):
-        return torch.load(str(path), map_location="cpu", weights_only=True, mmap=True)  # states of optimisers stay on the disk
-
-
-def _state_dict(values: Any) -> State:
-    """The tensors of a state dict, which may lie in other dicts; empty: there is none."""
-    for _ in range(_MOST_NESTED_DICTS):
-        if not isinstance(values, dict) or any(isinstance(value, Tensor) for value in values.values()):
-            break
-        values = next((values[key] for key in _WRAPPERS if isinstance(values.get(key), dict)), {})
-    return {key: value for key, value in values.items() if isinstance(value, Tensor)} if isinstance(values, dict) else {}
-
-
-def _is_stored(tensor: Tensor) -> bool:
-    """Whether each of its numbers is in the file: with strides of 0, one number can claim to be terabytes."""
-    dense = tensor.layout == torch.strided and not tensor.is_quantized and not tensor.is_meta
-    return dense and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+    return state, {}
 
 
 # Names

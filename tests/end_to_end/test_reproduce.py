@@ -496,7 +496,8 @@ def test_deformations_go_through_the_line(tmp_path):
     assert {path.name for path in after if after[path] != before.get(path)} - {".lock"} == set()
 
 
-def test_deformations_go_through_in_folds_drawn_and_own(tmp_path, command, write_audio):
+def in_own_folds(tmp_path, command, write_audio):
+    """A cache with a processed dataset ``mine`` that comes in three folds."""
     cache, audio = tmp_path / "cache", tmp_path / "audio"
     rows = ["path,mood,singer,fold"]
     for number in range(12):
@@ -505,6 +506,11 @@ def test_deformations_go_through_in_folds_drawn_and_own(tmp_path, command, write
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     own = ["process", "folder", "--audio", audio, "--labels", tmp_path / "labels.csv", "--group", "singer", "--name", "mine"]
     assert command(*own, "--cache", cache).returncode == 0
+    return cache
+
+
+def test_deformations_go_through_in_folds_drawn_and_own(tmp_path, command, write_audio):
+    cache = in_own_folds(tmp_path, command, write_audio)
     of_both = ("--datasets", "mine synthband synthband_stems", "--representations", "mfcc stemjepa")
     more = (*of_both, "--songs", "30", "--deform", "level+0 noise-10")
     finish(start(cache, *more, "--folds", "3"), cache)
@@ -552,14 +558,7 @@ def test_deformations_that_cannot_be_are_one_line(tmp_path, more, reason):
 
 
 def test_folds_run_through_for_all_datasets_and_for_a_folder_that_has_its_own(tmp_path, command, write_audio):
-    cache, audio = tmp_path / "cache", tmp_path / "audio"
-    rows = ["path,mood,singer,fold"]
-    for number in range(12):
-        write_audio(audio / f"{number}.wav", seconds=1.0, seed=number)
-        rows.append(f"{number},{'calm' if number % 2 else 'wild'},s{number // 2},{number // 2 % 3 + 1}")
-    (tmp_path / "labels.csv").write_text("\n".join(rows))
-    own = ["process", "folder", "--audio", audio, "--labels", tmp_path / "labels.csv", "--group", "singer", "--name", "mine"]
-    assert command(*own, "--cache", cache).returncode == 0
+    cache = in_own_folds(tmp_path, command, write_audio)
     finish(start(cache, "--datasets", "mine synthband", "--representations", "mfcc", "--songs", "30", "--folds", "3"), cache)
     finish(start(cache, "--datasets", "mine", "--representations", "mfcc"), cache)
     with open(cache / "report" / "results.csv", newline="") as file:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.encoders.torch_files import read_tensors, without_prefix
+from jukemir_like.stemjepa.torch_files import read_tensors, without_prefix
 
 WIDTHS = (128, 128, 128, 256, 256, 256, 256, 256, 256, 512, 512)
 """Channels of the stages."""

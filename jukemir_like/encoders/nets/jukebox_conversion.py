@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from jukemir_like.core.errors import RequestError
 from jukemir_like.encoders.nets.jukebox_prior import Prior, PriorShape
 from jukemir_like.encoders.nets.jukebox_vqvae import DILATIONS, DOWNS, VQVAEEncoder
-from jukemir_like.encoders.torch_files import read_tensors
+from jukemir_like.stemjepa.torch_files import read_tensors
 
 _TOP = len(DOWNS) - 1
 _NOT_NEEDED = re.compile(r"(encoders|decoders|bottleneck)\..*|prior\.x_out\.weight")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.encoders.torch_files import read_tensors
+from jukemir_like.stemjepa.torch_files import read_tensors
 
 LAYOUTS = pytest.mark.parametrize("is_zip", [True, False], ids=["since 1.6", "before 1.6"])
 

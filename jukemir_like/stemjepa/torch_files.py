@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from jukemir_like.core.errors import RequestError
+from jukemir_like.stemjepa.config import excerpt
 from jukemir_like.stemjepa.safetensors_file import open_weights
 
 if TYPE_CHECKING:
@@ -52,9 +53,15 @@ _MOST_NESTED = 5
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a file's state dict by name, as views of the mapped file: memory is taken for what is read of them.
+    """All tensors of a file's state dict by name, see :func:`read`."""
+    return read(path)[0]
 
-    They must not be written to. A state dict is found on its own, or under ``state_dict``, ``model_state_dict`` or ``model``.
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """All tensors of a file's state dict by name, and what else the file holds.
+
+    Tensors are views of the mapped file: memory is taken for what is read of them. They must not be written to. A state dict is found on
+    its own, or under ``state_dict``, ``model_state_dict`` or ``model``; of what else is there, objects are placeholders.
 
     Args:
         path: a file of ``torch.save``, of any version.
@@ -64,13 +71,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     with open_weights(path) as file:
         try:
-            state, places = _read_zip(file) if zipfile.is_zipfile(file) else _read_legacy(file)
+            value, places = _read_zip(file) if zipfile.is_zipfile(file) else _read_legacy(file)
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            return {name: _view(content, places, stored) for name, stored in _state_dict(state).items()}
+            tensors = {}
+            for name, stored in _state_dict(value).items():
+                try:
+                    tensors[name] = _view(content, places, stored)
+                except _UnsupportedError as error:
+                    raise RequestError(f"{path}: {excerpt(name)} {error}") from error
         except _NoStateDictError as error:
             raise RequestError(f"{path} holds no state dict: give a checkpoint, or a saved state_dict") from error
+        except _UnsupportedError as error:
+            raise RequestError(f"{path} {error}") from error
+        except RequestError:
+            raise
         except Exception as error:  # pickles and archives raise errors of many types where they are damaged
             raise RequestError(f"{path} cannot be read as a file of PyTorch ({type(error).__name__}): copy it again") from error
+    return tensors, {key: other for key, other in value.items() if isinstance(key, str) and key not in tensors}
 
 
 def without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -84,6 +101,10 @@ def without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tens
 
 class _NoStateDictError(Exception):
     pass
+
+
+class _UnsupportedError(Exception):
+    """A file of PyTorch, or a tensor in it, that is not read; says what it is and what to do."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +156,8 @@ class _TensorUnpickler(pickle.Unpickler):
     }
 
     def find_class(self, module: str, name: str) -> Any:
-        if module in ("torch", "torch.storage") and name in _DTYPES:
-            return _DTYPES[name]
+        if module in ("torch", "torch.storage") and name.endswith("Storage"):
+            return _DTYPES.get(name, name)
         return self._KNOWN.get((module, name), _Placeholder)
 
     def persistent_load(self, pid: Any) -> Any:
@@ -153,7 +174,7 @@ def _read_zip(file: BinaryIO) -> tuple[Any, dict[str, tuple[int, int]]]:
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-            raise ValueError("compressed")
+            raise _UnsupportedError("is a compressed archive, not a file of PyTorch: unpack it, and give the file in it")
         (record,) = (member for member in members if member.filename.endswith("/data.pkl"))
         root = record.filename.removesuffix("data.pkl")
         if f"{root}byteorder" in archive.namelist() and archive.read(f"{root}byteorder") != b"little":
@@ -225,14 +246,14 @@ def _view(content: mmap.mmap, places: Mapping[str, tuple[int, int]], stored: _St
     import numpy as np
     import torch
 
+    itemsize, total = _itemsize(stored.storage.dtype), math.prod(stored.shape)
     if 0 in stored.shape:
         return torch.empty(stored.shape, dtype=getattr(torch, stored.storage.dtype))
     begin, size = places[stored.storage.key]
-    itemsize, total = _itemsize(stored.storage.dtype), math.prod(stored.shape)
     last = stored.offset + sum((n - 1) * stride for n, stride in zip(stored.shape, stored.strides, strict=True))
     fits = last * itemsize + itemsize <= size and total * itemsize <= size  # strides of 0 claim more than is there
     if not fits or begin + size > len(content) or min((stored.offset, *stored.shape, *stored.strides)) < 0:
-        raise ValueError("a tensor beyond its storage")
+        raise _UnsupportedError("is not stored number by number: save it dense")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that it must not be written to
         values = torch.from_numpy(np.frombuffer(content, np.uint8, size, begin)).view(getattr(torch, stored.storage.dtype))
@@ -242,4 +263,6 @@ def _view(content: mmap.mmap, places: Mapping[str, tuple[int, int]], stored: _St
 def _itemsize(dtype: str) -> int:
     import torch
 
+    if dtype not in _DTYPES.values():
+        raise _UnsupportedError(f"is of {excerpt(dtype)}, which is not read: save it as float")
     return int(getattr(torch, dtype).itemsize)
