@@ -40,6 +40,9 @@ REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(
 	--training-dataset "$(TRAINING_DATASET)" $(if $(STEPS),--steps "$(STEPS)") $(if $(IS_PRECOMPUTED),--precomputed) --runner "$(RUNNER)" \
 	--container "$(CONTAINER)" --partition "$(PARTITION)" --account "$(ACCOUNT)" $(if $(GPUS),--gpus "$(GPUS)")
 
+# Files with tests of a mark: reading all of them takes longer than some of these runs need.
+MARKED = $$(grep -rlE --include='*.py' 'mark\.$(1)\b' tests | sort)
+
 .PHONY: help setup test test-slow test-docker test-slurm test-gpu lint format reproduce plan images conform docs bench clean
 
 help:  ## List the targets
@@ -62,11 +65,11 @@ test: $(SETUP)  ## Run the tests
 	$(BIN)/pytest -n auto $(PYTEST_ARGS)
 
 test-slow: $(SETUP)  ## Run the slow tests: the whole line killed and resumed, the README's commands
-	$(BIN)/pytest -n auto --dist loadgroup -m "slow and not docker and not slurm" $(PYTEST_ARGS)
+	$(BIN)/pytest -n auto --dist loadgroup -m "slow and not docker and not slurm" $(PYTEST_ARGS) $(call MARKED,slow)
 
 test-docker: $(SETUP)  ## Run the tests that need a Docker engine: images, their contract, the line in images
 	@test "$$REQUIRE_DOCKER" != 1 || .ci/engine > /dev/null  # an engine, an image to build on, busybox
-	$(BIN)/pytest -n auto --dist loadfile -m docker $(PYTEST_ARGS)
+	$(BIN)/pytest -n auto --dist loadfile -m docker $(PYTEST_ARGS) $(call MARKED,docker)
 
 test-gpu: $(SETUP)  ## Run the tests that need a GPU, and measure it (see docs/gpu.md)
 	$(BIN)/pytest -m gpu tests/gpu tests/probes tests/stemjepa $(PYTEST_ARGS)
@@ -74,7 +77,7 @@ test-gpu: $(SETUP)  ## Run the tests that need a GPU, and measure it (see docs/g
 
 test-slurm: $(SETUP)  ## Run the tests that need a SLURM cluster: the line as its jobs, jobs and nodes that end in the middle
 	@test "$$REQUIRE_SLURM" != 1 || .ci/slurm > /dev/null  # a cluster of two nodes on this machine
-	$(BIN)/pytest -m slurm $(PYTEST_ARGS)
+	$(BIN)/pytest -m slurm $(PYTEST_ARGS) $(call MARKED,slurm)
 
 lint: $(SETUP)  ## Check style, types and the order of packages
 	$(BIN)/ruff check .

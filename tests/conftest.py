@@ -1,6 +1,7 @@
 """What all tests share: numerical libraries on one thread, small audio files, and the command line as users call it."""
 
 import atexit
+import functools
 import json
 import os
 import shutil
@@ -33,6 +34,18 @@ for ending in (signal.SIGINT, signal.SIGHUP):
         signal.signal(ending, lambda *_: None)
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_itemcollected(item):
+    """The Makefile reads only files in which a mark is written: one that came from elsewhere would not be run."""
+    for mark in ("slow", "docker", "slurm"):
+        if item.get_closest_marker(mark) and f"mark.{mark}" not in _text(item.path):
+            raise pytest.UsageError(f"{item.nodeid}: pytest.mark.{mark} has to be written in the test's own file, where the Makefile looks")
+
+
+@functools.cache
+def _text(path):
+    return path.read_text()
 
 
 @pytest.fixture(autouse=True)
