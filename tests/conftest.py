@@ -12,8 +12,10 @@ import tempfile
 from pathlib import Path
 
 # librosa compiles itself on first use and keeps the result beside its source, for all processes: two test processes that do so at once
-# corrupt it, and every later one crashes. So each has its own.
+# corrupt it, and every later one crashes. So each has its own, a copy of $COMPILED_LIBROSA where there is one: compiling takes 20 s.
 os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="numba-")
+if "COMPILED_LIBROSA" in os.environ:
+    shutil.copytree(os.environ["COMPILED_LIBROSA"], os.environ["NUMBA_CACHE_DIR"], dirs_exist_ok=True)
 atexit.register(shutil.rmtree, os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
 os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"))
 
