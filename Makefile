@@ -43,6 +43,9 @@ REPRODUCE = $(BIN)/python scripts/reproduce.py --cache "$(CACHE)" --datasets "$(
 # Files with tests of a mark: reading all of them takes longer than some of these runs need.
 MARKED = $$(grep -rlE --include='*.py' 'mark\.$(1)\b' tests | sort)
 
+# The first while the images are built, the longest not at the end, when one worker would wait.
+DOCKER_FIRST = tests/launch/test_running.py tests/containers/test_images.py tests/end_to_end/test_reproduce_docker.py
+
 .PHONY: help setup test test-slow test-docker test-slurm test-gpu lint format reproduce plan images conform docs bench clean
 
 help:  ## List the targets
@@ -69,7 +72,8 @@ test-slow: $(SETUP)  ## Run the slow tests: the whole line killed and resumed, t
 
 test-docker: $(SETUP)  ## Run the tests that need a Docker engine: images, their contract, the line in images
 	@test "$$REQUIRE_DOCKER" != 1 || .ci/engine > /dev/null  # an engine, an image to build on, busybox
-	$(BIN)/pytest -n auto --dist loadfile -m docker $(PYTEST_ARGS) $(call MARKED,docker)
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder -m docker $(PYTEST_ARGS) \
+		$(DOCKER_FIRST) $(call MARKED,docker)
 
 test-gpu: $(SETUP)  ## Run the tests that need a GPU, and measure it (see docs/gpu.md)
 	$(BIN)/pytest -m gpu tests/gpu tests/probes tests/stemjepa $(PYTEST_ARGS)
