@@ -60,7 +60,7 @@ def wait_for(condition, process, cache, seconds=300):
 @pytest.fixture(scope="module")
 def line(slurm):
     """Options of a run on the cluster."""
-    return ("--runner", "slurm", "--partition", slurm, "--status-seconds", "1")
+    return ("--runner", "slurm", "--partition", slurm, "--status-seconds", "2")
 
 
 @pytest.fixture(scope="module")
