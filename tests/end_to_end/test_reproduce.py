@@ -20,8 +20,8 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.packs import origin
 
 ROOT = Path(__file__).resolve().parents[2]
-SONGS = "40"
-STEPS = "8"  # of training
+SONGS = "24"
+STEPS = "4"  # of training
 TIMINGS = {"seconds"}
 
 pytestmark = pytest.mark.slow
@@ -37,7 +37,7 @@ def start(cache, *more, **environment):
         "--steps",
         STEPS,
         "--batch-size",
-        "15",
+        "9",
         "--jobs",
         "2",
         *more,
@@ -124,7 +124,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_numbers(whole, tmp_path):
     kills = 0
     for _ in range(5):
         process = start(cache)
-        time.sleep(moments.uniform(1, 40))
+        time.sleep(moments.uniform(1, 25))
         if process.poll() is None:
             kill(process)
             kills += 1
@@ -512,13 +512,13 @@ def in_own_folds(tmp_path, command, write_audio):
 def test_deformations_go_through_in_folds_drawn_and_own(tmp_path, command, write_audio):
     cache = in_own_folds(tmp_path, command, write_audio)
     of_both = ("--datasets", "mine synthband synthband_stems", "--representations", "mfcc stemjepa")
-    more = (*of_both, "--songs", "30", "--deform", "level+0 noise-10")
+    more = (*of_both, "--songs", "18", "--deform", "level+0 noise-10")
     finish(start(cache, *more, "--folds", "3"), cache)
     assert "DEFORM passes over synthband_stems (it has stems and no labels)" in (tmp_path / "cache.log").read_text()
     drawn = changes(cache)
     assert {(row["dataset"], row["protocol"]) for row in drawn} == {(name, "linear, 3 drawn folds") for name in ("mine", "synthband")}
     assert {row["n"] for row in drawn if row["dataset"] == "mine"} == {"12"}
-    assert {row["n"] for row in drawn if row["dataset"] == "synthband"} == {"30"}
+    assert {row["n"] for row in drawn if row["dataset"] == "synthband"} == {"18"}
     made = {path: path.stat().st_mtime_ns for path in [*cache.rglob("*.wav"), *cache.rglob("*.npy")]}
     finish(start(cache, *more), cache)  # by its own folds, and by splits
     assert made == {path: path.stat().st_mtime_ns for path in [*cache.rglob("*.wav"), *cache.rglob("*.npy")]}
@@ -559,7 +559,7 @@ def test_deformations_that_cannot_be_are_one_line(tmp_path, more, reason):
 
 def test_folds_run_through_for_all_datasets_and_for_a_folder_that_has_its_own(tmp_path, command, write_audio):
     cache = in_own_folds(tmp_path, command, write_audio)
-    finish(start(cache, "--datasets", "mine synthband", "--representations", "mfcc", "--songs", "30", "--folds", "3"), cache)
+    finish(start(cache, "--datasets", "mine synthband", "--representations", "mfcc", "--songs", "18", "--folds", "3"), cache)
     finish(start(cache, "--datasets", "mine", "--representations", "mfcc"), cache)
     with open(cache / "report" / "results.csv", newline="") as file:
         found = {(row["dataset"], row["representation"], row["folds"], row["folds_seed"]) for row in csv.DictReader(file)}
