@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from jukemir_like.datasets import Task
 from jukemir_like.probes.tempo import soft_labels
@@ -59,6 +58,8 @@ def mean_loss(task: Task, y: np.ndarray, scores: NDArray[np.float32]) -> float:
 
 def _at_best_scale(loss: Callable[[float], float]) -> float:
     """The smallest loss of scaled logits; it is convex in the scale."""
+    from scipy.optimize import minimize_scalar  # takes 0.4 s, which each start of the workflow, and each job of a cluster, does without
+
     return float(minimize_scalar(lambda log: loss(float(np.exp(log))), bounds=_SCALES, method="bounded", options={"xatol": 1e-4}).fun)
 
 
