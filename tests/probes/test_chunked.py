@@ -78,8 +78,8 @@ LINEAR = RegularisationPath(tolerance=1e-10)
     ("protocol", "settings", "largest", "form", "tasks"),
     [
         ("linear", LINEAR, 7, "files", TASKS),
-        ("linear", LINEAR, 7, "matrices", ("genre", "emotion")),  # where vectors come from is nothing to a task: each once more
-        ("linear", LINEAR, 7, "mixed", ("key", "tags")),
+        ("linear", LINEAR, 7, "matrices", ("genre", "emotion")),  # what is read is nothing to a task, and 24 keys take longest
+        ("linear", LINEAR, 7, "mixed", ("genre", "tags")),
         ("jukemir", SMALL, 16, "files", ("key", "tags")),
         ("jukemir", SMALL, 16, "mixed", ("key", "tags")),
     ],
