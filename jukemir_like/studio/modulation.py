@@ -8,6 +8,8 @@ from numpy.random import Generator
 from jukemir_like.studio import control
 from jukemir_like.studio.levels import Samples
 
+_PIECE = 1 << 14  # samples that are worked on at a time, so that they stay in the processor's cache
+
 
 def delayed(samples: Samples, delay: Samples) -> Samples:
     """What sounded ``delay`` samples ago, between samples by a cubic through the four around: silence before the first.
@@ -22,22 +24,30 @@ def delayed(samples: Samples, delay: Samples) -> Samples:
     array([0., 1., 2., 3.], dtype=float32)
     """
     count = samples.shape[-1]
-    if not count:
-        return samples.copy()
-    whole = np.floor(delay)
-    part = delay - whole
-    index = np.arange(count, dtype=np.intp) - whole.astype(np.intp)
-    reach = max(0, 2 - int(index.min()))
-    index += reach
-    # Lagrange's cubic at -2, -1, 0, 1, of which the wanted place is `part` before 0.
-    later, earlier, earliest = part + 1, 1 - part, 2 - part
-    weights = (-part * earlier * earliest / 6, later * earlier * earliest / 2, later * part * earliest / 2, -later * part * earlier / 6)
     result = np.empty(samples.shape, np.float32)
-    for channel, out in zip(np.atleast_2d(samples), np.atleast_2d(result), strict=True):
-        padded = np.concatenate([np.zeros(reach, np.float32), channel, np.zeros(1, np.float32)])
-        np.multiply(padded[1:].take(index), weights[0], out=out)
-        for place, weight in enumerate(weights[1:]):
-            out += padded.take(index - place) * weight
+    if not count:
+        return result
+    reach = int(delay.max()) + 2  # samples that are looked back
+    padded = np.zeros((*samples.shape[:-1], reach + count + 1), np.float32)
+    padded[..., reach:-1] = samples
+    channels = list(zip(np.atleast_2d(padded), np.atleast_2d(result), strict=True))
+    for start in range(0, count, _PIECE):
+        one = delay[start : start + _PIECE]
+        whole = one.astype(np.intp)
+        part = one - whole.astype(np.float32)
+        whole = np.arange(start + reach, start + reach + len(one)) - whole
+        # Lagrange's cubic at 1, 0, -1 and -2, of which the wanted place is `part` before 0.
+        later, earlier, earliest = 1 + part, 1 - part, 2 - part
+        outer, inner = part * earlier, later * earliest
+        sixth, half = np.float32(1 / 6), np.float32(1 / 2)
+        weights = (outer * earliest * -sixth, inner * earlier * half, inner * part * half, outer * later * -sixth)
+        first = int(whole.min()) - 2  # the four samples of each place, from slices that stay in the processor's cache
+        whole -= first + 2
+        for channel, out in channels:
+            around, written = channel[first:], out[start : start + _PIECE]
+            np.multiply(around[3:].take(whole), weights[0], out=written)
+            for place, weight in enumerate(weights[1:]):
+                written += around[2 - place :].take(whole) * weight
     return result
 
 
