@@ -8,7 +8,7 @@ from typing import Any
 from jukemir_like.datasets.dataset import KEYS, Task
 from jukemir_like.synthband import artist
 from jukemir_like.synthband.genres import BRUSH, ELECTRONIC, JAZZ, NAMES, ORCHESTRA, POWER, ROOM, STANDARD, TR808
-from jukemir_like.synthband.plan import SECONDS, Part
+from jukemir_like.synthband.plan import SECONDS
 from jukemir_like.synthband.seeding import stream
 from jukemir_like.synthband.song import Song
 
@@ -99,7 +99,7 @@ def measures(song: Song) -> dict[str, float]:
         ``register``: mean MIDI pitch of the vocals' notes; ``loudness``: of the mono mix in dB of full scale.
     """
     audible = {
-        stem: [note for part in parts for note in part.notes if _begins(song, part, note.start)] for stem, parts in song.stems.items()
+        stem: [note for part in parts for note in part.notes if _begins(song, stem, note.start)] for stem, parts in song.stems.items()
     }
     sung = audible["vocals"]
     return {
@@ -135,7 +135,7 @@ def tags(song: Song, measured: dict[str, float]) -> list[str]:
     patterns = {part.pattern for part in song.stems["other"] if part.notes}
     kit = next(part for part in song.stems["drums"] if part.bank)
     symbols = [span.chord for span in plan.spans if plan.seconds(span.start) < SECONDS]
-    strokes = sum(_begins(song, kit, note.start) for note in kit.notes) / SECONDS
+    strokes = sum(_begins(song, "drums", note.start) for note in kit.notes) / SECONDS
     has = {name: bool(melodic.intersection(programs)) for name, programs in INSTRUMENTS.items()}
     has |= {name: kit.program in presets for name, presets in KITS.items()}
     has |= {
@@ -164,6 +164,5 @@ def tags(song: Song, measured: dict[str, float]) -> list[str]:
     return [name for name in TAGS if has[name]]
 
 
-def _begins(song: Song, part: Part, beat: float) -> bool:
-    late = song.plan.sound.late_seconds if part.sung else 0.0
-    return song.plan.seconds(beat) + late < SECONDS
+def _begins(song: Song, stem: str, beat: float) -> bool:
+    return song.plan.seconds(beat) + song.plan.late_seconds(stem) < SECONDS
