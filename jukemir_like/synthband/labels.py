@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 from jukemir_like.datasets.dataset import KEYS, Task
 from jukemir_like.synthband import artist
+from jukemir_like.synthband.casting import presets, singer_of
 from jukemir_like.synthband.genres import BRUSH, ELECTRONIC, JAZZ, NAMES, ORCHESTRA, POWER, ROOM, STANDARD, TR808
-from jukemir_like.synthband.plan import SECONDS
+from jukemir_like.synthband.plan import SECONDS, Plan
 from jukemir_like.synthband.seeding import stream
 from jukemir_like.synthband.song import Song
 
@@ -62,8 +64,13 @@ _HAND_PERCUSSION = frozenset(range(60, 84)) | {54, 56, 85}
 _ARPEGGIOS = ("arp8", "arp16", "alberti", "pick", "loop")
 
 
-def annotation(song: Song) -> dict[str, Any]:
-    """The whole record of a song, as JSON values: ``uid``, ``split``, ``y`` (one entry per task) and ``extra``."""
+def annotation(song: Song, facts: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The whole record of a song, as JSON values: ``uid``, ``split``, ``y`` (one entry per task) and ``extra``.
+
+    Args:
+        song: composed.
+        facts: what is known since it was rendered, of an edition that is wide: a part of ``extra``.
+    """
     role, plan = song.plan.role, song.plan
     measured = measures(song)
     formula = emotion(measured["bpm"], role.mode, measured["density"], measured["register"], measured["loudness"])
@@ -87,8 +94,28 @@ def annotation(song: Song) -> dict[str, Any]:
             "downbeat_seconds": round(plan.upbeat_seconds, 4),
             "sections": [section.name for section in plan.sections],
             "programs": {stem: [[part.bank, part.program] for part in parts] for stem, parts in song.stems.items()},
+            **(_performance(song) if song.edition.is_wide else {}),
+            **(facts or {}),
         },
     }
+
+
+def _performance(song: Song) -> dict[str, Any]:
+    """How a song of a wide edition is played and sung."""
+    plan, singer = song.plan, singer_of(song)
+    return {
+        "tuning_hertz": plan.tuning_hertz,
+        "swing": round(plan.swing, 4),
+        "tempo_deviation": round(plan.feel.steepest, 5),
+        "beats": _beats(plan),
+        "singer": {} if singer is None else asdict(singer),
+    }
+
+
+def _beats(plan: Plan) -> list[float]:
+    """When the beats sound, in seconds, from the first that the recording has."""
+    count = math.ceil((SECONDS - plan.upbeat_seconds) * plan.bpm / 60) + 1
+    return [round(seconds, 4) for seconds in map(plan.seconds, map(float, range(count))) if seconds < SECONDS]
 
 
 def measures(song: Song) -> dict[str, float]:
@@ -131,7 +158,7 @@ def tags(song: Song, measured: dict[str, float]) -> list[str]:
     """The tags that a song has, in the order of :data:`TAGS`."""
     plan = song.plan
     parts = [part for parts in song.stems.values() for part in parts if part.notes]
-    melodic = {part.program for part in parts if not part.bank}
+    melodic = {part.program for part in parts if not part.bank} | {program for bank, program in presets(song)["vocals"] if not bank}
     patterns = {part.pattern for part in song.stems["other"] if part.notes}
     kit = next(part for part in song.stems["drums"] if part.bank)
     symbols = [span.chord for span in plan.spans if plan.seconds(span.start) < SECONDS]
