@@ -51,6 +51,8 @@ class Feel:
         >>> Feel().moved(3.0), round(Feel(drift=(0.1,), drift_seconds=30.0).moved(15.0), 6)
         (0.0, 0.1)
         """
+        if not self.drift:
+            return 0.0
         phase = math.pi * seconds / self.drift_seconds
         return sum((size * math.sin(number * phase) for number, size in enumerate(self.drift, 1)), 0.0)
 

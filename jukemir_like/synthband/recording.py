@@ -1,4 +1,4 @@
-"""A song of an edition with a studio: its stems, each played by the soundfont that was drawn for it, in the artist's tuning, and sung.
+"""A song of a wide edition: its stems, each played by the soundfont that was drawn for it, in the artist's tuning; sung; produced.
 
 Instruments are rendered in one channel. What a soundfont says it has and does not sound is played by the one that pretty_midi carries.
 """
@@ -17,6 +17,7 @@ from jukemir_like.midi.synthesiser import load
 from jukemir_like.synthband.casting import cast, singer_of
 from jukemir_like.synthband.plan import DRUM_BANK, SAMPLE_RATE, Part
 from jukemir_like.synthband.playing import play_events
+from jukemir_like.synthband.production import produce
 from jukemir_like.synthband.rendering import SAMPLES, SOUNDFONT_SHA256, active_level, scaled
 from jukemir_like.synthband.seeding import stream
 from jukemir_like.synthband.singers import Singer
@@ -39,7 +40,8 @@ def record(song: Song, soundfonts: Sequence[Soundfont]) -> tuple[np.ndarray, dic
         soundfonts: to draw from; the one that pretty_midi carries is among them.
 
     Returns:
-        float32 ``(4, 661500)`` at 22,050 Hz, within ±0.95; and ``soundfonts`` (of each stem) as JSON values.
+        float32 ``(4, 661500)`` at 22,050 Hz, within ±0.95; and as JSON values ``soundfonts`` (of each stem) and ``production`` (what
+        the studio did).
 
     Raises:
         RequestError: no soundfont has the instruments of a stem.
@@ -55,9 +57,11 @@ def record(song: Song, soundfonts: Sequence[Soundfont]) -> tuple[np.ndarray, dic
             dry = _stem(song, stem, usual)
         gain = _LEVELS[stem] + song.plan.sound.levels[row] + float(levels.normal(0, 1.0))
         stems[row] = dry * np.float32(10 ** (gain / 20) / active_level(dry))
-    stems *= np.float32(_HEADROOM / active_level(stems.sum(axis=0) / len(stems)))
-    facts = {"soundfonts": {stem: soundfont.to_json() for stem, soundfont in chosen.items()}}
-    return scaled(stems, song.loudness), facts
+    stems *= np.float32(_HEADROOM / active_level(stems.sum(axis=0)))
+    artist, own = (int(stream(song.seed, "studio", *who).integers(2**63)) for who in ((0, song.plan.role.artist), (1, song.index)))
+    produced, production = produce(stems, SAMPLE_RATE, artist_seed=artist, song_seed=own)
+    facts = {"soundfonts": {stem: soundfont.to_json() for stem, soundfont in chosen.items()}, "production": production}
+    return scaled(produced, song.loudness), facts
 
 
 def prepare(soundfonts: Sequence[Soundfont]) -> None:
@@ -97,7 +101,8 @@ def _sung(song: Song, part: Part, singer: Singer, soundfont: Soundfont, rng: np.
     for patch in singer.patches:
         samples = _play(soundfont, 0, patch.program, tuning_semitones(plan.tuning_hertz) + patch.tuning, instructions)
         mixed += samples * np.float32(10 ** (patch.level / 20) / active_level(samples))
-    for source, level in ((glottal_source(sung, singer, plan.tuning_hertz, SAMPLES), singer.glottis), (breath(sung, singer, SAMPLES, rng), singer.breath)):
+    pulses, noise = glottal_source(sung, singer, plan.tuning_hertz, SAMPLES), breath(sung, singer, SAMPLES, rng)
+    for source, level in ((pulses, singer.glottis), (noise, singer.breath)):
         mixed += source * np.float32(10 ** (level / 20) * active_level(mixed) / active_level(source))
     return with_formants(mixed, sung, singer)
 
