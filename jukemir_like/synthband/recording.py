@@ -15,6 +15,7 @@ import numpy as np
 from jukemir_like.midi.soundfonts import Soundfont
 from jukemir_like.midi.synthesiser import load
 from jukemir_like.synthband.casting import cast, singer_of
+from jukemir_like.synthband.kits import strike
 from jukemir_like.synthband.plan import DRUM_BANK, SAMPLE_RATE, Part
 from jukemir_like.synthband.playing import play_events
 from jukemir_like.synthband.production import produce
@@ -108,9 +109,9 @@ def _sung(song: Song, part: Part, singer: Singer, soundfont: Soundfont, rng: np.
 
 
 def _played(song: Song, part: Part, soundfont: Soundfont, instructions: Sequence[Event]) -> np.ndarray:
-    # A kit has a tuning of its own, which says nothing of A4.
-    tuning = part.tuning + (0.0 if part.bank == DRUM_BANK else tuning_semitones(song.plan.tuning_hertz))
-    return _play(soundfont, part.bank, part.program, tuning, instructions)
+    if part.bank == DRUM_BANK:  # whose tuning says nothing of A4
+        return strike(_synth(str(soundfont.path)), part.program, part.tuning, instructions, SAMPLES)
+    return _play(soundfont, part.bank, part.program, part.tuning + tuning_semitones(song.plan.tuning_hertz), instructions)
 
 
 def _play(soundfont: Soundfont, bank: int, program: int, tuning: float, instructions: Sequence[Event]) -> np.ndarray:

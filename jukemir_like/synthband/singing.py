@@ -16,11 +16,12 @@ from jukemir_like.synthband.plan import SAMPLE_RATE
 from jukemir_like.synthband.singers import Singer, formants
 from jukemir_like.synthband.song import Event, TimedNote
 
-_CONTROL_SAMPLES = 384  # between two values of a controller
+_CONTROL_SAMPLES = 441  # between two values of a controller
 _LEGATO_SECONDS = 0.15  # a shorter rest between two notes is no breath
 _TABLE = 4096
 _HOP = 512
 _WINDOW = np.sin(np.pi * (np.arange(2 * _HOP) + 0.5) / (2 * _HOP)).astype(np.float32)
+_NOISE = 1 << 17  # samples of noise, of which every note has a part
 _VOWEL_SECONDS = 0.07  # of the change from one vowel to the next
 
 
@@ -121,30 +122,37 @@ def glottal_source(sung: Sequence[Sung], singer: Singer, tuning_hertz: float, sa
 
 def breath(sung: Sequence[Sung], singer: Singer, samples: int, rng: np.random.Generator) -> np.ndarray:
     """Noise while a note sounds, more of it at its beginning: float32 ``(samples,)``, of any level."""
-    times, levels = [-1.0], [0.0]
+    tile = rng.standard_normal(_NOISE, dtype=np.float32)
+    out = np.zeros(samples, np.float32)
     for note in sung:
+        start, end = max(note.start - 900, 0), min(note.end + 400, samples)
+        places = (note.start - 900, note.start, note.start + 1300, max(note.end - 400, note.start + 1301), max(note.end + 400, note.start + 1302))
         level = note.velocity / 127
-        for place, value in (
-            *((note.start - 900, 0.0), (note.start, level * singer.onset), (note.start + 1300, level)),
-            *((note.end - 400, level), (note.end + 400, 0.0)),
-        ):
-            times.append(max(float(place), times[-1] + 1.0))
-            levels.append(value)
-    envelope = np.interp(np.arange(samples, dtype=np.float64), times, levels).astype(np.float32)
-    return np.asarray(envelope * rng.standard_normal(samples, dtype=np.float32))
+        envelope = np.interp(np.arange(start, end), places, (0.0, level * singer.onset, level, level, 0.0)).astype(np.float32)
+        first = start % (_NOISE // 2)
+        while len(envelope):  # a long note hears the same noise again
+            piece = envelope[: _NOISE - first]
+            out[start : start + len(piece)] += piece * tile[first : first + len(piece)]
+            start, envelope, first = start + len(piece), envelope[len(piece) :], 0
+    return out
 
 
 def with_formants(source: np.ndarray, sung: Sequence[Sung], singer: Singer) -> np.ndarray:
     """``source`` ``(samples,)`` through the formants of the vowels that are sung; float32, the same shape."""
     size, samples = 2 * _HOP, len(source)
+    if not sung:
+        return source
     count = -(-samples // _HOP) + 1
     padded = np.zeros((count + 1) * _HOP, np.float32)
     padded[_HOP : _HOP + samples] = source
     spectra = fft.rfft(np.lib.stride_tricks.sliding_window_view(padded, size)[::_HOP] * _WINDOW, axis=1)
     frequencies = np.arange(_HOP + 1) * (SAMPLE_RATE / size)
     curves = np.stack([formants(singer, vowel, frequencies) for vowel in singer.vowels]).astype(np.float32)
-    # Not by a matrix product: how BLAS adds depends on its number of threads, and the last bit of the result with it.
-    spectra *= np.einsum("fv,vb->fb", _weights(sung, len(curves), count), curves)
+    which, before, share = _vowels(sung, count)
+    gains = curves[which]
+    changing = np.flatnonzero(share < 1)
+    gains[changing] = curves[before[changing]] + share[changing, None] * (gains[changing] - curves[before[changing]])
+    spectra *= gains
     frames = fft.irfft(spectra, size, axis=1) * _WINDOW
     out = np.zeros((count + 1, _HOP), np.float32)
     out[:-1] += frames[:, :_HOP]
@@ -152,20 +160,14 @@ def with_formants(source: np.ndarray, sung: Sequence[Sung], singer: Singer) -> n
     return out.reshape(-1)[_HOP : _HOP + samples]
 
 
-def _weights(sung: Sequence[Sung], vowels: int, count: int) -> np.ndarray:
-    """How much of each vowel a frame has: float32 ``(count, vowels)``, rows add up to 1. It changes at the beginnings of notes."""
-    if not sung:
-        return np.full((count, vowels), 1 / vowels, np.float32)
-    starts = np.array([note.start for note in sung])
-    which = np.array([note.vowel for note in sung])
+def _vowels(sung: Sequence[Sung], count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each frame its vowel, the one before it, and the share of the first in the two: 0 at the beginning of a note, soon 1."""
     centres = np.arange(count) * _HOP
-    place = np.maximum(np.searchsorted(starts, centres, side="right") - 1, 0)
-    share = np.clip((centres - starts[place]) / (_VOWEL_SECONDS * SAMPLE_RATE), 0.0, 1.0)
-    weights = np.zeros((count, vowels), np.float32)
-    rows = np.arange(count)
-    np.add.at(weights, (rows, which[place]), share)
-    np.add.at(weights, (rows, which[np.maximum(place - 1, 0)]), 1 - share)
-    return weights
+    starts = np.array([note.start for note in sung])
+    places = np.maximum(np.searchsorted(starts, centres, side="right") - 1, 0)
+    vowels = np.array([note.vowel for note in sung])
+    share = np.clip((centres - starts[places]) / (_VOWEL_SECONDS * SAMPLE_RATE), 0, 1).astype(np.float32)
+    return vowels[places], vowels[np.maximum(places - 1, 0)], share
 
 
 @lru_cache(maxsize=256)
