@@ -139,7 +139,9 @@ def _describe(path: Path) -> Soundfont:
         digest = files.sha256(path)
         synth = tinysoundfont.Synth()
         synth.sfload(os.fspath(path))
-        presets = {(bank, program) for bank in (0, DRUM_BANK) for program in range(128) if synth.sfpreset_name(0, bank, program) is not None}
+        presets = {
+            (bank, program) for bank in (0, DRUM_BANK) for program in range(128) if synth.sfpreset_name(0, bank, program) is not None
+        }
         families = {program // 8 for bank, program in presets if bank == 0} | ({DRUMS} if (DRUM_BANK, 0) in presets else set())
         name, owner = _info(path)
     except OSError as error:

@@ -62,6 +62,9 @@ class Feel:
         return sum(abs(size) * number * math.pi / self.drift_seconds for number, size in enumerate(self.drift, 1))
 
 
+AS_WRITTEN = Feel()
+
+
 def make_feel(edition: Edition, seed: int, artist: int, index: int, genre: str, seconds: float, stems: tuple[str, ...]) -> Feel:
     """The feel of song ``index``.
 

@@ -50,8 +50,8 @@ def generate(
         seed: at least 0.
         workers: number of processes.
         edition: ``synthband`` or ``synthband2``.
-        soundfonts: folder of those that songs are played with beside the one that pretty_midi carries; None: with that one alone.
-            Damaged ones are left out and named. For editions with several soundfonts.
+        soundfonts: of ``synthband2``, a folder of those that songs are played with beside the one that pretty_midi carries; None: with
+            that one alone. Damaged ones are left out and named.
 
     Raises:
         RequestError: a required package is missing, there is no soundfont that can be used, or the folder holds the edition with another

@@ -1,7 +1,7 @@
 """Drums, struck: each piece of a kit is rendered once per range of velocities, and added wherever it is struck.
 
 The synthesiser's level is proportional to the velocity within one sample of a soundfont, so this differs from playing every stroke only in
-which of a piece's samples are used, and takes a fraction of the time. A stroke on a closed hi-hat ends an open one, as General MIDI asks for.
+which of a piece's samples are used, and takes a fraction of the time. A stroke on a hi-hat ends the one before, as in General MIDI.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any
 
 from jukemir_like.datasets.dataset import KEYS, Task
 from jukemir_like.synthband import artist
+from jukemir_like.synthband.artist import Sound
 from jukemir_like.synthband.casting import presets, singer_of
 from jukemir_like.synthband.genres import BRUSH, ELECTRONIC, JAZZ, NAMES, ORCHESTRA, POWER, ROOM, STANDARD, TR808
 from jukemir_like.synthband.plan import SECONDS, Plan
@@ -42,6 +43,7 @@ KITS = {
     "jazz kit": (JAZZ, BRUSH),
     "orchestral percussion": (ORCHESTRA,),
 }
+REVERBERANT_ABOVE, DRY_BELOW = 0.28, 0.06
 SLOW_BELOW, FAST_FROM = 84.0, 124.0
 SPARSE_BELOW, DENSE_FROM = 14.0, 22.0
 TAGS = (
@@ -69,7 +71,8 @@ def annotation(song: Song, facts: dict[str, Any] | None = None) -> dict[str, Any
 
     Args:
         song: composed.
-        facts: what is known since it was rendered, of an edition that is wide: a part of ``extra``.
+        facts: what is known since it was rendered, of an edition that is wide: a part of ``extra``. Without them the tags
+            ``reverberant`` and ``dry`` are those of the artist's room in the first edition.
     """
     role, plan = song.plan.role, song.plan
     measured = measures(song)
@@ -81,7 +84,7 @@ def annotation(song: Song, facts: dict[str, Any] | None = None) -> dict[str, Any
         "y": {
             "key": KEYS[role.key],
             "genre": role.genre,
-            "tags": tags(song, measured),
+            "tags": tags(song, measured, facts),
             "emotion": [round(value + float(error), 4) for value, error in zip(formula, noise, strict=True)],
             "tempo": [measured["bpm"]],
         },
@@ -108,8 +111,17 @@ def _performance(song: Song) -> dict[str, Any]:
         "swing": round(plan.swing, 4),
         "tempo_deviation": round(plan.feel.steepest, 5),
         "beats": _beats(plan),
-        "singer": {} if singer is None else asdict(singer),
+        "singer": {} if singer is None else _rounded(asdict(singer)),
     }
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers to four digits, in dictionaries and lists."""
+    if isinstance(value, dict):
+        return {name: _rounded(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(one) for one in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _beats(plan: Plan) -> list[float]:
@@ -154,9 +166,10 @@ def emotion(bpm: float, mode: str, density: float, register: float, loudness: fl
     return 0.7 * tempo + 0.35 * d + 0.1 * r + 0.3 * l, 0.5 * m + 0.35 * tempo + 0.2 * r + 0.1 * d
 
 
-def tags(song: Song, measured: dict[str, float]) -> list[str]:
+def tags(song: Song, measured: dict[str, float], facts: dict[str, Any] | None = None) -> list[str]:
     """The tags that a song has, in the order of :data:`TAGS`."""
     plan = song.plan
+    reverberation = _reverberation(plan.sound, (facts or {}).get("production"))
     parts = [part for parts in song.stems.values() for part in parts if part.notes]
     melodic = {part.program for part in parts if not part.bank} | {program for bank, program in presets(song)["vocals"] if not bank}
     patterns = {part.pattern for part in song.stems["other"] if part.notes}
@@ -180,8 +193,8 @@ def tags(song: Song, measured: dict[str, float]) -> list[str]:
         "dense": measured["density"] >= DENSE_FROM,
         "loud": song.loudness >= -26.0,
         "quiet": song.loudness < -30.0,
-        "reverberant": plan.sound.reverberation_seconds * plan.sound.wetness > 0.28,
-        "dry": plan.sound.reverberation_seconds * plan.sound.wetness < 0.06,
+        "reverberant": reverberation > REVERBERANT_ABOVE,
+        "dry": reverberation < DRY_BELOW,
         "arpeggios": bool(patterns.intersection(_ARPEGGIOS)),
         "sustained chords": "pad" in patterns,
         "busy drums": strokes >= 11.0,
@@ -189,6 +202,14 @@ def tags(song: Song, measured: dict[str, float]) -> list[str]:
         "low voice": measured["register"] < 62.0,
     }
     return [name for name in TAGS if has[name]]
+
+
+def _reverberation(sound: Sound, production: dict[str, Any] | None) -> float:
+    """Seconds until the room has decayed by 60 dB, times its level against the direct sound: the studio's, on average of the stems."""
+    if production is None:
+        return sound.reverberation_seconds * sound.wetness
+    sends = [10 ** (channel["send"] / 20) for channel in production["channels"]]
+    return float(production["room"]["seconds"] * sum(sends) / len(sends))
 
 
 def _begins(song: Song, stem: str, beat: float) -> bool:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jukemir_like.synthband.artist import Role, Sound
-from jukemir_like.synthband.feel import Feel
+from jukemir_like.synthband.feel import AS_WRITTEN, Feel
 from jukemir_like.synthband.genres import GENRES, Genre
 from jukemir_like.synthband.harmony import CADENCES, PROGRESSIONS, Chord, bars, chord
 from jukemir_like.synthband.seeding import pick, pick_weighted, uniform
@@ -83,7 +83,7 @@ class Plan:
     spans: tuple[Span, ...]
     accents: tuple[float, ...]
     upbeat_seconds: float
-    feel: Feel = Feel()
+    feel: Feel = AS_WRITTEN
     tuning_hertz: float = 440.0
 
     @property

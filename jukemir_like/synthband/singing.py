@@ -69,7 +69,9 @@ def sing(notes: Sequence[TimedNote], singer: Singer, samples: int, rng: np.rando
             offset = -singer.scoop * float(chances[place, 0])
         offsets = np.arange(0, end - start, _CONTROL_SAMPLES)
         seconds = offsets / SAMPLE_RATE
-        depth = singer.vibrato_semitones * float(np.exp(0.25 * deviates[place, 0])) * np.clip((seconds - singer.vibrato_seconds) / 0.3, 0, 1)
+        depth = (
+            singer.vibrato_semitones * float(np.exp(0.25 * deviates[place, 0])) * np.clip((seconds - singer.vibrato_seconds) / 0.3, 0, 1)
+        )
         rate = singer.vibrato_hertz * (1 + 0.05 * float(deviates[place, 1]))
         bend = offset * np.exp(-seconds / singer.glide_seconds) + depth * np.sin(2 * np.pi * (rate * seconds + chances[place, 1]))
         bend += singer.unsteadiness * float(deviates[place, 2])
@@ -126,7 +128,13 @@ def breath(sung: Sequence[Sung], singer: Singer, samples: int, rng: np.random.Ge
     out = np.zeros(samples, np.float32)
     for note in sung:
         start, end = max(note.start - 900, 0), min(note.end + 400, samples)
-        places = (note.start - 900, note.start, note.start + 1300, max(note.end - 400, note.start + 1301), max(note.end + 400, note.start + 1302))
+        places = (
+            note.start - 900,
+            note.start,
+            note.start + 1300,
+            max(note.end - 400, note.start + 1301),
+            max(note.end + 400, note.start + 1302),
+        )
         level = note.velocity / 127
         envelope = np.interp(np.arange(start, end), places, (0.0, level * singer.onset, level, level, 0.0)).astype(np.float32)
         first = start % (_NOISE // 2)
@@ -180,4 +188,4 @@ def _pulse(open_quotient: float, harmonics: int) -> np.ndarray:
     spectrum = np.fft.rfft(flow) * np.arange(_TABLE // 2 + 1)
     spectrum[max(harmonics, 1) + 1 :] = 0
     period = np.fft.irfft(1j * spectrum)
-    return (period / np.sqrt(np.mean(np.square(period)))).astype(np.float32)
+    return np.asarray(period / np.sqrt(np.mean(np.square(period))), np.float32)
