@@ -10,13 +10,14 @@ import numpy as np
 from numpy.random import Generator
 
 from jukemir_like.deform import filters, mp3, stretching
-from jukemir_like.deform.filters import Samples
 from jukemir_like.deform.names import KINDS, Deformation
+from jukemir_like.studio import levels
+from jukemir_like.studio.levels import Samples
 
 _Effect = Callable[[Samples, int, float, Generator], Samples]
 
 _EFFECTS: dict[str, _Effect] = {
-    "level": lambda samples, rate, value, random: filters.level(samples, value),  # noqa: ARG005
+    "level": lambda samples, rate, value, random: levels.level(samples, value),  # noqa: ARG005
     "noise": lambda samples, rate, value, random: filters.add_noise(samples, value, random),  # noqa: ARG005
     "pinknoise": lambda samples, rate, value, random: filters.add_pink_noise(samples, rate, value, random),
     "mp3": lambda samples, rate, value, random: mp3.round_trip(samples, rate, int(value)),  # noqa: ARG005

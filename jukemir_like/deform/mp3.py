@@ -13,7 +13,7 @@ import numpy as np
 from jukemir_like import audio
 from jukemir_like.audio.decoding import libsndfile_errors
 from jukemir_like.core.errors import InputError, RequestError
-from jukemir_like.deform.filters import Samples
+from jukemir_like.studio.levels import Samples
 
 SAMPLE_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 """Of MPEG-1, 2 and 2.5."""

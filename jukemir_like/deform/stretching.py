@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from jukemir_like.core.errors import InputError, RequestError
-from jukemir_like.deform.filters import Samples
+from jukemir_like.studio.levels import Samples
 
 SEED = 0  # of the library, which has random numbers for stretches beyond those that are allowed here
 

@@ -27,5 +27,6 @@ def hold(samples: Samples, factor: float) -> Samples:
     >>> hold(np.float32([1, 2, 3, 4, 5]), 2)
     array([1., 1., 3., 3., 5.], dtype=float32)
     """
-    index = np.arange(samples.shape[-1])
-    return np.take(samples, np.ceil(np.floor(index / factor) * factor).astype(np.intp), axis=-1)
+    number = np.floor(np.arange(samples.shape[-1]) / factor).astype(np.intp)  # of the sample of the new rate that sounds
+    kept = np.flatnonzero(np.diff(number, prepend=-1))
+    return np.take(samples, kept[number], axis=-1)

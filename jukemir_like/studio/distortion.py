@@ -24,8 +24,8 @@ def saturate(samples: Samples, gain: float, bias: float = 0.0) -> Samples:
         bias: added before the curve, and its effect on silence removed after it: with it, the upper and the lower half of a wave differ,
             and even harmonics arise.
 
-    >>> saturate(np.float32([0, 100, 100, 100]), 10.0)
-    array([0.        , 0.99900055, 0.9999995 , 0.9999995 ], dtype=float32)
+    >>> saturate(np.float32([0, 100, 100]), 10.0).round(3)
+    array([0.   , 0.999, 1.   ], dtype=float32)
     """
     offset = np.float32(bias)
     driven = np.empty(len(samples) + 1, np.float32)

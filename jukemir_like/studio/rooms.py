@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.random import Generator
 
+from jukemir_like.studio import spectrum
 from jukemir_like.studio.levels import Samples
 
 _FALL = np.log(1e-3)  # 60 dB
@@ -40,12 +41,12 @@ def reflections(seconds: float, sample_rate: int, generator: Generator, *, size_
 
     count = max(2, round(seconds * sample_rate))
     start = min(count - 1, max(1, round(size_seconds * sample_rate)))
-    noise = generator.standard_normal(count - start, np.float32)
-    kept = np.float32(np.exp(-2 * np.pi * _CROSSOVER / sample_rate))
-    low = signal.lfilter(np.array([1 - kept]), np.array([1, -kept]), noise)
-    fast = np.exp(np.float32(_FALL / (max(1.0 - dullness, 0.05) * count)) * np.arange(count - start, dtype=np.float32))
+    crossover = min(_CROSSOVER, sample_rate / 5)
     response = np.zeros(count, np.float32)
-    response[start:] = low * np.exp(np.float32(_FALL / count) * np.arange(count - start, dtype=np.float32)) + (noise - low) * fast
+    # Of two noises: the powers of the two filters add up to 1, so that together they begin white.
+    for limit, share in ((spectrum.low_pass, 1.0), (spectrum.high_pass, max(1 - dullness, 0.05))):
+        noise = signal.sosfilt(limit(crossover, 4, sample_rate), generator.standard_normal(count - start, np.float32))
+        response[start:] += noise * np.exp(_FALL / (share * count) * np.arange(count - start))
     _scale(response, 1 - early)
     first = np.zeros(count, np.float32)
     places = start * (0.2 + 0.8 * generator.random(8))
