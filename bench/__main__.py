@@ -16,6 +16,7 @@ SECTIONS = {
     "stages": "Stages",
     "processing": "Processing",
     "deforming": "Deforming",
+    "production": "Production",
     "scale": "A million files",
     "features": "chroma and mfcc",
     "stems": "Stems",

@@ -64,4 +64,4 @@ def master(stems: Samples, sample_rate: int, settings: Master) -> Mastered:
     np.maximum(loudest, np.abs(result.sum(axis=0)), out=loudest)
     limited = dynamics.limiter_gain(loudest, sample_rate, ratio(settings.ceiling), release_seconds=settings.release_seconds)
     result *= limited
-    return Mastered(result, -20 * float(np.log10(glued)), -20 * float(np.log10(limited.min())))
+    return Mastered(result, 20 * float(np.log10(1 / glued)), 20 * float(np.log10(1 / limited.min())))

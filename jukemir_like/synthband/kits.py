@@ -16,7 +16,7 @@ from jukemir_like.synthband.playing import play_events
 from jukemir_like.synthband.song import Event
 
 _EDGES = (45, 75, 105)  # between the ranges of velocities
-_LONGEST = 4 * SAMPLE_RATE
+_LONGEST = 3 * SAMPLE_RATE
 _FADE = SAMPLE_RATE // 50
 _INAUDIBLE = 1e-4  # of a stroke's peak
 _HATS = (42, 44, 46)
@@ -74,8 +74,9 @@ def _stroke(synth: Any, kit: int, tuning: float, key: int, velocity: int, length
     """One stroke, until it can be heard no more."""
     events = [Event(0, 2, 0, key, velocity), Event(max(length, SAMPLE_RATE // 2), 0, 0, key, 0)]
     stroke = play_events(synth, DRUM_BANK, kit, tuning, events, _LONGEST, channels=1)[:, 0]
-    loud = np.flatnonzero(np.abs(stroke) > _INAUDIBLE * np.abs(stroke).max())
-    stroke = stroke[: int(loud[-1]) + 1 if len(loud) else 0].copy()
+    peaks = np.abs(stroke).reshape(-1, _FADE).max(axis=1)
+    loud = np.flatnonzero(peaks > _INAUDIBLE * peaks.max())
+    stroke = stroke[: (int(loud[-1]) + 1) * _FADE if len(loud) else 0].copy()
     fade = min(_FADE, len(stroke))
     stroke[len(stroke) - fade :] *= np.linspace(1, 0, fade, dtype=np.float32)
     return np.asarray(stroke)

@@ -22,6 +22,7 @@ from jukemir_like.synthband.taste import Channel, Medium, Production, Squeeze
 
 _CEILING = -0.5  # dB of full scale
 _KNEE = 6.0  # dB
+_MOST_RAISED = 10.0  # dB: a stem of which equalisers and medium leave less than that, as a bass by telephone, stays soft
 
 
 def produce(
@@ -55,8 +56,8 @@ def produce(
     if medium.hold > 1:
         produced = channel.hold(produced, medium.hold)
     for row, one in enumerate(settings.channels):
-        level = active_level(produced[row], sample_rate)
-        if level:
+        level = max(active_level(produced[row], sample_rate), ratio(-_MOST_RAISED))
+        if levels[row]:
             if medium.bits:
                 produced[row] = channel.quantise(produced[row], medium.bits, 4 * level)
             produced[row] *= np.float32(levels[row] * ratio(one.balance) / level)
@@ -113,7 +114,8 @@ def _filtered(stems: Samples, sample_rate: int, settings: Production, rng: Gener
             spectrum.high_pass(medium.low_cut, 2, sample_rate),
             spectrum.low_pass(medium.high_cut, medium.order, sample_rate),
             spectrum.low_shelf(150, mastering.low, sample_rate),
-            spectrum.high_shelf(4000, mastering.high, sample_rate),
+            spectrum.bell(mastering.middle_hertz, mastering.middle, 0.9, sample_rate),
+            spectrum.high_shelf(3000, mastering.high, sample_rate),
         ],
         length,
     )

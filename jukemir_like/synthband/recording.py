@@ -124,4 +124,4 @@ def _synth(path: str) -> Any:
 
 
 def _is_heard(samples: np.ndarray) -> bool:
-    return float(np.abs(samples).max()) > _SILENT
+    return max(float(samples.max()), -float(samples.min())) > _SILENT

@@ -79,7 +79,7 @@ def make_singer(seed: int, artist: int, program: int, head: float) -> Singer:
     rng = stream(seed, "singer", artist)
     others = [voice for voice in VOICES if voice != program]
     second = Patch(pick(rng, others), uniform(rng, (-12.0, 0.0)), uniform(rng, (-0.08, 0.08)))
-    patches = (Patch(program, 0.0, 0.0), second)[: 2 if rng.random() < 0.35 else 1]
+    patches = (Patch(program, 0.0, 0.0), second)[: 2 if rng.random() < 0.3 else 1]
     return Singer(
         patches=patches,
         glottis=uniform(rng, (-18.0, 8.0)),

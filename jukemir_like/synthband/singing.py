@@ -21,6 +21,7 @@ _LEGATO_SECONDS = 0.15  # a shorter rest between two notes is no breath
 _TABLE = 4096
 _HOP = 512
 _WINDOW = np.sin(np.pi * (np.arange(2 * _HOP) + 0.5) / (2 * _HOP)).astype(np.float32)
+_BLOCK = 64  # frames
 _NOISE = 1 << 17  # samples of noise, of which every note has a part
 _VOWEL_SECONDS = 0.07  # of the change from one vowel to the next
 
@@ -108,8 +109,8 @@ def glottal_source(sung: Sequence[Sung], singer: Singer, tuning_hertz: float, sa
     for note in sung:
         hertz = tuning_hertz * 2 ** ((note.key - 69 + note.bend) / 12)
         places = np.arange(note.end - note.start)
-        steps = np.interp(places, note.offsets, hertz / SAMPLE_RATE)
-        phases = phase + np.cumsum(steps)
+        turns = phase + np.concatenate([[0.0], np.cumsum(hertz / SAMPLE_RATE) * _CONTROL_SAMPLES])
+        phases = np.interp(places, np.arange(len(turns)) * _CONTROL_SAMPLES, turns)
         phase = float(phases[-1]) % 1.0
         table = _pulse(singer.open_quotient, int(0.9 * SAMPLE_RATE / 2 / float(hertz.max())))
         # The remainder of a power of two, of whole numbers: several times as fast as the remainder of a division.
@@ -153,19 +154,23 @@ def with_formants(source: np.ndarray, sung: Sequence[Sung], singer: Singer) -> n
     count = -(-samples // _HOP) + 1
     padded = np.zeros((count + 1) * _HOP, np.float32)
     padded[_HOP : _HOP + samples] = source
-    spectra = fft.rfft(np.lib.stride_tricks.sliding_window_view(padded, size)[::_HOP] * _WINDOW, axis=1)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::_HOP]
     frequencies = np.arange(_HOP + 1) * (SAMPLE_RATE / size)
     curves = np.stack([formants(singer, vowel, frequencies) for vowel in singer.vowels]).astype(np.float32)
     which, before, share = _vowels(sung, count)
-    gains = curves[which]
-    changing = np.flatnonzero(share < 1)
-    gains[changing] = curves[before[changing]] + share[changing, None] * (gains[changing] - curves[before[changing]])
-    spectra *= gains
-    frames = fft.irfft(spectra, size, axis=1) * _WINDOW
     out = np.zeros((count + 1, _HOP), np.float32)
-    out[:-1] += frames[:, :_HOP]
-    out[1:] += frames[:, _HOP:]
-    return out.reshape(-1)[_HOP : _HOP + samples]
+    for first in range(0, count, _BLOCK):  # what belongs to so many frames stays in the cache
+        block = slice(first, min(first + _BLOCK, count))
+        gains = curves[which[block]]
+        changing = np.flatnonzero(share[block] < 1)
+        older = curves[before[block][changing]]
+        gains[changing] = older + share[block][changing, None] * (gains[changing] - older)
+        spectra = fft.rfft(frames[block] * _WINDOW, axis=1)
+        spectra *= gains
+        filtered = fft.irfft(spectra, size, axis=1) * _WINDOW
+        out[block] += filtered[:, :_HOP]
+        out[block.start + 1 : block.stop + 1] += filtered[:, _HOP:]
+    return np.asarray(out.reshape(-1)[_HOP : _HOP + samples])
 
 
 def _vowels(sung: Sequence[Sung], count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

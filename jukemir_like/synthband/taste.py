@@ -119,9 +119,21 @@ class Medium:
 
 @dataclass(frozen=True)
 class Mastering:
-    """Args: low, high: dB of two shelves. glue: the compressor of the mix. loudness: dB of full scale. release: ms of the limiter."""
+    """What is done to the mix.
+
+    Args:
+        low: dB of a shelf below 150 Hz.
+        middle: dB of a bell.
+        middle_hertz: of the bell, an octave and a half wide.
+        high: dB of a shelf above 3,000 Hz.
+        glue: a compressor.
+        loudness: dB of full scale.
+        release: milliseconds of the limiter.
+    """
 
     low: float
+    middle: float
+    middle_hertz: float
     high: float
     glue: Squeeze | None
     loudness: float
@@ -271,9 +283,15 @@ def _varied_medium(rng: Generator, kept: Medium) -> Medium:
 
 
 def _mastering(rng: Generator) -> Mastering:
-    glue = Squeeze(uniform(rng, (-10, 4)), _log(rng, (1.3, 4)), _log(rng, (5, 40)), _log(rng, (60, 500)))
+    glue = Squeeze(uniform(rng, (-7, 5)), _log(rng, (1.3, 3)), _log(rng, (5, 40)), _log(rng, (60, 500)))
     return Mastering(
-        _normal(rng, 2.5, 6), _normal(rng, 3, 7), _maybe(rng.random() < 0.7, glue), uniform(rng, (-24, -8)), _log(rng, (30, 250))
+        low=_normal(rng, 3.5, 9),
+        middle=_normal(rng, 3, 8),
+        middle_hertz=_log(rng, (300, 3000)),
+        high=_normal(rng, 4.5, 11),
+        glue=_maybe(rng.random() < 0.7, glue),
+        loudness=uniform(rng, (-24, -8)),
+        release=_log(rng, (30, 250)),
     )
 
 
