@@ -38,6 +38,6 @@ def section() -> str:
             "|---|---|---|---|",
             *rows,
             "",
-            f"`synthband.production.produce` of noise that swells, one song each of {ARTISTS} artists, median of {RUNS} runs, processor time.",
+            f"`synthband.production.produce` of noise that swells, a song each of {ARTISTS} artists; processor time, {RUNS} runs.",
         ]
     )

@@ -2,5 +2,5 @@
 
 ``levels``, ``control`` (curves with a value every millisecond), ``convolution``; then an effect a module: ``spectrum`` (equalisers and
 band limits), ``dynamics`` (compressor, limiter), ``distortion``, ``modulation`` (chorus, tremolo, drift of pitch), ``rooms``, ``noises``,
-``channel`` (coarse samples), ``mastering`` (what is measured on a mix and done to its stems alike).
+``channel`` (coarse samples), ``codec`` (few frequencies), ``mastering`` (what is measured on a mix and done to its stems alike).
 """

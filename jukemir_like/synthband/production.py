@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from jukemir_like.studio import channel, convolution, distortion, dynamics, modulation, noises, rooms, spectrum
+from jukemir_like.studio import channel, codec, convolution, distortion, dynamics, modulation, noises, rooms, spectrum
 from jukemir_like.studio.levels import Samples, active_level, ratio
 from jukemir_like.studio.mastering import Master, master
 from jukemir_like.synthband import taste
@@ -55,6 +55,8 @@ def produce(
         produced = modulation.delayed(produced, modulation.drift(stems.shape[-1], sample_rate, medium.cents, rng))
     if medium.hold > 1:
         produced = channel.hold(produced, medium.hold)
+    if medium.kept < 1:
+        produced = codec.thin(produced, sample_rate, medium.kept)
     for row, one in enumerate(settings.channels):
         level = max(active_level(produced[row], sample_rate), ratio(-_MOST_RAISED))
         if levels[row]:

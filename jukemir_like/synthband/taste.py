@@ -13,10 +13,12 @@ from numpy.random import Generator
 
 from jukemir_like.synthband.seeding import pick, pick_weighted, stream, uniform
 
-MEDIA = {"digital": 0.38, "tape": 0.24, "record": 0.14, "radio": 0.09, "telephone": 0.04, "sampler": 0.11}
+MEDIA = {"digital": 0.3, "tape": 0.22, "record": 0.13, "file": 0.13, "radio": 0.08, "telephone": 0.04, "sampler": 0.1}
 """What a song was recorded on, or sent through, and the share of artists."""
 
 _ELSEWHERE_CHANCE = 0.15  # that a song has a medium of its own; the same for its room
+
+_MOST_SWING = 2.4  # milliseconds times Hz: a copy is at most a quarter of a semitone out of tune
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class Medium:
         crackle_level: dB against the song.
         hold: samples of which one is kept.
         bits: of a sample.
+        kept: share of the frequencies that a codec keeps.
     """
 
     name: str
@@ -113,8 +116,9 @@ class Medium:
     hum_hertz: int
     crackle: float
     crackle_level: float
-    hold: float
-    bits: int | None
+    hold: float = 1.0
+    bits: int | None = None
+    kept: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -203,6 +207,7 @@ def _factor(rng: Generator, spread: float) -> float:
 
 def _channel(rng: Generator, kind: _Kind) -> Channel:
     chances = rng.random(4)
+    chorus_hertz = _log(rng, (0.15, 3))
     return Channel(
         balance=_normal(rng, 2.5, 6),
         squeeze=_maybe(chances[0] < 0.75, Squeeze(uniform(rng, (-14, 6)), _log(rng, (1.5, 10)), _log(rng, (1, 40)), _log(rng, (40, 600)))),
@@ -217,8 +222,8 @@ def _channel(rng: Generator, kind: _Kind) -> Channel:
         high=_normal(rng, 5, 12),
         high_hertz=_log(rng, (1800, 7000)),
         chorus=pick(rng, (uniform(rng, (0.2, 0.5)), 0.5, 1.0)) * bool(chances[2] < kind.chorus_chance),
-        chorus_hertz=_log(rng, (0.15, 3)),
-        chorus_milliseconds=_log(rng, (0.3, 2)),
+        chorus_hertz=chorus_hertz,
+        chorus_milliseconds=min(_log(rng, (0.3, 2)), _MOST_SWING / chorus_hertz),
         tremolo=uniform(rng, (0.2, 0.8)) * bool(chances[3] < kind.tremolo_chance),
         tremolo_hertz=_log(rng, (2.5, 8)),
         send=uniform(rng, kind.send),
@@ -259,19 +264,19 @@ def _medium(rng: Generator) -> Medium:
     amount, level, cut, chance = rng.random(4)  # always as many, whatever the medium
     hum = uniform(rng, (-58, -34)) if chance < 0.3 else None
     if name == "tape":
-        return Medium(name, 30 + 30 * amount, 5000 + 11000 * cut, 2, 3 + 22 * level, -62 + 30 * amount, hum, hertz, 0, 0, 1, None)
+        return Medium(name, 30 + 30 * amount, 5000 + 11000 * cut, 2, 3 + 22 * level, -62 + 30 * amount, hum, hertz, 0, 0)
     if name == "record":
-        clicks = 2 + 40 * amount**2
-        return Medium(
-            name, 30 + 40 * amount, 6000 + 8000 * cut, 2, 2 + 12 * level, -64 + 26 * level, hum, hertz, clicks, -34 + 16 * cut, 1, None
-        )
+        clicks = (2 + 40 * amount**2, -34 + 16 * cut)
+        return Medium(name, 30 + 40 * amount, 6000 + 8000 * cut, 2, 2 + 12 * level, -64 + 26 * level, hum, hertz, *clicks)
     if name == "radio":
-        return Medium(name, 80 + 120 * amount, 3500 + 3500 * cut, 4, 0, -50 + 22 * level, hum, hertz, 0, 0, 1, None)
+        return Medium(name, 80 + 120 * amount, 3500 + 3500 * cut, 4, 0, -50 + 22 * level, hum, hertz, 0, 0)
     if name == "telephone":
-        return Medium(name, 250 + 150 * amount, 2800 + 900 * cut, 4, 0, -46 + 20 * level, hum, hertz, 0, 0, 1, 8)
+        return Medium(name, 250 + 150 * amount, 2800 + 900 * cut, 4, 0, -46 + 20 * level, hum, hertz, 0, 0, bits=8)
     if name == "sampler":
-        return Medium(name, 20, 20000, 2, 0, -70 + 20 * level, hum, hertz, 0, 0, 1.2 + 2.3 * amount, 8 + int(5 * cut))
-    return Medium(name, 15 + 25 * amount, 7000 + 13000 * cut, 8, 0, -76 + 24 * level, None, hertz, 0, 0, 1, None)
+        return Medium(name, 20, 20000, 2, 0, -70 + 20 * level, hum, hertz, 0, 0, hold=1.2 + 2.3 * amount, bits=8 + int(5 * cut))
+    if name == "file":
+        return Medium(name, 20, 5500 + 10000 * cut, 8, 0, None, None, hertz, 0, 0, kept=0.06 + 0.4 * amount**2)
+    return Medium(name, 15 + 25 * amount, 7000 + 13000 * cut, 8, 0, -76 + 24 * level, None, hertz, 0, 0)
 
 
 def _varied_medium(rng: Generator, kept: Medium) -> Medium:

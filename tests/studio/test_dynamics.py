@@ -41,7 +41,7 @@ def test_attack_and_release_take_their_time():
     burst = np.zeros(3 * RATE, np.float32)
     burst[RATE : 2 * RATE] = 1  # 20 dB over the threshold: 15 dB down
     decibels = 20 * np.log10(dynamics.compressor_gain(burst, RATE, compressor))
-    assert decibels[RATE - 100] == 0
+    assert abs(np.argmax(decibels < 0) - RATE) < 8  # the burst begins 2 samples after a hop does
     attacked = np.argmax(decibels < -15 * (1 - np.exp(-1)))
     assert (attacked - RATE) / RATE == pytest.approx(0.02, abs=2.5e-3)
     released = 2 * RATE + np.argmax(decibels[2 * RATE :] > -15 * np.exp(-1))

@@ -42,6 +42,12 @@ def test_neither_mix_nor_stems_exceed_the_ceiling(stems):
     assert np.abs(done.stems.sum(axis=0)).max() <= 10 ** (-1 / 20)
 
 
+def test_a_mix_of_soft_stems_does_not_exceed_the_ceiling_either(stems):
+    stems[:] = stems[0]
+    done = master(stems, RATE, Master(-3, -1, None, 0.05))
+    assert np.abs(done.stems.sum(axis=0)).max() == pytest.approx(10 ** (-1 / 20), rel=1e-3)
+
+
 def test_silence_stays_silence():
     for samples in (0, 1, RATE):
         done = master(np.zeros((4, samples), np.float32), RATE, Master(-10, -1, Compressor(-6, 3, 6, 0.01, 0.1), 0.1))
