@@ -23,7 +23,7 @@ RATE = 22050
 
 @pytest.fixture(scope="module")
 def second():
-    return [compose(0, index, SECOND) for index in range(120)]
+    return [compose(0, index, SECOND) for index in range(60)]
 
 
 def sha256(value):
@@ -50,7 +50,7 @@ def test_the_first_edition_sounds_as_recorded():
     pytest.importorskip("tinysoundfont")
     here = {name: metadata.version(name) for name in RECORDED["versions"]}, platform.machine()
     same_versions = here == (RECORDED["versions"], RECORDED["machine"])
-    for index in list(RECORDED["audio"])[:2]:
+    for index in list(RECORDED["audio"])[:1]:
         stems = render(compose(0, int(index)))
         assert stems[:, 5000::40000] == pytest.approx(np.array(RECORDED["samples"][index]), abs=3e-4)
         if same_versions:
@@ -69,7 +69,7 @@ def test_the_first_edition_is_as_written_and_the_second_the_same_songs(second):
 def test_the_tempo_is_the_mean_of_what_the_drums_play_and_drifts_as_far_as_is_said(second):
     """Beats by the onsets of drums that are written on beats; their spacing, and how it changes."""
     moved = 0
-    for song in second[:60]:
+    for song in second[:40]:
         plan = song.plan
         (kit, *_) = song.stems["drums"]
         written = [note.start for note in kit.notes]
@@ -90,20 +90,20 @@ def test_the_tempo_is_the_mean_of_what_the_drums_play_and_drifts_as_far_as_is_sa
         moved += np.std(local) / plan.bpm > 0.003
         assert record["extra"]["tempo_deviation"] <= 0.08
         assert plan.role.genre != "house" or not plan.feel.drift
-    assert 20 < moved < 60
+    assert 12 < moved < 40
 
 
 def test_swing_is_where_the_offbeats_are(second):
     swings = []
     for song in second:
         plan, unit = song.plan, song.plan.swing_unit
-        pairs = [(plan.seconds(n * unit), plan.seconds((n + 0.5) * unit), plan.seconds((n + 1) * unit)) for n in range(20)]
-        assert np.mean([(off - on) / (after - on) for on, off, after in pairs]) == pytest.approx(plan.swing, abs=0.002)
+        pairs = [(plan.seconds(n * unit), plan.seconds((n + 0.5) * unit), plan.seconds((n + 1) * unit)) for n in range(12)]
+        assert np.mean([(off - on) / (after - on) for on, off, after in pairs]) == pytest.approx(plan.swing, abs=0.004)
         assert annotation(song)["extra"]["swing"] == pytest.approx(plan.swing, abs=1e-4)
         assert ("swing" in annotation(song)["y"]["tags"]) == (plan.swing >= 0.56)
         swings.append(plan.swing)
     first = [compose(0, song.index).plan.swing for song in second]
-    assert sum(swing > 0.505 for swing in swings) > sum(swing > 0.505 for swing in first) + 5
+    assert sum(swing > 0.505 for swing in swings) > sum(swing > 0.505 for swing in first) + 2
     assert max(swings) <= 0.7
 
 

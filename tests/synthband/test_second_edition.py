@@ -110,13 +110,8 @@ def test_a_damaged_soundfont_is_left_out_and_named_and_the_rest_goes_on(folder, 
 def test_the_command_says_which_soundfonts_play(command, tmp_path):
     done = command("download", "synthband2", "--songs", "1", "--workers", "1", "--cache", tmp_path)
     assert (done.returncode, "soundfonts: TimGM6mb; --soundfonts DIR adds those of a folder" in done.stdout) == (0, True)
-    for wrong in (
-        ("synthband", "--soundfonts", tmp_path),
-        ("synthband2", "--soundfonts", tmp_path / "no"),
-        ("synthband2", "--from", tmp_path),
-    ):
-        refused = command("download", *wrong, "--cache", tmp_path)
-        assert (refused.returncode, "Traceback" in refused.stderr) == (2, False)
+    refused = command("download", "synthband", "--soundfonts", tmp_path, "--cache", tmp_path)
+    assert (refused.returncode, "--soundfonts is for synthband2" in refused.stderr) == (2, True)
 
 
 @pytest.fixture(scope="module")
@@ -127,12 +122,12 @@ def many():
 
 
 def test_an_artist_keeps_its_soundfonts_in_most_songs_and_those_without_the_programs_are_not_drawn(many):
-    songs = [compose(0, index, SECOND) for index in range(160)]
+    songs = [compose(0, index, SECOND) for index in range(80)]
     chosen = [cast(song, many) for song in songs]
     for stem in ("bass", "drums", "other", "vocals"):
         drawn = [fonts[stem].name for fonts in chosen]
-        assert all(drawn.count(letter) > 15 for letter in "abc")
-        same = [drawn[first] == drawn[first + more] for first in range(0, 160, 4) for more in (1, 2, 3)]
+        assert all(drawn.count(letter) > 4 for letter in "abc")
+        same = [drawn[first] == drawn[first + more] for first in range(0, 80, 4) for more in (1, 2, 3)]
         assert 0.6 < np.mean(same) < 0.97  # 1/3 if drawn for each song
     for song, fonts in zip(songs, chosen, strict=True):
         needed = presets(song)
