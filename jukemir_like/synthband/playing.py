@@ -38,22 +38,23 @@ def play_events(
     buffer = out.data.cast("B")
     width = 4 * channels
     now = 0
-    for event in events:
-        if event.sample >= samples:
+    generate = synth.generate_simple
+    for sample, order, channel, key, value in events:
+        if sample >= samples:
             break
-        if event.sample > now:
-            synth.generate_simple(event.sample - now, buffer[now * width : event.sample * width])
-            now = event.sample
-        if event.order == 2:
-            synth.noteon(event.channel, event.key, int(event.value))
-        elif event.order == 0:
-            synth.noteoff(event.channel, event.key)
-        elif event.key == -1:
-            synth.pitchbend(event.channel, min(max(round(8192 + 8192 * event.value / BEND_RANGE), 0), 16383))
+        if sample > now:
+            generate(sample - now, buffer[now * width : sample * width])
+            now = sample
+        if order == 2:
+            synth.noteon(channel, key, int(value))
+        elif order == 0:
+            synth.noteoff(channel, key)
+        elif key == -1:
+            synth.pitchbend(channel, min(max(round(8192 + 8192 * value / BEND_RANGE), 0), 16383))
         else:
-            synth.control_change(event.channel, 11, round(event.value))
-    synth.generate_simple(samples - now, buffer[now * width :])
+            synth.control_change(channel, 11, round(value))
+    generate(samples - now, buffer[now * width :])
     # Ends every voice. After "sounds off" voices fade within milliseconds, so a tenth of a second is generated and discarded.
     synth.sounds_off()
-    synth.generate_simple(SAMPLE_RATE // 10, memoryview(bytearray(SAMPLE_RATE // 10 * width)))
+    generate(SAMPLE_RATE // 10, memoryview(bytearray(SAMPLE_RATE // 10 * width)))
     return out

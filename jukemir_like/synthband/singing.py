@@ -86,10 +86,12 @@ def events(sung: Sequence[Sung]) -> list[Event]:
     """For a synthesiser: notes on alternating channels, so that each can glide in while the one before fades."""
     made: list[Event] = []
     for place, note in enumerate(sung):
-        channel = place % 2
+        channel, shown = place % 2, -1
         for sample, semitones, level in zip((note.start + note.offsets).tolist(), note.bend.tolist(), note.swell.tolist(), strict=True):
             made.append(Event(sample, 1, channel, -1, semitones))
-            made.append(Event(sample, 1, channel, -2, level))
+            if round(level) != shown:
+                shown = round(level)
+                made.append(Event(sample, 1, channel, -2, shown))
         made.append(Event(note.start, 2, channel, note.key, note.velocity))
         made.append(Event(note.end, 0, channel, note.key, 0))
     return sorted(made)
