@@ -39,6 +39,11 @@ if TYPE_CHECKING:
 @click.option("--dry_run", is_flag=True, help="Print sizes, licence, access and sources, and what is in the cache; do nothing.")
 @click.option("--songs", type=click.IntRange(1, 20_000), default=600, show_default=True, help="Songs of the embedded dataset.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the embedded dataset.")
+@click.option(
+    "--soundfonts",
+    type=click.Path(file_okay=False),
+    help="Folder of .sf2 and .sf3 files that synthband2 is played with, beside the soundfont that pretty_midi carries.",
+)
 @click.option("--card", type=click.Path(dir_okay=False), help="Card of an encoder of your own.")
 @options.workers
 @options.partial_ok
@@ -53,6 +58,7 @@ def download(
     dry_run: bool,
     own_copy: str | None,
     representation: str | None,
+    soundfonts: str | None,
     without_audio: bool,
     needed_by: tuple[str, ...],
     **download_options: Any,
@@ -63,7 +69,7 @@ def download(
     dataset's name instead of the download's.
 
     With --representation, get vectors that somebody else has computed, which is then said with every result on them. The embedded
-    dataset, synthband, is composed and rendered here: no network is needed. Of an encoder (musicnn-msd, hf:ORG/NAME; see
+    datasets, synthband and synthband2, are composed and rendered here: no network is needed. Of an encoder (musicnn-msd, hf:ORG/NAME; see
     `jukemir-like list`) the weights are brought, and converted once.
     """
     workers = options.prepare_workers(workers)
@@ -93,17 +99,20 @@ def download(
         for line in map(_left_out, left_out.items()):
             click.echo(line)
         return DONE
-    if name != "synthband":
+    if soundfonts is not None and name != "synthband2":
+        raise click.UsageError("--soundfonts is for synthband2")
+    if name not in datasets.COMPOSED:
         from jukemir_like.downloads.download import download as run
 
         summary = run(assets, folders, own_copy=copy, **download_options)
         summary.notes += map(_left_out, left_out.items())
         return options.finish(summary)
     if own_copy is not None:
-        raise click.UsageError("synthband is made here: --from is for datasets that are downloaded")
+        raise click.UsageError(f"{name} is made here: --from is for datasets that are downloaded")
     from jukemir_like.synthband.generation import generate
 
-    return options.finish(generate(folders.dataset(name), songs=songs, seed=seed, workers=workers))
+    fonts = None if soundfonts is None else Path(soundfonts)
+    return options.finish(generate(folders.dataset(name), songs=songs, seed=seed, workers=workers, edition=name, soundfonts=fonts))
 
 
 def _left_out(only: tuple[str, list[str]]) -> str:

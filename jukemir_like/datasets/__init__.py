@@ -20,9 +20,9 @@ from jukemir_like.datasets.dataset import (
     TaskType,
 )
 from jukemir_like.datasets.processed import Labels, ProcessedDataset, load_dataset
-from jukemir_like.datasets.registry import assets, from_assets, is_known, names, options, stems_of
+from jukemir_like.datasets.registry import COMPOSED, assets, from_assets, is_known, names, options, stems_of
 
 __all__ = [
-    "KEYS", "LARGEST_VALUE", "NUMERIC_TYPES", "PRIMARY_METRICS", "SPLITS", "TEMPI", "Clip", "Dataset", "Item", "Labels",
+    "COMPOSED", "KEYS", "LARGEST_VALUE", "NUMERIC_TYPES", "PRIMARY_METRICS", "SPLITS", "TEMPI", "Clip", "Dataset", "Item", "Labels",
     "ProcessedDataset", "Task", "TaskType", "assets", "from_assets", "is_known", "load_dataset", "names", "options", "stems_of",
 ]  # fmt: skip

@@ -38,8 +38,13 @@ _BUILT_IN = {
     "nsynth": ("nsynth", "jukemir_like.datasets.nsynth:dataset"),
     "slakh2100": ("slakh2100", "jukemir_like.datasets.slakh:dataset"),
     "synthband": ("synthband", "jukemir_like.synthband.generation:dataset"),
+    "synthband2": ("synthband2", "jukemir_like.synthband.generation:dataset"),
+    "synthband2_stems": ("synthband2", "jukemir_like.synthband.generation:stems_dataset"),
     "synthband_stems": ("synthband", "jukemir_like.synthband.generation:stems_dataset"),
 }
+
+COMPOSED = ("synthband", "synthband2")
+"""Raw assets that are not downloaded but composed and rendered."""
 
 _OPTIONS = {
     "emomusic": ("artist_clean",),
@@ -53,7 +58,10 @@ _OPTIONS = {
 _IN_FOLDS = {"artist_folds"}  # options
 
 _MULTITRACK = ("babyslakh", "medleydb", "moisesdb", "slakh2100")  # a table says which of their sources are in which channel
-_STEMS = {"synthband": "synthband_stems"} | {name: name for name in (*_MULTITRACK, "musdb18", "musdb18hq", "synthband_stems")}
+_STEMS = {
+    **{name: f"{name}_stems" for name in COMPOSED},
+    **{name: name for name in (*_MULTITRACK, "musdb18", "musdb18hq", *(f"{name}_stems" for name in COMPOSED))},
+}
 
 
 def names() -> list[str]:

@@ -84,7 +84,7 @@ def amount_of(dataset: str, cache: Cache, songs: int = 600) -> Amount:
     try:
         clip = declared["clip"][base]
         jsonfiles.check(clip, _CLIP_SHAPE)
-        splits = None if base.startswith("synthband") else declared["items"].get(dataset, declared["items"][base])
+        splits = None if assets in datasets.COMPOSED else declared["items"].get(dataset, declared["items"][base])
     except (KeyError, TypeError, ValueError) as error:
         raise RequestError(f"nothing says how much audio {dataset} has: process it first (`jukemir-like process {dataset}`)") from error
     count = songs if splits is None else sum(number for split, number in splits.items() if split != "none")

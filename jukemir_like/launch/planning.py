@@ -179,11 +179,11 @@ def _image_with_converter(params: dict[str, Any]) -> str:
 
 
 def _needs_network(params: dict[str, Any]) -> bool:
-    """Whether a download needs the network: not from the user's own copy, nor for the dataset that is composed."""
+    """Whether a download needs the network: not from the user's own copy, nor for a dataset that is composed."""
     from jukemir_like import datasets
 
     name = params["dataset"]
-    return params["own_copy"] is None and not (datasets.is_known(name) and datasets.assets(name) == "synthband")
+    return params["own_copy"] is None and not (datasets.is_known(name) and datasets.assets(name) in datasets.COMPOSED)
 
 
 def _network_environment(paths: PathMapping) -> dict[str, str]:

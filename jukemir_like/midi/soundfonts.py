@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from jukemir_like.core import files
-from jukemir_like.core.errors import RequestError
+from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.midi.reading import DRUMS
 
@@ -40,6 +40,7 @@ class Soundfont:
         name: that the file gives itself, else its file name.
         copyright: what the file says of it, or the licence where it is known; empty where neither is.
         families: of instruments that it can play, see :attr:`.reading.Instrument.family`.
+        presets: (bank, program) of bank 0 and of the drums' bank that it has.
     """
 
     path: Path
@@ -47,6 +48,7 @@ class Soundfont:
     name: str
     copyright: str
     families: frozenset[int] = frozenset()
+    presets: frozenset[tuple[int, int]] = frozenset()
 
     def to_json(self) -> dict[str, str]:
         """As it is recorded: without its folder."""
@@ -59,18 +61,36 @@ def find(folder: Path | None = None) -> list[Soundfont]:
     Raises:
         RequestError: there is no such folder or no soundfont in it, or one cannot be read; tinysoundfont or pretty_midi is missing.
     """
+    found, faults = find_usable(folder)
+    if faults:
+        raise RequestError(f"{faults[0]}: remove it from the folder of soundfonts")
+    return found
+
+
+def find_usable(folder: Path | None = None) -> tuple[list[Soundfont], list[str]]:
+    """As :func:`find`, without those that cannot be read or are damaged; and a line for each of these.
+
+    Raises:
+        RequestError: there is no such folder or no file of a soundfont in it; tinysoundfont or pretty_midi is missing.
+    """
     if find_spec("tinysoundfont") is None:
         raise RequestError(f"tinysoundfont is not installed: run `make setup`, or `pip install --no-deps tinysoundfont=={SYNTH_VERSION}`")
     if find_spec("pretty_midi") is None:
         raise RequestError("pretty_midi is not installed: run `make setup`, or `pip install pretty_midi`")
-    if folder is None:
-        return [_describe(default_path())]
-    if not folder.is_dir():
+    if folder is not None and not folder.is_dir():
         raise RequestError(f"{printable(str(folder))} is not a folder: give --soundfonts a folder of {' or '.join(EXTENSIONS)} files")
-    found = {soundfont.sha256: soundfont for soundfont in map(_describe, below(folder, EXTENSIONS))}
-    if not found:
+    found: dict[str, Soundfont] = {}
+    faults = []
+    for path in [default_path()] if folder is None else below(folder, EXTENSIONS):
+        try:
+            soundfont = _describe(path)
+        except InputError as error:
+            faults.append(f"{printable(str(path))} {error}")
+        else:
+            found[soundfont.sha256] = soundfont
+    if not found and not faults:
         raise RequestError(f"{printable(str(folder))} holds no soundfont ({', '.join(EXTENSIONS)})")
-    return [found[digest] for digest in sorted(found)]
+    return [found[digest] for digest in sorted(found)], faults
 
 
 def default_path() -> Path:
@@ -108,21 +128,27 @@ def below(folder: Path, extensions: Sequence[str]) -> list[Path]:
 
 
 def _describe(path: Path) -> Soundfont:
+    """One soundfont.
+
+    Raises:
+        InputError: it cannot be read, or is none.
+    """
     import tinysoundfont
 
-    shown = printable(str(path))
     try:
         digest = files.sha256(path)
         synth = tinysoundfont.Synth()
         synth.sfload(os.fspath(path))
-        families = {program // 8 for program in range(128) if synth.sfpreset_name(0, 0, program) is not None}
-        families |= {DRUMS} if synth.sfpreset_name(0, DRUM_BANK, 0) is not None else set()
+        presets = {
+            (bank, program) for bank in (0, DRUM_BANK) for program in range(128) if synth.sfpreset_name(0, bank, program) is not None
+        }
+        families = {program // 8 for bank, program in presets if bank == 0} | ({DRUMS} if (DRUM_BANK, 0) in presets else set())
         name, owner = _info(path)
     except OSError as error:
-        raise RequestError(f"{shown} {files.refusal(error)}: remove it from the folder of soundfonts") from error
+        raise InputError(files.refusal(error)) from error
     except (RuntimeError, ValueError, struct.error) as error:
-        raise RequestError(f"{shown} is no soundfont, or damaged: remove it from the folder of soundfonts") from error
-    return Soundfont(path, digest, name or printable(path.stem), _LICENCES.get(digest) or owner, frozenset(families))
+        raise InputError("is no soundfont, or damaged") from error
+    return Soundfont(path, digest, name or printable(path.stem), _LICENCES.get(digest) or owner, frozenset(families), frozenset(presets))
 
 
 def _info(path: Path) -> tuple[str, str]:

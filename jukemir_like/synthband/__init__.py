@@ -2,5 +2,8 @@
 
 ``artist`` says who plays song i; ``plan`` sets its tempo, form and chords from the tables of ``genres`` and ``harmony``; ``bass``,
 ``drums``, ``accompaniment`` and ``melody`` write the stems as notes; ``song`` puts them together and performs them. ``labels`` answers the
-questions, ``rendering`` makes the sound, ``generation`` fills a folder and reads it as a dataset. ``seeding``: all random choices.
+questions, ``generation`` fills a folder and reads it as a dataset. ``seeding``: all random choices.
+
+There are two editions (``editions``). The sound of the first is made by ``rendering``; that of the second by ``recording``: soundfonts that
+are drawn (``casting``), voices (``singers``, ``singing``), drums (``kits``), timing (``feel``) and a studio (``taste``, ``production``).
 """

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 from jukemir_like.datasets.dataset import KEYS, Task
 from jukemir_like.synthband import artist
+from jukemir_like.synthband.artist import Sound
+from jukemir_like.synthband.casting import presets, singer_of
 from jukemir_like.synthband.genres import BRUSH, ELECTRONIC, JAZZ, NAMES, ORCHESTRA, POWER, ROOM, STANDARD, TR808
-from jukemir_like.synthband.plan import SECONDS, Part
+from jukemir_like.synthband.plan import SECONDS, Plan
 from jukemir_like.synthband.seeding import stream
 from jukemir_like.synthband.song import Song
 
@@ -40,6 +43,7 @@ KITS = {
     "jazz kit": (JAZZ, BRUSH),
     "orchestral percussion": (ORCHESTRA,),
 }
+REVERBERANT_ABOVE, DRY_BELOW = 0.28, 0.06
 SLOW_BELOW, FAST_FROM = 84.0, 124.0
 SPARSE_BELOW, DENSE_FROM = 14.0, 22.0
 TAGS = (
@@ -62,8 +66,14 @@ _HAND_PERCUSSION = frozenset(range(60, 84)) | {54, 56, 85}
 _ARPEGGIOS = ("arp8", "arp16", "alberti", "pick", "loop")
 
 
-def annotation(song: Song) -> dict[str, Any]:
-    """The whole record of a song, as JSON values: ``uid``, ``split``, ``y`` (one entry per task) and ``extra``."""
+def annotation(song: Song, facts: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The whole record of a song, as JSON values: ``uid``, ``split``, ``y`` (one entry per task) and ``extra``.
+
+    Args:
+        song: composed.
+        facts: what is known since it was rendered, of an edition that is wide: a part of ``extra``. Without them the tags
+            ``reverberant`` and ``dry`` are those of the artist's room in the first edition.
+    """
     role, plan = song.plan.role, song.plan
     measured = measures(song)
     formula = emotion(measured["bpm"], role.mode, measured["density"], measured["register"], measured["loudness"])
@@ -74,7 +84,7 @@ def annotation(song: Song) -> dict[str, Any]:
         "y": {
             "key": KEYS[role.key],
             "genre": role.genre,
-            "tags": tags(song, measured),
+            "tags": tags(song, measured, facts),
             "emotion": [round(value + float(error), 4) for value, error in zip(formula, noise, strict=True)],
             "tempo": [measured["bpm"]],
         },
@@ -87,8 +97,37 @@ def annotation(song: Song) -> dict[str, Any]:
             "downbeat_seconds": round(plan.upbeat_seconds, 4),
             "sections": [section.name for section in plan.sections],
             "programs": {stem: [[part.bank, part.program] for part in parts] for stem, parts in song.stems.items()},
+            **(_performance(song) if song.edition.is_wide else {}),
+            **(facts or {}),
         },
     }
+
+
+def _performance(song: Song) -> dict[str, Any]:
+    """How a song of a wide edition is played and sung."""
+    plan, singer = song.plan, singer_of(song)
+    return {
+        "tuning_hertz": plan.tuning_hertz,
+        "swing": round(plan.swing, 4),
+        "tempo_deviation": round(plan.feel.steepest, 5),
+        "beats": _beats(plan),
+        "singer": {} if singer is None else _rounded(asdict(singer)),
+    }
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers to four digits, in dictionaries and lists."""
+    if isinstance(value, dict):
+        return {name: _rounded(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(one) for one in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def _beats(plan: Plan) -> list[float]:
+    """When the beats sound, in seconds, from the first that the recording has."""
+    count = math.ceil((SECONDS - plan.upbeat_seconds) * plan.bpm / 60) + 1
+    return [round(seconds, 4) for seconds in map(plan.seconds, map(float, range(count))) if seconds < SECONDS]
 
 
 def measures(song: Song) -> dict[str, float]:
@@ -99,7 +138,7 @@ def measures(song: Song) -> dict[str, float]:
         ``register``: mean MIDI pitch of the vocals' notes; ``loudness``: of the mono mix in dB of full scale.
     """
     audible = {
-        stem: [note for part in parts for note in part.notes if _begins(song, part, note.start)] for stem, parts in song.stems.items()
+        stem: [note for part in parts for note in part.notes if _begins(song, stem, note.start)] for stem, parts in song.stems.items()
     }
     sung = audible["vocals"]
     return {
@@ -127,15 +166,16 @@ def emotion(bpm: float, mode: str, density: float, register: float, loudness: fl
     return 0.7 * tempo + 0.35 * d + 0.1 * r + 0.3 * l, 0.5 * m + 0.35 * tempo + 0.2 * r + 0.1 * d
 
 
-def tags(song: Song, measured: dict[str, float]) -> list[str]:
+def tags(song: Song, measured: dict[str, float], facts: dict[str, Any] | None = None) -> list[str]:
     """The tags that a song has, in the order of :data:`TAGS`."""
     plan = song.plan
+    reverberation = _reverberation(plan.sound, (facts or {}).get("production"))
     parts = [part for parts in song.stems.values() for part in parts if part.notes]
-    melodic = {part.program for part in parts if not part.bank}
+    melodic = {part.program for part in parts if not part.bank} | {program for bank, program in presets(song)["vocals"] if not bank}
     patterns = {part.pattern for part in song.stems["other"] if part.notes}
     kit = next(part for part in song.stems["drums"] if part.bank)
     symbols = [span.chord for span in plan.spans if plan.seconds(span.start) < SECONDS]
-    strokes = sum(_begins(song, kit, note.start) for note in kit.notes) / SECONDS
+    strokes = sum(_begins(song, "drums", note.start) for note in kit.notes) / SECONDS
     has = {name: bool(melodic.intersection(programs)) for name, programs in INSTRUMENTS.items()}
     has |= {name: kit.program in presets for name, presets in KITS.items()}
     has |= {
@@ -153,8 +193,8 @@ def tags(song: Song, measured: dict[str, float]) -> list[str]:
         "dense": measured["density"] >= DENSE_FROM,
         "loud": song.loudness >= -26.0,
         "quiet": song.loudness < -30.0,
-        "reverberant": plan.sound.reverberation_seconds * plan.sound.wetness > 0.28,
-        "dry": plan.sound.reverberation_seconds * plan.sound.wetness < 0.06,
+        "reverberant": reverberation > REVERBERANT_ABOVE,
+        "dry": reverberation < DRY_BELOW,
         "arpeggios": bool(patterns.intersection(_ARPEGGIOS)),
         "sustained chords": "pad" in patterns,
         "busy drums": strokes >= 11.0,
@@ -164,6 +204,13 @@ def tags(song: Song, measured: dict[str, float]) -> list[str]:
     return [name for name in TAGS if has[name]]
 
 
-def _begins(song: Song, part: Part, beat: float) -> bool:
-    late = song.plan.sound.late_seconds if part.sung else 0.0
-    return song.plan.seconds(beat) + late < SECONDS
+def _reverberation(sound: Sound, production: dict[str, Any] | None) -> float:
+    """Seconds until the room has decayed by 60 dB, times its level against the direct sound: the studio's, on average of the stems."""
+    if production is None:
+        return sound.reverberation_seconds * sound.wetness
+    sends = [10 ** (channel["send"] / 20) for channel in production["channels"]]
+    return float(production["room"]["seconds"] * sum(sends) / len(sends))
+
+
+def _begins(song: Song, stem: str, beat: float) -> bool:
+    return song.plan.seconds(beat) + song.plan.late_seconds(stem) < SECONDS

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jukemir_like.synthband.artist import Role, Sound
+from jukemir_like.synthband.feel import AS_WRITTEN, Feel
 from jukemir_like.synthband.genres import GENRES, Genre
 from jukemir_like.synthband.harmony import CADENCES, PROGRESSIONS, Chord, bars, chord
 from jukemir_like.synthband.seeding import pick, pick_weighted, uniform
@@ -67,6 +68,8 @@ class Plan:
         spans: the chords, without gaps.
         accents: a factor for each sixteenth of the bar: where this song prefers notes.
         upbeat_seconds: when beat 0 sounds.
+        feel: how the band keeps time.
+        tuning_hertz: A4.
     """
 
     role: Role
@@ -80,6 +83,8 @@ class Plan:
     spans: tuple[Span, ...]
     accents: tuple[float, ...]
     upbeat_seconds: float
+    feel: Feel = AS_WRITTEN
+    tuning_hertz: float = 440.0
 
     @property
     def genre(self) -> Genre:
@@ -113,10 +118,15 @@ class Plan:
         return self.spans[min(self._index(beat) + 1, len(self.spans) - 1)]
 
     def seconds(self, beat: float) -> float:
-        """When ``beat`` sounds, swing included."""
+        """When ``beat`` sounds, swing and drift included."""
         pair, fraction = divmod(beat / self.swing_unit, 1.0)
         swung = 2 * self.swing * fraction if fraction < 0.5 else self.swing + (fraction - 0.5) * 2 * (1 - self.swing)
-        return self.upbeat_seconds + (pair + swung) * self.swing_unit * 60 / self.bpm
+        straight = (pair + swung) * self.swing_unit * 60 / self.bpm
+        return self.upbeat_seconds + straight + self.feel.moved(straight)
+
+    def late_seconds(self, stem: str) -> float:
+        """How far behind the beat ``stem`` lies."""
+        return (self.sound.late_seconds if stem == "vocals" else 0.0) + self.feel.place(stem)
 
     def _index(self, beat: float) -> int:
         low, high = 0, len(self.spans)

@@ -19,10 +19,12 @@ from scipy import fft
 from jukemir_like.core.errors import RequestError
 from jukemir_like.midi.soundfonts import SYNTH_VERSION
 from jukemir_like.midi.soundfonts import default_path as soundfont_path
+from jukemir_like.midi.synthesiser import load
 from jukemir_like.synthband.artist import Sound
-from jukemir_like.synthband.plan import DRUM_BANK, SAMPLE_RATE, SECONDS, Part
+from jukemir_like.synthband.plan import SAMPLE_RATE, SECONDS, Part
+from jukemir_like.synthband.playing import play_events
 from jukemir_like.synthband.seeding import stream
-from jukemir_like.synthband.song import BEND_RANGE, Event, Song, perform, timed_notes
+from jukemir_like.synthband.song import Event, Song, perform, timed_notes
 
 SAMPLES = int(SECONDS * SAMPLE_RATE)
 PEAK = 0.95
@@ -43,7 +45,7 @@ def render(song: Song) -> np.ndarray:
     plan = song.plan
     dry = {}
     for stem, parts in song.stems.items():
-        late = plan.sound.late_seconds if stem == "vocals" else 0.0
+        late = plan.late_seconds(stem)
         mixed = np.zeros(SAMPLES, np.float32)
         for number, part in enumerate(parts):
             rng = stream(song.seed, f"performance {stem}", song.index, number)
@@ -57,7 +59,7 @@ def _vowels(song: Song) -> np.ndarray:
     """Which of its two vowels the voice is on, 0 to 1, changing from note to note: ``(samples,)``."""
     rng = stream(song.seed, "vowels", song.index)
     (part,) = song.stems["vocals"]
-    notes = timed_notes(part, song.plan, song.plan.sound.late_seconds, stream(song.seed, "performance vocals", song.index, 0))
+    notes = timed_notes(part, song.plan, song.plan.late_seconds("vocals"), stream(song.seed, "performance vocals", song.index, 0))
     times, values = [0.0], [0.5]
     for note, value in zip(notes, rng.random(len(notes)).round(), strict=True):
         times += [max(note.start - 0.02, times[-1]), max(note.start + 0.05, times[-1])]
@@ -85,54 +87,15 @@ def play(part: Part, events: Sequence[Event], samples: int) -> np.ndarray:
 
     The same part sounds the same to the bit after any other part.
     """
-    synth = _synth()
-    drums = part.bank == DRUM_BANK
-    for channel in (0, 1):
-        # Without the drum flag tinysoundfont searches the melodic banks for the program.
-        synth.program_select(channel, 0, part.bank, part.program, drums)
-        synth.pitchbend_range(channel, BEND_RANGE)
-        synth.set_tuning(channel, part.tuning)
-        synth.pitchbend(channel, 8192)
-        synth.control_change(channel, 11, 127)
-    # A note takes effect at the beginning of the next block that is generated, so the blocks reach from event to event. Slices of one
-    # buffer of interleaved stereo, the only layout of tinysoundfont.Synth, are filled in place: 8 bytes per frame.
-    stereo = np.zeros((samples, 2), np.float32)
-    buffer = stereo.data.cast("B")
-    now = 0
-    for event in events:
-        if event.sample >= samples:
-            break
-        if event.sample > now:
-            synth.generate_simple(event.sample - now, buffer[now * 8 : event.sample * 8])
-            now = event.sample
-        if event.order == 2:
-            synth.noteon(event.channel, event.key, int(event.value))
-        elif event.order == 0:
-            synth.noteoff(event.channel, event.key)
-        elif event.key == -1:
-            synth.pitchbend(event.channel, min(max(round(8192 + 8192 * event.value / BEND_RANGE), 0), 16383))
-        else:
-            synth.control_change(event.channel, 11, round(event.value))
-    synth.generate_simple(samples - now, buffer[now * 8 :])
-    _silence(synth)
+    stereo = play_events(_synth(), part.bank, part.program, part.tuning, events, samples, channels=2)
     # Twenty times as fast as a mean over the short axis.
-    return (stereo[:, 0] + stereo[:, 1]) * np.float32(0.5)
+    return np.asarray((stereo[:, 0] + stereo[:, 1]) * np.float32(0.5))
 
 
 @lru_cache(maxsize=1)
 def _synth() -> Any:
     """The process's synthesiser; loading the soundfont takes about 15 ms and 30 MB."""
-    import tinysoundfont
-
-    synth = tinysoundfont.Synth(samplerate=SAMPLE_RATE)
-    synth.sfload(str(soundfont_path()), max_voices=256)
-    return synth
-
-
-def _silence(synth: Any) -> None:
-    """Ends every voice. After "sounds off" voices fade within milliseconds, so a tenth of a second is generated and discarded."""
-    synth.sounds_off()
-    synth.generate_simple(SAMPLE_RATE // 10)
+    return load(str(soundfont_path()), SAMPLE_RATE)
 
 
 def mix_stems(stems: dict[str, np.ndarray], sound: Sound, vowels: np.ndarray, loudness: float, rng: np.random.Generator) -> np.ndarray:
@@ -166,7 +129,7 @@ def mix_stems(stems: dict[str, np.ndarray], sound: Sound, vowels: np.ndarray, lo
             wet = _apply(spectrum, curve, frequencies, size, samples)
         gain = 10 ** ((_LEVELS[name] + sound.levels[row] + float(rng.normal(0, 1.0))) / 20)
         out[row] = _compressed(wet * np.float32(gain / active_level(wet)))
-    return _scaled(out, loudness)
+    return scaled(out, loudness)
 
 
 def active_level(samples: np.ndarray) -> float:
@@ -227,7 +190,7 @@ def _compressed(samples: np.ndarray) -> np.ndarray:
     return np.asarray(ceiling * np.tanh(samples / ceiling))
 
 
-def _scaled(stems: np.ndarray, loudness: float) -> np.ndarray:
+def scaled(stems: np.ndarray, loudness: float) -> np.ndarray:
     """Scales the song to its loudness, lower where a peak of a stem would exceed :data:`PEAK`; fades out to end without a click."""
     fade = SAMPLE_RATE // 50
     stems[:, -fade:] *= np.linspace(1, 0, fade, dtype=np.float32)

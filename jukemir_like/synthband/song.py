@@ -5,7 +5,8 @@ A performance turns a part into timed events for a synthesiser: human timing and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ from jukemir_like.synthband import artist
 from jukemir_like.synthband.accompaniment import accompaniment
 from jukemir_like.synthband.bass import bass
 from jukemir_like.synthband.drums import drums
+from jukemir_like.synthband.editions import FIRST, Edition
+from jukemir_like.synthband.feel import make_feel, swing_of, tuning_of
 from jukemir_like.synthband.melody import melody
 from jukemir_like.synthband.plan import DRUM_BANK, SAMPLE_RATE, SECONDS, STEMS, Part, Plan, make_plan
 from jukemir_like.synthband.seeding import stream
@@ -35,6 +38,7 @@ class Song:
         plan: tempo, key, form and chords.
         stems: the parts of each of :data:`~jukemir_like.synthband.plan.STEMS`.
         loudness: root mean square of the mono mix to be rendered, in dB of full scale.
+        edition: whose song it is.
     """
 
     seed: int
@@ -42,9 +46,10 @@ class Song:
     plan: Plan
     stems: dict[str, tuple[Part, ...]]
     loudness: float
+    edition: Edition = FIRST
 
 
-def compose(seed: int, index: int) -> Song:
+def compose(seed: int, index: int, edition: Edition = FIRST) -> Song:
     """Composes song ``index`` of the dataset with ``seed``. Depends on nothing else.
 
     >>> song = compose(0, 0)
@@ -53,10 +58,17 @@ def compose(seed: int, index: int) -> Song:
     """
     role = artist.role(seed, index)
     plan = make_plan(role, artist.sound(seed, role.artist, role.genre), stream(seed, "plan", index))
+    who = (edition, seed, role.artist)
+    plan = replace(
+        plan,
+        swing=swing_of(*who, index, role.genre, plan.swing),
+        feel=make_feel(*who, index, role.genre, SECONDS - plan.upbeat_seconds, STEMS),
+        tuning_hertz=tuning_of(*who),
+    )
     players = {"bass": bass, "drums": drums, "other": accompaniment, "vocals": melody}
     stems = {stem: tuple(players[stem](plan, stream(seed, stem, index))) for stem in STEMS}
     loudness = -32.0 + 8.0 * plan.energy + float(stream(seed, "loudness", index).normal(0, 1.0))
-    return Song(seed, index, plan, stems, round(min(max(loudness, -35.0), -23.0), 2))
+    return Song(seed, index, plan, stems, round(min(max(loudness, -35.0), -23.0), 2), edition)
 
 
 class Event(NamedTuple):
@@ -101,7 +113,9 @@ def perform(part: Part, plan: Plan, late_seconds: float, rng: np.random.Generato
 
 def timed_notes(part: Part, plan: Plan, late_seconds: float, rng: np.random.Generator) -> list[TimedNote]:
     """Notes in seconds, with the players' deviations: notes that are written together stay nearly together."""
-    tightness = plan.genre.tightness
+    feel = plan.feel
+    tightness, touch_size = plan.genre.tightness * feel.looseness, 4.0 * feel.touch
+    fresh = math.sqrt(1 - feel.wander**2)  # so that the deviations have the same variance, correlated or not
     notes: list[TimedNote] = []
     sounding: dict[int, int] = {}
     beat, shift = -1.0, 0.0
@@ -109,13 +123,13 @@ def timed_notes(part: Part, plan: Plan, late_seconds: float, rng: np.random.Gene
     deviates = rng.standard_normal((len(part.notes), 3))
     for note, (together, apart, touch) in zip(part.notes, deviates, strict=True):
         if note.start != beat:
-            beat, shift = note.start, float(together) * tightness
+            beat, shift = note.start, feel.wander * shift + fresh * (float(together) * tightness)
         written = plan.seconds(note.start)
         start = max(written + late_seconds + note.delay_seconds + shift + float(apart) * tightness * 0.25, 0.0)
         if start >= SECONDS:
             continue
         end = start + (_DRUM_SECONDS if part.bank == DRUM_BANK else plan.seconds(note.start + note.length) - written)
-        velocity = int(min(max(round(note.velocity + 4.0 * float(touch)), 8), 127))
+        velocity = int(min(max(round(note.velocity + touch_size * float(touch)), 8), 127))
         # A key is released before it is struck again: the synthesiser's note-off would end both notes.
         if note.pitch in sounding:
             earlier = notes[sounding[note.pitch]]

@@ -31,6 +31,7 @@ def test_every_dataset_says_what_to_download():
     assert assets.pop("fma_small") == "fma"
     assert {assets.pop(f"mtg_jamendo_{subset}") for subset in ("genre", "instrument", "moodtheme", "top50tags")} == {"mtg_jamendo"}
     assert assets.pop("synthband_stems") == "synthband"
+    assert assets.pop("synthband2_stems") == "synthband2"
     assert all(name == folder for name, folder in assets.items())
     assert datasets.assets("magnatagatune+artist_clean+tagged_only") == "magnatagatune"
 
