@@ -7,6 +7,8 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,18 +59,38 @@ def train(
     if show:
         from omegaconf import OmegaConf
 
-        click.echo(OmegaConf.to_yaml(settings.to_dict()).rstrip())
+        click.echo(OmegaConf.to_yaml(settings.to_dict(defaults=True)).rstrip())
         return DONE
     folder, weights = _run_and_weights(recipe or NAME if name is None else name, output, cache)
     from jukemir_like.core.atomic import atomic_write
     from jukemir_like.stemjepa.training import run
 
-    trained = run.train(settings, folder, resume=not restart, on_change=on_change)
+    with _default_cache(cache):
+        trained = run.train(settings, folder, resume=not restart, on_change=on_change)
     if int(os.environ.get("SLURM_PROCID", os.environ.get("RANK", 0))) == 0:
         with atomic_write(weights) as temporary:
             shutil.copyfile(trained, temporary)
         click.echo(f"weights: {weights}")
     return DONE
+
+
+@contextmanager
+def _default_cache(root: str | None) -> Iterator[None]:
+    """Within it ``root``, if given, is the cache of this process and of those that it starts: the weights that a run starts from are there."""
+    if root is None:
+        yield
+        return
+    from jukemir_like.core.cache import ENVIRONMENT_VARIABLE
+
+    before = os.environ.get(ENVIRONMENT_VARIABLE)
+    os.environ[ENVIRONMENT_VARIABLE] = str(options.open_cache(root).root)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[ENVIRONMENT_VARIABLE]
+        else:
+            os.environ[ENVIRONMENT_VARIABLE] = before
 
 
 def _settings(recipe: str | None, data: str | None, overrides: tuple[str, ...]) -> Training:
