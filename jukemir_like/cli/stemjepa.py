@@ -76,7 +76,7 @@ def train(
 
 @contextmanager
 def _default_cache(root: str | None) -> Iterator[None]:
-    """Within it ``root``, if given, is the cache of this process and of those that it starts: the weights that a run starts from are there."""
+    """Within it ``root``, if given, is the cache of this process and of those that it starts."""
     if root is None:
         yield
         return

@@ -24,7 +24,7 @@ from jukemir_like.core.errors import JukemirLikeError
 from jukemir_like.core.version import __version__
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.settings import Training
-from jukemir_like.stemjepa.training import batches, compilation, initial_weights, metrics_log, state
+from jukemir_like.stemjepa.training import batches, compilation, initial_weights, log_mel_statistics, metrics_log, state
 from jukemir_like.stemjepa.training.batches import TrainingTracks
 from jukemir_like.stemjepa.training.callbacks import Interruption, StepCallback
 from jukemir_like.stemjepa.training.devices import GRACE_SECONDS, Placement
@@ -138,9 +138,14 @@ def _with_statistics(
         return replace(settings, model=settings.model.with_statistics(known["mean"], known["std"]))
     if not settings.data.statistics:
         return settings
-    model, options = settings.model, settings.data
-    measured = group.from_first(lambda: batches.log_mel_statistics(data.train, options, model, settings.seed, workers=workers))
-    return replace(settings, model=model.with_statistics(*measured))
+    model = settings.model
+
+    def measure() -> list[float]:
+        statistics, kept = log_mel_statistics.measured_or_kept(data.train, settings.data, model, settings.seed, workers=workers)
+        group.placement.say(statistics.line(kept=kept))
+        return [statistics.mean, statistics.std]
+
+    return replace(settings, model=model.with_statistics(*group.from_first(measure)))
 
 
 def _restore(module: TrainingModule, saved: state.State, placement: Placement) -> None:

@@ -62,8 +62,9 @@ def lines(origin: Origin, sources: Sequence[str], *, predictor: bool) -> list[st
         sources: names of the run's stems.
         predictor: whether the predictor is taken too.
     """
+    taken = "all of them" if predictor else "without the predictor"
     said = [
-        f"the networks start from {excerpt(origin['file'], 100)} ({origin['digest'][:12]}), {'all of them' if predictor else 'without the predictor'}; "
+        f"the networks start from {excerpt(origin['file'], 100)} ({origin['digest'][:12]}), {taken}; "
         f"mean and standard deviation of the log-mel are those of these weights ({origin['mean']:.3f}, {origin['std']:.3f}), not measured"
     ]
     new = [name for name in sources if name not in origin["sources"]]
@@ -133,7 +134,8 @@ def _check_fit(path: Path, there: config.Model, settings: Training) -> None:
     facts = ", ".join(f"model.{option} is {theirs} there and {ours} here" for option, theirs, ours in different)
     overrides = {option: theirs for option, theirs, _ in different}
     if any(f"encoder.{name}" in overrides for name in _ENCODER_SIZE):
-        overrides = {"encoder.size": there.encoder.size} | overrides | {f"encoder.{name}": getattr(there.encoder, name) for name in _ENCODER_SIZE}
+        size = {f"encoder.{name}": getattr(there.encoder, name) for name in ("size", *_ENCODER_SIZE)}
+        overrides = size | overrides
     remedy = "give " + " ".join(f"model.{option}={value}" for option, value in overrides.items())
     if all(option.startswith("predictor.") for option in overrides):
         remedy += ", or init.predictor=false to take the encoder alone"
