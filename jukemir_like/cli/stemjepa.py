@@ -239,19 +239,21 @@ def evaluate_retrieval(
         remedy = f"run `jukemir-like process {name}` first, or give --data DIR" if data is None else "give a folder of stems"
         raise RequestError(f"there is no folder {folder}: {remedy}")
     model = _load(path, device, threads, precision)
-    sources = model.sources
-    if untrained:
-        model, path = type(model).untrained(model.model, device, precision), path.with_stem(f"{path.stem}-untrained")
     from jukemir_like.stemjepa.retrieval import evaluation, results, table
+    from jukemir_like.stemjepa.weights_names import name_of
+
+    sources, of_weights = model.sources, name_of(path, model.digest, folders)
+    if untrained:
+        model, of_weights = type(model).untrained(model.model, device, precision), f"{of_weights}-untrained"
 
     evaluated = evaluation.evaluate_folder(
         model.network, sources, folder, split=split, batch_size=batch_size, bf16=precision == "bf16", seed=seed
     )
-    target = Path(output) if output is not None else results.folder(folders, name, path)
-    rows = results.rows(evaluated, weights=path.stem, digest=model.digest, dataset=name)
+    target = Path(output) if output is not None else results.folder(folders, name, of_weights)
+    rows = results.rows(evaluated, weights=of_weights, digest=model.digest, dataset=name)
     table.write_table(target / table.TABLE_NAME, rows)
     evaluated_split = f", {evaluated.split}" if evaluated.split else ""
-    results.write_plot(target / results.PLOT_NAME, evaluated, f"Retrieval of missing stems: {path.stem} on {name}{evaluated_split}")
+    results.write_plot(target / results.PLOT_NAME, evaluated, f"Retrieval of missing stems: {of_weights} on {name}{evaluated_split}")
     click.echo(f"{results.text(evaluated)}\nwritten: {target / table.TABLE_NAME}")
     summary = evaluated.summary(time.perf_counter() - started)
     click.echo(summary.text(), err=bool(summary.failed))

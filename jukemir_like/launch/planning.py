@@ -68,6 +68,7 @@ def extraction(
     from jukemir_like.extract.listing import how_to_get
 
     folders = Cache.default(cache)
+    representation = extract.kept_name(representation, weights, dataset, folders)
     source, target = extract.folders(representation, input, output, dataset, folders, layers=layers)
     for vectors in [target, *(target.glob(f"{escape(representation_folder(representation))}.layer*") if layers else [])]:
         origin.refuse_extraction(vectors)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soxr
@@ -177,9 +178,10 @@ def _key(tracks: Sequence[Track], data: Data, model: config.Model, seed: int) ->
 
 def _read(path: Path) -> Statistics | None:
     """An estimate that was kept; None: there is none, or the file is damaged."""
-    shape = {"mean": float, "std": float, "examples": int, "mean_error": (None, float), "std_error": (None, float)}
+    shape: dict[str, Any] = {"mean": float, "std": float, "examples": int, "mean_error": (None, float), "std_error": (None, float)}
     with suppress(JukemirLikeError, OSError):
         values = jsonfiles.read(path, shape, "remove it")
         if values["std"] > 0:
-            return Statistics(**{name: math.nan if values[name] is None else values[name] for name in shape})
+            numbers: dict[str, Any] = {name: math.nan if values[name] is None else values[name] for name in shape}
+            return Statistics(**numbers)
     return None
