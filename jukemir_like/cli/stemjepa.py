@@ -55,6 +55,9 @@ def train(
     missing = [package for package in _NEEDED_TO_TRAIN if importlib.util.find_spec(package) is None]
     if missing:
         raise RequestError(f"training needs {', '.join(missing)}: pip install 'jukemir-like[train]'")
+    from jukemir_like.core.parallel import wait_without_spinning
+
+    wait_without_spinning()
     settings = _settings(recipe, data, overrides)
     if show:
         from omegaconf import OmegaConf
