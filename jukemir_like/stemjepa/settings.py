@@ -42,6 +42,7 @@ NEUTRAL = frozenset(
         "trainer.log_every_steps",
         "trainer.valid_every_steps",
         "trainer.valid_tracks",
+        "trainer.probe_every_steps",
         "trainer.checkpoint_every_steps",
     }
 )
@@ -193,7 +194,9 @@ class Trainer:
         compile: ``torch.compile`` the networks.
         log_every_steps: steps between two rows of the log.
         valid_every_steps: steps between two validations, besides one before the first step and one after the last; 0: no others.
-        valid_tracks: held-out tracks used in a validation, at most.
+        valid_tracks: held-out tracks used in a validation, and in a probe, at most.
+        probe_every_steps: steps between two probes of the labels of held-out tracks, besides one before the first step and one after the
+            last; 0: none at all.
         checkpoint_every_steps: steps between two saved states, from which an interrupted run resumes; 0: at the end only.
         threads: of the numerical libraries, on a CPU; 0: all processors.
     """
@@ -209,6 +212,7 @@ class Trainer:
     log_every_steps: int = 50
     valid_every_steps: int = 2_000
     valid_tracks: int = 100
+    probe_every_steps: int = 0
     checkpoint_every_steps: int = 2_000
     threads: int = 0
 

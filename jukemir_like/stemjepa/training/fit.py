@@ -30,6 +30,7 @@ from jukemir_like.stemjepa.training.callbacks import Interruption, StepCallback
 from jukemir_like.stemjepa.training.devices import GRACE_SECONDS, Placement
 from jukemir_like.stemjepa.training.group import Group
 from jukemir_like.stemjepa.training.initial_weights import Origin
+from jukemir_like.stemjepa.training.label_probe import LabelProbe
 from jukemir_like.stemjepa.training.metrics_log import MetricsLog
 from jukemir_like.stemjepa.training.module import TrainingModule
 from jukemir_like.stemjepa.training.validation import Validation
@@ -86,8 +87,10 @@ def _train(module: TrainingModule, data: TrainingTracks, folder: Path, group: Gr
         validation = Validation(settings, data.valid, data.sources, group, workers) if data.valid else None
         if validation is None:
             say("no tracks are held out: nothing is validated (data.valid_path or data.valid_fraction would)")
+        probing = data.valid and settings.trainer.probe_every_steps > 0
+        probe = LabelProbe(settings, data.valid, group, workers) if probing else None
         log = MetricsLog(folder, first_step) if placement.rank == 0 else None
-        callback = StepCallback(module, data.sources, folder / state.STATES, log, validation, interruption, say)
+        callback = StepCallback(module, data.sources, folder / state.STATES, log, validation, probe, interruption, say)
         trainer = _trainer(settings, folder, placement, callback, first_step)
         if first_step < settings.trainer.max_steps:
             if settings.trainer.compile:
