@@ -15,7 +15,7 @@ import numpy as np
 
 from jukemir_like.audio.stems.tracks import Track
 from jukemir_like.core.files import printable
-from jukemir_like.datasets.meta import read_description, read_meta
+from jukemir_like.datasets.meta import WAV_FOLDER, read_description, read_meta
 from jukemir_like.stemjepa.data.loading import items_ahead
 from jukemir_like.stemjepa.pooling import pool_clips
 from jukemir_like.stemjepa.retrieval import embedding
@@ -48,7 +48,7 @@ def read_labels(folder: Path, tracks: Sequence[Track]) -> list[TaskLabels]:
         return []
     found = []
     for name, task in sorted(tasks.items()):
-        given = [items.get(track.name, {}).get("y") for track in tracks]
+        given = [items.get(track.name.removeprefix(f"{WAV_FOLDER}/"), {}).get("y") for track in tracks]
         of_tracks = [y.get(name) if isinstance(y, dict) else y if len(tasks) == 1 else None for y in given]
         if any(label is not None for label in of_tracks):
             found.append({"name": name, "type": task.type, "labels": list(task.labels), "of_tracks": of_tracks})

@@ -45,6 +45,7 @@ def test_labels_are_those_of_the_tracks(labelled):
         read_labels(labelled, tracks)
 
 
+@pytest.mark.slow
 def test_probes_are_in_the_log_and_change_nothing_of_the_training(labelled, settings, tmp_path, capsys):
     changes = {"data.data_path": str(labelled), "trainer.log_every_steps": 5, "trainer.checkpoint_every_steps": 3}
     plain = train(settings(changes), tmp_path / "plain")
@@ -76,5 +77,6 @@ def test_probes_are_in_the_log_and_change_nothing_of_the_training(labelled, sett
 
 
 def test_without_labels_one_line_says_so(settings, tmp_path, capsys):
-    train(settings({"trainer.probe_every_steps": 2, "trainer.max_steps": 1, "optimiser.warmup_steps": 0}), tmp_path)
+    shorter = {"trainer.max_steps": 1, "optimiser.warmup_steps": 0, "objective.contrastive_steps": 0}
+    train(settings({"trainer.probe_every_steps": 2, **shorter}), tmp_path)
     assert capsys.readouterr().err.count("nothing is probed: ") == 1

@@ -52,7 +52,7 @@ def test_scores_are_scikit_learns_of_the_same_predictions():
 
 
 def test_labels_that_vectors_tell_are_found_and_others_are_not():
-    X, y = data(items=100, targets=1, noise=0.0)
+    X, y = data(items=100, features=20, targets=1, noise=0.0)
     groups, random = [str(item) for item in range(100)], np.random.default_rng(1)
     told = ["high" if value > 0 else "low" for value in y[:, 0]]
     found = score(X, told, "multiclass", ("high", "low", "never"), groups)
