@@ -19,7 +19,7 @@ import torch
 from lightning.fabric.plugins import ClusterEnvironment, TorchCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy
 
-from jukemir_like.core import signals
+from jukemir_like.core import parallel, signals
 from jukemir_like.core.errors import JukemirLikeError
 from jukemir_like.core.version import __version__
 from jukemir_like.stemjepa import checkpoint
@@ -52,6 +52,7 @@ def fit(settings: Training, data: TrainingTracks, folder: Path, group: Group, or
         KeyboardInterrupt: a signal stopped the run; its state is saved.
     """
     _silence_lightning()
+    parallel.keep_freed_memory()  # else a batch's pages are cleared anew in each step
     placement = group.placement
     say, workers = placement.say, batches.loader_workers(settings, placement)
     say(f"training on {len(data.train):,} tracks, {len(data.valid):,} held out, in {folder}")
