@@ -31,7 +31,8 @@ def extract(
     """Extract REPRESENTATION of every audio file of INPUT into OUTPUT, one .npy per file.
 
     `stemjepa` has the weights in the package, `stemjepa-NAME` those called NAME, `stemjepa-untrained` random ones. Encoders of others (see
-    `jukemir-like list`) need their weights: `jukemir-like download ENCODER`. `NAME@layer=7@pool=max` chooses a layer, and how its frames
+    `jukemir-like list`) need their weights: `jukemir-like download ENCODER`. With --dataset, vectors by the --weights of another file are
+    kept under a name of their own, which is printed. `NAME@layer=7@pool=max` chooses a layer, and how its frames
     become a vector: mean, mean+std or max.
     """
     workers = options.prepare_workers(workers)
@@ -40,6 +41,10 @@ def extract(
     folders = options.open_cache(cache)
     if dataset is not None:
         input, output = options.given("input", "output")  # noqa: A001
+    kept_as = extraction.kept_name(representation, representation_options["weights"], dataset, folders)
+    if kept_as != representation:
+        click.echo(f"jukemir-like: vectors by these weights are kept as those of {kept_as}", err=True)
+        representation = kept_as
     source, target = extraction.folders(representation, input, output, dataset, folders, layers=layers)
     if batch_size is not None and batch_idx is None:
         batch_idx = extraction.batch_idx_of_environment()

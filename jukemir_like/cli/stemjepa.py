@@ -7,6 +7,8 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,22 +55,45 @@ def train(
     missing = [package for package in _NEEDED_TO_TRAIN if importlib.util.find_spec(package) is None]
     if missing:
         raise RequestError(f"training needs {', '.join(missing)}: pip install 'jukemir-like[train]'")
+    from jukemir_like.core.parallel import wait_without_spinning
+
+    wait_without_spinning()
     settings = _settings(recipe, data, overrides)
     if show:
         from omegaconf import OmegaConf
 
-        click.echo(OmegaConf.to_yaml(settings.to_dict()).rstrip())
+        click.echo(OmegaConf.to_yaml(settings.to_dict(defaults=True)).rstrip())
         return DONE
     folder, weights = _run_and_weights(recipe or NAME if name is None else name, output, cache)
     from jukemir_like.core.atomic import atomic_write
     from jukemir_like.stemjepa.training import run
 
-    trained = run.train(settings, folder, resume=not restart, on_change=on_change)
+    with _default_cache(cache):
+        trained = run.train(settings, folder, resume=not restart, on_change=on_change)
     if int(os.environ.get("SLURM_PROCID", os.environ.get("RANK", 0))) == 0:
         with atomic_write(weights) as temporary:
             shutil.copyfile(trained, temporary)
         click.echo(f"weights: {weights}")
     return DONE
+
+
+@contextmanager
+def _default_cache(root: str | None) -> Iterator[None]:
+    """Within it ``root``, if given, is the cache of this process and of those that it starts."""
+    if root is None:
+        yield
+        return
+    from jukemir_like.core.cache import ENVIRONMENT_VARIABLE
+
+    before = os.environ.get(ENVIRONMENT_VARIABLE)
+    os.environ[ENVIRONMENT_VARIABLE] = str(options.open_cache(root).root)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[ENVIRONMENT_VARIABLE]
+        else:
+            os.environ[ENVIRONMENT_VARIABLE] = before
 
 
 def _settings(recipe: str | None, data: str | None, overrides: tuple[str, ...]) -> Training:
@@ -217,19 +242,21 @@ def evaluate_retrieval(
         remedy = f"run `jukemir-like process {name}` first, or give --data DIR" if data is None else "give a folder of stems"
         raise RequestError(f"there is no folder {folder}: {remedy}")
     model = _load(path, device, threads, precision)
-    sources = model.sources
-    if untrained:
-        model, path = type(model).untrained(model.model, device, precision), path.with_stem(f"{path.stem}-untrained")
     from jukemir_like.stemjepa.retrieval import evaluation, results, table
+    from jukemir_like.stemjepa.weights_names import name_of
+
+    sources, of_weights = model.sources, name_of(path, model.digest, folders)
+    if untrained:
+        model, of_weights = type(model).untrained(model.model, device, precision), f"{of_weights}-untrained"
 
     evaluated = evaluation.evaluate_folder(
         model.network, sources, folder, split=split, batch_size=batch_size, bf16=precision == "bf16", seed=seed
     )
-    target = Path(output) if output is not None else results.folder(folders, name, path)
-    rows = results.rows(evaluated, weights=path.stem, digest=model.digest, dataset=name)
+    target = Path(output) if output is not None else results.folder(folders, name, of_weights)
+    rows = results.rows(evaluated, weights=of_weights, digest=model.digest, dataset=name)
     table.write_table(target / table.TABLE_NAME, rows)
     evaluated_split = f", {evaluated.split}" if evaluated.split else ""
-    results.write_plot(target / results.PLOT_NAME, evaluated, f"Retrieval of missing stems: {path.stem} on {name}{evaluated_split}")
+    results.write_plot(target / results.PLOT_NAME, evaluated, f"Retrieval of missing stems: {of_weights} on {name}{evaluated_split}")
     click.echo(f"{results.text(evaluated)}\nwritten: {target / table.TABLE_NAME}")
     summary = evaluated.summary(time.perf_counter() - started)
     click.echo(summary.text(), err=bool(summary.failed))

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
 from jukemir_like.core.workers import Worker, call, dismiss, hand_out, results, set_up_worker, worker_index
 
-__all__ = ["keep_freed_memory", "map_unordered", "set_up_worker", "use_one_thread_per_process", "worker_index"]
+__all__ = ["keep_freed_memory", "map_unordered", "set_up_worker", "use_one_thread_per_process", "wait_without_spinning", "worker_index"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+_WAIT_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")  # of all OpenMPs; of GNU's, of Intel's and LLVM's
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 
 
@@ -62,6 +64,21 @@ def use_one_thread_per_process() -> None:
     """
     for variable in _THREAD_VARIABLES:
         os.environ[variable] = "1"
+
+
+def wait_without_spinning() -> bool:
+    """Asks OpenMP's threads to sleep while they wait for one another, and not to keep a processor busy. What the user has set is kept.
+
+    Call it before torch is imported, whose OpenMP reads the variable once; processes that are started later inherit it. Without it, beside
+    other work on the same processors, the threads of a step spend most of the time that they get on waiting for one that gets none.
+
+    Returns:
+        whether this process has imported torch already, so that only those that it starts are asked.
+    """
+    if any(variable in os.environ for variable in _WAIT_VARIABLES):
+        return False
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    return "torch" in sys.modules
 
 
 def keep_freed_memory() -> None:

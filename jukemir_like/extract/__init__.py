@@ -11,6 +11,7 @@ and records.
 from __future__ import annotations
 
 from jukemir_like.extract.inputs import BATCH_VARIABLES, batch_idx_of_environment, count_inputs, find_inputs, folders, select
+from jukemir_like.extract.own_weights import kept_name
 from jukemir_like.extract.stage import extract
 
-__all__ = ["BATCH_VARIABLES", "batch_idx_of_environment", "count_inputs", "extract", "find_inputs", "folders", "select"]
+__all__ = ["BATCH_VARIABLES", "batch_idx_of_environment", "count_inputs", "extract", "find_inputs", "folders", "kept_name", "select"]

@@ -35,6 +35,7 @@ def batches(
         RequestError: the folder is missing or has no audio in it, there is no such batch, or the representation's image does not take one
             of the options.
     """
+    representation = extract.kept_name(representation, options.get("weights"), dataset, Cache.default(cache))
     source, _ = extract.folders(representation, input, output, dataset, Cache.default(cache), layers=options.get("layers"))
     _, number = batch_numbers.count(source, batch_size)
     for batch_idx in range(number) if only is None else batch_numbers.parse(only, number):

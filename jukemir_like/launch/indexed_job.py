@@ -69,6 +69,7 @@ def manifest(
             take one of the options.
     """
     folders = Cache.default(cache)
+    representation = extract.kept_name(representation, options.get("weights"), dataset, folders)
     source, target = extract.folders(representation, input, output, dataset, folders, layers=options.get("layers"))
     files, batches = batch_numbers.count(source, batch_size)
     if batches > _MOST_COMPLETIONS:

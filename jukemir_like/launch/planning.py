@@ -40,7 +40,7 @@ _FOLDERS_OF_IMAGES = frozenset(
     ("", "bin", "boot", "dev", "etc", "host", "input", "lib", "lib32", "lib64", "opt", "output", "proc", "run", "sbin", "sys", "usr")
 )
 _WRITABLE_OPTIONS = {"cache", "output"}
-_STEMS_OVERRIDE = re.compile(r"(\+{0,2}data\.(?:data_path|valid_path))=(.+)", re.DOTALL)
+_PATH_OVERRIDE = re.compile(r"(\+{0,2}(?:data\.(?:data_path|valid_path)|init\.weights))=(.+)", re.DOTALL)
 
 
 def plan(context: click.Context) -> Container:
@@ -68,6 +68,7 @@ def extraction(
     from jukemir_like.extract.listing import how_to_get
 
     folders = Cache.default(cache)
+    representation = extract.kept_name(representation, weights, dataset, folders)
     source, target = extract.folders(representation, input, output, dataset, folders, layers=layers)
     for vectors in [target, *(target.glob(f"{escape(representation_folder(representation))}.layer*") if layers else [])]:
         origin.refuse_extraction(vectors)
@@ -309,8 +310,10 @@ def is_path_of_weights(weights: str) -> bool:
 def _mapped(parameter: click.Parameter, value: str, paths: PathMapping) -> str:
     """``value`` of ``parameter``, as the container gets it."""
     if parameter.name == "overrides":
-        stems = _STEMS_OVERRIDE.fullmatch(value)
-        return f"{stems[1]}='{_quoted(paths.read(_unquoted(stems[2])))}'" if stems else value
+        override = _PATH_OVERRIDE.fullmatch(value)
+        if override is None or (override[1].endswith("weights") and not is_path_of_weights(_unquoted(override[2]))):
+            return value
+        return f"{override[1]}='{_quoted(paths.read(_unquoted(override[2])))}'"
     if isinstance(parameter.type, click.Path) or (parameter.name == "weights" and is_path_of_weights(value)):
         return (paths.write if parameter.name in _WRITABLE_OPTIONS else paths.read)(value)
     return value

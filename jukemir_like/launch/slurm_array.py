@@ -62,6 +62,7 @@ def script(
             an image, also where there is no such representation, or its weights are missing.
     """
     folders = Cache.default(cache)
+    representation = extract.kept_name(representation, options.get("weights"), dataset, folders)
     source, target = extract.folders(representation, input, output, dataset, folders, layers=options.get("layers"))
     files, batches = batch_numbers.count(source, batch_size)
     needed = resources.of_batch(

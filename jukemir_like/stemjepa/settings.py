@@ -31,6 +31,7 @@ LOGGERS = ("csv", "tensorboard", "wandb")
 NEUTRAL = frozenset(
     {
         "logger",
+        "init.weights",  # a place; the digest of the weights that are there decides (training/initial_weights.py)
         "data.local_dir",
         "data.dataloader.num_workers",
         "trainer.accelerator",
@@ -41,6 +42,7 @@ NEUTRAL = frozenset(
         "trainer.log_every_steps",
         "trainer.valid_every_steps",
         "trainer.valid_tracks",
+        "trainer.probe_every_steps",
         "trainer.checkpoint_every_steps",
     }
 )
@@ -59,6 +61,20 @@ class Dataloader:
 
     batch_size: int = 256
     num_workers: int | None = None
+
+
+@dataclass(frozen=True)
+class Init:
+    """What the networks start from.
+
+    Args:
+        weights: name of weights in the package or the cache, or the path of a file of weights; None: random ones, by the seed. The
+            optimiser is fresh, and the front-end has the mean and the standard deviation of these weights: none are measured.
+        predictor: take the predictor too; False: encoder and teacher only, for another predictor.
+    """
+
+    weights: str | None = None
+    predictor: bool = True
 
 
 @dataclass(frozen=True)
@@ -178,7 +194,9 @@ class Trainer:
         compile: ``torch.compile`` the networks.
         log_every_steps: steps between two rows of the log.
         valid_every_steps: steps between two validations, besides one before the first step and one after the last; 0: no others.
-        valid_tracks: held-out tracks used in a validation, at most.
+        valid_tracks: held-out tracks used in a validation, and in a probe, at most.
+        probe_every_steps: steps between two probes of the labels of held-out tracks, besides one before the first step and one after the
+            last; 0: none at all.
         checkpoint_every_steps: steps between two saved states, from which an interrupted run resumes; 0: at the end only.
         threads: of the numerical libraries, on a CPU; 0: all processors.
     """
@@ -194,6 +212,7 @@ class Trainer:
     log_every_steps: int = 50
     valid_every_steps: int = 2_000
     valid_tracks: int = 100
+    probe_every_steps: int = 0
     checkpoint_every_steps: int = 2_000
     threads: int = 0
 
@@ -215,6 +234,7 @@ class Training:
 
     seed: int = 0
     model: config.Model = field(default_factory=config.Model)
+    init: Init = field(default_factory=Init)
     data: Data = field(default_factory=Data)
     objective: Objective = field(default_factory=Objective)
     optimiser: Optimiser = field(default_factory=Optimiser)
@@ -233,9 +253,18 @@ class Training:
         if names is not None:
             config.check_sources(names, stems)
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values that :meth:`from_dict` reads back."""
+    def to_dict(self, *, defaults: bool = False) -> dict[str, Any]:
+        """JSON values that :meth:`from_dict` reads back.
+
+        Args:
+            defaults: with options of :class:`Init` that have their defaults; without them, as before there were any, what these values are
+                compared with and hashed to stays the same.
+        """
         values = asdict(self)
+        if not defaults:
+            values["init"] = {option.name: value for option in fields(Init) if (value := values["init"][option.name]) != option.default}
+            if not values["init"]:
+                del values["init"]
         values["logger"] = list(self.logger)
         values["data"]["sources"] = None if self.data.sources is None else list(self.data.sources)
         return values
@@ -261,6 +290,7 @@ class Training:
             plain["logger"] = tuple(plain["logger"])
         return cls(
             model=config.Model.from_dict(values.get("model", {})),
+            init=config.build(Init, values.get("init", {}), "init"),
             data=config.build(Data, data, "data"),
             objective=config.build(Objective, values.get("objective", {}), "objective"),
             optimiser=config.build(Optimiser, values.get("optimiser", {}), "optimiser"),
@@ -289,8 +319,8 @@ def changed_options(settings: Mapping[str, Any], others: Mapping[str, Any], sect
     """
     for name in sorted({*settings, *others}):
         value, other, path = settings.get(name), others.get(name), f"{section}{name}"
-        if isinstance(value, Mapping) and isinstance(other, Mapping):
-            yield from changed_options(value, other, f"{path}.")
+        if isinstance(value, Mapping) or isinstance(other, Mapping):
+            yield from changed_options(value or {}, other or {}, f"{path}.")
         elif value != other:
             # 1 and 1.0 are the same value of an option of type float.
             yield path, float(value) if isinstance(other, float) and isinstance(value, int) else value, other

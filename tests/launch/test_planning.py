@@ -191,6 +191,8 @@ def test_a_name_that_no_engine_takes_is_one_line(here):
         ("++data.valid_path='stems'", "++data.valid_path='stems'"),
         ('data.data_path="my stems"', "data.data_path='my stems'"),
         (r"data.data_path='it\'s'", r"data.data_path='it\'s'"),
+        ("init.weights=mine.safetensors", "init.weights='mine.safetensors'"),
+        ("init.weights=mine", "init.weights=mine"),
         ("trainer.max_steps=3", "trainer.max_steps=3"),
         ("data=mine", "data=mine"),
     ],
@@ -200,8 +202,11 @@ def test_the_folders_of_overrides_are_seen(here, override, told):
 
     for name in ("stems", "my stems", "it's"):
         (here / name).mkdir()
+    (here / "mine.safetensors").write_bytes(b"")
     container = plan("train", override)
     assert container.arguments == ("--", told)
+    if "mine.safetensors" in override:
+        assert str(here / "mine.safetensors") in mounted(container)
     if "_path" in override:
         outside, inside = (compose.compose_settings([one]).data for one in (override, container.arguments[1]))
         assert inside == outside

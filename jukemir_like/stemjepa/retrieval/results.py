@@ -29,13 +29,18 @@ _COLOURS = {"all": "#0072B2", "all-but-context": "#56B4E9", "same-instrument": "
 _STYLE: Any = {"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 9, "axes.linewidth": 0.6}
 
 
-def folder(cache: Cache, dataset: str, weights: Path) -> Path:
-    """The folder in the cache for the results of a file of weights on a dataset.
+def folder(cache: Cache, dataset: str, weights: str) -> Path:
+    """The folder in the cache for the results of weights on a dataset.
 
-    >>> folder(Cache(Path("cache")), "musdb", Path("checkpoints/mine.safetensors")).as_posix()
+    Args:
+        cache: which.
+        dataset: its name.
+        weights: their name, as :func:`jukemir_like.stemjepa.weights_names.name_of` gives it.
+
+    >>> folder(Cache(Path("cache")), "musdb", "mine").as_posix()
     'cache/retrieval/musdb/mine'
     """
-    return cache.root / "retrieval" / dataset / weights.stem
+    return cache.root / "retrieval" / dataset / weights
 
 
 def rows(evaluation: Evaluation, *, weights: str, digest: str, dataset: str) -> list[Row]:

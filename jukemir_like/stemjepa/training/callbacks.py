@@ -21,7 +21,8 @@ from jukemir_like.core import signals
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.progress import Progress
 from jukemir_like.stemjepa.training import compilation, state
-from jukemir_like.stemjepa.training.metrics_log import MetricsLog
+from jukemir_like.stemjepa.training.label_probe import LabelProbe
+from jukemir_like.stemjepa.training.metrics_log import TIMINGS, MetricsLog
 from jukemir_like.stemjepa.training.module import TrainingModule, gather_rows, is_due, learning_rate, tau
 from jukemir_like.stemjepa.training.validation import Validation, effective_rank, mean_cosine, spread
 
@@ -39,6 +40,7 @@ class StepCallback(lightning.Callback):
         states: folder of the full states.
         metrics_log: of the run; None: this is not the first process.
         validation: None: there are no held-out tracks.
+        probe: of labels of held-out tracks; None: none is wanted.
         interruption: says whether a signal was received.
         say: prints a line, in the first process.
     """
@@ -50,11 +52,12 @@ class StepCallback(lightning.Callback):
         states: Path,
         metrics_log: MetricsLog | None,
         validation: Validation | None,
+        probe: LabelProbe | None,
         interruption: Interruption,
         say: Callable[[str], None],
     ) -> None:
         self.module, self.settings, self.sources = module, module.settings, sources
-        self.states, self.metrics_log, self.validation = states, metrics_log, validation
+        self.states, self.metrics_log, self.validation, self.probe = states, metrics_log, validation, probe
         self.interruption, self.say = interruption, say
         self.saved_step = module.step
         self._uncompiled = compilation.uncompiled if self.settings.trainer.compile else nullcontext
@@ -72,6 +75,7 @@ class StepCallback(lightning.Callback):
         self._started_at = time.perf_counter()
         if self.module.step == 0:
             self._validate(trainer)
+            self._probe(trainer)
 
     def on_train_batch_end(
         self,
@@ -92,6 +96,8 @@ class StepCallback(lightning.Callback):
             self._log(trainer, batch)
         if is_due(self.settings, step, options.valid_every_steps):
             self._validate(trainer)
+        if is_due(self.settings, step, options.probe_every_steps):
+            self._probe(trainer)
         if stopping or is_due(self.settings, step, options.checkpoint_every_steps):
             self._save(trainer)
         if stopping:
@@ -167,6 +173,18 @@ class StepCallback(lightning.Callback):
         self._write(trainer, metrics)
         if metrics:
             self.say(self._validation_line(metrics))
+        self._validation_seconds += time.perf_counter() - started
+
+    def _probe(self, trainer: lightning.Trainer) -> None:
+        if self.probe is None:
+            return
+        started = time.perf_counter()
+        with self._uncompiled():
+            metrics = self.probe(self.module)
+        self._write(trainer, metrics)
+        scores = [f"{name} {value:.3f}" for name, value in metrics.items() if name.rpartition("/")[2] not in TIMINGS]
+        if scores:
+            self.say(f"step {self.module.step:,}: {', '.join(scores)}")
         self._validation_seconds += time.perf_counter() - started
 
     def _validation_line(self, metrics: Mapping[str, float]) -> str:

@@ -23,7 +23,7 @@ from dora.xp import XP, get_xp
 
 from jukemir_like.core.errors import INTERRUPTED, JukemirLikeError, RequestError
 from jukemir_like.stemjepa.settings import differences
-from jukemir_like.stemjepa.training import compose
+from jukemir_like.stemjepa.training import compose, initial_weights
 
 
 @dataclass
@@ -93,7 +93,8 @@ class Experiment(HydraMain):  # type: ignore[misc]
                 if section in compose.DORA_SECTIONS:  # Dora reads them before it reads the overrides
                     raise RequestError(f"{override}: {section}.* is set in ./{compose.USER_FOLDER}/{section}/local.yaml")
             settings = compose.compose_settings(argv)
-        return XP(dora=self.dora, cfg=settings, argv=list(argv), delta=differences(settings))
+            delta = [*differences(settings), *initial_weights.identity(settings)]
+        return XP(dora=self.dora, cfg=settings, argv=list(argv), delta=delta)
 
     def get_xp_history(self, xp: XP) -> list[dict[str, Any]]:
         """What ``dora grid`` and ``dora info`` show of a run: the rows of its log."""

@@ -19,22 +19,24 @@ import torch
 from lightning.fabric.plugins import ClusterEnvironment, TorchCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy
 
-from jukemir_like.core import signals
+from jukemir_like.core import parallel, signals
 from jukemir_like.core.errors import JukemirLikeError
 from jukemir_like.core.version import __version__
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.settings import Training
-from jukemir_like.stemjepa.training import batches, compilation, metrics_log, state
+from jukemir_like.stemjepa.training import batches, compilation, initial_weights, log_mel_statistics, metrics_log, state
 from jukemir_like.stemjepa.training.batches import TrainingTracks
 from jukemir_like.stemjepa.training.callbacks import Interruption, StepCallback
 from jukemir_like.stemjepa.training.devices import GRACE_SECONDS, Placement
 from jukemir_like.stemjepa.training.group import Group
+from jukemir_like.stemjepa.training.initial_weights import Origin
+from jukemir_like.stemjepa.training.label_probe import LabelProbe
 from jukemir_like.stemjepa.training.metrics_log import MetricsLog
 from jukemir_like.stemjepa.training.module import TrainingModule
 from jukemir_like.stemjepa.training.validation import Validation
 
 
-def fit(settings: Training, data: TrainingTracks, folder: Path, group: Group) -> Path:
+def fit(settings: Training, data: TrainingTracks, folder: Path, group: Group, origin: Origin | None = None) -> Path:
     """Trains from the beginning or from the latest state in ``folder``; returns the file of weights, which the first process writes.
 
     Args:
@@ -42,6 +44,7 @@ def fit(settings: Training, data: TrainingTracks, folder: Path, group: Group) ->
         data: its tracks.
         folder: of the run, prepared by :func:`.state.claim`. Only the first process reads and writes it.
         group: the processes of the run, of which this is one.
+        origin: the weights that the networks start from; None: random ones.
 
     Raises:
         RequestError: the tracks cannot be trained on, the loss is not finite, a logger's package is missing, or torch cannot compile.
@@ -49,23 +52,30 @@ def fit(settings: Training, data: TrainingTracks, folder: Path, group: Group) ->
         KeyboardInterrupt: a signal stopped the run; its state is saved.
     """
     _silence_lightning()
+    parallel.keep_freed_memory()  # else a batch's pages are cleared anew in each step
     placement = group.placement
     say, workers = placement.say, batches.loader_workers(settings, placement)
     say(f"training on {len(data.train):,} tracks, {len(data.valid):,} held out, in {folder}")
     for line in (*batches.left_out_lines(data.failed), *data.notes, *_machine_lines(placement, workers)):
         say(line)
     saved = group.broadcast(state.latest(folder / state.STATES, say) if group.is_first else None)
-    settings = _with_statistics(settings, data, saved, group, workers)
+    if origin is not None and saved is None:
+        for line in initial_weights.lines(origin, data.sources, predictor=settings.init.predictor):
+            say(line)
+    settings = _with_statistics(settings, data, saved, origin, group, workers)
     with torch.random.fork_rng(devices=[]), float32_products(placement.accelerator):
         torch.manual_seed(settings.seed)
         module = TrainingModule(settings)
         if saved is not None:
             _restore(module, saved, placement)
             say(f"going on from step {module.step:,} of {settings.trainer.max_steps:,}")
+        elif origin is not None:
+            state_of_first = initial_weights.load(settings, origin, module.network, data.sources) if group.is_first else None
+            module.network.load_state_dict(group.broadcast(state_of_first))
         del saved  # half of the memory
         _train(module, data, folder, group)
     if group.is_first:
-        _write_results(module, data, folder)
+        _write_results(module, data, folder, origin)
     return folder / state.WEIGHTS
 
 
@@ -78,8 +88,10 @@ def _train(module: TrainingModule, data: TrainingTracks, folder: Path, group: Gr
         validation = Validation(settings, data.valid, data.sources, group, workers) if data.valid else None
         if validation is None:
             say("no tracks are held out: nothing is validated (data.valid_path or data.valid_fraction would)")
+        probing = data.valid and settings.trainer.probe_every_steps > 0
+        probe = LabelProbe(settings, data.valid, group, workers) if probing else None
         log = MetricsLog(folder, first_step) if placement.rank == 0 else None
-        callback = StepCallback(module, data.sources, folder / state.STATES, log, validation, interruption, say)
+        callback = StepCallback(module, data.sources, folder / state.STATES, log, validation, probe, interruption, say)
         trainer = _trainer(settings, folder, placement, callback, first_step)
         if first_step < settings.trainer.max_steps:
             if settings.trainer.compile:
@@ -118,16 +130,26 @@ def float32_products(accelerator: str) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def _with_statistics(settings: Training, data: TrainingTracks, saved: state.State | None, group: Group, workers: int) -> Training:
-    """With mean and standard deviation of the data's log-mel, which the first process measures; of a resumed run, those of its state."""
-    if saved is not None:
-        frontend = saved["run"]["settings"]["model"]["frontend"]
-        return replace(settings, model=settings.model.with_statistics(frontend["mean"], frontend["std"]))
+def _with_statistics(
+    settings: Training, data: TrainingTracks, saved: state.State | None, origin: Origin | None, group: Group, workers: int
+) -> Training:
+    """With mean and standard deviation of the log-mel: of the weights that the run starts from, else measured by the first process.
+
+    Of a resumed run, those of its state.
+    """
+    known = saved["run"]["settings"]["model"]["frontend"] if saved is not None else origin
+    if known is not None:
+        return replace(settings, model=settings.model.with_statistics(known["mean"], known["std"]))
     if not settings.data.statistics:
         return settings
-    model, options = settings.model, settings.data
-    measured = group.from_first(lambda: batches.log_mel_statistics(data.train, options, model, settings.seed, workers=workers))
-    return replace(settings, model=model.with_statistics(*measured))
+    model = settings.model
+
+    def measure() -> list[float]:
+        statistics, kept = log_mel_statistics.measured_or_kept(data.train, settings.data, model, settings.seed, workers=workers)
+        group.placement.say(statistics.line(kept=kept))
+        return [statistics.mean, statistics.std]
+
+    return replace(settings, model=model.with_statistics(*group.from_first(measure)))
 
 
 def _restore(module: TrainingModule, saved: state.State, placement: Placement) -> None:
@@ -166,10 +188,10 @@ def _trainer(settings: Training, folder: Path, placement: Placement, callback: S
     )
 
 
-def _write_results(module: TrainingModule, data: TrainingTracks, folder: Path) -> None:
+def _write_results(module: TrainingModule, data: TrainingTracks, folder: Path, origin: Origin | None) -> None:
     """Writes weights and picture, and prints the summary."""
     latest = module.latest or (metrics_log.read(folder) or [{}])[-1]
-    provenance = {  # nothing about when and how fast: the same run again writes the same file
+    provenance: dict[str, Any] = {  # nothing about when and how fast: the same run again writes the same file
         "settings": _without_paths(module.settings.to_dict()),
         "steps": module.step,
         "tracks": len(data.train),
@@ -177,6 +199,9 @@ def _write_results(module: TrainingModule, data: TrainingTracks, folder: Path) -
         "versions": _versions(),
         "metrics": {name: value for name, value in latest.items() if name.rpartition("/")[2] not in metrics_log.TIMINGS},
     }
+    if origin is not None:
+        provenance["settings"]["init"]["weights"] = origin["file"]  # a name is that of its file too, and a path says nothing of the machine
+        provenance["init"] = {name: origin[name] for name in ("digest", "file")}
     checkpoint.save(folder / state.WEIGHTS, module.network, provenance=provenance, sources=data.sources)
     metrics_log.write_picture(folder, data.sources)
     print(metrics_log.summary(folder, data.sources))  # noqa: T201

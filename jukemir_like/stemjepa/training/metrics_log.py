@@ -28,6 +28,7 @@ TIMINGS = frozenset({"seconds", "examples_per_second"})
 
 _WANDB_PROJECT = "stemjepa"
 _POOL = "valid/same-instrument"
+_PROBE = "probe/"
 
 Row = dict[str, float]
 
@@ -154,7 +155,8 @@ def write_picture(folder: Path, sources: Sequence[str]) -> None:
     with mpl.rc_context({"font.size": 8, "axes.grid": True, "grid.alpha": 0.3, "legend.frameon": False}):
         figure = Figure(figsize=(11, 7), layout="constrained")
         FigureCanvasAgg(figure)
-        panels = figure.subplots(2, 3)
+        probed = [column for column in dict.fromkeys(column for row in rows for column in row) if is_probed(column)]
+        panels = figure.subplots(2, 4 if probed else 3)
         _plot(panels[0, 0], rows, "loss", {
             "loss_predictive": "predictive", "valid/loss_predictive": "predictive, held out",
             "loss_contrastive": "contrastive", "valid/loss_contrastive": "contrastive, held out",
@@ -168,6 +170,9 @@ def write_picture(folder: Path, sources: Sequence[str]) -> None:
             "spread": "spread of targets", "valid/spread": "the same, held out", "teacher_student_cosine": "teacher · student",
         })  # fmt: skip
         _plot_learning_rate(panels[1, 2], rows)
+        if probed:
+            _plot_probes(panels[0, 3], rows, probed)
+            panels[1, 3].axis("off")
         figure.suptitle(folder.name)
         with atomic_write(folder / PICTURE_NAME) as temporary:
             figure.savefig(temporary, dpi=120, format="png")
@@ -177,6 +182,7 @@ def summary(folder: Path, sources: Sequence[str]) -> str:
     """A table of the first and the last logged value of the main metrics, for the terminal."""
     rows = read(folder)
     lines = []
+    probed = [column for row in rows[-1:] for column in row if is_probed(column)]
     for column, name in {
         "loss": "loss",
         "valid/loss_predictive": "loss, held out: predictive",
@@ -186,6 +192,7 @@ def summary(folder: Path, sources: Sequence[str]) -> str:
         f"{_POOL}/R@1 by chance": "  by chance",
         "valid/all/R@1": "R@1, all stems",
         "valid/all/median_normalised_rank": "median normalised rank, all stems",
+        **{column: f"probe, held out: {column.removeprefix(_PROBE)}" for column in probed},
         "spread": "spread of targets",
         "effective_rank": "effective rank of targets",
         "teacher_student_cosine": "teacher · student",
@@ -197,6 +204,15 @@ def summary(folder: Path, sources: Sequence[str]) -> str:
     steps = int(rows[-1]["step"]) if rows else 0
     seconds = max((row.get("seconds", 0.0) for row in rows), default=0.0)
     return f"{tabulate(lines, headers=['', 'first', 'last'], floatfmt='.4g')}\n{steps:,} steps in {seconds:,.0f} s"
+
+
+def is_probed(column: str) -> bool:
+    """Whether a column holds the score of a probe, or that by chance.
+
+    >>> is_probed("probe/key"), is_probed("probe/seconds")
+    (True, False)
+    """
+    return column.startswith(_PROBE) and column.removeprefix(_PROBE) not in TIMINGS
 
 
 def _step(cell: str) -> float:
@@ -241,6 +257,18 @@ def _plot_retrieval(axes: Any, rows: Sequence[Row], sources: Sequence[str]) -> N
         axes.legend(fontsize=7)
     else:
         axes.text(0.5, 0.5, "no held-out tracks", ha="center", transform=axes.transAxes)
+
+
+def _plot_probes(axes: Any, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    """A line per task, and a dotted one in its colour for chance."""
+    chance = " by chance"
+    _plot(
+        axes, rows, "labels of held-out tracks, probed", {name: name.removeprefix(_PROBE) for name in columns if not name.endswith(chance)}
+    )
+    for line in list(axes.lines):
+        values = [row[column] for row in rows if (column := f"{_PROBE}{line.get_label()}{chance}") in row]
+        if values:
+            axes.axhline(values[-1], color=line.get_color(), linestyle=":", linewidth=1)
 
 
 def _plot_learning_rate(axes: Any, rows: Sequence[Row]) -> None:

@@ -20,7 +20,7 @@ from jukemir_like.core import machine, signals, stdio
 from jukemir_like.core.atomic import write_json
 from jukemir_like.core.errors import DONE, INTERRUPTED, JukemirLikeError, RequestError
 from jukemir_like.stemjepa.settings import Training
-from jukemir_like.stemjepa.training import batches, devices, state
+from jukemir_like.stemjepa.training import batches, devices, initial_weights, state
 from jukemir_like.stemjepa.training.batches import TrainingTracks
 from jukemir_like.stemjepa.training.group import Group, joined
 from jukemir_like.stemjepa.training.wandb_key import check_wandb
@@ -53,11 +53,16 @@ def train(settings: Training, folder: Path, *, resume: bool = True, on_change: s
     placement = devices.find_placement(settings.trainer, batch_size=settings.data.dataloader.batch_size)
     batches.micro_batch_size(settings, placement)
     workers = batches.loader_workers(settings, placement)
+    origin = None
     if not placement.external:
         check_wandb(settings)
+        origin = initial_weights.read(settings)
 
     def prepare(tracks: TrainingTracks) -> None:
-        state.claim(settings.to_dict() | {state.TRACKS: tracks.digest()}, folder, resume=resume, on_change=on_change)
+        identity = settings.to_dict() | {state.TRACKS: tracks.digest()}
+        if origin is not None:
+            identity[initial_weights.DIGEST] = origin["digest"]
+        state.claim(identity, folder, resume=resume, on_change=on_change)
         write_json(folder / DATA, tracks.to_dict())
 
     if placement.world_size > 1 and not placement.external:
@@ -68,6 +73,7 @@ def train(settings: Training, folder: Path, *, resume: bool = True, on_change: s
     with joined(placement, settings.trainer.meeting_seconds) as group, ExitStack() as locks:
         if placement.external:
             group.from_first(lambda: check_wandb(settings))  # the first process logs; the others need no key
+            origin = group.from_first(lambda: initial_weights.read(settings))
         data = _common_tracks(settings, group, workers)
 
         def take_folder() -> None:
@@ -82,7 +88,7 @@ def train(settings: Training, folder: Path, *, resume: bool = True, on_change: s
         try:
             if placement.accelerator == "cpu":
                 torch.set_num_threads(settings.trainer.threads or machine.cpus_per_process(placement.devices))
-            return fit(settings, data, folder, group)
+            return fit(settings, data, folder, group, origin)
         finally:
             torch.set_num_threads(threads)
 

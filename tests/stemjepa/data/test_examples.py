@@ -15,7 +15,7 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa.data.examples import Examples, active_stems, equalise, sample_augmentation, sample_stems, shelving_filter
 from jukemir_like.stemjepa.data.finding import find
 from jukemir_like.stemjepa.settings import CONTEXTS, Augmentation, Data
-from jukemir_like.stemjepa.training.batches import log_mel_statistics
+from jukemir_like.stemjepa.training import log_mel_statistics
 
 CHUNK = 7680
 BASE = 1 << 15  # so that the first frame is at half of the last one's level
@@ -218,8 +218,8 @@ def test_numbers_at_the_edges_of_floats_are_used(folder, write, noise, model):
     tracks = find(folder, 4).tracks
     examples = Examples(tracks, Data(), model, 0)
     assert {tracks[examples[n]["track"]].name for n in range(3)} == {"offset", "denormal", "constant"}
-    mean, std = log_mel_statistics(tracks, Data(), model, 0, examples=6)
-    assert np.isfinite([mean, std]).all()
+    measured = log_mel_statistics.measure(tracks, Data(), model, 0, least=6, most=6)
+    assert np.isfinite([measured.mean, measured.std]).all()
 
 
 def test_no_track_is_a_wrong_request(model):

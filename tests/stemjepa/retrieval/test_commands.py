@@ -10,6 +10,7 @@ import soundfile
 
 from jukemir_like.cli import stemjepa
 from jukemir_like.core.errors import RequestError
+from jukemir_like.stemjepa import checkpoint
 
 
 @pytest.fixture
@@ -116,11 +117,12 @@ def test_evaluate_retrieval_writes_table_and_plot_and_prints_them(command, commo
     done = command("evaluate-retrieval", *common, "--data", songs)
     assert done.returncode == 3, done.stderr
     assert "failed: mono.wav: is mono" in done.stderr
-    folder = tmp_path / "cache" / "retrieval" / "songs" / "small"
+    name = f"small-{checkpoint.header(tmp_path / 'weights' / 'small.safetensors').digest[:8]}"  # no other weights' results are there
+    folder = tmp_path / "cache" / "retrieval" / "songs" / name
     with open(folder / "retrieval.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["dataset"] for row in rows} == {"songs"}
-    assert {row["weights"] for row in rows} == {"small"}
+    assert {row["weights"] for row in rows} == {name}
     assert (folder / "retrieval.png").read_bytes().startswith(b"\x89PNG")
     assert "times chance" in done.stdout
     (songs / "mono.wav").unlink()

@@ -248,8 +248,13 @@ def test_what_was_understood_of_the_data_is_said_and_kept(settings, stems_folder
     }  # fmt: skip
 
 
-def test_statistics_of_the_data_become_the_models_and_stay_when_a_run_goes_on(settings, tmp_path):
+def test_statistics_of_the_data_become_the_models_and_stay_when_a_run_goes_on(settings, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("JUKEMIR_LIKE_CACHE_DIR", str(tmp_path / "cache"))
     made = train(settings({"data.statistics": True}), tmp_path)
+    assert capsys.readouterr().err.count(", measured, from 64 examples\n") == 1
+    again = train(settings({"data.statistics": True}), tmp_path / "another")
+    assert capsys.readouterr().err.count(", in the cache, from 64 examples\n") == 1
+    assert again.read_bytes() == made.read_bytes()
     front = checkpoint.load(made).model.frontend
     assert (front.mean, front.std) != (-9.453, 3.569)
     expected = weights(made)
