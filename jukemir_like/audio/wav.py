@@ -40,7 +40,8 @@ def write_wav(path: Path, samples: np.ndarray, sample_rate: int) -> str:
     'ac8e892d'
     """
     samples = np.atleast_2d(to_int16(samples))
-    return write_wav_blocks(path, [samples], *samples.shape, sample_rate)
+    channels, frames = samples.shape
+    return write_wav_blocks(path, [samples], channels, frames, sample_rate)
 
 
 def write_wav_blocks(path: Path, blocks: Iterable[np.ndarray], channels: int, frames: int, sample_rate: int) -> str:

@@ -1,7 +1,7 @@
 """A recording → four channels, as if it had stems: bass, drums, other and vocals, which are silent.
 
-What is percussive is drums; what is harmonic is bass below a frequency and other above it. These are no stems: a snare's tone is in other, a
-plucked bass begins in drums, a voice is in other. But the parts sound together, sum to the mix, and can be had from any recording.
+What is percussive is drums; what is harmonic is bass below a frequency and other above it. These are no stems: a snare's tone is in other,
+a plucked bass begins in drums, a voice is in other. But the parts sound together, sum to the mix, and can be had from any recording.
 
 A recording is separated in blocks that overlap by as much as the filters reach, so that the result is that of the whole.
 """
