@@ -69,11 +69,33 @@ class Augmentation:
         level_db: the gain of each stem, in dB, is sampled between minus and plus this.
         eq_db: each stem is filtered by a smooth random curve between minus and plus this many dB.
         pitch_semitones: the track is resampled by a factor of at most this many semitones up or down; the same factor for all stems.
+        effects_probability: of each of the following effects, for each stem by itself.
+        drive_db: saturation, by a soft clipping whose drive is sampled between 0 and this.
+        room_seconds: reverberation whose time is sampled between a tenth of this and this, and whose level between -25 and -5 dB.
+        noise_snr_db: white noise whose signal-to-noise ratio is sampled between this and 60 dB.
+        lowpass_hz: a steep low-pass whose corner is sampled between this and 16 kHz.
     """
 
     level_db: float = 0.0
     eq_db: float = 0.0
     pitch_semitones: float = 0.0
+    effects_probability: float = 0.5
+    drive_db: float = 0.0
+    room_seconds: float = 0.0
+    noise_snr_db: float = 0.0
+    lowpass_hz: float = 0.0
+
+    def __post_init__(self) -> None:
+        share = f"data.augmentation.effects_probability {self.effects_probability}"
+        check(0 <= self.effects_probability <= 1, share, "it must be from 0 to 1")
+        for name, lowest, highest in (("drive_db", 0, 60), ("room_seconds", 0, 10), ("noise_snr_db", -60, 60), ("lowpass_hz", 0, 1e6)):
+            value = getattr(self, name)
+            check(lowest <= value <= highest, f"data.augmentation.{name} {value}", f"it must be from {lowest} to {highest:g}; 0: without")
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether a stem may have an effect."""
+        return self.effects_probability > 0 and any((self.drive_db, self.room_seconds, self.noise_snr_db, self.lowpass_hz))
 
 
 @dataclass(frozen=True)
@@ -279,6 +301,19 @@ def differences(settings: Training) -> list[tuple[str, Any]]:
     """
     changed = changed_options(settings.to_dict(), Training().to_dict())
     return [(option, value) for option, value, _ in changed if option not in NEUTRAL]
+
+
+def with_defaults(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain ``values`` as an earlier version may have written them, with the ``defaults`` of options that it did not have.
+
+    >>> with_defaults({"data": {"context": "max"}}, {"seed": 0, "data": {"context": "uniform", "silence_db": -40.0}})
+    {'seed': 0, 'data': {'context': 'max', 'silence_db': -40.0}}
+    """
+    filled = dict(defaults)
+    for name, value in values.items():
+        default = defaults.get(name)
+        filled[name] = with_defaults(value, default) if isinstance(value, Mapping) and isinstance(default, Mapping) else value
+    return filled
 
 
 def changed_options(settings: Mapping[str, Any], others: Mapping[str, Any], section: str = "") -> Iterator[tuple[str, Any, Any]]:

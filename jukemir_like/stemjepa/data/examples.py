@@ -3,14 +3,13 @@
 Example n is a function of the seed and n alone, so that any number of workers and of processes, and any interruption, give the same
 stream. An epoch goes through all tracks once, in an order of its own; each track gives one chunk.
 
-From top to bottom: the data set; which stem is the target, and which make the context; augmentation.
+From top to bottom: the data set; which stem is the target, and which make the context.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import soxr
@@ -23,8 +22,9 @@ from jukemir_like.audio.stems.tracks import Track
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.stemjepa import config
+from jukemir_like.stemjepa.data.augmentation import SampledAugmentation, augment, sample_augmentation
 from jukemir_like.stemjepa.data.loudness import Loudness, column_peaks
-from jukemir_like.stemjepa.settings import Augmentation, Data
+from jukemir_like.stemjepa.settings import Data
 
 _CHUNKS_TRIED = 10  # chunks of a track that are tried before another track takes its place
 _TRACKS_TRIED = 50  # tracks that are tried at random before each is tried once
@@ -125,8 +125,7 @@ class Examples(Dataset[dict[str, Tensor]]):
         """Sum of the augmented ``stems`` of ``(frames, stems)``: float32 ``(frames,)``; in a fixed order, for the same bits."""
         mix = np.zeros(len(chunk), np.float32)
         for stem in stems:
-            samples = chunk[:, stem] * np.float32(SCALES[chunk.dtype] * augmentation.gains[stem])
-            mix += samples if augmentation.shelves is None else equalise(samples, augmentation.shelves[stem], sample_rate)
+            mix += augment(chunk[:, stem], SCALES[chunk.dtype], augmentation, stem, sample_rate)
         return mix
 
     def _at_rate(self, samples: np.ndarray, rate: float) -> np.ndarray:
@@ -190,77 +189,3 @@ def sample_stems(active: np.ndarray, context: str, random: np.random.Generator) 
     else:
         number = len(others)
     return target, np.sort(random.choice(others, number, replace=False))
-
-
-# Augmentation: random changes of level, colour and pitch, so that none of them shows a network which stems belong together.
-#
-# Level and colour are sampled for each stem. Pitch is sampled once per track, which is played faster or slower: its tempo changes with it,
-# and all stems stay together in time. This costs nothing where a track must be resampled anyway.
-
-_LOW_HZ, _HIGH_HZ = (80.0, 400.0), (2000.0, 6000.0)  # ranges of the corners of the shelves
-
-
-@dataclass(frozen=True)
-class SampledAugmentation:
-    """The augmentation of one chunk.
-
-    Args:
-        speed: how many times faster it is played.
-        gains: linear, one per stem.
-        shelves: ``(stems, 4)``: corner in Hz and gain in dB of a low shelf, then of a high shelf; None: no change of colour.
-    """
-
-    speed: float
-    gains: np.ndarray
-    shelves: np.ndarray | None
-
-
-def sample_augmentation(settings: Augmentation, stems: int, random: np.random.Generator) -> SampledAugmentation:
-    """Samples an augmentation for a track of ``stems`` stems. Options that are 0 take no random numbers.
-
-    >>> sample_augmentation(Augmentation(), 4, np.random.default_rng(0))
-    SampledAugmentation(speed=1.0, gains=array([1., 1., 1., 1.]), shelves=None)
-    """
-    speed, gains, shelves = 1.0, np.ones(stems), None
-    if settings.pitch_semitones:
-        speed = float(2 ** (random.uniform(-settings.pitch_semitones, settings.pitch_semitones) / 12))
-    if settings.level_db:
-        gains = 10 ** (random.uniform(-settings.level_db, settings.level_db, stems) / 20)
-    if settings.eq_db:
-        shelves = np.empty((stems, 4))
-        for column, (lowest, highest) in ((0, _LOW_HZ), (2, _HIGH_HZ)):
-            shelves[:, column] = np.exp(random.uniform(np.log(lowest), np.log(highest), stems))
-            shelves[:, column + 1] = random.uniform(-settings.eq_db, settings.eq_db, stems)
-    return SampledAugmentation(speed, gains, shelves)
-
-
-def equalise(samples: np.ndarray, shelves: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Mono ``(samples,)`` through a low and a high shelf of first order, which are one second-order section; float32.
-
-    The curve is smooth, flat between the corners and within the shelves' gains. About 0.6 ms for 4 s at 22,050 Hz.
-
-    >>> equalise(np.ones(4), shelves=np.array([100, 0, 4000, 0]), sample_rate=16000)  # gains of 0 dB
-    array([1., 1., 1., 1.], dtype=float32)
-    """
-    from scipy.signal import sosfilt  # takes 0.3 s to import, and training without eq_db does not need it
-
-    return np.asarray(sosfilt(shelving_filter(shelves, sample_rate), samples), dtype=np.float32)
-
-
-def shelving_filter(shelves: np.ndarray, sample_rate: int) -> np.ndarray:
-    """The filter of :func:`equalise` as scipy's ``sos``: shape ``(1, 6)``, float64.
-
-    A low shelf is (s + √g·w)/(s + w/√g), a high one (g·s + √g·w)/(s + √g·w), with its gain g and its corner w, at which it has half of its
-    gain in dB. Both are transformed to discrete time by the bilinear transform, with the corner prewarped so that it stays where it was.
-    """
-    low_hz, low_db, high_hz, high_db = shelves
-    numerator, denominator = np.ones(1), np.ones(1)
-    for corner, gain_db, is_high in ((low_hz, low_db, False), (high_hz, high_db, True)):
-        root = 10 ** (gain_db / 40)  # √g
-        warped = np.tan(np.pi * min(float(corner), 0.45 * sample_rate) / sample_rate)
-        above = (root**2, root * warped) if is_high else (1.0, root * warped)
-        below = (1.0, root * warped) if is_high else (1.0, warped / root)
-        # s becomes (1 - 1/z)/(1 + 1/z), so a·s + b becomes ((a + b) + (b - a)/z) over a common 1 + 1/z, which cancels.
-        numerator = np.convolve(numerator, (above[0] + above[1], above[1] - above[0]))
-        denominator = np.convolve(denominator, (below[0] + below[1], below[1] - below[0]))
-    return np.asarray(np.concatenate([numerator, denominator])[None] / denominator[0])

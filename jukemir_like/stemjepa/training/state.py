@@ -19,7 +19,7 @@ from jukemir_like.core import files, jsonfiles
 from jukemir_like.core.atomic import atomic_write, make_folder, remove_abandoned, storage_errors, write_json
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.locks import locked
-from jukemir_like.stemjepa.settings import NEUTRAL, changed_options
+from jukemir_like.stemjepa.settings import NEUTRAL, Training, changed_options, with_defaults
 from jukemir_like.stemjepa.training import metrics_log
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _first_change(identity: dict[str, Any], folder: Path) -> str | None:
         before = jsonfiles.read(folder / SETTINGS, {str: object}, "choose another name or folder for this run")
     except FileNotFoundError:
         return None
-    for option, now, then in changed_options(identity, before):
+    for option, now, then in changed_options(identity, with_defaults(before, Training().to_dict())):
         if option not in NEUTRAL:
             return f"{option} ({then} there, {now} here)"
     return None
