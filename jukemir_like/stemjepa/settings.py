@@ -17,6 +17,7 @@ section 4); what the paper gives as a fraction of a run is counted in steps here
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -27,6 +28,9 @@ from jukemir_like.stemjepa.config import check
 CONTEXTS = ("uniform", "max", "one", "one-plus")
 DECAYS = ("matrices", "all")
 LOGGERS = ("csv", "tensorboard", "wandb")
+
+SMALLEST_SHARE = 1e-3
+"""Of a folder, in all examples."""
 
 NEUTRAL = frozenset(
     {
@@ -103,8 +107,9 @@ class Data:
     """The stems to train on.
 
     Args:
-        data_path: folder, searched recursively for tracks. Of a folder with a ``meta.json``, as ``jukemir-like process`` writes it, the
-            train split is used.
+        data_path: folder, searched recursively for tracks, or several. Of a folder with a ``meta.json``, as ``jukemir-like process``
+            writes it, the train split is used.
+        shares: one number per folder: how many of the examples are of its tracks, relative to the others; none: as many as it has tracks.
         valid_path: folder of held-out tracks; None: the valid split of ``meta.json``, else ``valid_fraction`` of the tracks.
         valid_fraction: fraction of the tracks to hold out, selected by the seed.
         sources: names of the stems, in the order of the channels; None: those of ``dataset.json`` next to ``meta.json``, else bass, drums,
@@ -117,7 +122,8 @@ class Data:
         augmentation: what is changed at random.
     """
 
-    data_path: str = ""
+    data_path: tuple[str, ...] | str = ""
+    shares: tuple[float, ...] = ()
     valid_path: str | None = None
     valid_fraction: float = 0.05
     sources: tuple[str, ...] | None = None
@@ -131,7 +137,31 @@ class Data:
     def __post_init__(self) -> None:
         if self.sources is not None:
             object.__setattr__(self, "sources", tuple(self.sources))
+        if not isinstance(self.data_path, str):
+            object.__setattr__(self, "data_path", tuple(self.data_path) if isinstance(self.data_path, list | tuple) else None)
+            folders = self.data_path and all(isinstance(folder, str) and folder for folder in self.data_path)
+            check(bool(folders), "data.data_path is no folder", "give a path, or a list of paths")
+        _check_shares(self)
         check(self.context in CONTEXTS, f"data.context {self.context!r}", f"choose one of {', '.join(CONTEXTS)}")
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Those of ``data_path``; none where it is empty."""
+        return ((self.data_path,) if self.data_path else ()) if isinstance(self.data_path, str) else self.data_path
+
+
+def _check_shares(data: Data) -> None:
+    """Turns ``shares`` into a tuple of floats, and checks them."""
+    shares = data.shares if isinstance(data.shares, list | tuple) else (data.shares,)
+    numbers = all(isinstance(share, int | float) and not isinstance(share, bool) for share in shares)
+    check(numbers and all(0 < share < math.inf for share in shares), f"data.shares {list(shares)}", "give numbers above 0")
+    object.__setattr__(data, "shares", tuple(map(float, shares)))
+    count = len(data.folders)
+    check(
+        not shares or len(shares) == count > 1, f"data.shares are {len(shares)}, data.data_path has {count} folders", "give one per folder"
+    )
+    least = min(shares, default=1) / (sum(shares) or 1)
+    check(least >= SMALLEST_SHARE, f"data.shares {list(shares)}: the least is {least:.2g} of all", f"make it {SMALLEST_SHARE:g} or more")
 
 
 @dataclass(frozen=True)
@@ -259,6 +289,8 @@ class Training:
         """JSON values that :meth:`from_dict` reads back."""
         values = asdict(self)
         values["logger"] = list(self.logger)
+        values["data"]["shares"] = list(self.data.shares)
+        values["data"]["data_path"] = self.data.data_path if isinstance(self.data.data_path, str) else list(self.data.data_path)
         values["data"]["sources"] = None if self.data.sources is None else list(self.data.sources)
         return values
 
@@ -301,19 +333,6 @@ def differences(settings: Training) -> list[tuple[str, Any]]:
     """
     changed = changed_options(settings.to_dict(), Training().to_dict())
     return [(option, value) for option, value, _ in changed if option not in NEUTRAL]
-
-
-def with_defaults(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain ``values`` as an earlier version may have written them, with the ``defaults`` of options that it did not have.
-
-    >>> with_defaults({"data": {"context": "max"}}, {"seed": 0, "data": {"context": "uniform", "silence_db": -40.0}})
-    {'seed': 0, 'data': {'context': 'max', 'silence_db': -40.0}}
-    """
-    filled = dict(defaults)
-    for name, value in values.items():
-        default = defaults.get(name)
-        filled[name] = with_defaults(value, default) if isinstance(value, Mapping) and isinstance(default, Mapping) else value
-    return filled
 
 
 def changed_options(settings: Mapping[str, Any], others: Mapping[str, Any], section: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -1,7 +1,8 @@
 """Examples to train on: a mix of some stems of a track, and another stem of it.
 
 Example n is a function of the seed and n alone, so that any number of workers and of processes, and any interruption, give the same
-stream. An epoch goes through all tracks once, in an order of its own; each track gives one chunk.
+stream. An epoch goes through all tracks once, in an order of its own; each track gives one chunk. Where folders have shares,
+each has epochs of its own, and of every 1,000 examples each has its share, in random order.
 
 From top to bottom: the data set; which stem is the target, and which make the context.
 """
@@ -30,7 +31,8 @@ _CHUNKS_TRIED = 10  # chunks of a track that are tried before another track take
 _TRACKS_TRIED = 50  # tracks that are tried at random before each is tried once
 # Frames read on both sides of a chunk, which the filters of resampling need. A whole number of samples at 16 kHz, for usual rates.
 _MARGIN = 882
-_ORDER_STREAM, _EXAMPLE_STREAM = 0, 1  # streams of random numbers
+_ORDER_STREAM, _EXAMPLE_STREAM, _FOLDER_STREAM = 0, 1, 2  # streams of random numbers
+_BLOCK = 1000  # examples of which every folder has its share
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ class Examples(Dataset[dict[str, Tensor]]):
 
     Args:
         tracks: in the order in which ``track`` counts them; at least one.
-        data: how to sample: ``context``, ``silence_db``, ``augmentation``.
+        data: how to sample: ``context``, ``silence_db``, ``augmentation``, and the ``shares`` of the folders that the tracks are in.
         model: sample rate and length of a chunk.
         seed: of all random choices.
         loudness: where the tracks' peaks are kept; None: in the cache.
@@ -58,7 +60,12 @@ class Examples(Dataset[dict[str, Tensor]]):
         self.tracks, self.data, self.seed = tuple(tracks), data, seed & 0xFFFFFFFFFFFFFFFF
         self.sample_rate, self.chunk_samples = model.frontend.sample_rate, model.chunk_samples
         self.loudness = loudness or Loudness()
-        self._order: tuple[int, np.ndarray] | None = None  # of the tracks in an epoch
+        # Without shares all tracks are one folder.
+        of_folder = np.array([track.folder if data.shares else 0 for track in self.tracks])
+        self._pools = [np.flatnonzero(of_folder == folder) for folder in range(max(1, len(data.shares)))]
+        self._counts = examples_of_folders(data.shares)
+        self._orders: dict[int, tuple[int, np.ndarray]] = {}  # folder → an epoch, and the order of its tracks
+        self._block: tuple[int, np.ndarray] | None = None  # the folders of its examples
         self._unusable: dict[int, str] = {}
 
     def __getitem__(self, n: int) -> dict[str, Tensor]:
@@ -89,16 +96,32 @@ class Examples(Dataset[dict[str, Tensor]]):
 
     def _candidates(self, n: int, random: np.random.Generator) -> Iterator[int]:
         """The track of example n, then others at random, then each once: a few usable tracks among many others are enough."""
-        yield self._track_of(n)
+        folder, number = self._folder_of(n) if len(self._pools) > 1 else (0, n)
+        pool = self._pools[folder]
+        yield int(pool[self._place_of(folder, number)])
         for _ in range(_TRACKS_TRIED - 1):
-            yield int(random.integers(len(self.tracks)))
-        yield from map(int, random.permutation(len(self.tracks)))
+            yield int(pool[random.integers(len(pool))])
+        yield from map(int, pool[random.permutation(len(pool))])
 
-    def _track_of(self, n: int) -> int:
-        epoch, position = divmod(n, len(self.tracks))
-        if self._order is None or self._order[0] != epoch:
-            self._order = epoch, np.random.default_rng((self.seed, _ORDER_STREAM, epoch)).permutation(len(self.tracks))
-        return int(self._order[1][position])
+    def _folder_of(self, n: int) -> tuple[int, int]:
+        """The folder of example n, and how many examples before it are of this folder."""
+        block, position = divmod(n, _BLOCK)
+        if self._block is None or self._block[0] != block:
+            folders = np.repeat(np.arange(len(self._counts)), self._counts)
+            self._block = block, np.random.default_rng((self.seed, _FOLDER_STREAM, block)).permutation(folders)
+        folder = int(self._block[1][position])
+        return folder, block * int(self._counts[folder]) + int(np.count_nonzero(self._block[1][:position] == folder))
+
+    def _place_of(self, folder: int, number: int) -> int:
+        """The place in its folder of the track of the folder's example ``number``."""
+        count = len(self._pools[folder])
+        epoch, position = divmod(number, count)
+        order = self._orders.get(folder)
+        if order is None or order[0] != epoch:
+            of_folder = (folder,) if folder else ()  # the first has the order that it has alone
+            order = epoch, np.random.default_rng((self.seed, _ORDER_STREAM, epoch, *of_folder)).permutation(count)
+            self._orders[folder] = order
+        return int(order[1][position])
 
     def _sample(self, track: Track, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int] | None:
         """Context, target, and the number of the target's stem; None if no chunk was found in which two stems are active."""
@@ -141,6 +164,18 @@ class Examples(Dataset[dict[str, Tensor]]):
         if index not in self._unusable:
             self._unusable[index] = str(error)
             _log.warning("%s %s: other tracks take its place", printable(self.tracks[index].name), error)
+
+
+def examples_of_folders(shares: Sequence[float]) -> np.ndarray:
+    """How many of 1,000 examples each folder has: its share rounded, so that they sum to 1,000 and the largest remainders are rounded up.
+
+    >>> examples_of_folders((2, 1)).tolist()
+    [667, 333]
+    """
+    exact = _BLOCK * np.asarray(shares, float) / max(sum(shares), np.finfo(float).tiny)
+    counts = np.floor(exact).astype(int)
+    counts[np.argsort(counts - exact, kind="stable")[: _BLOCK - counts.sum()]] += 1
+    return counts
 
 
 # Target and context
