@@ -138,9 +138,10 @@ class Data:
         if self.sources is not None:
             object.__setattr__(self, "sources", tuple(self.sources))
         if not isinstance(self.data_path, str):
-            object.__setattr__(self, "data_path", tuple(self.data_path) if isinstance(self.data_path, list | tuple) else None)
-            folders = self.data_path and all(isinstance(folder, str) and folder for folder in self.data_path)
-            check(bool(folders), "data.data_path is no folder", "give a path, or a list of paths")
+            folders = tuple(self.data_path) if isinstance(self.data_path, list | tuple) else ()
+            given = all(isinstance(folder, str) and folder for folder in folders) and folders
+            check(bool(given), f"data.data_path is {self.data_path!r}", "give a path, or a list of paths")
+            object.__setattr__(self, "data_path", folders)
         _check_shares(self)
         check(self.context in CONTEXTS, f"data.context {self.context!r}", f"choose one of {', '.join(CONTEXTS)}")
 

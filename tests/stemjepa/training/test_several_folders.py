@@ -137,8 +137,8 @@ def test_folders_of_one_name_are_told_apart():
         ({"data_path": ["a", "b"], "shares": [1, float("nan")]}, "give numbers above 0"),
         ({"data_path": ["a", "b"], "shares": [1, 1e-6]}, "the least is 1e-06 of all: make it 0.001 or more"),
         ({"data_path": ["a", 3]}, "data.data_path is ['a', 3]: give a value of type"),
-        ({"data_path": 3}, "data.data_path is no folder: give a path, or a list of paths"),
-        ({"data_path": []}, "data.data_path is no folder"),
+        ({"data_path": 3}, "data.data_path is 3: give a path, or a list of paths"),
+        ({"data_path": []}, "data.data_path is []: give a path"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(data, message):
