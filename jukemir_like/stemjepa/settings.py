@@ -157,9 +157,8 @@ def _check_shares(data: Data) -> None:
     numbers = all(isinstance(share, int | float) and not isinstance(share, bool) for share in shares)
     check(numbers and all(0 < share < math.inf for share in shares), f"data.shares {list(shares)}", "give numbers above 0")
     object.__setattr__(data, "shares", tuple(map(float, shares)))
-    count = len(data.folders)
-    fits = not shares or len(shares) == count > 1
-    check(fits, f"data.shares are {len(shares)}, data.data_path has {count} folders", "give one per folder")
+    fits = not shares or len(shares) == len(data.folders) > 1
+    check(fits, f"data.shares are {len(shares)}, data.data_path has {len(data.folders)} folders", "give one per folder")
     least = min(shares, default=1) / (sum(shares) or 1)
     check(least >= SMALLEST_SHARE, f"data.shares {list(shares)}: the least is {least:.2g} of all", f"make it {SMALLEST_SHARE} or more")
 

@@ -17,7 +17,7 @@ def saturate(samples: np.ndarray, drive_db: float) -> np.ndarray:
     Quiet samples are turned up by g / tanh(g); 0 dB changes nothing.
 
     >>> saturate(np.float32([0.1, -0.5, 1.0]), 12.0).round(3)
-    array([ 0.29 , -0.911,  1.   ], dtype=float32)
+    array([ 0.291, -0.908,  1.   ], dtype=float32)
     """
     peak = np.float32(np.abs(samples).max(initial=0))
     gain = np.float32(10 ** (drive_db / 20) - 1)
