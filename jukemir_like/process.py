@@ -1,8 +1,8 @@
 """Dataset → WAV and ``meta.json``.
 
 Every source file is decoded once, cut into its clips, mixed down (unless the dataset is one of stems) and written as 16-bit PCM at the
-source's own rate; MIDI files are rendered. Runs in worker processes and resumes an interrupted run; a bad file is reported with its reason
-and does not stop the others.
+source's own rate; MIDI files are rendered, recordings are separated into pseudo-stems. Runs in worker processes and resumes an interrupted
+run; a bad file is reported with its reason and does not stop the others.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from jukemir_like.datasets.folder.labels import description_lines
 from jukemir_like.datasets.meta import WAV_FOLDER, wav_path, write_meta
 from jukemir_like.midi import reading as midi
 from jukemir_like.midi.rendering import render
+from jukemir_like.separation import pseudo_stems
 
 _RECIPE = 2  # raised when the same source would give other samples
 _MOST_SKIPPED = 5  # lines about items that are skipped for the same reason
@@ -111,9 +112,10 @@ def _write_audio(dataset: Dataset, output: Path, workers: int, summary: Summary)
     finished = stage.run(partial(_process_source, dataset.stems), chunks, len(with_audio), workers)
     gains = [record["gain"] for record in finished if "gain" in record]
     if gains:
-        songs, their = ("1 song", "its") if len(gains) == 1 else (f"{len(gains):,} songs", "their")
+        songs, its = ("1 song", "its") if len(gains) == 1 else (f"{len(gains):,} songs", "their")
+        what = "a sum of {} sources" if any(item.separation is None for item in with_audio) else "one of {} channels"
         summary.notes.append(
-            f"{songs} turned down as a whole, by up to {-20 * math.log10(min(gains)):.1f} dB: a sum of {their} sources exceeded full "
+            f"{songs} turned down as a whole, by up to {-20 * math.log10(min(gains)):.1f} dB: {what.format(its)} exceeded full "
             "scale (gain in .records)"
         )
 
@@ -137,7 +139,11 @@ def _process_source(stems: tuple[str, ...] | None, chunk: Chunk) -> list[Record]
         record = job.record(digest=digest) | ({} if gain == 1 else {"gain": gain})
         try:
             clip = _cut(decoded.samples, decoded.sample_rate, item.clip)
-            record["output_digest"] = audio.write_wav(job.output, clip, decoded.sample_rate)
+            if item.separation is not None:
+                record["output_digest"], gain = pseudo_stems.write(job.output, clip[0], decoded.sample_rate, item.separation)
+                record |= {} if gain == 1 else {"gain": gain}
+            else:
+                record["output_digest"] = audio.write_wav(job.output, clip, decoded.sample_rate)
             record["audio_seconds"] = round(clip.shape[1] / decoded.sample_rate, 3)
         except InputError as error:
             record |= records.failure(error)
@@ -156,7 +162,7 @@ def _digest(source: Path, item: Item, stems: tuple[str, ...] | None) -> str:
         return midi.digest(source)
     if item.stem_files is not None:
         return summing.digest(source, item.stem_files)
-    return reading.digest(source, stems) if stems else audio.digest(source)
+    return reading.digest(source, stems) if stems and item.separation is None else audio.digest(source)
 
 
 def _decode(source: Path, item: Item, stems: tuple[str, ...] | None) -> tuple[audio.Audio, float]:
@@ -167,7 +173,7 @@ def _decode(source: Path, item: Item, stems: tuple[str, ...] | None) -> tuple[au
     if item.stem_files is not None:
         summed = summing.decode(source, item.stem_files)
         return summed.audio, summed.gain
-    return reading.decode(source, stems) if stems else audio.decode_mono(source), 1.0
+    return reading.decode(source, stems) if stems and item.separation is None else audio.decode_mono(source), 1.0
 
 
 def _cut(samples: Any, sample_rate: int, clip: Clip | None) -> Any:
@@ -186,6 +192,7 @@ def _signature(item: Item, stems: tuple[str, ...] | None) -> str:
     clip = None if item.clip is None else [item.clip.clip_offset, item.clip.clip_duration]
     more: list[Any] = [] if item.stem_files is None else [item.stem_files]
     more += [] if item.rendering is None else [item.rendering.signature()]
+    more += [] if item.separation is None else [item.separation.to_json()]
     return hashlib.sha256(json.dumps([_RECIPE, clip, stems, *more]).encode()).hexdigest()[:16]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import struct
 import wave
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -38,17 +39,32 @@ def write_wav(path: Path, samples: np.ndarray, sample_rate: int) -> str:
     >>> write_wav(Path("silence.wav"), np.zeros((2, 100), np.float32), 44100)[:8]
     'ac8e892d'
     """
-    frames = np.ascontiguousarray(np.atleast_2d(to_int16(samples)).T)
-    if frames.nbytes > _MAX_BYTES:
-        raise InputError(f"is too long for a WAV: {frames.nbytes / 2**30:.1f} GiB of samples, 4 at most")
+    samples = np.atleast_2d(to_int16(samples))
+    channels, frames = samples.shape
+    return write_wav_blocks(path, [samples], channels, frames, sample_rate)
+
+
+def write_wav_blocks(path: Path, blocks: Iterable[np.ndarray], channels: int, frames: int, sample_rate: int) -> str:
+    """As :func:`write_wav`, of ``(channels, samples)`` that come in ``blocks``, which are ``frames`` samples long together.
+
+    Raises:
+        InputError, StorageError: as :func:`write_wav`.
+
+    >>> write_wav_blocks(Path("silence.wav"), [np.zeros((2, 60)), np.zeros((2, 40))], 2, 100, 44100)[:8]
+    'ac8e892d'
+    """
+    size = 2 * channels * frames
+    if size > _MAX_BYTES:
+        raise InputError(f"is too long for a WAV: {size / 2**30:.1f} GiB of samples, 4 at most")
     # By the standard library: the bytes are libsndfile's, which takes four times as long, and a full disk is the operating system's error.
     with atomic_write(path) as temporary:
         with open(temporary, "wb") as file, wave.open(file, "wb") as wav:
-            wav.setnchannels(frames.shape[1])
+            wav.setnchannels(channels)
             wav.setsampwidth(2)
             wav.setframerate(sample_rate)
-            wav.setnframes(len(frames))
-            wav.writeframes(frames.astype("<i2", copy=False).data)
+            wav.setnframes(frames)
+            for block in blocks:
+                wav.writeframes(np.ascontiguousarray(to_int16(block).T, "<i2").data)
         return files.sha256(temporary)
 
 

@@ -172,7 +172,7 @@ def pack(dataset: str, representation: str, output: str | None, made_by: str | N
 
 @click.command()
 @click.argument("dataset")
-@click.option("--audio", type=click.Path(file_okay=False), help="Folder of audio, for `folder`; of MIDI files, for `midi`.")
+@click.option("--audio", type=click.Path(file_okay=False), help="Folder of audio, for `folder`, `pseudo_stems`; of MIDI files, for `midi`.")
 @click.option(
     "--soundfonts",
     type=click.Path(file_okay=False),
@@ -182,7 +182,8 @@ def pack(dataset: str, representation: str, output: str | None, made_by: str | N
 @click.option(
     "--labels",
     type=click.Path(dir_okay=False),
-    help="Table of labels, for `folder` (CSV, TSV): columns uid or path, label(s); split or fold, and group optional.",
+    help="Table of labels, for `folder` (CSV, TSV): columns uid or path, label(s); split or fold, and group optional. For `pseudo_stems` "
+    "only the splits and groups of such a table are read.",
 )
 @click.option(
     "--label", "label_columns", multiple=True, help="A label column of the table [default: all that look like labels]; may be repeated."
@@ -221,7 +222,10 @@ def process(
     context: click.Context, /, dataset: str, workers: int | None, cache: str | None, metadata_only: bool, name: str | None,
     stems_table: str | None, refuse_unknown: bool, soundfonts: str | None, keep_families: bool, **table_options: Any,
 ) -> int:  # fmt: skip
-    """Turn DATASET (or `folder`: your own audio; `midi`: your MIDI files, rendered to stems) into WAV and meta.json.
+    """Turn DATASET into WAV and meta.json.
+
+    Or `folder`: your own audio; `midi`: your MIDI files, rendered to stems; `pseudo_stems`: your own audio, divided into what is struck,
+    what is low and all else.
 
     Of your own table it says at the end what it understood: columns, tasks, labels, missing values, items by split; so does dataset.json.
     Whole numbers that repeat are classes, unless `--task COLUMN=regression` says otherwise; cells that are empty, NA, NaN, None, null, -
@@ -236,25 +240,28 @@ def process(
     folders = options.open_cache(cache)
     name = dataset if name is None else name
     output = folders.processed(name)
-    if dataset in ("folder", "midi") and datasets.is_known(name):
+    if dataset in own_data.NAMES and datasets.is_known(name):
         raise click.UsageError(f"{name} is the name of a known dataset, which would be overwritten: give --name another one")
     if split_name(name) is not None:
         raise click.UsageError(f"{name} would be taken for a deformed dataset, because of the ~: give --name another one")
     if dataset != "midi" and (soundfonts is not None or keep_families):
         raise click.UsageError("--soundfonts and --keep_families are for midi")
     table = None if stems_table is None else Path(stems_table)
+    if dataset in ("folder", "pseudo_stems") and (table is not None or refuse_unknown):
+        raise click.UsageError("--stems_table and --refuse_unknown are for datasets of many sources, not for your own folder")
     if dataset == "midi":
         source = own_data.midi_dataset(name, soundfonts, table, keep_families, refuse_unknown, workers, **table_options)
-    elif dataset != "folder":
-        source = datasets.from_assets(dataset, folders, stems_table=table, refuse_unknown=refuse_unknown)
-    elif table is None and not refuse_unknown:
+    elif dataset == "pseudo_stems":
+        source = own_data.pseudo_stems_dataset(name, **table_options)
+    elif dataset == "folder":
         source = own_data.folder_dataset(name, **table_options)
     else:
-        raise click.UsageError("--stems_table and --refuse_unknown are for datasets of many sources, not for your own folder")
+        source = datasets.from_assets(dataset, folders, stems_table=table, refuse_unknown=refuse_unknown)
     summary = run(source, output, workers=workers, metadata_only=metadata_only)
-    unused = set(table_options) - {"folder": set(table_options), "midi": {"audio", "seed"}}.get(dataset, set())
+    unused = set(table_options) - (set(table_options) if dataset == "folder" else own_data.OPTIONS.get(dataset, set()))
     if given := own_data.given(context, unused):
-        summary.notes.append(f"{', '.join(given)} did not count: {dataset} has labels and splits of its own")
+        reason = "takes no labels" if dataset in own_data.NAMES else "has labels and splits of its own"
+        summary.notes.append(f"{', '.join(given)} did not count: {dataset} {reason}")
     return options.finish(summary)
 
 
@@ -325,7 +332,7 @@ def list_(cache: str | None) -> int:
     folders = options.open_cache(cache)
     encoders = catalogue.encoders(folders)
     named = {row.name for row in encoders}
-    click.echo("datasets:         " + " ".join([*datasets.names(), "folder", "midi"]))
+    click.echo("datasets:         " + " ".join([*datasets.names(), *own_data.NAMES]))
     click.echo("deformations:     " + " ".join(f"{kind.example.split()[0]}" for kind in names.KINDS.values()))
     click.echo("representations:  " + " ".join(name for name in representations.names() if name not in named))
     click.echo("weights:          " + " ".join(checkpoint.names_with_remarks(folders)))

@@ -1,4 +1,4 @@
-"""What `process` is told of a user's own data: audio with a table of labels, or MIDI files."""
+"""What `process` is told of a user's own data: audio with a table of labels, MIDI files, or recordings to be divided into pseudo-stems."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ import click
 
 if TYPE_CHECKING:
     from jukemir_like.datasets import Dataset
+
+NAMES = ("folder", "midi", "pseudo_stems")
+"""What `process` is given in the place of a dataset's name."""
+
+OPTIONS = {"midi": frozenset({"audio", "seed"}), "pseudo_stems": frozenset({"audio", "labels", "group", "seed"})}
+"""Which options of tables count for what; for a folder all do."""
 
 
 def given(context: click.Context, names: Iterable[str]) -> list[str]:
@@ -34,6 +40,15 @@ def midi_dataset(
         Path(audio), name=name, soundfont_folder=None if soundfonts is None else Path(soundfonts), own_table=table,
         keep_families=keep_families, refuse_unknown=refuse_unknown, seed=seed, workers=workers,
     )  # fmt: skip
+
+
+def pseudo_stems_dataset(name: str, *, audio: str | None, labels: str | None, group: str, seed: int, **_: Any) -> Dataset:
+    from jukemir_like.datasets import pseudo_stems
+
+    if audio is None:
+        raise click.UsageError("pseudo_stems needs --audio DIR, a folder of recordings")
+    table = None if labels is None else Path(labels)
+    return pseudo_stems.pseudo_stems_dataset(Path(audio), name=name, labels=table, group_column=group, seed=seed)
 
 
 def folder_dataset(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from jukemir_like.midi.rendering import Rendering
+    from jukemir_like.separation.pseudo_stems import Separation
 
 TaskType = Literal["multiclass", "multilabel", "regression", "key", "tempo"]
 PRIMARY_METRICS: dict[str, str] = {
@@ -116,6 +117,7 @@ class Item:
         stem_files: for each stem of the dataset the files that it is the sum of, relative to ``source``, a folder; None: ``source`` holds
             one channel, stream or file per stem.
         rendering: how ``source``, a MIDI file, becomes the stems of the dataset; None: it holds audio.
+        separation: how ``source``, a mix, is divided into the stems of the dataset; None: it is not.
     """
 
     uid: str
@@ -126,6 +128,7 @@ class Item:
     extra: dict[str, Any] = field(default_factory=dict)
     stem_files: tuple[tuple[str, ...], ...] | None = None
     rendering: Rendering | None = None
+    separation: Separation | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from jukemir_like.core import files
@@ -18,9 +18,8 @@ from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.core.parallel import map_unordered
 from jukemir_like.core.progress import Progress
-from jukemir_like.datasets import multitracks, stems_table
-from jukemir_like.datasets.dataset import Dataset, Item, uid_fault
-from jukemir_like.datasets.folder.matching import assign_splits
+from jukemir_like.datasets import multitracks, stems_table, unlabelled
+from jukemir_like.datasets.dataset import Dataset, Item
 from jukemir_like.datasets.multitracks import Song, Source
 from jukemir_like.midi import reading, soundfonts
 from jukemir_like.midi.rendering import Rendering
@@ -86,7 +85,7 @@ def midi_dataset(
     made = multitracks.stems_dataset(name, songs, table, group=_GROUP, refuse_unknown=refuse_unknown, sources=described)
     items = [_rendered(item, contents[path], fonts, seed) for item, path in zip(made.items, paths, strict=True)]
     has_groups = len({path.parent for path in paths}) > 1
-    items, note = _in_splits(items, seed, grouped=has_groups)
+    items, note = unlabelled.in_splits(items, [item.rendering is not None for item in items], _GROUP if has_groups else None, seed)
     notes = (
         f"MIDI files: {len(paths):,}, of which {sum(item.rendering is not None for item in items):,} can be rendered",
         *made.notes,
@@ -128,7 +127,7 @@ def _read(path: Path) -> _Contents:
 def _songs(folder: Path, paths: Sequence[Path], contents: dict[Path, _Contents]) -> list[Song]:
     """A song for each file, in the same order."""
     relative = [path.relative_to(folder).as_posix() for path in paths]
-    uids = _uids(relative)
+    uids = unlabelled.uids(relative)
     first: dict[str, str] = {}  # digest → uid
     songs = []
     for path, uid in zip(paths, uids, strict=True):
@@ -144,17 +143,6 @@ def _songs(folder: Path, paths: Sequence[Path], contents: dict[Path, _Contents])
     return songs
 
 
-def _uids(relative: Sequence[str]) -> list[str]:
-    """The paths without their extension, but with it where two files would have the same; what cannot be a uid is escaped."""
-    stems = [printable(PurePosixPath(path).with_suffix("").as_posix()) for path in relative]
-    counts = Counter(stems)
-    uids = [stem if counts[stem] == 1 else printable(path) for stem, path in zip(stems, relative, strict=True)]
-    for uid in uids:
-        if reason := uid_fault(uid):
-            raise RequestError(f"{uid} {reason}: rename the file")
-    return uids
-
-
 def _rendered(item: Item, contents: _Contents, fonts: Sequence[Soundfont], seed: int) -> Item:
     """An item of the table's channels with its soundfont, and its instruments by their places in the file."""
     if item.stem_files is None:
@@ -165,17 +153,6 @@ def _rendered(item: Item, contents: _Contents, fonts: Sequence[Soundfont], seed:
         return Item(item.uid, None, {}, None, extra=item.extra | {"skipped": "no soundfont has all of its families of instruments"})
     extra = item.extra | {"soundfont": font.name, "soundfont_sha256": font.sha256}
     return replace(item, stem_files=None, rendering=Rendering(font, places), extra=extra)
-
-
-def _in_splits(items: Sequence[Item], seed: int, *, grouped: bool) -> tuple[list[Item], str]:
-    """The items that are used in splits at random, by folder if there are several; and a line that says so."""
-    used = [item for item in items if item.rendering is not None]
-    splits = assign_splits([None] * len(used), [item.extra[_GROUP] if grouped else "" for item in used], seed)
-    split_of = {item.uid: split for item, split in zip(used, splits, strict=True)}
-    counts = Counter(splits)
-    shown = ", ".join(f"{split} {counts[split]:,}" for split in ("train", "valid", "test"))
-    note = f"splits assigned at random, {'by folder' if grouped else 'song by song'}, with seed {seed}: {shown}"
-    return [replace(item, split=split_of.get(item.uid)) for item in items], note
 
 
 def _soundfont_lines(items: Sequence[Item]) -> list[str]:

@@ -313,7 +313,9 @@ def _mapped(parameter: click.Parameter, value: str, paths: PathMapping) -> str:
         override = _PATH_OVERRIDE.fullmatch(value)
         if override is None or (override[1].endswith("weights") and not is_path_of_weights(_unquoted(override[2]))):
             return value
-        return f"{override[1]}='{_quoted(paths.read(_unquoted(override[2])))}'"
+        if several := _several(override[2]):
+            return f"{override[1]}=[{','.join(map(_mounted, map(paths.read, several)))}]"
+        return f"{override[1]}={_mounted(paths.read(_unquoted(override[2])))}"
     if isinstance(parameter.type, click.Path) or (parameter.name == "weights" and is_path_of_weights(value)):
         return (paths.write if parameter.name in _WRITABLE_OPTIONS else paths.read)(value)
     return value
@@ -324,6 +326,17 @@ def _unquoted(value: str) -> str:
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         return value[1:-1].replace(f"\\{value[0]}", value[0]).replace("\\\\", "\\")
     return value
+
+
+def _several(value: str) -> list[str]:
+    """The paths of one of Hydra's overrides that is a list; none where it is one path."""
+    if not (value.startswith("[") and value.endswith("]")):
+        return []
+    return [_unquoted(path.strip()) for path in re.findall(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,]+""", value[1:-1]) if path.strip()]
+
+
+def _mounted(path: str) -> str:
+    return f"'{_quoted(path)}'"
 
 
 def _quoted(value: str) -> str:

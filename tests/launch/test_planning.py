@@ -193,6 +193,7 @@ def test_a_name_that_no_engine_takes_is_one_line(here):
         (r"data.data_path='it\'s'", r"data.data_path='it\'s'"),
         ("init.weights=mine.safetensors", "init.weights='mine.safetensors'"),
         ("init.weights=mine", "init.weights=mine"),
+        (r"data.data_path=[stems, 'it\'s',my stems]", r"data.data_path=['stems','it\'s','my stems']"),
         ("trainer.max_steps=3", "trainer.max_steps=3"),
         ("data=mine", "data=mine"),
     ],
@@ -210,7 +211,7 @@ def test_the_folders_of_overrides_are_seen(here, override, told):
     if "_path" in override:
         outside, inside = (compose.compose_settings([one]).data for one in (override, container.arguments[1]))
         assert inside == outside
-        assert str(here / (outside.data_path or str(outside.valid_path))) in mounted(container)
+        assert all(str(here / path) in mounted(container) for path in outside.folders or [str(outside.valid_path)])
 
 
 def test_extraction_is_by_the_contract(here, monkeypatch):

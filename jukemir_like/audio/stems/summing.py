@@ -22,7 +22,8 @@ from jukemir_like.core.errors import InputError
 StemFiles = tuple[tuple[str, ...], ...]
 """For each stem the files that it is the sum of, as paths relative to the song's folder; none: the stem is silent."""
 
-_LARGEST = 32767 / 32768  # of a 16-bit file
+LARGEST = 32767 / 32768
+"""The largest sample of a 16-bit file."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def within_full_scale(samples: np.ndarray) -> float:
     (0.5, [[0.25], [-1.0]])
     """
     peak = float(max(samples.max(initial=0), -samples.min(initial=0)))
-    gain = 1.0 if peak <= 1 else _LARGEST / peak
+    gain = 1.0 if peak <= 1 else LARGEST / peak
     if gain < 1:
         samples *= np.float32(gain)
     return gain

@@ -29,6 +29,7 @@ class Track:
         split: ``train``, ``valid``, ``test``, or None where it is not known.
         group: whose tracks must not be on both sides of a split (artist); None: the track is by itself.
         layouts: where the samples lie in each file; None for a file that libsndfile reads.
+        folder: number of the folder that it is in, where there are several.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Track:
     split: str | None = None
     group: str | None = None
     layouts: tuple[WavLayout | None, ...] = ()
+    folder: int = 0
 
 
 @dataclass

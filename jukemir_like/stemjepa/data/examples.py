@@ -1,16 +1,16 @@
 """Examples to train on: a mix of some stems of a track, and another stem of it.
 
 Example n is a function of the seed and n alone, so that any number of workers and of processes, and any interruption, give the same
-stream. An epoch goes through all tracks once, in an order of its own; each track gives one chunk.
+stream. An epoch goes through all tracks once, in an order of its own; each track gives one chunk. Where folders have shares,
+each has epochs of its own, and of every 1,000 examples each has its share, in random order.
 
-From top to bottom: the data set; which stem is the target, and which make the context; augmentation.
+From top to bottom: the data set; which stem is the target, and which make the context.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import soxr
@@ -23,14 +23,16 @@ from jukemir_like.audio.stems.tracks import Track
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.stemjepa import config
+from jukemir_like.stemjepa.data.augmentation import SampledAugmentation, augment, sample_augmentation
 from jukemir_like.stemjepa.data.loudness import Loudness, column_peaks
-from jukemir_like.stemjepa.settings import Augmentation, Data
+from jukemir_like.stemjepa.settings import Data
 
 _CHUNKS_TRIED = 10  # chunks of a track that are tried before another track takes its place
 _TRACKS_TRIED = 50  # tracks that are tried at random before each is tried once
 # Frames read on both sides of a chunk, which the filters of resampling need. A whole number of samples at 16 kHz, for usual rates.
 _MARGIN = 882
-_ORDER_STREAM, _EXAMPLE_STREAM = 0, 1  # streams of random numbers
+_ORDER_STREAM, _EXAMPLE_STREAM, _FOLDER_STREAM = 0, 1, 2  # streams of random numbers
+_BLOCK = 1000  # examples of which every folder has its share
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ class Examples(Dataset[dict[str, Tensor]]):
 
     Args:
         tracks: in the order in which ``track`` counts them; at least one.
-        data: how to sample: ``context``, ``silence_db``, ``augmentation``.
+        data: how to sample: ``context``, ``silence_db``, ``augmentation``, and the ``shares`` of the folders that the tracks are in.
         model: sample rate and length of a chunk.
         seed: of all random choices.
         loudness: where the tracks' peaks are kept; None: in the cache.
@@ -58,7 +60,12 @@ class Examples(Dataset[dict[str, Tensor]]):
         self.tracks, self.data, self.seed = tuple(tracks), data, seed & 0xFFFFFFFFFFFFFFFF
         self.sample_rate, self.chunk_samples = model.frontend.sample_rate, model.chunk_samples
         self.loudness = loudness or Loudness()
-        self._order: tuple[int, np.ndarray] | None = None  # of the tracks in an epoch
+        # Without shares all tracks are one folder.
+        of_folder = np.array([track.folder if data.shares else 0 for track in self.tracks])
+        self._pools = [np.flatnonzero(of_folder == folder) for folder in range(max(1, len(data.shares)))]
+        self._counts = examples_of_folders(data.shares)
+        self._orders: dict[int, tuple[int, np.ndarray]] = {}  # folder → an epoch, and the order of its tracks
+        self._block: tuple[int, np.ndarray] | None = None  # the folders of its examples
         self._unusable: dict[int, str] = {}
 
     def __getitem__(self, n: int) -> dict[str, Tensor]:
@@ -89,16 +96,32 @@ class Examples(Dataset[dict[str, Tensor]]):
 
     def _candidates(self, n: int, random: np.random.Generator) -> Iterator[int]:
         """The track of example n, then others at random, then each once: a few usable tracks among many others are enough."""
-        yield self._track_of(n)
+        folder, number = self._folder_of(n) if len(self._pools) > 1 else (0, n)
+        pool = self._pools[folder]
+        yield int(pool[self._place_of(folder, number)])
         for _ in range(_TRACKS_TRIED - 1):
-            yield int(random.integers(len(self.tracks)))
-        yield from map(int, random.permutation(len(self.tracks)))
+            yield int(pool[random.integers(len(pool))])
+        yield from map(int, pool[random.permutation(len(pool))])
 
-    def _track_of(self, n: int) -> int:
-        epoch, position = divmod(n, len(self.tracks))
-        if self._order is None or self._order[0] != epoch:
-            self._order = epoch, np.random.default_rng((self.seed, _ORDER_STREAM, epoch)).permutation(len(self.tracks))
-        return int(self._order[1][position])
+    def _folder_of(self, n: int) -> tuple[int, int]:
+        """The folder of example n, and how many examples before it are of this folder."""
+        block, position = divmod(n, _BLOCK)
+        if self._block is None or self._block[0] != block:
+            folders = np.repeat(np.arange(len(self._counts)), self._counts)
+            self._block = block, np.random.default_rng((self.seed, _FOLDER_STREAM, block)).permutation(folders)
+        folder = int(self._block[1][position])
+        return folder, block * int(self._counts[folder]) + int(np.count_nonzero(self._block[1][:position] == folder))
+
+    def _place_of(self, folder: int, number: int) -> int:
+        """The place in its folder of the track of the folder's example ``number``."""
+        count = len(self._pools[folder])
+        epoch, position = divmod(number, count)
+        order = self._orders.get(folder)
+        if order is None or order[0] != epoch:
+            of_folder = (folder,) if folder else ()  # the first has the order that it has alone
+            order = epoch, np.random.default_rng((self.seed, _ORDER_STREAM, epoch, *of_folder)).permutation(count)
+            self._orders[folder] = order
+        return int(order[1][position])
 
     def _sample(self, track: Track, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int] | None:
         """Context, target, and the number of the target's stem; None if no chunk was found in which two stems are active."""
@@ -125,8 +148,7 @@ class Examples(Dataset[dict[str, Tensor]]):
         """Sum of the augmented ``stems`` of ``(frames, stems)``: float32 ``(frames,)``; in a fixed order, for the same bits."""
         mix = np.zeros(len(chunk), np.float32)
         for stem in stems:
-            samples = chunk[:, stem] * np.float32(SCALES[chunk.dtype] * augmentation.gains[stem])
-            mix += samples if augmentation.shelves is None else equalise(samples, augmentation.shelves[stem], sample_rate)
+            mix += augment(chunk[:, stem], SCALES[chunk.dtype], augmentation, stem, sample_rate)
         return mix
 
     def _at_rate(self, samples: np.ndarray, rate: float) -> np.ndarray:
@@ -142,6 +164,18 @@ class Examples(Dataset[dict[str, Tensor]]):
         if index not in self._unusable:
             self._unusable[index] = str(error)
             _log.warning("%s %s: other tracks take its place", printable(self.tracks[index].name), error)
+
+
+def examples_of_folders(shares: Sequence[float]) -> np.ndarray:
+    """How many of 1,000 examples each folder has: its share rounded, so that they sum to 1,000 and the largest remainders are rounded up.
+
+    >>> examples_of_folders((2, 1)).tolist()
+    [667, 333]
+    """
+    exact = _BLOCK * np.asarray(shares, float) / max(sum(shares), np.finfo(float).tiny)
+    counts = np.floor(exact).astype(int)
+    counts[np.argsort(counts - exact, kind="stable")[: _BLOCK - counts.sum()]] += 1
+    return counts
 
 
 # Target and context
@@ -190,77 +224,3 @@ def sample_stems(active: np.ndarray, context: str, random: np.random.Generator) 
     else:
         number = len(others)
     return target, np.sort(random.choice(others, number, replace=False))
-
-
-# Augmentation: random changes of level, colour and pitch, so that none of them shows a network which stems belong together.
-#
-# Level and colour are sampled for each stem. Pitch is sampled once per track, which is played faster or slower: its tempo changes with it,
-# and all stems stay together in time. This costs nothing where a track must be resampled anyway.
-
-_LOW_HZ, _HIGH_HZ = (80.0, 400.0), (2000.0, 6000.0)  # ranges of the corners of the shelves
-
-
-@dataclass(frozen=True)
-class SampledAugmentation:
-    """The augmentation of one chunk.
-
-    Args:
-        speed: how many times faster it is played.
-        gains: linear, one per stem.
-        shelves: ``(stems, 4)``: corner in Hz and gain in dB of a low shelf, then of a high shelf; None: no change of colour.
-    """
-
-    speed: float
-    gains: np.ndarray
-    shelves: np.ndarray | None
-
-
-def sample_augmentation(settings: Augmentation, stems: int, random: np.random.Generator) -> SampledAugmentation:
-    """Samples an augmentation for a track of ``stems`` stems. Options that are 0 take no random numbers.
-
-    >>> sample_augmentation(Augmentation(), 4, np.random.default_rng(0))
-    SampledAugmentation(speed=1.0, gains=array([1., 1., 1., 1.]), shelves=None)
-    """
-    speed, gains, shelves = 1.0, np.ones(stems), None
-    if settings.pitch_semitones:
-        speed = float(2 ** (random.uniform(-settings.pitch_semitones, settings.pitch_semitones) / 12))
-    if settings.level_db:
-        gains = 10 ** (random.uniform(-settings.level_db, settings.level_db, stems) / 20)
-    if settings.eq_db:
-        shelves = np.empty((stems, 4))
-        for column, (lowest, highest) in ((0, _LOW_HZ), (2, _HIGH_HZ)):
-            shelves[:, column] = np.exp(random.uniform(np.log(lowest), np.log(highest), stems))
-            shelves[:, column + 1] = random.uniform(-settings.eq_db, settings.eq_db, stems)
-    return SampledAugmentation(speed, gains, shelves)
-
-
-def equalise(samples: np.ndarray, shelves: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Mono ``(samples,)`` through a low and a high shelf of first order, which are one second-order section; float32.
-
-    The curve is smooth, flat between the corners and within the shelves' gains. About 0.6 ms for 4 s at 22,050 Hz.
-
-    >>> equalise(np.ones(4), shelves=np.array([100, 0, 4000, 0]), sample_rate=16000)  # gains of 0 dB
-    array([1., 1., 1., 1.], dtype=float32)
-    """
-    from scipy.signal import sosfilt  # takes 0.3 s to import, and training without eq_db does not need it
-
-    return np.asarray(sosfilt(shelving_filter(shelves, sample_rate), samples), dtype=np.float32)
-
-
-def shelving_filter(shelves: np.ndarray, sample_rate: int) -> np.ndarray:
-    """The filter of :func:`equalise` as scipy's ``sos``: shape ``(1, 6)``, float64.
-
-    A low shelf is (s + √g·w)/(s + w/√g), a high one (g·s + √g·w)/(s + √g·w), with its gain g and its corner w, at which it has half of its
-    gain in dB. Both are transformed to discrete time by the bilinear transform, with the corner prewarped so that it stays where it was.
-    """
-    low_hz, low_db, high_hz, high_db = shelves
-    numerator, denominator = np.ones(1), np.ones(1)
-    for corner, gain_db, is_high in ((low_hz, low_db, False), (high_hz, high_db, True)):
-        root = 10 ** (gain_db / 40)  # √g
-        warped = np.tan(np.pi * min(float(corner), 0.45 * sample_rate) / sample_rate)
-        above = (root**2, root * warped) if is_high else (1.0, root * warped)
-        below = (1.0, root * warped) if is_high else (1.0, warped / root)
-        # s becomes (1 - 1/z)/(1 + 1/z), so a·s + b becomes ((a + b) + (b - a)/z) over a common 1 + 1/z, which cancels.
-        numerator = np.convolve(numerator, (above[0] + above[1], above[1] - above[0]))
-        denominator = np.convolve(denominator, (below[0] + below[1], below[1] - below[0]))
-    return np.asarray(np.concatenate([numerator, denominator])[None] / denominator[0])

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ class TrainingTracks:
         sources: names of the stems.
         failed: name of each track that cannot be used → the reason.
         notes: lines that say how the folder was understood.
+        folders: their names, where there are several; a track's ``folder`` is the place in them.
+        shares: of the folders; none: by their numbers of tracks.
     """
 
     train: list[Track]
@@ -50,11 +53,24 @@ class TrainingTracks:
     sources: tuple[str, ...]
     failed: dict[str, str]
     notes: list[str]
+    folders: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """How the data were understood, as JSON values."""
         counts = {"train": len(self.train), "valid": len(self.valid)}
-        return {"tracks": counts, "sources": list(self.sources), "notes": self.notes, "left_out": self.failed}
+        described = {"tracks": counts, "sources": list(self.sources), "notes": self.notes, "left_out": self.failed}
+        return described | ({"folders": self.by_folder()} if self.folders else {})
+
+    def by_folder(self) -> list[dict[str, Any]]:
+        """Of each of several folders its name, share, digest, and numbers of tracks."""
+        described = []
+        for number, name in enumerate(self.folders):
+            train, valid = ([track for track in part if track.folder == number] for part in (self.train, self.valid))
+            part = replace(self, train=train, valid=valid)
+            share = self.shares[number] / sum(self.shares) if self.shares else len(train) / len(self.train)
+            described.append({"name": name, "share": round(share, 6), "train": len(train), "valid": len(valid), "digest": part.digest()})
+        return described
 
     def digest(self) -> str:
         """SHA-256 over names, lengths and formats of the tracks: another selection of tracks has another digest."""
@@ -76,17 +92,72 @@ def find_tracks(settings: Training, *, workers: int = 1) -> TrainingTracks:
     Raises:
         RequestError: no folder is named, or none of its tracks can be trained on.
     """
-    data, count = settings.data, settings.model.predictor.num_sources
-    if not data.data_path:
+    data = settings.data
+    if not data.folders:
         raise RequestError("no data: give data.data_path=FOLDER, or data=NAME for a configuration configs/data/NAME.yaml")
-    found = _find(data, data.data_path, count, data.sources, workers)
+    if len(data.folders) == 1:
+        return _tracks_of(settings, data.folders[0], workers)
+    names = _names(data.folders)
+    parts: list[TrainingTracks] = []
+    for number, (name, folder) in enumerate(zip(names, data.folders, strict=True)):
+        part = _tracks_of(settings, folder, workers)
+        if parts and part.sources != parts[0].sources:
+            raise RequestError(
+                f"the stems of {printable(name)} are {', '.join(part.sources)}, those of {printable(names[0])} "
+                f"{', '.join(parts[0].sources)}: give folders of the same stems in the same order"
+            )
+        failed = {f"{name}/{track}": reason for track, reason in part.failed.items()}
+        train, valid = _of_folder(part.train, number, name), _of_folder(part.valid, number, name)
+        parts.append(replace(part, train=train, valid=valid, failed=failed, notes=[f"{name}: {note}" for note in part.notes]))
+    if data.valid_path is None:  # from each folder in turn, as a validation uses the first tracks
+        valid = [track for turn in zip_longest(*(part.valid for part in parts)) for track in turn if track is not None]
+    else:
+        valid = [replace(track, folder=-1) for track in parts[0].valid]
+    return TrainingTracks(
+        train=[track for part in parts for track in part.train],
+        valid=valid,
+        sources=parts[0].sources,
+        failed={name: reason for part in parts for name, reason in part.failed.items()},
+        notes=[note for part in parts for note in part.notes],
+        folders=names,
+        shares=data.shares,
+    )
+
+
+def _names(folders: Sequence[str]) -> tuple[str, ...]:
+    """The last parts of the paths, with a number where two are the same.
+
+    Raises:
+        RequestError: one folder is another one, or in it.
+    """
+    paths = [Path(folder).expanduser().resolve() for folder in folders]
+    for number, path in enumerate(paths):
+        for other in paths[:number]:
+            if path.is_relative_to(other) or other.is_relative_to(path):
+                one, two = printable(str(path)), printable(str(other))
+                raise RequestError(f"data.data_path names {one} and {two}, and one is in the other: its tracks would count twice")
+    names: list[str] = []
+    for path in paths:
+        count = sum(known.name == path.name for known in paths[: len(names)])
+        names.append(f"{path.name} {count + 1}" if count else path.name)
+    return tuple(names)
+
+
+def _of_folder(tracks: Sequence[Track], number: int, name: str) -> list[Track]:
+    return [replace(track, name=f"{name}/{track.name}", folder=number) for track in tracks]
+
+
+def _tracks_of(settings: Training, folder: str, workers: int) -> TrainingTracks:
+    """The tracks of one folder, and those of ``data.valid_path`` or a part of them as held out."""
+    data, count = settings.data, settings.model.predictor.num_sources
+    found = _find(data, folder, count, data.sources, workers)
     sources = data.sources or found.sources or checkpoint.default_sources(settings.model)
     config.check_sources(sources, count)
     failed, notes = dict(found.failures), list(found.notes)
     if data.valid_path is not None:
         # By the same names in the same order: a stem has the same number in both folders.
         held_out = _find(data, data.valid_path, count, tuple(sources) if data.sources or found.sources or count == 4 else None, workers)
-        train, valid = split(_without(found, data.data_path, data.valid_path), 0, settings.seed)[0], list(held_out.tracks)
+        train, valid = split(_without(found, folder, data.valid_path), 0, settings.seed)[0], list(held_out.tracks)
         failed |= {f"{data.valid_path}/{name}": reason for name, reason in held_out.failures.items()}
         notes += [f"held out: {note}" for note in held_out.notes]
     else:
@@ -179,7 +250,7 @@ class ValidBatches(Dataset[dict[str, NDArray[Any]]]):
 
     def __init__(self, settings: Training, tracks: Sequence[Track], batch_size: int) -> None:
         self.size = min(batch_size, max(4 * len(tracks), 2))
-        plain = replace(settings.data, augmentation=type(settings.data.augmentation)())
+        plain = replace(settings.data, augmentation=type(settings.data.augmentation)(), shares=())
         self.examples = Examples(tracks, plain, settings.model, _VALID_SEED)
 
     def __len__(self) -> int:

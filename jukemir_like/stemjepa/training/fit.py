@@ -196,6 +196,7 @@ def _write_results(module: TrainingModule, data: TrainingTracks, folder: Path, o
         "steps": module.step,
         "tracks": len(data.train),
         "data": data.digest(),
+        **({"folders": data.by_folder()} if data.folders else {}),
         "versions": _versions(),
         "metrics": {name: value for name, value in latest.items() if name.rpartition("/")[2] not in metrics_log.TIMINGS},
     }
@@ -209,8 +210,11 @@ def _write_results(module: TrainingModule, data: TrainingTracks, folder: Path, o
 
 def _without_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
     """With the names of the data's folders instead of their paths on this machine."""
-    names = {option: Path(path).name for option in ("data_path", "valid_path") if (path := settings["data"][option])}
-    return {**settings, "data": settings["data"] | names}
+    data = settings["data"]
+    names: dict[str, Any] = {option: Path(data[option]).name for option in ("data_path", "valid_path") if isinstance(data[option], str)}
+    if not isinstance(data["data_path"], str):
+        names["data_path"] = [Path(path).name for path in data["data_path"]]
+    return {**settings, "data": data | names}
 
 
 def _versions() -> dict[str, str]:

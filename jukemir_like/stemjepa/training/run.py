@@ -104,7 +104,7 @@ def _common_tracks(settings: Training, group: Group, workers: int) -> TrainingTr
     digests = group.each(find)
     other = next((rank for rank, digest in enumerate(digests) if digest != digests[0]), None)
     if other is not None:
-        group.refuse(f"process {other} finds other tracks in {settings.data.data_path} than process 0: give the same folder on all nodes")
+        group.refuse(f"process {other} finds other tracks in {', '.join(settings.data.folders)} than process 0: give the same on all nodes")
     return found[0]
 
 

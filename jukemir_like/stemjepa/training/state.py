@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from jukemir_like.core import files, jsonfiles
 from jukemir_like.core.atomic import atomic_write, make_folder, remove_abandoned, storage_errors, write_json
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.locks import locked
-from jukemir_like.stemjepa.settings import NEUTRAL, changed_options
+from jukemir_like.stemjepa.settings import NEUTRAL, Training, changed_options
 from jukemir_like.stemjepa.training import metrics_log
 
 if TYPE_CHECKING:
@@ -124,10 +124,19 @@ def _first_change(identity: dict[str, Any], folder: Path) -> str | None:
         before = jsonfiles.read(folder / SETTINGS, {str: object}, "choose another name or folder for this run")
     except FileNotFoundError:
         return None
-    for option, now, then in changed_options(identity, before):
+    for option, now, then in changed_options(identity, _with_defaults(before, Training().to_dict())):
         if option not in NEUTRAL:
             return f"{option} ({then} there, {now} here)"
     return None
+
+
+def _with_defaults(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain ``values`` as an earlier version may have written them, with the ``defaults`` of options that it did not have."""
+    filled = dict(defaults)
+    for name, value in values.items():
+        default = defaults.get(name)
+        filled[name] = _with_defaults(value, default) if isinstance(value, Mapping) and isinstance(default, Mapping) else value
+    return filled
 
 
 def _steps(folder: Path) -> list[Path]:
