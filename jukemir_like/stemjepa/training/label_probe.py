@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from jukemir_like.datasets.meta import WAV_FOLDER, read_description, read_meta
 from jukemir_like.stemjepa.data.loading import items_ahead
 from jukemir_like.stemjepa.pooling import pool_clips
 from jukemir_like.stemjepa.retrieval import embedding
-from jukemir_like.stemjepa.settings import Training
+from jukemir_like.stemjepa.settings import Data, Training
 from jukemir_like.stemjepa.training import ridge_probe
 from jukemir_like.stemjepa.training.group import Group
 from jukemir_like.stemjepa.training.module import TrainingModule
@@ -55,6 +56,34 @@ def read_labels(folder: Path, tracks: Sequence[Track]) -> list[TaskLabels]:
     return found
 
 
+def labels_of_run(data: Data, tracks: Sequence[Track]) -> list[TaskLabels]:
+    """Labels of held-out tracks, each of the folder that it was found in.
+
+    Of several folders, tasks of the same name, type and labels are one; of another task of the same name, the folder is in the name.
+
+    Args:
+        data: the folders of the run.
+        tracks: held out.
+
+    Raises:
+        DamagedFileError: as :func:`read_labels`.
+    """
+    if data.valid_path is not None or len(data.folders) == 1:
+        return read_labels(Path(data.valid_path or data.folders[0]).expanduser(), tracks)
+    tasks: dict[str, TaskLabels] = {}
+    for number, folder in enumerate(data.folders):
+        places = [place for place, track in enumerate(tracks) if track.folder == number]
+        own = [replace(tracks[place], name=tracks[place].name.partition("/")[2]) for place in places]
+        for task in read_labels(Path(folder).expanduser(), own):
+            known = tasks.get(task["name"], task)
+            same = known["type"] == task["type"] and known["labels"] == task["labels"]
+            name = task["name"] if same else f"{task['name']} of {Path(folder).name}"
+            merged = tasks.setdefault(name, {**task, "name": name, "of_tracks": [None] * len(tracks)})
+            for place, label in zip(places, task["of_tracks"], strict=True):
+                merged["of_tracks"][place] = label
+    return [tasks[name] for name in sorted(tasks)]
+
+
 class LabelProbe:
     """Probes a network in training. It uses none of the run's random numbers and changes nothing of the network.
 
@@ -70,10 +99,10 @@ class LabelProbe:
     def __init__(self, settings: Training, tracks: list[Track], group: Group, workers: int = 0) -> None:
         self.settings, self.group, self.workers = settings, group, workers
         self.tracks = tracks[: settings.trainer.valid_tracks]
-        folder = Path(settings.data.valid_path or settings.data.data_path).expanduser()
-        self.tasks: list[TaskLabels] = group.from_first(lambda: read_labels(folder, self.tracks))
+        self.tasks: list[TaskLabels] = group.from_first(lambda: labels_of_run(settings.data, self.tracks))
         if not self.tasks:
-            group.placement.say(f"nothing is probed: {folder} has no meta.json with labels of held-out tracks")
+            where = settings.data.valid_path or ", ".join(settings.data.folders)
+            group.placement.say(f"nothing is probed: no meta.json of {printable(where)} has labels of held-out tracks")
 
     def __call__(self, module: TrainingModule) -> dict[str, float]:
         """The score of every task, ``probe/TASK``, in the first process. A line says of a task without a score why, and it is left out."""

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import torch
 from jukemir_like.core.errors import DamagedFileError
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.data.finding import find
+from jukemir_like.stemjepa.settings import Data
 from jukemir_like.stemjepa.training import metrics_log, state
-from jukemir_like.stemjepa.training.label_probe import read_labels
+from jukemir_like.stemjepa.training.batches import find_tracks
+from jukemir_like.stemjepa.training.label_probe import labels_of_run, read_labels
 from jukemir_like.stemjepa.training.run import train
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -43,6 +46,29 @@ def test_labels_are_those_of_the_tracks(labelled):
     (labelled / "dataset.json").write_text("{")
     with pytest.raises(DamagedFileError):
         read_labels(labelled, tracks)
+
+
+@pytest.mark.parametrize("labels", [["high", "low"], ["low", "high"]])
+def test_labels_of_several_folders_are_those_of_the_folder_of_each_track(labelled, settings, tmp_path, labels):
+    other = shutil.copytree(labelled, tmp_path / "other")
+    description = json.loads((other / "dataset.json").read_text())
+    description["tasks"]["genre"]["labels"] = labels
+    (other / "dataset.json").write_text(json.dumps(description))
+    meta = json.loads((other / "meta.json").read_text())
+    for item in meta.values():
+        item["y"]["genre"] = {"low": "high", "high": "low"}[item["y"]["genre"]]
+    (other / "meta.json").write_text(json.dumps(meta))
+    data = Data(data_path=(str(labelled), str(other)))
+    tracks = find_tracks(settings({"data.data_path": data.data_path})).valid
+    assert {track.folder for track in tracks} == {0, 1}
+    expected = [{0: ("low", "high"), 1: ("high", "low")}[track.folder][int(track.name[-2:]) % 2] for track in tracks]
+    tasks = {task["name"]: task["of_tracks"] for task in labels_of_run(data, tracks)}
+    if labels == ["high", "low"]:
+        assert tasks == {"genre": expected}
+    else:
+        first = [label if track.folder == 0 else None for track, label in zip(tracks, expected, strict=True)]
+        second = [label if track.folder == 1 else None for track, label in zip(tracks, expected, strict=True)]
+        assert tasks == {"genre": first, "genre of other": second}
 
 
 @pytest.mark.slow
