@@ -130,6 +130,8 @@ class Data:
         valid_fraction: fraction of the tracks to hold out, selected by the seed.
         sources: names of the stems, in the order of the channels; None: those of ``dataset.json`` next to ``meta.json``, else bass, drums,
             other, vocals for four stems, else stem0, stem1, ….
+        chunks_per_track: examples in a row that are of one track, at places of their own. Two or more are what ``objective.track_weight``
+            needs.
         context: how the mix is sampled from the other active stems: ``uniform``, ``max`` (all of them), ``one``, ``one-plus``.
         silence_db: a stem is active in a chunk if its peak there exceeds its loudest peak in the track plus this (negative) number of dB.
         statistics: measure mean and standard deviation of the log-mel before training; False: use the model's own.
@@ -143,6 +145,7 @@ class Data:
     valid_path: str | None = None
     valid_fraction: float = 0.05
     sources: tuple[str, ...] | None = None
+    chunks_per_track: int = 1
     context: str = "uniform"
     silence_db: float = -40.0
     statistics: bool = True
@@ -159,12 +162,24 @@ class Data:
             check(bool(given), f"data.data_path is {self.data_path!r}", "give a path, or a list of paths")
             object.__setattr__(self, "data_path", folders)
         _check_shares(self)
+        check(self.chunks_per_track > 0, f"data.chunks_per_track {self.chunks_per_track}", "it must be above 0")
         check(self.context in CONTEXTS, f"data.context {self.context!r}", f"choose one of {', '.join(CONTEXTS)}")
 
     @property
     def folders(self) -> tuple[str, ...]:
         """Those of ``data_path``; none where it is empty."""
         return ((self.data_path,) if self.data_path else ()) if isinstance(self.data_path, str) else self.data_path
+
+
+def _check_track_term(settings: Training) -> None:
+    """Checks that a batch has several chunks of a track, which ``objective.track_weight`` compares."""
+    objective, chunks = settings.objective, settings.data.chunks_per_track
+    check(objective.track_weight > 0, f"objective.track_weight {objective.track_weight}", "it must be 0 or above")
+    check(chunks > 1, f"objective.track_weight {objective.track_weight:g} with one chunk of a track", "give data.chunks_per_track=2")
+    part = settings.data.dataloader.batch_size / settings.trainer.accumulate
+    check(part % chunks == 0, f"data.chunks_per_track {chunks}", f"it must divide the batch (of one accumulated part), {part:g}")
+    used = objective.contrastive_steps or objective.contrastive_weight
+    check(bool(used), "objective.track_weight without a contrastive term", "give objective.contrastive_weight or contrastive_steps")
 
 
 def _check_shares(data: Data) -> None:
@@ -186,7 +201,9 @@ class Objective:
     Args:
         contrastive_steps: length of the first phase, in steps: pooled predictions have to find their own pooled targets in the batch.
         mix_weight: in the first phase, weight of a second such term: pooled mixes have to find the targets, both centred on the batch.
-        temperature: of both contrastive terms.
+        track_weight: weight of a third such term, in both phases: a pooled mix has to find the mixes and stems of the other chunks of its
+            track. What lasts longer than a chunk, such as style and sound, is learned by it. 0: none.
+        temperature: of all contrastive terms.
         contrastive_weight: weight of the contrastive term after the first phase, added to the predictive one; 0: predictive alone, as in
             the paper.
         tau_half_life_steps: half-life of the teacher's moving average, in steps; None: τ rises linearly from ``tau_first`` to
@@ -196,6 +213,7 @@ class Objective:
 
     contrastive_steps: int = 0
     mix_weight: float = 1.0
+    track_weight: float = 0.0
     temperature: float = 0.1
     contrastive_weight: float = 0.0
     tau_half_life_steps: float | None = None
@@ -303,6 +321,8 @@ class Training:
         )
         if names is not None:
             config.check_sources(names, stems)
+        if self.objective.track_weight:
+            _check_track_term(self)
 
     def to_dict(self, *, defaults: bool = False) -> dict[str, Any]:
         """JSON values that :meth:`from_dict` reads back.

@@ -96,16 +96,17 @@ class Examples(Dataset[dict[str, Tensor]]):
 
     def _candidates(self, n: int, random: np.random.Generator) -> Iterator[int]:
         """The track of example n, then others at random, then each once: a few usable tracks among many others are enough."""
-        folder, number = self._folder_of(n) if len(self._pools) > 1 else (0, n)
+        turn = n // self.data.chunks_per_track  # consecutive examples are of the same track
+        folder, number = self._folder_of(turn) if len(self._pools) > 1 else (0, turn)
         pool = self._pools[folder]
         yield int(pool[self._place_of(folder, number)])
         for _ in range(_TRACKS_TRIED - 1):
             yield int(pool[random.integers(len(pool))])
         yield from map(int, pool[random.permutation(len(pool))])
 
-    def _folder_of(self, n: int) -> tuple[int, int]:
-        """The folder of example n, and how many examples before it are of this folder."""
-        block, position = divmod(n, _BLOCK)
+    def _folder_of(self, turn: int) -> tuple[int, int]:
+        """The folder whose turn it is, and how many turns before it are this folder's."""
+        block, position = divmod(turn, _BLOCK)
         if self._block is None or self._block[0] != block:
             folders = np.repeat(np.arange(len(self._counts)), self._counts)
             self._block = block, np.random.default_rng((self.seed, _FOLDER_STREAM, block)).permutation(folders)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from jukemir_like.stemjepa import model
 from jukemir_like.stemjepa.model import Network, Views
 from jukemir_like.stemjepa.settings import Training
+from jukemir_like.stemjepa.training.track_contrast import track_loss
 
 Batch = dict[str, Tensor]
 
@@ -73,6 +74,8 @@ class TrainingModule(lightning.LightningModule):
         equal, and what they have in common hides their differences: so this term compares deviations from the batch's mean, and learns
         at once. The prediction, which is compared without centring, follows.
 
+        With ``objective.track_weight``, it has to find the other chunks of its track as well (:mod:`.track_contrast`).
+
         The contrastive term of an example has its negatives in the batches of all ranks. Its mean over the ranks has the gradient that one
         process with the whole batch would compute, because gathering returns gradients to the rank where features came from, and ranks
         average them.
@@ -87,15 +90,17 @@ class TrainingModule(lightning.LightningModule):
         contrastive = None
         if contrasting or options.contrastive_weight:
             mix_weight = options.mix_weight if contrasting else 0.0
-            parts = [views.prediction, views.target, *([views.context] if mix_weight else [])]
+            parts = [views.prediction, views.target, *([views.context] if mix_weight or options.track_weight else [])]
             pooled = torch.cat([self.network.pooled(part) for part in parts], dim=1)
             query, key, *mix = gather_rows(pooled).chunk(len(parts), dim=1)
             tracks = gather_rows(track)
             forbidden = tracks[:, None] == tracks[None]
             rows = model.contrastive_loss(query, key, options.temperature, forbidden)
-            if mix:
+            if mix_weight:
                 centred = (mix[0] - mix[0].mean(0), key - key.mean(0))
                 rows = rows + mix_weight * model.contrastive_loss(*centred, options.temperature, forbidden)
+            if options.track_weight:
+                rows = rows + options.track_weight * track_loss(mix[0], key, tracks, options.temperature)
             contrastive = rows[len(track) * _rank() :][: len(track)]
         return Losses(predictive, contrastive)
 

@@ -75,6 +75,14 @@ def test_an_epoch_has_every_track_once_in_an_order_of_its_own(tracks, model):
     assert len({tuple(epoch) for epoch in epochs}) == 5
 
 
+def test_chunks_of_a_track_follow_each_other_and_are_of_other_places(tracks, model):
+    alone, together = (Examples(tracks, Data(chunks_per_track=chunks), model, 0) for chunks in (1, 3))
+    order = [int(alone[n]["track"]) for n in range(14)]
+    examples = [together[n] for n in range(42)]
+    assert [int(example["track"]) for example in examples] == [track for track in order for _ in range(3)]
+    assert len({tuple(example["target"][:50].tolist()) for example in examples}) > 35
+
+
 def test_an_example_depends_on_seed_and_number_alone(tracks, model):
     data = Data(augmentation=Augmentation(6, 6, 2))
     one = Examples(tracks, data, model, 5)

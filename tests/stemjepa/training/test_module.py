@@ -24,8 +24,8 @@ def batch_of(settings, size=4):
     return next(iter(loader(Examples(made.train, settings.data, settings.model, 0), batch_size=size, batches=1, workers=0)))
 
 
-@pytest.mark.parametrize("decay", ["matrices", "all"])
-def test_a_run_is_what_a_plain_loop_does(settings, tmp_path, decay):
+@pytest.mark.parametrize(("decay", "track_weight"), [("matrices", 0.0), ("all", 2.0)])
+def test_a_run_is_what_a_plain_loop_does(settings, tmp_path, decay, track_weight):
     """Phases, accumulated batches, clipping, learning rate, decay, and a teacher that moves after each step and not each batch."""
     changes = {
         "trainer.accumulate": 2,
@@ -33,6 +33,8 @@ def test_a_run_is_what_a_plain_loop_does(settings, tmp_path, decay):
         "optimiser.clip": 0.5,
         "optimiser.weight_decay": 0.3,
         "optimiser.decay": decay,
+        "objective.track_weight": track_weight,
+        "data.chunks_per_track": 2 if track_weight else 1,
     }
     run = settings(changes)
     weights = load(train(run, tmp_path)).network.state_dict()
@@ -64,6 +66,8 @@ def test_a_run_is_what_a_plain_loop_does(settings, tmp_path, decay):
                     target = teacher(mels[1])
             prediction = network.predictor(context, batch["source"])
             loss = info_nce(network.pooled(prediction), network.pooled(target), batch["track"])
+            if track_weight:
+                loss = loss + track_weight * plain_track_loss(network.pooled(context), network.pooled(target), batch["track"])
             if contrasting:
                 mix, stem = (rows - rows.mean(0) for rows in (network.pooled(context), network.pooled(target)))
                 loss = loss + info_nce(mix, stem, batch["track"])
@@ -99,6 +103,18 @@ def info_nce(query, key, track):
         back = torch.stack([key[one] @ query[other] for other in others]) / 0.1
         total = total + (forth.logsumexp(0) - forth[place] + back.logsumexp(0) - back[place]) / 2
     return total / len(query)
+
+
+def plain_track_loss(mix, stem, track):
+    mix, stem = (nn.functional.normalize(rows - rows.mean(0), dim=-1) for rows in (mix, stem))
+    total = 0.0
+    for one in range(len(mix)):
+        others = [other for other in range(len(mix)) if other != one]
+        wanted = [place for place, other in enumerate(others) if track[other] == track[one]]
+        for rows in (mix, stem):
+            logits = torch.stack([mix[one] @ rows[other] for other in others]) / 0.1
+            total = total + (logits.logsumexp(0) - logits[wanted].mean()) / 2
+    return total / len(mix)
 
 
 def plain_predictive(prediction, target):
