@@ -57,12 +57,7 @@ def reverberate(samples: Samples, sample_rate: int, seconds: float, generator: G
 
     The clip keeps its length and its power.
     """
-    from scipy import fft
-
-    response = rooms.impulse_response(seconds, sample_rate, generator)[: len(samples)]
-    silence = np.zeros(len(response) - 1, np.float32)
-    block = convolution.block_length(len(response), len(silence) + len(samples))
-    wet = convolution.filter_blocks(silence, samples, silence[:0], fft.rfft(response, block, workers=1))
+    wet = convolution.convolve(samples, rooms.impulse_response(seconds, sample_rate, generator))
     own = power(wet)
     if not own:
         return samples

@@ -23,6 +23,20 @@ def block_length(taps: int, samples: int | None = None) -> int:
     return 2 * int(fft.next_fast_len(-(-(wanted if samples is None else min(wanted, samples)) // 2), real=True))
 
 
+def convolve(samples: Samples, taps: Samples) -> Samples:
+    """Convolves ``(samples,)`` with a response ``(taps,)``: as many samples as before, silence before the first.
+
+    >>> convolve(np.float32([1, 0, 2]), np.float32([1, 0.5])).round(3)
+    array([1. , 0.5, 2. ], dtype=float32)
+    """
+    from scipy import fft
+
+    taps = taps[: len(samples)]
+    silence = np.zeros(len(taps) - 1, np.float32)
+    block = block_length(len(taps), len(silence) + len(samples))
+    return filter_blocks(silence, samples, silence[:0], fft.rfft(taps, block, workers=1))
+
+
 def filter_blocks(before: Samples, samples: Samples, after: Samples, response: NDArray[np.complex64]) -> Samples:
     """Convolves ``(samples,)`` or ``(channels, samples)``: as many samples as before.
 

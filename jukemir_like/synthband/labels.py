@@ -12,6 +12,7 @@ from jukemir_like.synthband.artist import Sound
 from jukemir_like.synthband.casting import presets, singer_of
 from jukemir_like.synthband.genres import BRUSH, ELECTRONIC, JAZZ, NAMES, ORCHESTRA, POWER, ROOM, STANDARD, TR808
 from jukemir_like.synthband.plan import SECONDS, Plan
+from jukemir_like.synthband.rounding import rounded
 from jukemir_like.synthband.seeding import stream
 from jukemir_like.synthband.song import Song
 
@@ -111,17 +112,8 @@ def _performance(song: Song) -> dict[str, Any]:
         "swing": round(plan.swing, 4),
         "tempo_deviation": round(plan.feel.steepest, 5),
         "beats": _beats(plan),
-        "singer": {} if singer is None else _rounded(asdict(singer)),
+        "singer": {} if singer is None else rounded(asdict(singer)),
     }
-
-
-def _rounded(value: Any) -> Any:
-    """Numbers to four digits, in dictionaries and lists."""
-    if isinstance(value, dict):
-        return {name: _rounded(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(one) for one in value]
-    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _beats(plan: Plan) -> list[float]:

@@ -17,6 +17,7 @@ from jukemir_like.studio import channel, codec, convolution, distortion, dynamic
 from jukemir_like.studio.levels import Samples, active_level, ratio
 from jukemir_like.studio.mastering import Master, master
 from jukemir_like.synthband import taste
+from jukemir_like.synthband.rounding import rounded
 from jukemir_like.synthband.seeding import stream
 from jukemir_like.synthband.taste import Channel, Medium, Production, Squeeze
 
@@ -67,7 +68,7 @@ def produce(
     glue = None if mastering.glue is None else _compressor(mastering.glue)
     mastered = master(produced, sample_rate, Master(mastering.loudness, _CEILING, glue, mastering.release / 1000))
     measured = {"glued": round(mastered.glued, 2), "limited": round(mastered.limited, 2)}
-    return mastered.stems, {**_rounded(asdict(settings)), "measured": measured}
+    return mastered.stems, {**rounded(asdict(settings)), "measured": measured}
 
 
 def _insert(stem: Samples, sample_rate: int, one: Channel, phases: NDArray[np.float64]) -> Samples:
@@ -141,12 +142,3 @@ def _equaliser(one: Channel, sample_rate: int, length: int) -> NDArray[np.comple
 
 def _compressor(squeeze: Squeeze) -> dynamics.Compressor:
     return dynamics.Compressor(squeeze.threshold, squeeze.ratio, _KNEE, squeeze.attack / 1000, squeeze.release / 1000)
-
-
-def _rounded(settings: Any) -> Any:
-    """Numbers of a description, to four digits."""
-    if isinstance(settings, dict):
-        return {name: _rounded(value) for name, value in settings.items()}
-    if isinstance(settings, list | tuple):
-        return [_rounded(value) for value in settings]
-    return float(f"{settings:.4g}") if isinstance(settings, float) else settings

@@ -19,7 +19,7 @@ from jukemir_like.synthband.kits import strike
 from jukemir_like.synthband.plan import DRUM_BANK, SAMPLE_RATE, Part
 from jukemir_like.synthband.playing import play_events
 from jukemir_like.synthband.production import produce
-from jukemir_like.synthband.rendering import SAMPLES, SOUNDFONT_SHA256, active_level, scaled
+from jukemir_like.synthband.rendering import SAMPLES, SOUNDFONT_SHA256, level_or_one, scaled
 from jukemir_like.synthband.seeding import stream
 from jukemir_like.synthband.singers import Singer
 from jukemir_like.synthband.singing import breath, events, glottal_source, sing, with_formants
@@ -57,8 +57,8 @@ def record(song: Song, soundfonts: Sequence[Soundfont]) -> tuple[np.ndarray, dic
             chosen[stem] = usual
             dry = _stem(song, stem, usual)
         gain = _LEVELS[stem] + song.plan.sound.levels[row] + float(levels.normal(0, 1.0))
-        stems[row] = dry * np.float32(10 ** (gain / 20) / active_level(dry))
-    stems *= np.float32(_HEADROOM / active_level(stems.sum(axis=0)))
+        stems[row] = dry * np.float32(10 ** (gain / 20) / level_or_one(dry))
+    stems *= np.float32(_HEADROOM / level_or_one(stems.sum(axis=0)))
     artist, own = (int(stream(song.seed, "studio", *who).integers(2**63)) for who in ((0, song.plan.role.artist), (1, song.index)))
     produced, production = produce(stems, SAMPLE_RATE, artist_seed=artist, song_seed=own)
     facts = {"soundfonts": {stem: soundfont.to_json() for stem, soundfont in chosen.items()}, "production": production}
@@ -90,7 +90,7 @@ def _stem(song: Song, stem: str, soundfont: Soundfont) -> np.ndarray:
             samples = _sung(song, part, singer, soundfont, rng)
         else:
             samples = _played(song, part, soundfont, perform(part, song.plan, song.plan.late_seconds(stem), rng))
-        mixed += samples * np.float32(10 ** (part.level / 20) / active_level(samples))
+        mixed += samples * np.float32(10 ** (part.level / 20) / level_or_one(samples))
     return mixed
 
 
@@ -101,10 +101,10 @@ def _sung(song: Song, part: Part, singer: Singer, soundfont: Soundfont, rng: np.
     mixed = np.zeros(SAMPLES, np.float32)
     for patch in singer.patches:
         samples = _play(soundfont, 0, patch.program, tuning_semitones(plan.tuning_hertz) + patch.tuning, instructions)
-        mixed += samples * np.float32(10 ** (patch.level / 20) / active_level(samples))
+        mixed += samples * np.float32(10 ** (patch.level / 20) / level_or_one(samples))
     pulses, noise = glottal_source(sung, singer, plan.tuning_hertz, SAMPLES), breath(sung, singer, SAMPLES, rng)
     for source, level in ((pulses, singer.glottis), (noise, singer.breath)):
-        mixed += source * np.float32(10 ** (level / 20) * active_level(mixed) / active_level(source))
+        mixed += source * np.float32(10 ** (level / 20) * level_or_one(mixed) / level_or_one(source))
     return with_formants(mixed, sung, singer)
 
 

@@ -20,6 +20,7 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.midi.soundfonts import SYNTH_VERSION
 from jukemir_like.midi.soundfonts import default_path as soundfont_path
 from jukemir_like.midi.synthesiser import load
+from jukemir_like.studio.levels import active_level
 from jukemir_like.synthband.artist import Sound
 from jukemir_like.synthband.plan import SAMPLE_RATE, SECONDS, Part
 from jukemir_like.synthband.playing import play_events
@@ -50,7 +51,7 @@ def render(song: Song) -> np.ndarray:
         for number, part in enumerate(parts):
             rng = stream(song.seed, f"performance {stem}", song.index, number)
             samples = play(part, perform(part, plan, late, rng), SAMPLES)
-            mixed += samples * np.float32(10 ** (part.level / 20) / active_level(samples))
+            mixed += samples * np.float32(10 ** (part.level / 20) / level_or_one(samples))
         dry[stem] = mixed
     return mix_stems(dry, plan.sound, _vowels(song), song.loudness, stream(song.seed, "studio", song.index))
 
@@ -128,16 +129,13 @@ def mix_stems(stems: dict[str, np.ndarray], sound: Sound, vowels: np.ndarray, lo
         else:
             wet = _apply(spectrum, curve, frequencies, size, samples)
         gain = 10 ** ((_LEVELS[name] + sound.levels[row] + float(rng.normal(0, 1.0))) / 20)
-        out[row] = _compressed(wet * np.float32(gain / active_level(wet)))
+        out[row] = _compressed(wet * np.float32(gain / level_or_one(wet)))
     return scaled(out, loudness)
 
 
-def active_level(samples: np.ndarray) -> float:
-    """Root mean square of the tenths of a second that are within 30 dB of the loudest: rests do not count."""
-    frame = SAMPLE_RATE // 10
-    frames = samples[: len(samples) // frame * frame].reshape(-1, frame)
-    powers = np.einsum("ij,ij->i", frames, frames) / frame
-    return float(np.sqrt(powers[powers >= powers.max() * 1e-3].mean())) or 1.0
+def level_or_one(samples: np.ndarray) -> float:
+    """The :func:`~jukemir_like.studio.levels.active_level`, to divide by: 1 of silence."""
+    return active_level(samples, SAMPLE_RATE) or 1.0
 
 
 def level(samples: np.ndarray) -> float:

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
+import tqdm.auto
 from click.testing import CliRunner
 from safetensors import safe_open
 
@@ -170,6 +171,16 @@ def test_a_card_of_this_package_takes_its_files_from_the_hub(host, cache, tmp_pa
     assert vector("hubert-base", cache, card=str(path)).shape == (1, 16)
 
 
+def test_loading_starts_no_monitor_of_progress_bars(host, cache, monkeypatch):
+    import transformers
+
+    monkeypatch.setattr(tqdm.auto.tqdm, "monitor", None)  # whatever other tests have started
+    assert transformers.utils.logging.is_progress_bar_enabled()
+    bring(NAME, cache)
+    vector(NAME, cache)
+    assert tqdm.auto.tqdm.monitor is None, "workers are forked from this process: a thread in it could leave them a lock"
+
+
 def test_a_users_card_of_ten_lines(host, cache, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(
@@ -276,7 +287,7 @@ def test_models_of_types_without_a_card(kind, tmp_path, cache):
     torch.manual_seed(0)
     sizes = {key: value for key, value in tiny_models.SPEECH.items() if kind != "wav2vec2-bert" or not key.startswith(("conv", "num_conv"))}
     model = getattr(transformers, f"{name}Model")(getattr(transformers, f"{name}Config")(**(sizes | extra))).eval()
-    tiny_models.randomised(model).save_pretrained(tmp_path / "repository")
+    tiny_models.write(tiny_models.randomised(model), tmp_path / "repository")
     settings = {"sampling_rate": 16000, "do_normalize": True}
     (tmp_path / "repository" / "preprocessor_config.json").write_text(json.dumps(settings))
     bring("hf:someone/model", cache, own_copy=tmp_path / "repository")

@@ -88,10 +88,17 @@ def preprocessor(name):
     }.get(name)
 
 
+def write(net, folder):
+    """Writes a net of ``transformers`` without its progress bar, which would leave tqdm's monitor, a thread, in the tests' process."""
+    transformers.utils.logging.disable_progress_bar()
+    net.save_pretrained(folder)
+    transformers.utils.logging.enable_progress_bar()
+
+
 def save(name, folder):
     """Writes the repository of a card; returns the model."""
     made = model(name)
-    made.save_pretrained(folder)
+    write(made, folder)
     if preprocessor(name) is not None:
         (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor(name)))
     if name.startswith("mert"):  # code of its own, and a file of torch with the older names
