@@ -27,6 +27,8 @@ from jukemir_like.core.vector_folder import VectorFolder
 NOT_COMPARED = {"seconds", "time", "versions", "version", "jukemir-like", "created", "host", "examples_per_second"}
 """Fields of JSON and columns of tables that differ between any two runs, also as the last part of a name: ``valid/seconds``."""
 SKIPPED_FOLDERS = {".snakemake", ".stages", "tensorboard", "states", FOLDER}
+MEASURED = "stems"
+"""The folder of what is measured of stems, which may be deleted: its files are called by processes, and by paths and times of files."""
 SKIPPED_FILES = {".lock", "inputs.manifest", "outcome.json"}  # the last has times of files
 
 
@@ -69,7 +71,8 @@ def compare(first: Path, second: Path, name: str, rows: dict[Path, dict[str, Vec
 def _names(cache: Path) -> Iterator[str]:
     for path in cache.rglob("*"):
         relative = path.relative_to(cache)
-        if path.is_file() and path.name not in SKIPPED_FILES and not SKIPPED_FOLDERS.intersection(relative.parts):
+        skipped = path.name in SKIPPED_FILES or SKIPPED_FOLDERS.intersection(relative.parts) or relative.parts[0] == MEASURED
+        if path.is_file() and not skipped:
             yield relative.as_posix()
 
 

@@ -83,3 +83,14 @@ def test_a_bit_of_a_vector_and_a_missing_file_are_differences(tmp_path):
     assert code == 1
     assert text.splitlines()[0] == "a.npy: bytes differ"
     assert text.splitlines()[1].startswith("run.json: is missing in")
+
+
+def test_what_was_measured_of_stems_may_differ_and_stems_of_a_dataset_may_not(tmp_path):
+    for name in ("a", "b"):
+        write(tmp_path / name)
+        for folder in ("stems", "datasets/synthband/stems"):
+            (tmp_path / name / folder).mkdir(parents=True)
+            (tmp_path / name / folder / f"{name}.json").write_text("{}")
+    code, text = compared(tmp_path / "a", tmp_path / "b")
+    assert code == 1
+    assert [line.partition(":")[0] for line in text.splitlines()[:-1]] == [f"datasets/synthband/stems/{name}.json" for name in ("a", "b")]
