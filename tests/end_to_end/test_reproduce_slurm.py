@@ -12,7 +12,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = Path("/var/lib/slurm-rig")  # of .ci/slurm
-STEADY_QUESTIONS = Path(__file__).parent / "steady_questions"  # to the cluster
 
 pytestmark = pytest.mark.slurm
 
@@ -20,7 +19,6 @@ pytestmark = pytest.mark.slurm
 def start(cache, *more, **environment):
     command = [sys.executable, ROOT / "scripts" / "reproduce.py", "--cache", cache, "--datasets", "synthband", "--songs", "24"]
     command += ["--steps", "2", "--batch-size", "8", "--deform", "noise-20", *more]
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(STEADY_QUESTIONS), os.environ.get("PYTHONPATH")]))
     with open(cache.parent / f"{cache.name}.log", "ab") as log:
         return subprocess.Popen(
             command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, cwd=cache.parent, env=os.environ | environment
