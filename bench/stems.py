@@ -165,7 +165,7 @@ def _loader(folder: Path) -> dict[str, float]:
     from jukemir_like.stemjepa.data.examples import Examples
     from jukemir_like.stemjepa.data.finding import find
     from jukemir_like.stemjepa.data.loading import loader
-    from jukemir_like.stemjepa.settings import Augmentation, Data
+    from jukemir_like.stemjepa.data_settings import Augmentation, Data
 
     for index in range(SONGS):
         _song(folder / f"{index}.wav", SONG_SECONDS, SONG_RATE, index)

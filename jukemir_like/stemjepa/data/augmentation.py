@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jukemir_like.stemjepa.data.effects import add_noise, add_room, band_limit, saturate
-from jukemir_like.stemjepa.settings import Augmentation
+from jukemir_like.stemjepa.data_settings import Augmentation
 
 _LOW_HZ, _HIGH_HZ = (80.0, 400.0), (2000.0, 6000.0)  # ranges of the corners of the shelves
 _ROOM_DB = (-25.0, -5.0)  # range of the tail's energy

@@ -25,7 +25,7 @@ from jukemir_like.core.files import printable
 from jukemir_like.stemjepa import config
 from jukemir_like.stemjepa.data.augmentation import SampledAugmentation, augment, sample_augmentation
 from jukemir_like.stemjepa.data.loudness import Loudness, column_peaks
-from jukemir_like.stemjepa.settings import Data
+from jukemir_like.stemjepa.data_settings import Data
 
 _CHUNKS_TRIED = 10  # chunks of a track that are tried before another track takes its place
 _TRACKS_TRIED = 50  # tracks that are tried at random before each is tried once

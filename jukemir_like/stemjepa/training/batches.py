@@ -24,7 +24,8 @@ from jukemir_like.stemjepa.data.finding import find
 from jukemir_like.stemjepa.data.loading import loader
 from jukemir_like.stemjepa.data.local_copy import local_copy
 from jukemir_like.stemjepa.data.loudness import Loudness
-from jukemir_like.stemjepa.settings import Data, Training
+from jukemir_like.stemjepa.data_settings import Data
+from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training.devices import Placement
 
 MOST_WORKERS = {"cpu": 2, "cuda": 8}

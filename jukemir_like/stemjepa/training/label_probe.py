@@ -18,9 +18,10 @@ from jukemir_like.audio.stems.tracks import Track
 from jukemir_like.core.files import printable
 from jukemir_like.datasets.meta import WAV_FOLDER, read_description, read_meta
 from jukemir_like.stemjepa.data.loading import items_ahead
+from jukemir_like.stemjepa.data_settings import Data
 from jukemir_like.stemjepa.pooling import pool_clips
 from jukemir_like.stemjepa.retrieval import embedding
-from jukemir_like.stemjepa.settings import Data, Training
+from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import ridge_probe
 from jukemir_like.stemjepa.training.group import Group
 from jukemir_like.stemjepa.training.module import TrainingModule

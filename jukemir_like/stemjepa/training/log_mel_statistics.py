@@ -30,8 +30,8 @@ from jukemir_like.stemjepa import config
 from jukemir_like.stemjepa.data.examples import Examples
 from jukemir_like.stemjepa.data.loading import loader
 from jukemir_like.stemjepa.data.loudness import Loudness
+from jukemir_like.stemjepa.data_settings import Data
 from jukemir_like.stemjepa.model import LogMel
-from jukemir_like.stemjepa.settings import Data
 
 LEAST_EXAMPLES, MOST_EXAMPLES = 64, 1024
 TOLERANCE = 0.02

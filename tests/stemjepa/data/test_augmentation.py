@@ -10,7 +10,8 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa.data.augmentation import augment, sample_augmentation
 from jukemir_like.stemjepa.data.examples import Examples
 from jukemir_like.stemjepa.data.finding import find
-from jukemir_like.stemjepa.settings import Augmentation, Data, Training, differences
+from jukemir_like.stemjepa.data_settings import Augmentation, Data
+from jukemir_like.stemjepa.settings import Training, differences
 
 ALL = {"drive_db": 12.0, "room_seconds": 0.5, "noise_snr_db": 20.0, "lowpass_hz": 3000.0}
 

@@ -15,7 +15,7 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa.data.augmentation import equalise, sample_augmentation, shelving_filter
 from jukemir_like.stemjepa.data.examples import Examples, active_stems, sample_stems
 from jukemir_like.stemjepa.data.finding import find
-from jukemir_like.stemjepa.settings import CONTEXTS, Augmentation, Data
+from jukemir_like.stemjepa.data_settings import CONTEXTS, Augmentation, Data
 from jukemir_like.stemjepa.training import log_mel_statistics
 
 CHUNK = 7680

@@ -16,7 +16,7 @@ from jukemir_like.stemjepa.data import loading
 from jukemir_like.stemjepa.data.examples import Examples
 from jukemir_like.stemjepa.data.finding import find
 from jukemir_like.stemjepa.data.loading import Batches, items_ahead, loader, read_ahead
-from jukemir_like.stemjepa.settings import Augmentation, Data
+from jukemir_like.stemjepa.data_settings import Augmentation, Data
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ from jukemir_like.stemjepa import config
 from jukemir_like.stemjepa.data.finding import find
 from jukemir_like.stemjepa.data.examples import Examples
 from jukemir_like.stemjepa.data.loading import loader
-from jukemir_like.stemjepa.settings import Data
+from jukemir_like.stemjepa.data_settings import Data
 model = config.Model(encoder=config.Encoder("custom", 32, 1, 2, chunk_seconds=0.48))
 examples = Examples(find(Path(sys.argv[1]), 4).tracks, Data(), model, 0)
 loader = loader(examples, batch_size=1, batches=100, workers=2)

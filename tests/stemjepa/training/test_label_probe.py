@@ -9,7 +9,7 @@ import torch
 from jukemir_like.core.errors import DamagedFileError
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.data.finding import find
-from jukemir_like.stemjepa.settings import Data
+from jukemir_like.stemjepa.data_settings import Data
 from jukemir_like.stemjepa.training import metrics_log, state
 from jukemir_like.stemjepa.training.batches import find_tracks
 from jukemir_like.stemjepa.training.label_probe import labels_of_run, read_labels

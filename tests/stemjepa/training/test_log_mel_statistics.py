@@ -10,8 +10,8 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa import config
 from jukemir_like.stemjepa.data.examples import Examples
 from jukemir_like.stemjepa.data.finding import find
+from jukemir_like.stemjepa.data_settings import Augmentation, Data
 from jukemir_like.stemjepa.model import LogMel
-from jukemir_like.stemjepa.settings import Augmentation, Data
 from jukemir_like.stemjepa.training import log_mel_statistics
 from jukemir_like.stemjepa.training.log_mel_statistics import measure, measured_or_kept
 

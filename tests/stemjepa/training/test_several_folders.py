@@ -12,7 +12,8 @@ import torch
 from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.data.examples import Examples, examples_of_folders
-from jukemir_like.stemjepa.settings import Data, Training
+from jukemir_like.stemjepa.data_settings import Data
+from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import batches
 from jukemir_like.stemjepa.training.compose import compose_settings
 from jukemir_like.stemjepa.training.run import train
