@@ -47,11 +47,13 @@ def main(arguments: Sequence[str]) -> int:
     for package in options.packages:
         archive = bring(package, options.folder / "packages")
         if archive is None:
-            print(f"{package} cannot be had", file=sys.stderr)
+            print(f"{package} cannot be had: try `apt-get update`", file=sys.stderr)
             left_out += 1
             continue
         with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
-            unpack(archive, Path(temporary))
+            if not unpack(archive, Path(temporary)):
+                left_out += 1
+                continue
             licence = Path(temporary) / "usr/share/doc" / package / "copyright"
             if licence.is_file():
                 target = options.folder / "copyright" / package
@@ -60,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
             written = [write(path, options.folder / "music" / package) for path in recordings(Path(temporary))]
         kept += sum(written)
         print(f"{package}: {sum(written)} recordings", file=sys.stderr)
-    print(f"{kept} recordings in {options.folder / 'music'}" + (f", {left_out} packages left out" if left_out else ""))
+    print(f"{kept} recordings in {options.folder / 'music'}; packages left out: {left_out}")
     return 1 if left_out else 0
 
 
@@ -75,13 +77,19 @@ def bring(package: str, folder: Path) -> Path | None:
     return None
 
 
-def unpack(package: Path, folder: Path) -> None:
-    """The files of a package, and those of the archives in it."""
-    subprocess.run(["dpkg", "-x", str(package), str(folder)], check=True)
+def unpack(package: Path, folder: Path) -> bool:
+    """Writes the files of a package, and those of the archives in it; whether it could be read. Archives that cannot are named."""
+    done = subprocess.run(["dpkg", "-x", str(package), str(folder)], check=False, capture_output=True, text=True)
+    if done.returncode:
+        print(f"{package.name} cannot be unpacked: {(done.stderr.strip().splitlines() or ['no reason is given'])[-1]}", file=sys.stderr)
+        return False
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ARCHIVES and path.is_file()):
-        if zipfile.is_zipfile(path):
+        try:
             with zipfile.ZipFile(path) as archive:
                 archive.extractall(path.with_name(f"{path.name}.unpacked"))  # which drops ".." and roots of names
+        except Exception as error:  # zipfile's, of bytes that are no archive: BadZipFile, struct.error, zlib.error …
+            print(f"{path.name} cannot be unpacked: {error}", file=sys.stderr)
+    return True
 
 
 def recordings(folder: Path) -> Iterator[Path]:

@@ -32,6 +32,7 @@ def test_the_middle_of_each_recording_of_a_package_is_written(tmp_path, capsys):
         archive.write(build / "short.ogg", "sound/short.ogg")
         archive.write(build / "theme.flac", "copy/theme.flac")
         archive.write(build / "short.ogg", "../../../../../../outside.ogg")
+    (music / "damaged.zip").write_bytes((music / "more.pk3").read_bytes()[:-40])
     (tree / "usr/share/doc/toy-data").mkdir(parents=True)
     (tree / "usr/share/doc/toy-data/copyright").write_text("CC-BY-SA")
     (tree / "DEBIAN").mkdir()
@@ -40,7 +41,8 @@ def test_the_middle_of_each_recording_of_a_package_is_written(tmp_path, capsys):
     packages.mkdir(parents=True)
     subprocess.run(["dpkg-deb", "-b", str(tree), str(packages / "toy-data_1_all.deb")], check=True, capture_output=True)
 
-    assert SCRIPT["main"]([str(tmp_path / "out"), "toy-data"]) == 0
+    (packages / "broken-data_1_all.deb").write_bytes((packages / "toy-data_1_all.deb").read_bytes()[:900])
+    assert SCRIPT["main"]([str(tmp_path / "out"), "broken-data", "toy-data"]) == 1
     found = {path.name: soundfile.read(path) for path in (tmp_path / "out" / "music" / "toy-data").iterdir()}
     assert sorted(found) == ["outside.wav", "short.wav", "theme.wav"]
     assert list(tmp_path.rglob("outside.ogg")) == []
@@ -50,7 +52,11 @@ def test_the_middle_of_each_recording_of_a_package_is_written(tmp_path, capsys):
     assert heard[0] / at == pytest.approx(55, abs=0.01)  # the middle 80 of 90 s begin at 5 s
     assert np.abs(np.fft.rfft(samples[-at:])).argmax() == 440
     assert (tmp_path / "out/copyright/toy-data").read_text() == "CC-BY-SA"
-    assert "broken.ogg: " in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert all(
+        line in captured.err for line in ("broken.ogg: ", "damaged.zip cannot be", "broken-data_1_all.deb cannot be", "toy-data: 3 ")
+    )
+    assert captured.out.endswith("packages left out: 1\n")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["copyright", "music", "packages"]
 
 
@@ -61,4 +67,4 @@ def test_a_package_that_cannot_be_had_is_named(tmp_path, monkeypatch, capsys):
     assert SCRIPT["main"]([str(tmp_path / "out"), "no-such-package"]) == 1
     captured = capsys.readouterr()
     assert "no-such-package cannot be had" in captured.err
-    assert "1 packages left out" in captured.out
+    assert "packages left out: 1" in captured.out
