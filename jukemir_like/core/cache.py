@@ -24,7 +24,10 @@ from jukemir_like.core.errors import RequestError
 
 ENVIRONMENT_VARIABLE = "JUKEMIR_LIKE_CACHE_DIR"
 
-_LIKE_OPTIONS = re.compile(r"hf--.*|.*\.(layer[^.]*|mean|mean\+std|max)", re.DOTALL)
+POOLS = ("mean", "mean+std", "max")
+"""How the frames of a layer become one vector, see :mod:`jukemir_like.representations.pooling`."""
+
+_LIKE_OPTIONS = re.compile(rf"hf--.*|.*\.(layer[^.]*|{'|'.join(map(re.escape, POOLS))})", re.DOTALL)
 _MAX_NAME_BYTES = 200  # file systems take 255: a suffix must fit
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jukemir_like import datasets
 from jukemir_like.core.atomic import file_system_time, write_json
-from jukemir_like.representations.names import POOLS
+from jukemir_like.core.cache import POOLS
 
 STAMPS = Path(".stages")
 """In the cache, as are the next."""

@@ -8,11 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from jukemir_like.core.cache import reads_as_options, representation_folder
+from jukemir_like.core.cache import POOLS, reads_as_options, representation_folder
 from jukemir_like.core.errors import RequestError
-
-POOLS = ("mean", "mean+std", "max")
-"""How the frames of a layer become one vector, see :mod:`jukemir_like.representations.pooling`."""
 
 _OPTION = re.compile(r"(?P<option>[a-z]+)=(?P<value>[A-Za-z0-9+_-]+)")
 _HUB = "hf:"
@@ -25,7 +22,7 @@ class RepresentationName:
     Args:
         base: the name without options, as ``mert-95m`` or ``hf:facebook/hubert-base-ls960``.
         layer: as typed; None: the representation's own choice.
-        pool: one of :data:`POOLS`; None: the representation's own choice.
+        pool: one of :data:`~jukemir_like.core.cache.POOLS`; None: the representation's own choice.
 
     >>> str(RepresentationName("mert-95m", layer="7"))
     'mert-95m@layer=7'

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jukemir_like.core.errors import InputError
-from jukemir_like.representations.names import POOLS
+from jukemir_like.core.cache import POOLS
 
 if TYPE_CHECKING:
     import torch
@@ -97,7 +97,7 @@ _CLASSES: dict[str, type[Pool]] = dict(zip(POOLS, (_Mean, _MeanAndDeviation, _Ma
 
 
 def make_pool(name: str) -> Pool:
-    """An empty pool of this name, one of :data:`~jukemir_like.representations.names.POOLS`."""
+    """An empty pool of this name, one of :data:`~jukemir_like.core.cache.POOLS`."""
     return _CLASSES[name]()
 
 

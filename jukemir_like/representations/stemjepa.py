@@ -91,8 +91,9 @@ class StemJEPARepresentation(LayeredRepresentation):
         self._precision, self._device = precision, device
         model = self._header.model
         self.sample_rate = model.frontend.sample_rate
-        depth = model.encoder.depth
-        self.choose(name, [str(layer) for layer in range(depth + 1)], str(depth), model.dimension)
+        depth, vector = model.encoder.depth, model.vector
+        usual = str(depth if vector.layer is None else vector.layer)
+        self.choose(name, [str(layer) for layer in range(depth + 1)], usual, model.dimension, vector.pool)
         self.batch_size = _BATCH_SIZE_WITH_GPU if devices.may_have_gpu(device) else _BATCH_SIZE
 
     @property

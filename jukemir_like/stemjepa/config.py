@@ -181,14 +181,35 @@ class Predictor:
 
 
 @dataclass(frozen=True)
+class Vector:
+    """Which vector stands for a clip where labels are to be predicted from it: what ``extract stemjepa`` gives where its name says no other.
+
+    Which stem fits is always found by the last layer's mean, which training makes alike for a prediction and its target.
+
+    Args:
+        layer: number of a layer of the encoder, from 0, the patches before the first block; None: the last one, as in the paper.
+        pool: over time, one of :data:`~jukemir_like.core.cache.POOLS`.
+    """
+
+    layer: int | None = None
+    pool: str = "mean"
+
+    def __post_init__(self) -> None:
+        check(self.pool in cache.POOLS, f"vector pool {self.pool!r}", f"choose one of {', '.join(cache.POOLS)}")
+
+
+@dataclass(frozen=True)
 class Model:
-    """A Stem-JEPA: front-end, encoder (and teacher, which is like it) and predictor."""
+    """A Stem-JEPA: front-end, encoder (and teacher, which is like it) and predictor, and which of its vectors stands for a clip."""
 
     frontend: Frontend = field(default_factory=Frontend)
     encoder: Encoder = field(default_factory=Encoder)
     predictor: Predictor = field(default_factory=Predictor)
+    vector: Vector = field(default_factory=Vector)
 
     def __post_init__(self) -> None:
+        layer, depth = self.vector.layer, self.encoder.depth
+        check(layer is None or 0 <= layer <= depth, f"vector layer {layer}", f"choose from 0 to {depth}")
         mels, patch = self.frontend.n_mels, self.encoder.patch_mels
         check(mels % patch == 0, f"patch_mels {patch}", f"it must divide n_mels, {mels}")
         samples = self.encoder.chunk_seconds * self.frontend.sample_rate
@@ -229,7 +250,7 @@ class Model:
 
     @property
     def dimension(self) -> int:
-        """Length of a vector: bands × width, 3,840 at paper size."""
+        """Length of a layer's mean: bands × width, 3,840 at paper size."""
         return self.bands * self.encoder.width
 
     def to_dict(self) -> dict[str, Any]:
@@ -238,6 +259,8 @@ class Model:
         for section, option, usual in (("encoder", "positions", POSITIONS[0]), ("predictor", "initialisation", INITIALISATIONS[0])):
             if values[section][option] == usual:  # as before there was a choice: what these values are the parameters of stays the same
                 del values[section][option]
+        if self.vector == Vector():
+            del values["vector"]
         return values
 
     @classmethod
@@ -247,7 +270,7 @@ class Model:
         Raises:
             RequestError: an unknown option, or a value that no model can have.
         """
-        sections = {"frontend": Frontend, "encoder": Encoder, "predictor": Predictor}
+        sections = {"frontend": Frontend, "encoder": Encoder, "predictor": Predictor, "vector": Vector}
         unknown = sorted(map(str, set(values) - set(sections)))
         check(not unknown, f"unknown section {', '.join(unknown)} of a model", f"known are {', '.join(sections)}")
         return cls(**{name: build(kind, values.get(name, {}), name) for name, kind in sections.items()})  # type: ignore[arg-type]

@@ -198,14 +198,15 @@ class Training:
         """JSON values that :meth:`from_dict` reads back.
 
         Args:
-            defaults: with options of :class:`Init` that have their defaults; without them, as before there were any, what these values are
-                compared with and hashed to stays the same.
+            defaults: with options of :class:`Init` and of :class:`~.config.Vector` that have their defaults; without them, as before there
+                were any, what these values are compared with and hashed to stays the same.
         """
         values = asdict(self)
         if not defaults:
-            values["init"] = {option.name: value for option in fields(Init) if (value := values["init"][option.name]) != option.default}
-            if not values["init"]:
-                del values["init"]
+            for section, name, kind in ((values, "init", Init), (values["model"], "vector", config.Vector)):
+                section[name] = {option.name: value for option in fields(kind) if (value := section[name][option.name]) != option.default}
+                if not section[name]:
+                    del section[name]
         values["logger"] = list(self.logger)
         values["data"]["shares"] = list(self.data.shares)
         values["data"]["data_path"] = self.data.data_path if isinstance(self.data.data_path, str) else list(self.data.data_path)

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from jukemir_like.core.cache import is_name
 from jukemir_like.core.errors import RequestError
-from jukemir_like.representations.names import POOLS, RepresentationName, parse
+from jukemir_like.core.cache import POOLS
+from jukemir_like.representations.names import RepresentationName, parse
 
 BASES = st.sampled_from(["mfcc", "stemjepa-v1.2", "mert-95m", "hf:facebook/hubert-base-ls960", "musicnn-msd"])
 LAYERS = st.none() | st.integers(0, 72).map(str)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,6 +67,34 @@ def test_batches_in_any_order_give_the_vectors_of_one_run(cache, folder, tmp_pat
     assert whole.keys() == batches.keys()
     for name, vector in whole.items():
         np.testing.assert_allclose(batches[name], vector, atol=1e-5)
+
+
+@pytest.mark.parametrize("vector", [config.Vector(), config.Vector(1), config.Vector(1, "mean+std"), config.Vector(pool="max")])
+@pytest.mark.parametrize("untrained", ["", "-untrained"])
+def test_the_weights_say_which_layer_and_pool_stand_for_a_clip_where_the_name_does_not(cache, vector, untrained):
+    torch.manual_seed(1)
+    checkpoint.save(cache.checkpoint("other"), Network(replace(MODEL, vector=vector)), provenance={})
+    layer, pool = 2 if vector.layer is None else vector.layer, vector.pool
+    clips = [np.random.default_rng(0).standard_normal(16000).astype(np.float32)]
+    plain, named, of_layer = (
+        representations.load(f"stemjepa-{name}", cache=cache)
+        for name in (f"other{untrained}", f"other{untrained}@layer={layer}@pool={pool}", f"other{untrained}@layer=0")
+    )
+    assert plain(clips).shape == (1, plain.dimension)
+    np.testing.assert_array_equal(plain(clips), named(clips))
+    assert (of_layer.layer, of_layer.pool) == ("0", pool)
+    mean = representations.load(f"stemjepa-other{untrained}@layer=2@pool=mean", cache=cache)(clips)
+    jepa = StemJEPA(checkpoint.load(cache.checkpoint("other")), "cpu")
+    if not untrained:  # which stem fits is found by the last layer's mean, whatever stands for a clip
+        np.testing.assert_allclose(jepa.embed(clips), mean, atol=1e-6)
+
+
+def test_another_layer_or_pool_of_random_weights_is_another_signature(cache):
+    signatures = set()
+    for vector in (config.Vector(), config.Vector(1), config.Vector(1, "mean+std"), config.Vector(pool="max")):
+        checkpoint.save(cache.checkpoint("mine"), Network(replace(MODEL, vector=vector)), provenance={})
+        signatures.add(representations.load("stemjepa-mine-untrained", cache=cache).signature)
+    assert len(signatures) == 4
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -31,6 +31,15 @@ def test_a_run_is_read_back_as_it_was_written():
     assert run.data.dataloader.batch_size == 8
 
 
+def test_which_vector_stands_for_a_clip_is_read_back_and_left_out_where_it_is_not_chosen():
+    """The values decide names of runs and signatures of vectors: of runs and weights from before this option they stay as they were."""
+    chosen = {"vector": {"layer": 3, "pool": "mean+std"}}
+    assert "vector" not in Model().to_dict()
+    assert "vector" not in Training().to_dict()["model"]
+    assert Model.from_dict(Model.from_dict(chosen).to_dict()) == Model.from_dict(chosen) != Model()
+    assert Training.from_dict({"model": chosen}).to_dict()["model"]["vector"] == chosen["vector"]
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -54,6 +63,9 @@ def test_a_run_is_read_back_as_it_was_written():
         ({"encoder": {"chunk_seconds": 1e9}}, "the limit is 134,217,728"),
         ({"encoder": {"chunk_seconds": 160.0, "patch_frames": 1}}, "patches, the limit is 65,536"),
         ({"encoder": {"chunk_seconds": 0.2, "patch_frames": 1}, "frontend": {"hop_length": 1, "n_fft": 200_000}}, "bins of a spectrogram"),
+        ({"vector": {"layer": 13}}, "choose from 0 to 12"),
+        ({"vector": {"layer": -1}}, "choose from 0 to 12"),
+        ({"vector": {"pool": "median"}}, "choose one of mean, "),
         ({"encoder": {"mlp_ratio": 1e-9}}, "leave at least one hidden channel"),
         ({"encoder": {"a\nb" * 1000: 1}}, "unknown option"),
         ({5: {}, "x": {}}, "unknown section 5, x"),

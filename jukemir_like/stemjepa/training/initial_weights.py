@@ -28,6 +28,7 @@ _OF_NO_MATTER = {
     "encoder.chunk_seconds",  # positions are computed
     "predictor.num_sources",  # instruments are taken by their names
     "predictor.initialisation",
+    "vector.layer", "vector.pool",
 }  # fmt: skip
 _ENCODER_SIZE = ("width", "depth", "heads")
 _INSTRUMENTS = "predictor.sources.weight"
