@@ -1,8 +1,9 @@
 """What representations know of real recordings: ``python -m bench.real DIR [REPRESENTATION …]`` prints a table.
 
 ``DIR/labels.csv`` has the columns ``path`` (from ``DIR/music``), a label, and ``group``, such as the track. Of each recording, excerpts of
-30 s are taken, at most six, evenly spaced; protocol ``linear`` predicts the label of each excerpt in five folds that keep groups together.
-Scores have 95 % intervals over groups. Differences from the first representation are paired, their p corrected for their number (Holm).
+30 s are taken, at most six, evenly spaced; protocol ``linear`` predicts the label of each excerpt in five folds that keep groups together,
+drawn ten times: which tracks are together in a fold moves a score by as much as representations differ. Scores are means over draws, with
+95 % intervals over groups and draws. Differences from the first representation are paired, their p corrected for their number (Holm).
 
 Representations are spelled as everywhere else (``stemjepa-mine``, ``mfcc@pool=max``); names joined by ``,`` are put side by side. Vectors
 are kept in ``DIR/vectors``.
@@ -15,7 +16,7 @@ import csv
 import hashlib
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,14 @@ import numpy as np
 import jukemir_like as jl
 from jukemir_like import audio
 from jukemir_like.core.progress import Progress
-from jukemir_like.core.resampling import holm
-from jukemir_like.probes.arrays import ProbeComparison, ProbeResult, compare, probe
+from jukemir_like.core.resampling import Interval, holm
+from jukemir_like.probes import intervals
+from jukemir_like.probes.arrays import ProbeResult, probe
 
 SECONDS = 30
 EXCERPTS = 6
 FOLDS = 5
+DRAWS = 10
 REPRESENTATIONS = ("stemjepa", "stemjepa-untrained", "mfcc", "chroma")
 
 
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.real", description="What representations know of real recordings.")
     parser.add_argument("folder", type=Path, help="with labels.csv and music/")
     parser.add_argument("representations", nargs="*", default=REPRESENTATIONS)
-    parser.add_argument("--draws", type=int, default=1, help="of folds; intervals are of the first")
+    parser.add_argument("--draws", type=int, default=DRAWS, help="of folds [%(default)s]")
     options = parser.parse_args(arguments)
     recordings = read_table(options.folder)
     results = {name: probes(options.folder, recordings, name, options.draws) for name in options.representations}
@@ -101,27 +104,37 @@ def excerpts(recordings: Sequence[Recording], sample_rate: int, description: str
             bar.update()
 
 
+def combined(runs: Sequence[ProbeResult]) -> intervals.ResampledMetrics:
+    """The draws of one representation as one result: the mean over draws, in every resample of groups and of draws."""
+    # Accuracy of an item does not depend on the fold that it was in, and the draws are of different folds.
+    predictions = [replace(run.resampled.predictions[0], fold=None) for run in runs]
+    return intervals.resample_predictions(runs[0].resampled.task, runs[0].dataset, predictions)
+
+
 def table(results: dict[str, list[ProbeResult]]) -> str:
     """Markdown: scores, and what the first has more than each other."""
-    (first, reference), *others = results.items()
-    differences: dict[str, ProbeComparison] = {name: compare(reference[0], runs[0]) for name, runs in others}
+    scores = {name: combined(runs) for name, runs in results.items()}
+    (first, reference), *others = scores.items()
+    metric = next(iter(reference.intervals))
+    differences = {name: intervals.compare(reference, one).differences[metric] for name, one in others}
     corrected = dict(zip(differences, holm([one.p for one in differences.values()]), strict=True))
-    rows = [f"| representation | accuracy, % | {first} minus it | p | other draws of folds |", "|---|---|---|---|---|"]
-    for name, runs in results.items():
-        cells = [name, percent(runs[0], "{:.1f}"), "", ""]
+    rows = [f"| representation | accuracy, % | {first} minus it | p | by draw of folds |", "|---|---|---|---|---|"]
+    for name, score in scores.items():
+        cells = [name, percent(score.intervals[metric], "{:.1f}"), "", ""]
         if name in differences:
-            cells[2:] = [percent(differences[name], "{:+.1f}"), f"{corrected[name]:.3f}"]
-        rows.append(f"| {' | '.join([*cells, ' '.join(f'{100 * one.value:.1f}' for one in runs[1:])])} |")
-    one = reference[0]
-    counted = f"{one.n['test']:,} excerpts of {SECONDS} s, {one.groups} groups, {len(one.classes)} classes."
+            cells[2:] = [percent(differences[name].interval, "{:+.1f}"), f"{corrected[name]:.3f}"]
+        rows.append(f"| {' | '.join([*cells, ' '.join(f'{100 * value:.1f}' for value in score.by_seed[metric])])} |")
+    one = results[first][0]
+    draws = f"{len(results[first])} draws of {FOLDS} folds"
+    counted = f"{one.n['test']:,} excerpts of {SECONDS} s, {one.groups} groups, {len(one.classes)} classes; {draws}."
     return "\n".join([counted, "", *rows])
 
 
-def percent(result: ProbeResult | ProbeComparison, form: str) -> str:
+def percent(interval: Interval, form: str) -> str:
     """A value in % with its interval, if it has one."""
-    assert result.interval is not None
-    value, low, high = (form.format(100 * number) for number in (result.value, *result.interval))
-    return f"{value} [{low}, {high}]"
+    ends = () if interval.low is None or interval.high is None else (interval.low, interval.high)
+    value, *bounds = (form.format(100 * number) for number in (interval.value, *ends))
+    return f"{value} [{', '.join(bounds)}]" if bounds else value
 
 
 if __name__ == "__main__":

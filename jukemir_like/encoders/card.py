@@ -49,10 +49,9 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like.core import files, jsonfiles
-from jukemir_like.core.cache import is_name
+from jukemir_like.core.cache import POOLS, is_name
 from jukemir_like.core.errors import RequestError
 from jukemir_like.downloads.declarations import ARCHIVE_SUFFIXES
-from jukemir_like.core.cache import POOLS
 
 TRIED = {
     "real weights": "compared with the original program, with its real weights",

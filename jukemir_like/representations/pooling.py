@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jukemir_like.core.errors import InputError
 from jukemir_like.core.cache import POOLS
+from jukemir_like.core.errors import InputError
 
 if TYPE_CHECKING:
     import torch

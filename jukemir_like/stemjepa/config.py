@@ -182,7 +182,7 @@ class Predictor:
 
 @dataclass(frozen=True)
 class Vector:
-    """Which vector stands for a clip where labels are to be predicted from it: what ``extract stemjepa`` gives where its name says no other.
+    """Which vector stands for a clip where labels are predicted from it: what ``extract stemjepa`` gives where its name says no other.
 
     Which stem fits is always found by the last layer's mean, which training makes alike for a prediction and its target.
 

@@ -30,7 +30,7 @@ import copy
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -501,22 +501,21 @@ class Network(nn.Module):
         with torch.no_grad():
             log_mels = self.frontend(torch.cat([context, target]))
         if by_teacher:
-            (patches, vector), mixes = self._encode(self.encoder, log_mels[: len(context)], vectors), len(context)
+            patches, *vector = self._encode(self.encoder, log_mels[: len(context)], vectors)
             with torch.no_grad():
-                targets, target_vector = self._encode(self.teacher, log_mels[mixes:], vectors)
+                targets, *target_vector = self._encode(self.teacher, log_mels[len(context) :], vectors)
         else:
-            both, vector_of_both = self._encode(self.encoder, log_mels, vectors)
-            patches, targets = both.split(len(context))
-            vector, target_vector = (None, None) if vector_of_both is None else vector_of_both.split(len(context))
-        return Views(patches, targets, self.predictor(patches, source), vector, target_vector)
+            halves = [part.split_with_sizes([len(context), len(target)]) for part in self._encode(self.encoder, log_mels, vectors)]
+            (patches, *vector), (targets, *target_vector) = zip(*halves, strict=True)
+        return Views(patches, targets, self.predictor(patches, source), *vector, *target_vector)
 
-    def _encode(self, encoder: Encoder, log_mel: Tensor, vectors: bool) -> tuple[Tensor, Tensor | None]:  # noqa: FBT001
+    def _encode(self, encoder: nn.Module, log_mel: Tensor, vectors: bool) -> list[Tensor]:
         """Patches, and with ``vectors`` the vectors too."""
         if not vectors:
-            return encoder(log_mel), None
-        *states, patches = encoder.states(log_mel)
+            return [encoder(log_mel)]
+        states = list(cast("Encoder", encoder).states(log_mel))
         layer = self.settings.vector.layer
-        return patches, self.vector(patches if layer is None else [*states, patches][layer])
+        return [states[-1], self.vector(states[-1 if layer is None else layer])]
 
     def vector(self, patches: Tensor) -> Tensor:
         """The vector of each chunk that ``settings.vector`` describes, from the patches of its layer.

@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jukemir_like.core.cache import is_name
+from jukemir_like.core.cache import POOLS, is_name
 from jukemir_like.core.errors import RequestError
-from jukemir_like.core.cache import POOLS
 from jukemir_like.representations.names import RepresentationName, parse
 
 BASES = st.sampled_from(["mfcc", "stemjepa-v1.2", "mert-95m", "hf:facebook/hubert-base-ls960", "musicnn-msd"])

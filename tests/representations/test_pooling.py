@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jukemir_like.core.errors import InputError
 from jukemir_like.core.cache import POOLS
+from jukemir_like.core.errors import InputError
 from jukemir_like.representations.pooling import make_pool, pooled_dimension
 
 BY_NUMPY = {

@@ -75,7 +75,8 @@ class TrainingModule(lightning.LightningModule):
         equal, and what they have in common hides their differences: so this term compares deviations from the batch's mean, and learns
         at once. The prediction, which is compared without centring, follows.
 
-        With ``objective.track_weight``, the vector that stands for the mix has to find the other chunks of its track (:mod:`.track_contrast`).
+        With ``objective.track_weight``, the vector that stands for the mix has to find the other chunks of its track as well
+        (:mod:`.track_contrast`).
 
         The contrastive term of an example has its negatives in the batches of all ranks. Its mean over the ranks has the gradient that one
         process with the whole batch would compute, because gathering returns gradients to the rank where features came from, and ranks

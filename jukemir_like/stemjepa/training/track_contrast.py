@@ -12,16 +12,15 @@ from torch.nn import functional as F  # noqa: N812
 
 from jukemir_like.stemjepa.model import without_autocast
 
-
 _LEAST_VARIANCE = 1e-8
 
 
 def track_loss(mix: Tensor, stem: Tensor, track: Tensor, temperature: float) -> Tensor:
     """How surely each pooled mix finds the mixes, and the stems, of the other chunks of its track among those of the batch.
 
-    Vectors are compared by the cosine of their numbers, each standardised over the batch, as probes do it. An example's own mix and stem are left out on both
-    sides. The cross-entropy is the mean over the chunks to find (Khosla et al., *Supervised contrastive learning*, arXiv 2004.11362,
-    equation 2), and that of finding mixes and of finding stems are averaged.
+    Vectors are compared by the cosine of their numbers, each standardised over the batch, as probes do it. An example's own mix and stem
+    are left out on both sides. The cross-entropy is the mean over the chunks to find (Khosla et al., *Supervised contrastive learning*,
+    arXiv 2004.11362, equation 2), and that of finding mixes and of finding stems are averaged.
 
     Args:
         mix, stem: ``(batch, width)``; row i of both is of the same chunk.
