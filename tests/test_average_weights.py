@@ -1,4 +1,4 @@
-"""The script that averages weights: each tensor is the weighted mean of those of the files, and only weights of one network are averaged."""
+"""The script that averages weights: each tensor is the weighted mean of those of the files, which have to be weights of one network."""
 
 import subprocess
 import sys

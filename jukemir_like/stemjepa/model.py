@@ -30,7 +30,7 @@ import copy
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,6 @@ from jukemir_like.stemjepa import config
 
 _CPU_BLOCK_SAMPLES = 200_000
 _BANDS_AT_ONCE = 16
-_LEAST_VARIANCE = 1e-6
 
 
 class LogMel(nn.Module):
@@ -455,13 +454,11 @@ def contrastive_loss(query: Tensor, key: Tensor, temperature: float, excluded: T
 
 
 class Views(NamedTuple):
-    """The patches of a batch of examples, each of shape ``(batch, patches, width)``; and the vectors of mixes and stems, if asked for."""
+    """The patches of a batch of examples, each of shape ``(batch, patches, width)``."""
 
     context: Tensor
     target: Tensor
     prediction: Tensor
-    context_vector: Tensor | None = None
-    target_vector: Tensor | None = None
 
 
 class Network(nn.Module):
@@ -488,7 +485,7 @@ class Network(nn.Module):
         self.teacher = make_teacher(self.encoder)
         self.predictor = build_predictor(settings)
 
-    def forward(self, context: Tensor, target: Tensor, source: Tensor, *, by_teacher: bool = True, vectors: bool = False) -> Views:
+    def forward(self, context: Tensor, target: Tensor, source: Tensor, *, by_teacher: bool = True) -> Views:
         """Encodes a mix and the stem that it lacks, and predicts the stem from the mix.
 
         Args:
@@ -496,42 +493,16 @@ class Network(nn.Module):
             target: ``(batch, samples)``, the missing stem.
             source: ``(batch,)``, the number of its instrument.
             by_teacher: the teacher encodes the target, and no gradient reaches it; else the encoder does, and learns from both sides.
-            vectors: give the vectors that stand for mixes and stems too, see :meth:`vector`.
         """
         with torch.no_grad():
             log_mels = self.frontend(torch.cat([context, target]))
         if by_teacher:
-            patches, *vector = self._encode(self.encoder, log_mels[: len(context)], vectors)
+            patches = self.encoder(log_mels[: len(context)])
             with torch.no_grad():
-                targets, *target_vector = self._encode(self.teacher, log_mels[len(context) :], vectors)
+                targets = self.teacher(log_mels[len(context) :])
         else:
-            halves = [part.split_with_sizes([len(context), len(target)]) for part in self._encode(self.encoder, log_mels, vectors)]
-            (patches, *vector), (targets, *target_vector) = zip(*halves, strict=True)
-        return Views(patches, targets, self.predictor(patches, source), *vector, *target_vector)
-
-    def _encode(self, encoder: nn.Module, log_mel: Tensor, vectors: bool) -> list[Tensor]:
-        """Patches, and with ``vectors`` the vectors too."""
-        if not vectors:
-            return [encoder(log_mel)]
-        states = list(cast("Encoder", encoder).states(log_mel))
-        layer = self.settings.vector.layer
-        return [states[-1], self.vector(states[-1 if layer is None else layer])]
-
-    def vector(self, patches: Tensor) -> Tensor:
-        """The vector of each chunk that ``settings.vector`` describes, from the patches of its layer.
-
-        ``(batch, bands · steps, width)`` → ``(batch, bands · width)``, twice that of the pool ``mean+std``; float32.
-        """
-        batch, tokens, width = patches.shape
-        bands, pool = self.settings.bands, self.settings.vector.pool
-        frames = patches.float().view(batch, bands, tokens // bands, width).transpose(1, 2).flatten(2)  # (batch, steps, bands · width)
-        if pool == "max":
-            return frames.amax(1)
-        mean = frames.mean(1)
-        if pool == "mean":
-            return mean
-        variance = (frames - mean[:, None]).square().mean(1)
-        return torch.cat([mean, (variance + _LEAST_VARIANCE).sqrt()], dim=1)  # at 0 the root has no finite gradient
+            patches, targets = self.encoder(log_mels).split(len(context))
+        return Views(patches, targets, self.predictor(patches, source))
 
     def pooled(self, patches: Tensor) -> Tensor:
         """Patches averaged over time, bands side by side: ``(batch, bands · steps, width)`` → ``(batch, bands · width)``, float32."""

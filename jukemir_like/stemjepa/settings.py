@@ -71,9 +71,8 @@ class Objective:
     Args:
         contrastive_steps: length of the first phase, in steps: pooled predictions have to find their own pooled targets in the batch.
         mix_weight: in the first phase, weight of a second such term: pooled mixes have to find the targets, both centred on the batch.
-        track_weight: weight of a third such term, in both phases: the vector that stands for a mix (``model.vector``) has to find those
-            of the mixes and stems of the other chunks of its track. What lasts longer than a chunk, such as style and sound, is learned by
-            it. 0: none.
+        track_weight: weight of a third such term, in both phases: a pooled mix has to find the mixes and stems of the other chunks of its
+            track. What lasts longer than a chunk, such as style and sound, is learned by it. 0: none.
         temperature: of all contrastive terms.
         contrastive_weight: weight of the contrastive term after the first phase, added to the predictive one; 0: predictive alone, as in
             the paper.

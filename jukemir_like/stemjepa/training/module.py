@@ -59,13 +59,12 @@ class TrainingModule(lightning.LightningModule):
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch: a number to minimise."""
         contrasting = is_contrastive(self.settings, self.step)
-        vectors = bool(self.settings.objective.track_weight)
-        views = self.network(batch["context"], batch["target"], batch["source"], by_teacher=not contrasting, vectors=vectors)
+        views = self.network(batch["context"], batch["target"], batch["source"], by_teacher=not contrasting)
         losses = self.losses(views, batch["track"], contrasting=contrasting)
         total = self.total(losses)
         self.loss_sums.add(batch["source"], loss=total, predictive=losses.predictive, contrastive=losses.contrastive)
         is_logged = is_due(self.settings, self.step + 1, self.settings.trainer.log_every_steps)
-        self.views = Views(*(part.detach() for part in views[:3])) if is_logged else None
+        self.views = Views(*(part.detach() for part in views)) if is_logged else None
         return total.mean()
 
     def losses(self, views: Views, track: Tensor, *, contrasting: bool) -> Losses:
@@ -75,8 +74,7 @@ class TrainingModule(lightning.LightningModule):
         equal, and what they have in common hides their differences: so this term compares deviations from the batch's mean, and learns
         at once. The prediction, which is compared without centring, follows.
 
-        With ``objective.track_weight``, the vector that stands for the mix has to find the other chunks of its track as well
-        (:mod:`.track_contrast`).
+        With ``objective.track_weight``, it has to find the other chunks of its track as well (:mod:`.track_contrast`).
 
         The contrastive term of an example has its negatives in the batches of all ranks. Its mean over the ranks has the gradient that one
         process with the whole batch would compute, because gathering returns gradients to the rank where features came from, and ranks
@@ -92,7 +90,7 @@ class TrainingModule(lightning.LightningModule):
         contrastive = None
         if contrasting or options.contrastive_weight:
             mix_weight = options.mix_weight if contrasting else 0.0
-            parts = [views.prediction, views.target, *([views.context] if mix_weight else [])]
+            parts = [views.prediction, views.target, *([views.context] if mix_weight or options.track_weight else [])]
             pooled = torch.cat([self.network.pooled(part) for part in parts], dim=1)
             query, key, *mix = gather_rows(pooled).chunk(len(parts), dim=1)
             tracks = gather_rows(track)
@@ -102,10 +100,7 @@ class TrainingModule(lightning.LightningModule):
                 centred = (mix[0] - mix[0].mean(0), key - key.mean(0))
                 rows = rows + mix_weight * model.contrastive_loss(*centred, options.temperature, forbidden)
             if options.track_weight:
-                assert views.context_vector is not None  # noqa: S101
-                assert views.target_vector is not None  # noqa: S101
-                of_mix, of_stem = gather_rows(torch.cat([views.context_vector, views.target_vector], dim=1)).chunk(2, dim=1)
-                rows = rows + options.track_weight * track_loss(of_mix, of_stem, tracks, options.temperature)
+                rows = rows + options.track_weight * track_loss(mix[0], key, tracks, options.temperature)
             contrastive = rows[len(track) * _rank() :][: len(track)]
         return Losses(predictive, contrastive)
 

@@ -12,15 +12,13 @@ from torch.nn import functional as F  # noqa: N812
 
 from jukemir_like.stemjepa.model import without_autocast
 
-_LEAST_VARIANCE = 1e-8
-
 
 def track_loss(mix: Tensor, stem: Tensor, track: Tensor, temperature: float) -> Tensor:
     """How surely each pooled mix finds the mixes, and the stems, of the other chunks of its track among those of the batch.
 
-    Vectors are compared by the cosine of their numbers, each standardised over the batch, as probes do it. An example's own mix and stem
-    are left out on both sides. The cross-entropy is the mean over the chunks to find (Khosla et al., *Supervised contrastive learning*,
-    arXiv 2004.11362, equation 2), and that of finding mixes and of finding stems are averaged.
+    Vectors are compared by the cosine of their deviations from the batch's mean. An example's own mix and stem are left out on both
+    sides. The cross-entropy is the mean over the chunks to find (Khosla et al., *Supervised contrastive learning*, arXiv 2004.11362,
+    equation 2), and that of finding mixes and of finding stems are averaged.
 
     Args:
         mix, stem: ``(batch, width)``; row i of both is of the same chunk.
@@ -37,17 +35,11 @@ def track_loss(mix: Tensor, stem: Tensor, track: Tensor, temperature: float) -> 
     own = torch.eye(len(track), dtype=torch.bool, device=track.device)
     wanted = (track[:, None] == track[None]) & ~own
     count = wanted.sum(1).clamp(min=1)
-    query = F.normalize(_standardised(mix), dim=-1)
+    query = F.normalize(mix.float() - mix.float().mean(0), dim=-1)
     losses = []
-    for candidates in (query, F.normalize(_standardised(stem), dim=-1)):
+    for candidates in (mix.float(), stem.float()):
         with without_autocast(mix.device):  # cosines are divided by a small number: three digits, those of bfloat16, are too few
-            logits = query @ candidates.T / temperature  # (batch, batch)
+            logits = query @ F.normalize(candidates - candidates.mean(0), dim=-1).T / temperature  # (batch, batch)
         surprise = torch.logsumexp(logits.masked_fill(own, float("-inf")), dim=1, keepdim=True) - logits
         losses.append((surprise * wanted).sum(1) / count)
     return (losses[0] + losses[1]) / 2
-
-
-def _standardised(vectors: Tensor) -> Tensor:
-    """Each number of the vectors minus its mean over the batch, divided by its standard deviation; 0 where all are alike."""
-    deviations = vectors.float() - vectors.float().mean(0)
-    return deviations * (deviations.square().mean(0) + _LEAST_VARIANCE).rsqrt()

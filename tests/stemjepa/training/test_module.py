@@ -1,6 +1,5 @@
 import copy
 import itertools
-from contextlib import nullcontext
 
 import pytest
 import torch
@@ -25,11 +24,8 @@ def batch_of(settings, size=4):
     return next(iter(loader(Examples(made.train, settings.data, settings.model, 0), batch_size=size, batches=1, workers=0)))
 
 
-@pytest.mark.parametrize(
-    ("decay", "track_weight", "vector"),
-    [("matrices", 0.0, (None, "mean")), ("all", 2.0, (None, "mean")), ("matrices", 2.0, (1, "mean+std")), ("all", 2.0, (0, "max"))],
-)
-def test_a_run_is_what_a_plain_loop_does(settings, tmp_path, decay, track_weight, vector):
+@pytest.mark.parametrize(("decay", "track_weight"), [("matrices", 0.0), ("all", 2.0)])
+def test_a_run_is_what_a_plain_loop_does(settings, tmp_path, decay, track_weight):
     """Phases, accumulated batches, clipping, learning rate, decay, and a teacher that moves after each step and not each batch."""
     changes = {
         "trainer.accumulate": 2,
@@ -39,8 +35,6 @@ def test_a_run_is_what_a_plain_loop_does(settings, tmp_path, decay, track_weight
         "optimiser.decay": decay,
         "objective.track_weight": track_weight,
         "data.chunks_per_track": 2 if track_weight else 1,
-        "model.vector.layer": vector[0],
-        "model.vector.pool": vector[1],
     }
     run = settings(changes)
     weights = load(train(run, tmp_path)).network.state_dict()
@@ -73,10 +67,7 @@ def test_a_run_is_what_a_plain_loop_does(settings, tmp_path, decay, track_weight
             prediction = network.predictor(context, batch["source"])
             loss = info_nce(network.pooled(prediction), network.pooled(target), batch["track"])
             if track_weight:
-                mix = plain_vector(student, mels[0], *vector)
-                with nullcontext() if contrasting else torch.no_grad():
-                    stem = plain_vector(student if contrasting else teacher, mels[1], *vector)
-                loss = loss + track_weight * plain_track_loss(mix, stem, batch["track"])
+                loss = loss + track_weight * plain_track_loss(network.pooled(context), network.pooled(target), batch["track"])
             if contrasting:
                 mix, stem = (rows - rows.mean(0) for rows in (network.pooled(context), network.pooled(target)))
                 loss = loss + info_nce(mix, stem, batch["track"])
@@ -114,16 +105,8 @@ def info_nce(query, key, track):
     return total / len(query)
 
 
-def plain_vector(encoder, mels, layer, pool):
-    patches = list(encoder.states(mels))[-1 if layer is None else layer]
-    frames = torch.cat(patches.chunk(encoder.bands, dim=1), dim=2)
-    if pool == "max":
-        return frames.max(1).values
-    return torch.cat([frames.mean(1), (frames.var(1, correction=0) + 1e-6).sqrt()][: 2 if pool == "mean+std" else 1], dim=1)
-
-
 def plain_track_loss(mix, stem, track):
-    mix, stem = (nn.functional.normalize((rows - rows.mean(0)) / rows.std(0, correction=0), dim=-1) for rows in (mix, stem))
+    mix, stem = (nn.functional.normalize(rows - rows.mean(0), dim=-1) for rows in (mix, stem))
     total = 0.0
     for one in range(len(mix)):
         others = [other for other in range(len(mix)) if other != one]

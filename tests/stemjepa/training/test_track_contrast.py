@@ -11,7 +11,7 @@ from jukemir_like.stemjepa.training.track_contrast import track_loss
 
 def slow_track_loss(mix, stem, track, temperature):
     """In float64, a number at a time."""
-    mix, stem = ((part - part.mean(0)) / part.std(0) for part in (mix, stem))
+    mix, stem = mix - mix.mean(0), stem - stem.mean(0)
     losses = []
     for i in range(len(track)):
         of_candidates = []
