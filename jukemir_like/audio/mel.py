@@ -64,3 +64,24 @@ def filters(sample_rate: int, n_fft: int, n_mels: int, f_min: float = 0.0, f_max
     triangles = np.maximum(0, np.minimum(rising, falling))
     # A triangle of height h over a base of (upper - lower) has the area h (upper - lower) / 2.
     return np.asarray(triangles * (2 / (upper - lower)), dtype=np.float32)
+
+
+def blocks(weights: np.ndarray, size: int) -> list[tuple[slice, slice]]:
+    """Filters in blocks whose products leave out most of the zeros.
+
+    Args:
+        weights: shape ``(bands, bins)``; neighbouring bands touch neighbouring bins.
+        size: bands per block.
+
+    Returns:
+        for each block its bands, and the bins that any of them touches.
+
+    >>> blocks(np.array([[1, 0, 0], [1, 2, 0], [0, 0, 3]]), 2)
+    [(slice(0, 2, None), slice(0, 2, None)), (slice(2, 3, None), slice(2, 3, None))]
+    """
+    found = []
+    for start in range(0, len(weights), size):
+        bands = slice(start, min(start + size, len(weights)))
+        touched = np.flatnonzero(weights[bands].any(axis=0)).tolist() or [0]
+        found.append((bands, slice(touched[0], touched[-1] + 1)))
+    return found

@@ -119,12 +119,7 @@ class BandedProduct:
     """
 
     def __init__(self, weights: np.ndarray, block: int = 32):
-        self._blocks = []
-        for start in range(0, len(weights), block):
-            rows = weights[start : start + block]
-            touched = np.flatnonzero(rows.any(axis=0))
-            bins = slice(touched[0], touched[-1] + 1)
-            self._blocks.append((slice(start, start + len(rows)), bins, np.ascontiguousarray(rows[:, bins].T)))
+        self._blocks = [(bands, bins, np.ascontiguousarray(weights[bands, bins].T)) for bands, bins in mel.blocks(weights, block)]
 
     def __call__(self, spectra: np.ndarray, out: np.ndarray) -> None:
         """Writes ``spectra · weightsᵀ`` into ``out``; shapes ``(frames, bins)`` and ``(frames, bands)``."""

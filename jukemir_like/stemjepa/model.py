@@ -71,7 +71,7 @@ class LogMel(nn.Module):
         self.register_buffer("window", torch.hann_window(settings.n_fft), persistent=False)
         filters = mel.filters(settings.sample_rate, settings.n_fft, settings.n_mels, settings.f_min, settings.f_max)
         self.register_buffer("filters", torch.from_numpy(filters), persistent=False)
-        self._parts = [_nonzero_columns(self.filters, first) for first in range(0, settings.n_mels, _BANDS_AT_ONCE)]
+        self._blocks = mel.blocks(filters, _BANDS_AT_ONCE)
 
     def forward(self, waveform: Tensor) -> Tensor:
         settings = self.settings
@@ -91,17 +91,10 @@ class LogMel(nn.Module):
         spectrum = torch.stft(clips, n_fft, hop_length, window=self.window, center=True, return_complex=True)[..., :frames]
         power = spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)  # (clips, n_fft // 2 + 1, frames)
         if clips.device.type == "cpu":  # a band has few of the bins: products with the zeros of all others would take six times as long
-            bands = torch.cat([self.filters[rows, bins] @ power[:, bins] for rows, bins in self._parts], dim=1)
+            bands = torch.cat([self.filters[rows, bins] @ power[:, bins] for rows, bins in self._blocks], dim=1)
         else:
             bands = self.filters @ power
         return (bands + torch.finfo(torch.float32).eps).log_().sub_(self.settings.mean).div_(self.settings.std)
-
-
-def _nonzero_columns(filters: Tensor, first: int) -> tuple[slice, slice]:
-    """A few rows of ``filters`` from ``first`` on, and the columns in which any of them is not zero."""
-    rows = slice(first, first + _BANDS_AT_ONCE)
-    used = filters[rows].any(dim=0).nonzero().flatten().tolist() or [0]
-    return rows, slice(used[0], used[-1] + 1)
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[object]:
