@@ -198,7 +198,8 @@ class Training:
         """JSON values that :meth:`from_dict` reads back.
 
         Args:
-            defaults: with options of :class:`Init` and of :class:`~.config.Vector` that have their defaults; without them, as before there
+            defaults: with options of :class:`Init` and of :class:`~.config.Vector`, ``data.stems`` and ``data.held_out`` that have their
+                defaults; without them, as before there
                 were any, what these values are compared with and hashed to stays the same.
         """
         values = asdict(self)
@@ -207,7 +208,12 @@ class Training:
                 section[name] = {option.name: value for option in fields(kind) if (value := section[name][option.name]) != option.default}
                 if not section[name]:
                     del section[name]
+            for option, value in (("stems", Data().stems), ("held_out", ())):
+                if values["data"][option] == value:
+                    del values["data"][option]
         values["logger"] = list(self.logger)
+        if "held_out" in values["data"]:
+            values["data"]["held_out"] = list(self.data.held_out)
         values["data"]["shares"] = list(self.data.shares)
         values["data"]["data_path"] = self.data.data_path if isinstance(self.data.data_path, str) else list(self.data.data_path)
         values["data"]["sources"] = None if self.data.sources is None else list(self.data.sources)
