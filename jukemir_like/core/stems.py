@@ -11,11 +11,14 @@ STEMS = ("bass", "drums", "other", "vocals")
 KINDS = ("usual", "instruments")
 """What the stems of tracks can be: the same for all tracks, as bass, drums, other, vocals; or each track's own instruments."""
 
+_LONGEST = 100  # characters of a name of an instrument
+
 
 def instrument_name(text: str) -> str:
-    """A name of an instrument as data has it: in lower case, a single blank for blanks and underscores; so two datasets may share it.
+    """A name of an instrument as data has it, so that two datasets may share it: in lower case, at most 100 characters, a single blank for
+    blanks, underscores, slashes and control characters; no dot at its beginning.
 
-    >>> instrument_name("Electric Bass (finger)"), instrument_name(" bowed_strings")
-    ('electric bass (finger)', 'bowed strings')
+    >>> instrument_name("Electric Bass (finger)"), instrument_name(" bowed_strings"), instrument_name("fx/processed sound")
+    ('electric bass (finger)', 'bowed strings', 'fx processed sound')
     """
-    return re.sub(r"[\s_]+", " ", text.casefold()).strip()
+    return re.sub(r"[\s_/\\\x00-\x1f\x7f-\x9f]+", " ", text.casefold()).strip(" .")[:_LONGEST].strip()
