@@ -1,7 +1,7 @@
 """Which family an instrument is of, by its name: a table of the programs of General MIDI and of the classes of multitrack datasets.
 
-The families are those of General MIDI, with four exceptions: what imitates a section of strings or of brass, and the fiddle, is of the
-strings or the brass; timpani are percussive; choirs are vocals, as singers are; drum kits are drums.
+The families are those of General MIDI, but that ensembles of strings and the fiddle are strings, timpani are percussive, and choirs are
+vocals, as singers are; drum kits are drums.
 """
 
 from __future__ import annotations
