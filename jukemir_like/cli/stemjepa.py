@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -175,7 +175,9 @@ def convert(
 
 @click.command()
 @click.option("--context", required=True, type=click.Path(exists=True, dir_okay=False), help="Audio file of the mix that lacks a stem.")
-@click.option("--instrument", required=True, help="The stem that it lacks, e.g. bass.")
+@click.option(
+    "--instrument", required=True, help="The stem that it lacks, e.g. bass; in any words for weights that are conditioned by text."
+)
 @click.option("--library", "folder", required=True, type=click.Path(), help="Folder of audio to choose from; sub-folders included.")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Files to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -201,7 +203,9 @@ def retrieve(
     candidates.summary.notes[:0] = query.notes
     matches = candidates.nearest(query.vector, top)
     if as_json:
-        request = {"context": context, "instrument": instrument, "weights": str(path), "digest": model.digest}
+        request: dict[str, Any] = {"context": context, "instrument": instrument, "weights": str(path), "digest": model.digest}
+        if model.is_text_conditioned and query.taken_for is not None:
+            request["taken_for"] = query.taken_for.to_json()
         click.echo(candidates.to_json(matches, request))
     else:
         click.echo(candidates.text(matches))

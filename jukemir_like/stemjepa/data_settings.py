@@ -84,6 +84,8 @@ class Data:
         chunks_per_track: examples in a row that are of one track, at places of their own. Two or more are what ``objective.track_weight``
             needs.
         context: how the mix is sampled from the other active stems: ``uniform``, ``max`` (all of them), ``one``, ``one-plus``.
+        synonyms: with ``model.predictor.instruments=text``, say the name of an example's instrument by a synonym at random, from the seed
+            (``stemjepa/instrument_names.csv``); False: always as it is.
         silence_db: a stem is active in a chunk if its peak there exceeds its loudest peak in the track plus this (negative) number of dB.
         statistics: measure mean and standard deviation of the log-mel before training; False: use the model's own.
         local_dir: copy the data to this node's disk first.
@@ -100,6 +102,7 @@ class Data:
     held_out: tuple[str, ...] = ()
     chunks_per_track: int = 1
     context: str = "uniform"
+    synonyms: bool = True
     silence_db: float = -40.0
     statistics: bool = True
     local_dir: bool = False

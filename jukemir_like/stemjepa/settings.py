@@ -198,12 +198,16 @@ class Training:
         """JSON values that :meth:`from_dict` reads back.
 
         Args:
-            defaults: with options of :class:`Init` and of :class:`~.config.Vector`, ``data.stems`` and ``data.held_out`` that have their
-                defaults; without them, as before there
-                were any, what these values are compared with and hashed to stays the same.
+            defaults: with options of :class:`Init` and of :class:`~.config.Vector`, of instruments by their names and of stems of their
+                own, that have their defaults; without them, as before there were any, what these values are compared with and hashed to
+                stays the same.
         """
         values = asdict(self)
         if not defaults:
+            if self.model.predictor.instruments == config.INSTRUMENTS[0]:
+                values["model"]["predictor"] = config.without_text(values["model"]["predictor"])
+            if self.data.synonyms:
+                del values["data"]["synonyms"]
             for section, name, kind in ((values, "init", Init), (values["model"], "vector", config.Vector)):
                 section[name] = {option.name: value for option in fields(kind) if (value := section[name][option.name]) != option.default}
                 if not section[name]:

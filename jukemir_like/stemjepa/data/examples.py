@@ -32,6 +32,7 @@ _TRACKS_TRIED = 50  # tracks that are tried at random before each is tried once
 # Frames read on both sides of a chunk, which the filters of resampling need. A whole number of samples at 16 kHz, for usual rates.
 _MARGIN = 882
 _ORDER_STREAM, _EXAMPLE_STREAM, _FOLDER_STREAM = 0, 1, 2  # streams of random numbers
+_WORDINGS = 1 << 31  # so many that every synonym is as probable as any other
 _BLOCK = 1000  # examples of which every folder has its share
 
 _log = logging.getLogger(__name__)
@@ -46,8 +47,9 @@ class Examples(Dataset[dict[str, Tensor]]):
 
     Args:
         tracks: in the order in which ``track`` counts them; at least one.
-        data: how to sample: ``context``, ``silence_db``, ``augmentation``, and the ``shares`` of the folders that the tracks are in.
-        model: sample rate and length of a chunk.
+        data: how to sample: ``context``, ``silence_db``, ``augmentation``, ``synonyms``, and the ``shares`` of the folders that the tracks
+            are in.
+        model: sample rate and length of a chunk, and whether instruments are named.
         seed: of all random choices.
         loudness: where the tracks' peaks are kept; None: in the cache.
 
@@ -61,6 +63,7 @@ class Examples(Dataset[dict[str, Tensor]]):
         self.tracks, self.data, self.seed = tuple(tracks), data, seed & 0xFFFFFFFFFFFFFFFF
         self.sample_rate, self.chunk_samples = model.frontend.sample_rate, model.chunk_samples
         self.loudness = loudness or Loudness()
+        self._words = model.predictor.instruments == "text" and data.synonyms
         # Without shares all tracks are one folder.
         of_folder = np.array([track.folder if data.shares else 0 for track in self.tracks])
         self._pools = [np.flatnonzero(of_folder == folder) for folder in range(max(1, len(data.shares)))]
@@ -70,7 +73,10 @@ class Examples(Dataset[dict[str, Tensor]]):
         self._unusable: dict[int, str] = {}
 
     def __getitem__(self, n: int) -> dict[str, Tensor]:
-        """``context`` and ``target`` ``(samples,)`` float32; ``source``, the number of the target's stem, and ``track``: int64."""
+        """``context`` and ``target`` ``(samples,)`` float32; ``source``, the number of the target's stem, and ``track``: int64.
+
+        Where instruments are said by synonyms, ``wording`` too: int64, a random number that chooses among the ways to say the stem's name.
+        """
         random = np.random.default_rng((self.seed, _EXAMPLE_STREAM, n))
         for index in self._candidates(n, random):
             try:
@@ -85,6 +91,7 @@ class Examples(Dataset[dict[str, Tensor]]):
                     "target": torch.from_numpy(target),
                     "source": torch.tensor(source),
                     "track": torch.tensor(index),
+                    **({"wording": torch.tensor(random.integers(_WORDINGS))} if self._words else {}),
                 }
         unusable = "".join(
             f" ({len(self._unusable)} cannot be used, the first: {printable(self.tracks[index].name)} {reason})"

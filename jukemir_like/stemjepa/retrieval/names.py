@@ -1,7 +1,8 @@
 """Names of instruments that tracks have and weights may not: what kind of name each is, and a network that can be asked for all of them.
 
-A network with an embedding per instrument has none for a name that it was not trained with. It is asked for what it knows best: the mean of
-the embeddings of the names of the same family, or of all of them where it knows none of that family.
+A network that makes the vectors of instruments of their names has one for any name. One with an embedding per instrument has none for a
+name that it was not trained with: it is asked for what it knows best, the mean of the embeddings of the names of the same family, or of all
+of them where it knows none of that family.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 
 from jukemir_like.datasets.instrument_families import family_of
+from jukemir_like.stemjepa.instrument_text import InstrumentText
 from jukemir_like.stemjepa.model import Network
 
 TRAINED, NEW_NAME, NEW_FAMILY = "trained names", "new names", "new families"
@@ -42,15 +44,19 @@ def with_names(network: Network, sources: Sequence[str], names: Sequence[str]) -
         names: to ask for.
     """
     new = [name for name in names if name not in sources]
-    embedding = network.predictor.sources
-    if not new or embedding is None:  # which has no instruments at all
+    instruments = network.predictor.sources
+    if not new or instruments is None:  # which has no instruments at all
         return network, (*sources, *new)
-    rows = embedding.weight.detach()
-    more = [rows[_related(name, sources)].mean(0) for name in new]
+    with torch.no_grad():
+        rows = instruments(torch.arange(len(sources), device=next(instruments.parameters()).device))
+        if isinstance(instruments, InstrumentText):
+            more = instruments.encode(new)
+        else:
+            more = torch.stack([rows[_related(name, sources)].mean(0) for name in new])
     extended = copy.copy(network)
     extended._modules = dict(network._modules)  # so that the predictor of the network itself is kept
     extended.predictor = copy.deepcopy(network.predictor)
-    extended.predictor.sources = nn.Embedding(len(sources) + len(new), rows.shape[1], _weight=torch.cat([rows, torch.stack(more)]))
+    extended.predictor.sources = nn.Embedding(len(sources) + len(new), rows.shape[1], _weight=torch.cat([rows, more]))
     return extended, (*sources, *new)
 
 
