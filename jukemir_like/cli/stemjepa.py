@@ -10,12 +10,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jukemir_like.cli import options
 from jukemir_like.core.errors import DONE, RequestError
+from jukemir_like.core.stems import KINDS
 
 if TYPE_CHECKING:
     from jukemir_like.core.cache import Cache
@@ -174,7 +175,9 @@ def convert(
 
 @click.command()
 @click.option("--context", required=True, type=click.Path(exists=True, dir_okay=False), help="Audio file of the mix that lacks a stem.")
-@click.option("--instrument", required=True, help="The stem that it lacks, e.g. bass.")
+@click.option(
+    "--instrument", required=True, help="The stem that it lacks, e.g. bass; in any words for weights that are conditioned by text."
+)
 @click.option("--library", "folder", required=True, type=click.Path(), help="Folder of audio to choose from; sub-folders included.")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Files to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -200,7 +203,9 @@ def retrieve(
     candidates.summary.notes[:0] = query.notes
     matches = candidates.nearest(query.vector, top)
     if as_json:
-        request = {"context": context, "instrument": instrument, "weights": str(path), "digest": model.digest}
+        request: dict[str, Any] = {"context": context, "instrument": instrument, "weights": str(path), "digest": model.digest}
+        if model.is_text_conditioned and query.taken_for is not None:
+            request["taken_for"] = query.taken_for.to_json()
         click.echo(candidates.to_json(matches, request))
     else:
         click.echo(candidates.text(matches))
@@ -212,6 +217,11 @@ def retrieve(
 @click.option("--data", type=click.Path(), help="Folder of stems; instead of --dataset.")
 @click.option("--dataset", help=f"A processed dataset of stems in the cache [default: {DATASET}].")
 @click.option("--split", help="Only these tracks [default: test, where tracks have a split].")
+@click.option(
+    "--stems",
+    type=click.Choice(KINDS),
+    help="instruments: each track has stems of its own, which its files name [default: usual, but for a dataset whose tracks have].",
+)
 @click.option("--output", type=click.Path(file_okay=False), help="Folder of the results [default: retrieval/DATASET/WEIGHTS in the cache].")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the resampling from which intervals come.")
 @click.option("--batch_size", type=click.IntRange(1), default=16, show_default=True, help="Chunks encoded at once.")
@@ -223,8 +233,8 @@ def retrieve(
 @options.partial_ok
 @options.cache
 def evaluate_retrieval(
-    data: str | None, dataset: str | None, split: str | None, output: str | None, seed: int, batch_size: int, precision: str,
-    untrained: bool, weights: str | None, device: str | None, threads: int | None, cache: str | None,
+    data: str | None, dataset: str | None, split: str | None, stems: str | None, output: str | None, seed: int, batch_size: int,
+    precision: str, untrained: bool, weights: str | None, device: str | None, threads: int | None, cache: str | None,
 ) -> int:  # fmt: skip
     """Measure how often the missing stem of a track is found among others: retrieval.csv, a plot and a table."""
     from jukemir_like.stemjepa.config import excerpt, is_name
@@ -250,7 +260,14 @@ def evaluate_retrieval(
         model, of_weights = type(model).untrained(model.model, device, precision), f"{of_weights}-untrained"
 
     evaluated = evaluation.evaluate_folder(
-        model.network, sources, folder, split=split, batch_size=batch_size, bf16=precision == "bf16", seed=seed
+        model.network,
+        sources,
+        folder,
+        split=split,
+        batch_size=batch_size,
+        bf16=precision == "bf16",
+        seed=seed,
+        own_stems=stems == "instruments",
     )
     target = Path(output) if output is not None else results.folder(folders, name, of_weights)
     rows = results.rows(evaluated, weights=of_weights, digest=model.digest, dataset=name)

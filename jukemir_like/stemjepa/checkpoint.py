@@ -52,6 +52,7 @@ class Header:
         provenance: how the weights were made (JSON values).
         versions: of the software that wrote the file.
         digest: SHA-256 of the file, hexadecimal.
+        heard: names of instruments that training has heard, where the predictor is conditioned by text.
     """
 
     model: config.Model
@@ -59,6 +60,7 @@ class Header:
     provenance: dict[str, Any]
     versions: dict[str, str]
     digest: str
+    heard: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,8 @@ def save(path: Path, network: Network, *, provenance: Mapping[str, Any], sources
         "provenance": json.dumps(dict(provenance), allow_nan=False),
         "versions": json.dumps({"jukemir-like": __version__, "torch": torch.__version__, "python": platform.python_version()}),
     }
+    if model.predictor.instruments == "text":
+        metadata["heard"] = json.dumps(_unwrapped(network).predictor.sources.heard_names or source_names)
     entries: dict[str, Any] = {"__metadata__": metadata}
     end = 0
     for key, tensor in tensors.items():
@@ -201,6 +205,7 @@ def load(path: Path, device: str | torch.device = "cpu") -> Checkpoint:
             for name, tensor in table.tensors.items()
         }
     )
+    network.name_instruments(loaded.sources, heard=loaded.heard)
     return Checkpoint(network.to(device).eval(), loaded.model, loaded.sources, loaded.provenance, loaded.digest)
 
 
@@ -256,10 +261,13 @@ def _parse_header(path: Path, table: safetensors_file.Table) -> Header:
         provenance, versions = (safetensors_file.parse_object(metadata.get(key, "{}")) for key in ("provenance", "versions"))
         if not all(isinstance(version, str) for version in versions.values()):
             raise ValueError("versions are not strings")
+        heard = json.loads(metadata.get("heard", "[]")) if model.predictor.instruments == "text" else []
+        if not isinstance(heard, list) or not all(isinstance(name, str) and len(name) <= config.LONGEST_SOURCE for name in heard):
+            raise ValueError("heard is not a list of names")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, RequestError) as error:
         raise RequestError(f"the header of {excerpt(path)} describes no Stem-JEPA ({excerpt(error)}): {REMEDY}") from error
     _check_tensors(path, table.tensors, model)
-    return Header(model, tuple(sources), provenance, versions, digest="")
+    return Header(model, tuple(sources), provenance, versions, "", tuple(heard))
 
 
 def _check_tensors(path: Path, tensors: Mapping[str, safetensors_file.Tensor], model: config.Model) -> None:

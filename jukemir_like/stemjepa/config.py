@@ -25,9 +25,11 @@ SIZES = {"tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}
 """Width, depth and heads of the encoder."""
 POSITIONS = ("frequency-first", "time-first")
 INITIALISATIONS = ("xavier", "pytorch")
+INSTRUMENTS = ("classes", "text")
 SUFFIX = ".safetensors"
 
-_LONGEST_SOURCE = 100
+LONGEST_SOURCE = 100
+"""Characters of the name of an instrument."""
 
 # Limits of a configuration, far above any model that was trained. Without them, a file of a few bytes could ask for all memory.
 _MOST_NUMBER = 2**63
@@ -36,6 +38,7 @@ _MOST_WEIGHTS_OF_BANDS = 1 << 24
 _MOST_SAMPLES = 1 << 27  # of a chunk
 _MOST_BINS = 1 << 26  # of its spectrogram
 _MOST_PATCHES = 1 << 16
+_MOST_BUCKETS = 1 << 24
 _NO_SAMPLE = 1e-6  # what rounding may leave of a length in samples
 
 
@@ -142,6 +145,10 @@ class Predictor:
         heads: attention heads of the transformer.
         initialisation: of the MLP's layers before training: ``xavier`` (uniform, with zero biases, as everywhere else) or ``pytorch``
             (that of its linear layers, as in the original code).
+        instruments: ``classes`` (each has a vector of its own) or ``text``: its vector is made of its name, so any name has one, as in
+            arXiv 2411.19806 (:mod:`.instrument_text`).
+        text_buckets: of ``text``: how many different embeddings the features of names have.
+        text_width: of ``text``: their length.
     """
 
     kind: str = "mlp"
@@ -151,14 +158,19 @@ class Predictor:
     depth: int = 0
     heads: int = 16
     initialisation: str = "xavier"
+    instruments: str = "classes"
+    text_buckets: int = 32768
+    text_width: int = 32
 
     def __post_init__(self) -> None:
         check(self.kind in ("mlp", "transformer"), f"predictor kind {self.kind!r}", "choose mlp or transformer")
         check(self.initialisation in INITIALISATIONS, f"initialisation {self.initialisation!r}", f"choose {' or '.join(INITIALISATIONS)}")
+        check(self.instruments in INSTRUMENTS, f"predictor instruments {self.instruments!r}", f"choose {' or '.join(INSTRUMENTS)}")
         for name, value in (("width", 1024 if self.kind == "mlp" else 512), ("depth", 5 if self.kind == "mlp" else 8)):
             if getattr(self, name) == 0:
                 object.__setattr__(self, name, value)
-        _positive(self, "width", "depth", "heads")
+        _positive(self, "width", "depth", "heads", "text_buckets", "text_width")
+        check(self.text_buckets <= _MOST_BUCKETS, f"text_buckets {self.text_buckets}", f"it must be at most {_MOST_BUCKETS:,}")
         check(self.num_sources >= 2, f"num_sources {self.num_sources}", "a mix needs two stems or more")
         check(
             bool(re.fullmatch(r"concat(-[1-9]\d{0,3})?|film|none", self.conditioning)),
@@ -166,6 +178,10 @@ class Predictor:
             "choose concat, concat-N, film or none",
         )
         check(self.concatenated <= self.depth + 1, f"conditioning {self.conditioning!r}", f"the predictor has {self.depth + 1} layers")
+        named = self.kind == "mlp" and self.conditioning == "none" and self.instruments == "text"
+        check(
+            not named, "instruments text with conditioning none", "choose conditioning film, which uses their names, or instruments classes"
+        )
         if self.kind == "transformer":
             check(
                 self.width % self.heads == 0 and self.width % 4 == 0,
@@ -259,6 +275,8 @@ class Model:
         for section, option, usual in (("encoder", "positions", POSITIONS[0]), ("predictor", "initialisation", INITIALISATIONS[0])):
             if values[section][option] == usual:  # as before there was a choice: what these values are the parameters of stays the same
                 del values[section][option]
+        if self.predictor.instruments == INSTRUMENTS[0]:
+            values["predictor"] = without_text(values["predictor"])
         if self.vector == Vector():
             del values["vector"]
         return values
@@ -300,6 +318,11 @@ def build(section: type[Section], values: Mapping[str, Any], name: str) -> Secti
         check(not number or abs(value) < _MOST_NUMBER, f"{name}.{option} is infinite, not a number (NaN) or huge", "give another number")
         check(_fits(value, known[option]), f"{name}.{option} is {value!r}", f"give a value of type {known[option]}")
     return section(**values)
+
+
+def without_text(predictor: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values of a :class:`Predictor` without the options of instruments by their names, as before there were any."""
+    return {option: value for option, value in predictor.items() if option not in ("instruments", "text_buckets", "text_width")}
 
 
 def _fits(value: Any, annotation: str) -> bool:
@@ -351,7 +374,7 @@ def check_sources(names: Sequence[str], count: int) -> None:
     check(enough, f"sources {', '.join(names)}", f"the model has {count}, give as many different names")
     for name in names:
         remedy = "give a short name, without / and control characters"
-        usable = is_name(name) and len(name) <= _LONGEST_SOURCE
+        usable = is_name(name) and len(name) <= LONGEST_SOURCE
         check(usable, f"source {excerpt(name, 60)!r} cannot be the name of an instrument", remedy)
 
 

@@ -14,7 +14,8 @@ from jukemir_like import audio
 from jukemir_like.core import devices
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError
-from jukemir_like.stemjepa import checkpoint, config
+from jukemir_like.stemjepa import checkpoint, config, interpretation
+from jukemir_like.stemjepa.interpretation import Interpretation
 from jukemir_like.stemjepa.model import Network
 from jukemir_like.stemjepa.pooling import Encode, Pool, feed_pools, normalise, pool_clips
 
@@ -93,7 +94,9 @@ class StemJEPA:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = Network(model)
-        return cls(checkpoint.Checkpoint(network, model, checkpoint.default_sources(model), {"untrained": seed}, ""), device, precision)
+        sources = checkpoint.default_sources(model)
+        network.name_instruments(sources)
+        return cls(checkpoint.Checkpoint(network, model, sources, {"untrained": seed}, ""), device, precision)
 
     def embed(self, clips: Clip | Sequence[Clip], sample_rate: int | None = None, which: str = "context") -> np.ndarray:
         """Embeds clips: float32 of shape ``(clips, bands · width)``. A clip has the same vector in any batch, to 1e-5.
@@ -177,7 +180,7 @@ class StemJEPA:
 
         Args:
             context: one or several mixes, as in :meth:`embed`.
-            instrument: which stem is missing, one of :attr:`sources`; or one for each mix.
+            instrument: which stem is missing, one of :attr:`sources`, or any name where :meth:`interpret` takes it; or one for each mix.
             sample_rate: of the arrays, in Hz; None: the model's.
 
         Raises:
@@ -191,11 +194,32 @@ class StemJEPA:
         instruments = [instrument] * len(mixes) if isinstance(instrument, str) else list(instrument)
         if len(instruments) != len(mixes):
             raise RequestError(f"{len(instruments)} instruments for {len(mixes)} mixes: give one, or one for each")
-        numbers = torch.tensor([self.number(name) for name in instruments], device=self.device)
+        taken = [self.interpret(name) for name in instruments]
         network = self.network
+        if taken and self.is_text_conditioned:
+            asked = interpretation.vectors(network, taken)
+        else:
+            asked = torch.tensor([one.number for one in taken], device=self.device)
         return self._vectors(
-            mixes, sample_rate, lambda waveforms, clips: [network.predictor(network.encoder(network.frontend(waveforms)), numbers[clips])]
+            mixes, sample_rate, lambda waveforms, clips: [network.predictor(network.encoder(network.frontend(waveforms)), asked[clips])]
         )[:, 0]
+
+    @property
+    def is_text_conditioned(self) -> bool:
+        """Whether these weights take any name of an instrument, and not only those of :attr:`sources`."""
+        return self.model.predictor.instruments == "text"
+
+    def interpret(self, instrument: str) -> Interpretation:
+        """What the name of an instrument is taken for; its ``note`` says it in one line, where it is not one of :attr:`sources`.
+
+        Raises:
+            RequestError: these weights do not know the instrument and take no other names; or it is no name, or nothing in it was part of
+                a name in training.
+
+        >>> StemJEPA.from_pretrained().interpret("drums").number
+        1
+        """
+        return interpretation.interpret(self.network, self.sources, instrument)
 
     def number(self, instrument: str) -> int:
         """The number of an instrument, from 0.
@@ -206,9 +230,10 @@ class StemJEPA:
         >>> StemJEPA.from_pretrained().number("drums")
         1
         """
-        if instrument not in self.sources:
-            raise RequestError(f"unknown instrument {instrument!r}: these weights know {', '.join(self.sources)}")
-        return self.sources.index(instrument)
+        number = self.interpret(instrument).number
+        if number is None:
+            raise RequestError(f"the instrument {config.excerpt(instrument, 60)!r} was not trained: it has no number")
+        return number
 
     def rank(
         self,
@@ -224,7 +249,7 @@ class StemJEPA:
             library: a folder of audio; files or arrays; or vectors of ``which="target"``: ``(stems, dimension)``, or name → vector. The
                 name of a stem is its path below the folder, its path, its name, or its number in the sequence or array.
             context: the mix.
-            instrument: one of :attr:`sources`.
+            instrument: as in :meth:`predict`.
             top: how many to return; None: all.
             sample_rate: of arrays of samples, in Hz; None: the model's.
 
@@ -238,7 +263,7 @@ class StemJEPA:
         >>> ranking[0][1] >= ranking[1][1] >= ranking[2][1]
         True
         """
-        self.number(instrument)
+        self.interpret(instrument)
         names, candidates = self._candidates(library, sample_rate)
         cosines = normalise(candidates) @ normalise(self.predict(context, instrument, sample_rate))[0]
         order = np.argsort(-cosines, kind="stable")[:top]

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
@@ -37,7 +37,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from jukemir_like.audio import mel
-from jukemir_like.stemjepa import config
+from jukemir_like.stemjepa import config, instrument_names
+from jukemir_like.stemjepa.instrument_text import InstrumentText
 
 # ----------------------------------------------------------------------------------------------------------------------------------------
 # 1. Front-end: waveform → log-mel
@@ -272,12 +273,24 @@ def initialise(network: nn.Module) -> None:
 # ----------------------------------------------------------------------------------------------------------------------------------------
 
 
+def _instruments(predictor: config.Predictor, width: int) -> nn.Embedding | InstrumentText:
+    """Number of an instrument → its vector, ``(batch,)`` → ``(batch, width)``: learned for each by itself, or made of its name."""
+    if predictor.instruments == "text":
+        return InstrumentText(predictor.text_buckets, predictor.text_width, width)
+    return nn.Embedding(predictor.num_sources, width)
+
+
+def _vectors(instruments: nn.Module, source: Tensor) -> Tensor:
+    vectors: Tensor = source if source.is_floating_point() else instruments(source)
+    return vectors
+
+
 class MlpPredictor(nn.Module):
     """Predicts each patch from the mix's patch at the same place and the instrument (paper, section 3).
 
     Shape:
         - context: ``(batch, patches, width)``.
-        - source: ``(batch,)``, the instrument's number, from 0.
+        - source: ``(batch,)``, the instrument's number, from 0; or its vector, as :attr:`sources` gives it.
         - output: ``(batch, patches, width)``.
     """
 
@@ -286,7 +299,7 @@ class MlpPredictor(nn.Module):
         predictor = settings.predictor
         outer, hidden, depth = settings.encoder.width, predictor.width, predictor.depth
         self.concatenated, self.film = predictor.concatenated, predictor.conditioning == "film"
-        self.sources = nn.Embedding(predictor.num_sources, outer) if predictor.conditioning != "none" else None
+        self.sources = _instruments(predictor, outer) if predictor.conditioning != "none" else None
         inputs = [outer, *[hidden] * depth]
         self.layers = nn.ModuleList(
             nn.Linear(size + outer * (layer < self.concatenated), output)
@@ -301,7 +314,7 @@ class MlpPredictor(nn.Module):
             nn.init.zeros_(self.modulation.bias)
 
     def forward(self, context: Tensor, source: Tensor) -> Tensor:
-        instrument = self.sources(source) if self.sources is not None else None  # (batch, width)
+        instrument = _vectors(self.sources, source) if self.sources is not None else None  # (batch, width)
         per_patch = instrument[:, None].expand(-1, context.shape[1], -1) if instrument is not None else None
         hidden_layers = len(self.layers) - 1
         # FiLM (Perez et al. 2018): for every hidden layer a scale and a shift, each (batch, 1, hidden).
@@ -328,7 +341,7 @@ class TransformerPredictor(nn.Module):
         outer, width = settings.encoder.width, predictor.width
         self.bands, self.steps, self.width = settings.bands, settings.steps, width
         self.embed = nn.Linear(outer, width)
-        self.sources = nn.Embedding(predictor.num_sources, width)
+        self.sources = _instruments(predictor, width)
         self.register_buffer("positions", _positions(settings, width), persistent=False)
         self.blocks = nn.ModuleList(Block(width, predictor.heads) for _ in range(predictor.depth))
         self.norm = nn.LayerNorm(width)
@@ -338,7 +351,7 @@ class TransformerPredictor(nn.Module):
     def forward(self, context: Tensor, source: Tensor) -> Tensor:
         steps = context.shape[1] // self.bands
         positions = self.positions.view(self.bands, self.steps, self.width)[:, :steps].reshape(1, -1, self.width)
-        tokens = torch.cat([self.sources(source)[:, None], self.embed(context) + positions], dim=1)  # (batch, 1 + patches, width)
+        tokens = torch.cat([_vectors(self.sources, source)[:, None], self.embed(context) + positions], dim=1)  # (batch, 1 + patches, width)
         for block in self.blocks:
             tokens = block(tokens)
         predicted: Tensor = self.head(self.norm(tokens[:, 1:]))
@@ -478,13 +491,26 @@ class Network(nn.Module):
         self.teacher = make_teacher(self.encoder)
         self.predictor = build_predictor(settings)
 
-    def forward(self, context: Tensor, target: Tensor, source: Tensor, *, by_teacher: bool = True) -> Views:
+    def name_instruments(self, names: Sequence[str], *, synonyms: bool = False, heard: Sequence[str] = ()) -> None:
+        """Gives a predictor that is conditioned by text the names of its instruments; any other needs none.
+
+        Args:
+            names: in the order of their numbers.
+            synonyms: let training say a name by its synonyms too (:mod:`.instrument_names`).
+            heard: other names that training has heard.
+        """
+        if isinstance(self.predictor.sources, InstrumentText):
+            self.predictor.sources.give_names(instrument_names.wordings(names, with_synonyms=synonyms), heard)
+
+    def forward(self, context: Tensor, target: Tensor, source: Tensor, wording: Tensor | None = None, *, by_teacher: bool = True) -> Views:
         """Encodes a mix and the stem that it lacks, and predicts the stem from the mix.
 
         Args:
             context: ``(batch, samples)``, the mix; at most a chunk of audio at the front-end's rate.
             target: ``(batch, samples)``, the missing stem.
             source: ``(batch,)``, the number of its instrument.
+            wording: ``(batch,)``, whole numbers that choose how the instrument's name is said, where the predictor is conditioned by text;
+                None: as it is.
             by_teacher: the teacher encodes the target, and no gradient reaches it; else the encoder does, and learns from both sides.
         """
         with torch.no_grad():
@@ -495,7 +521,8 @@ class Network(nn.Module):
                 targets = self.teacher(log_mels[len(context) :])
         else:
             patches, targets = self.encoder(log_mels).split(len(context))
-        return Views(patches, targets, self.predictor(patches, source))
+        said = self.predictor.sources(source, wording) if isinstance(self.predictor.sources, InstrumentText) else source
+        return Views(patches, targets, self.predictor(patches, said))
 
     def pooled(self, patches: Tensor) -> Tensor:
         """Patches averaged over time, bands side by side: ``(batch, bands · steps, width)`` → ``(batch, bands · width)``, float32."""

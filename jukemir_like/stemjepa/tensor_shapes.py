@@ -35,7 +35,7 @@ def _encoder(encoder: config.Encoder) -> Iterator[tuple[str, Shape]]:
 
 def _mlp_predictor(predictor: config.Predictor, outer: int) -> Iterator[tuple[str, Shape]]:
     if predictor.conditioning != "none":
-        yield "sources.weight", (predictor.num_sources, outer)
+        yield from _instruments(predictor, outer)
     for layer in range(predictor.depth + 1):
         inputs = (predictor.width if layer else outer) + outer * (layer < predictor.concatenated)
         yield from _linear(f"layers.{layer}", inputs, predictor.width if layer < predictor.depth else outer)
@@ -46,10 +46,19 @@ def _mlp_predictor(predictor: config.Predictor, outer: int) -> Iterator[tuple[st
 
 def _transformer_predictor(predictor: config.Predictor, outer: int) -> Iterator[tuple[str, Shape]]:
     yield from _linear("embed", outer, predictor.width)
-    yield "sources.weight", (predictor.num_sources, predictor.width)
+    yield from _instruments(predictor, predictor.width)
     yield from _blocks(predictor.depth, predictor.width, 4.0)
     yield from _norm("norm", predictor.width)
     yield from _linear("head", predictor.width, outer)
+
+
+def _instruments(predictor: config.Predictor, width: int) -> Iterator[tuple[str, Shape]]:
+    if predictor.instruments == "classes":
+        yield "sources.weight", (predictor.num_sources, width)
+        return
+    yield "sources.parts.weight", (predictor.text_buckets, predictor.text_width)
+    yield from _linear("sources.fc1", predictor.text_width, width)
+    yield from _linear("sources.fc2", width, width)
 
 
 def _blocks(depth: int, width: int, mlp_ratio: float) -> Iterator[tuple[str, Shape]]:

@@ -42,10 +42,19 @@ def saved(network, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "predictor", [{}, {"conditioning": "film"}, {"conditioning": "none"}, {"kind": "transformer", "heads": 2}, {"num_sources": 6}]
+    "predictor",
+    [
+        {},
+        {"conditioning": "film"},
+        {"conditioning": "none"},
+        {"kind": "transformer", "heads": 2},
+        {"num_sources": 6},
+        {"conditioning": "film", "instruments": "text", "text_buckets": 300, "text_width": 5},
+    ],
 )
 def test_a_network_comes_back_as_it_was_saved(predictor, tmp_path):
     network = Network(tiny(**predictor))
+    network.name_instruments(checkpoint.default_sources(network.settings), synonyms=True)
     checkpoint.save(tmp_path / "w.safetensors", network, provenance={"seed": 1})
     loaded = checkpoint.load(tmp_path / "w.safetensors")
     assert loaded.model == network.settings
@@ -55,6 +64,12 @@ def test_a_network_comes_back_as_it_was_saved(predictor, tmp_path):
         assert torch.equal(loaded.network.state_dict()[key], tensor), key
     assert not any(parameter.requires_grad for parameter in loaded.network.teacher.parameters())
     assert not loaded.network.training
+    if "instruments" in predictor:
+        heard = loaded.network.predictor.sources.heard_names
+        assert set(heard) == set(network.predictor.sources.heard_names) > {"drums", "Schlagzeug"}
+        assert checkpoint.header(tmp_path / "w.safetensors").heard == network.predictor.sources.heard_names
+        source = torch.arange(4)
+        assert torch.equal(loaded.network.predictor.sources(source), network.predictor.sources(source))
 
 
 def test_the_safetensors_package_reads_the_same_tensors_and_metadata(saved, network):

@@ -28,7 +28,10 @@ def models(draw):
     conditionings = ["none", "film", "concat", *(f"concat-{count}" for count in range(1, depth + 2))]
     conditioning = draw(st.sampled_from(conditionings))
     width = 8 * draw(st.integers(1, 4))
-    return config.Model(encoder=encoder, predictor=config.Predictor(kind, sources, conditioning, width=width, depth=depth, heads=2))
+    instruments = draw(st.sampled_from(["classes", "text"])) if kind == "transformer" or conditioning != "none" else "classes"
+    text = {"instruments": instruments, "text_buckets": draw(st.integers(1, 50)), "text_width": draw(st.integers(1, 9))}
+    predictor = config.Predictor(kind, sources, conditioning, width=width, depth=depth, heads=2, **text)
+    return config.Model(encoder=encoder, predictor=predictor)
 
 
 @settings(max_examples=40, deadline=None)

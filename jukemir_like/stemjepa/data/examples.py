@@ -32,6 +32,7 @@ _TRACKS_TRIED = 50  # tracks that are tried at random before each is tried once
 # Frames read on both sides of a chunk, which the filters of resampling need. A whole number of samples at 16 kHz, for usual rates.
 _MARGIN = 882
 _ORDER_STREAM, _EXAMPLE_STREAM, _FOLDER_STREAM = 0, 1, 2  # streams of random numbers
+_WORDINGS = 1 << 31  # so many that every synonym is as probable as any other
 _BLOCK = 1000  # examples of which every folder has its share
 
 _log = logging.getLogger(__name__)
@@ -41,12 +42,14 @@ class Examples(Dataset[dict[str, Tensor]]):
     """``examples[n]``, for n = 0, 1, … without end.
 
     A chunk in which fewer than two stems are active is sampled again, 10 times at most. Then another track takes its place, as it does for
-    a track that cannot be read or has samples that no music has (which is logged once per track).
+    a track that cannot be read or has samples that no music has (which is logged once per track). Of a track with stems of its own, those
+    whose number is -1 are neither targets nor in mixes.
 
     Args:
         tracks: in the order in which ``track`` counts them; at least one.
-        data: how to sample: ``context``, ``silence_db``, ``augmentation``, and the ``shares`` of the folders that the tracks are in.
-        model: sample rate and length of a chunk.
+        data: how to sample: ``context``, ``silence_db``, ``augmentation``, ``synonyms``, and the ``shares`` of the folders that the tracks
+            are in.
+        model: sample rate and length of a chunk, and whether instruments are named.
         seed: of all random choices.
         loudness: where the tracks' peaks are kept; None: in the cache.
 
@@ -60,6 +63,7 @@ class Examples(Dataset[dict[str, Tensor]]):
         self.tracks, self.data, self.seed = tuple(tracks), data, seed & 0xFFFFFFFFFFFFFFFF
         self.sample_rate, self.chunk_samples = model.frontend.sample_rate, model.chunk_samples
         self.loudness = loudness or Loudness()
+        self._words = model.predictor.instruments == "text" and data.synonyms
         # Without shares all tracks are one folder.
         of_folder = np.array([track.folder if data.shares else 0 for track in self.tracks])
         self._pools = [np.flatnonzero(of_folder == folder) for folder in range(max(1, len(data.shares)))]
@@ -69,7 +73,10 @@ class Examples(Dataset[dict[str, Tensor]]):
         self._unusable: dict[int, str] = {}
 
     def __getitem__(self, n: int) -> dict[str, Tensor]:
-        """``context`` and ``target`` ``(samples,)`` float32; ``source``, the number of the target's stem, and ``track``: int64."""
+        """``context`` and ``target`` ``(samples,)`` float32; ``source``, the number of the target's stem, and ``track``: int64.
+
+        Where instruments are said by synonyms, ``wording`` too: int64, a random number that chooses among the ways to say the stem's name.
+        """
         random = np.random.default_rng((self.seed, _EXAMPLE_STREAM, n))
         for index in self._candidates(n, random):
             try:
@@ -84,6 +91,7 @@ class Examples(Dataset[dict[str, Tensor]]):
                     "target": torch.from_numpy(target),
                     "source": torch.tensor(source),
                     "track": torch.tensor(index),
+                    **({"wording": torch.tensor(random.integers(_WORDINGS))} if self._words else {}),
                 }
         unusable = "".join(
             f" ({len(self._unusable)} cannot be used, the first: {printable(self.tracks[index].name)} {reason})"
@@ -127,7 +135,9 @@ class Examples(Dataset[dict[str, Tensor]]):
     def _sample(self, track: Track, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int] | None:
         """Context, target, and the number of the target's stem; None if no chunk was found in which two stems are active."""
         loudest = self.loudness.peaks(track)
-        if np.count_nonzero(loudest) < 2:
+        if track.numbers:  # a stem that has none is never active
+            loudest = np.where(np.array(track.numbers) < 0, np.inf, loudest)
+        if np.count_nonzero(np.isfinite(loudest) & (loudest > 0)) < 2:
             return None
         augmentation = sample_augmentation(self.data.augmentation, track.channels, random)
         rate = track.sample_rate * augmentation.speed
@@ -142,7 +152,7 @@ class Examples(Dataset[dict[str, Tensor]]):
                     self._at_rate(self._mix(chunk, stems, augmentation, track.sample_rate), rate)
                     for stems in (context_stems, np.array([source]))
                 )
-                return context, target, source
+                return context, target, track.numbers[source] if track.numbers else source
         return None
 
     def _mix(self, chunk: np.ndarray, stems: np.ndarray, augmentation: SampledAugmentation, sample_rate: int) -> np.ndarray:

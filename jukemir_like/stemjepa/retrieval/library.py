@@ -6,9 +6,10 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from jukemir_like.core.files import printable
 from jukemir_like.core.progress import Progress
 from jukemir_like.datasets.meta import read_stems
 from jukemir_like.stemjepa.inference import StemJEPA
+from jukemir_like.stemjepa.interpretation import Interpretation
 from jukemir_like.stemjepa.pooling import normalise
 from jukemir_like.stemjepa.retrieval.embedding import SILENT, Vectors
 from jukemir_like.stemjepa.retrieval.index import Index, State, file_state, index_path
@@ -32,10 +34,11 @@ _SILENCE = "is silent"
 
 @dataclass(frozen=True)
 class Query:
-    """The predicted vector ``(dimension,)`` of a missing stem, and remarks on the mix that it was predicted from."""
+    """The predicted vector ``(dimension,)`` of a missing stem, remarks on what it was predicted from, and what its name was taken for."""
 
     vector: Vectors
     notes: list[str]
+    taken_for: Interpretation | None = None
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,10 @@ class Library:
         cells = [(match.rank, f"{match.score:.3f}", printable(match.path)) for match in matches]
         return tabulate(cells, ("rank", "score", "path"), colalign=("right", "right", "left"), disable_numparse=True)
 
-    def to_json(self, matches: list[Match], request: dict[str, str]) -> str:
+    def to_json(self, matches: list[Match], request: Mapping[str, Any]) -> str:
         """``request`` with ``library``, ``files`` (candidates), ``silent``, ``failed``, ``notes`` and ``results`` (rank, score, path)."""
         library = {"library": str(self.folder), "files": len(self.paths), "silent": self.silent, "failed": self.summary.failed}
-        return json.dumps(request | library | {"notes": self.summary.notes} | {"results": [vars(match) for match in matches]}, indent=1)
+        return json.dumps({**request} | library | {"notes": self.summary.notes} | {"results": [vars(match) for match in matches]}, indent=1)
 
 
 def query(model: StemJEPA, context: Path, instrument: str) -> Query:
@@ -93,14 +96,15 @@ def query(model: StemJEPA, context: Path, instrument: str) -> Query:
     >>> query(StemJEPA.from_pretrained(), Path("song.wav"), "bass").vector.shape
     (256,)
     """
-    model.number(instrument)
+    taken = model.interpret(instrument)
     try:
         mix, channels = _load(context, model.sample_rate)
         if np.abs(mix).max() < SILENT:
             raise InputError(_SILENCE)
     except InputError as error:
         raise RequestError(f"the context {printable(str(context))} {error}: give a mix in an audio file") from error
-    return Query(np.asarray(model.predict(mix, instrument)[0]), _notes(context, channels, instrument))
+    notes = _notes(context, channels, taken.taken_for) + ([taken.note] if taken.note else [])
+    return Query(np.asarray(model.predict(mix, instrument)[0]), notes, taken)
 
 
 def _notes(context: Path, channels: int, instrument: str) -> list[str]:

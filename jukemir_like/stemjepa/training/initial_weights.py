@@ -34,7 +34,8 @@ _ENCODER_SIZE = ("width", "depth", "heads")
 _INSTRUMENTS = "predictor.sources.weight"
 
 Origin = dict[str, Any]
-"""Of weights, as JSON values: ``file``, their file's name; ``digest``; ``sources``; ``mean`` and ``std`` of the log-mel."""
+"""Of weights, as JSON values: ``file``, their file's name; ``digest``; ``sources``; ``mean`` and ``std`` of the log-mel; ``heard``, names
+that training has heard, of a predictor that is conditioned by text and is taken."""
 
 
 def read(settings: Training) -> Origin | None:
@@ -52,7 +53,9 @@ def read(settings: Training) -> Origin | None:
     header = checkpoint.header(path)
     _check_fit(path, header.model, settings)
     front = header.model.frontend
-    return {"file": path.name, "digest": header.digest, "sources": list(header.sources), "mean": front.mean, "std": front.std}
+    heard = list(header.heard) if settings.init.predictor else []
+    origin = {"file": path.name, "digest": header.digest, "sources": list(header.sources), "heard": heard}
+    return origin | {"mean": front.mean, "std": front.std}
 
 
 def lines(origin: Origin, sources: Sequence[str], *, predictor: bool) -> list[str]:
@@ -71,7 +74,8 @@ def lines(origin: Origin, sources: Sequence[str], *, predictor: bool) -> list[st
     new = [name for name in sources if name not in origin["sources"]]
     if predictor and new:
         known = ", ".join(map(excerpt, origin["sources"]))
-        said.append(f"instruments that these weights do not know ({known}) start from random numbers: {', '.join(new)}")
+        begin = "what their names share with those" if origin["heard"] else "random numbers"
+        said.append(f"instruments that these weights do not know ({known}) start from {begin}: {', '.join(new)}")
     return said
 
 

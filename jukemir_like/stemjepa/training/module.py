@@ -59,7 +59,7 @@ class TrainingModule(lightning.LightningModule):
     def forward(self, batch: Batch) -> Tensor:
         """The loss of a batch: a number to minimise."""
         contrasting = is_contrastive(self.settings, self.step)
-        views = self.network(batch["context"], batch["target"], batch["source"], by_teacher=not contrasting)
+        views = self.network(batch["context"], batch["target"], batch["source"], batch.get("wording"), by_teacher=not contrasting)
         losses = self.losses(views, batch["track"], contrasting=contrasting)
         total = self.total(losses)
         self.loss_sums.add(batch["source"], loss=total, predictive=losses.predictive, contrastive=losses.contrastive)

@@ -1,0 +1,128 @@
+"""What weights take the name of an instrument for: one that they were trained on, or, conditioned by text, what its words are near to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from jukemir_like.core.errors import RequestError
+from jukemir_like.stemjepa import instrument_names
+from jukemir_like.stemjepa.config import excerpt
+from jukemir_like.stemjepa.instrument_text import InstrumentText
+from jukemir_like.stemjepa.model import Network
+
+NEAREST = 3
+"""How many trained names are told for one that was not trained."""
+_MOST_CHARACTERS = 200  # of the list of trained names
+
+
+@dataclass(frozen=True)
+class Interpretation:
+    """What a name is taken for.
+
+    Args:
+        name: as it was given.
+        taken_for: the trained name; of an instrument that was not trained, its name in the table of names, else ``name``.
+        number: of the trained name; None: it was not trained.
+        heard: how much of ``taken_for`` was part of names in training, from 0 to 1.
+        nearest: trained names and the cosines of their vectors with that of ``taken_for``, best first; none for a trained name.
+    """
+
+    name: str
+    taken_for: str
+    number: int | None
+    heard: float = 1.0
+    nearest: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def note(self) -> str | None:
+        """One line about a name that is taken for another; None for a trained name.
+
+        >>> Interpretation("jazz bass", "jazz bass", None, 0.6, (("bass", 0.912), ("tuba", 0.4))).note
+        "no instrument 'jazz bass' was trained (60 % of it was heard in other names): it is taken for one near bass (0.91), tuba (0.40)"
+        """
+        if self.name == self.taken_for and self.number is not None:
+            return None
+        shown = f"{excerpt(self.name, 100)!r}"
+        if self.number is not None:
+            return f"the instrument {shown} is taken for {excerpt(self.taken_for, 100)}"
+        if self.name != self.taken_for:
+            shown += f", which is {excerpt(self.taken_for, 100)},"
+        near = ", ".join(f"{excerpt(name, 100)} ({cosine:.2f})" for name, cosine in self.nearest)
+        heard = f"{100 * self.heard:.0f} % of it was heard in other names"
+        return f"no instrument {shown} was trained ({heard}): it is taken for one near {near}"
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values: ``name``, ``trained``, ``heard`` and ``nearest`` (name, cosine)."""
+        nearest = [{"name": name, "cosine": round(cosine, 6)} for name, cosine in self.nearest]
+        return {"name": self.taken_for, "trained": self.number is not None, "heard": round(self.heard, 6), "nearest": nearest}
+
+
+def interpret(network: Network, sources: Sequence[str], name: str) -> Interpretation:
+    """What ``network`` takes ``name`` for.
+
+    Args:
+        network: its instruments have been named.
+        sources: names of the instruments that it was trained on.
+        name: of the instrument that is asked for.
+
+    Raises:
+        RequestError: the instrument was not trained and the network has vectors for trained ones alone; or nothing of the name was heard
+            in training.
+    """
+    if name in sources:
+        return Interpretation(name, name, sources.index(name))
+    text = network.predictor.sources
+    if not isinstance(text, InstrumentText):
+        raise RequestError(f"unknown instrument {excerpt(name, 60)!r}: these weights know {_known(sources)}{_hint(name, sources)}")
+    instrument_names.check_name(name)
+    trained = instrument_names.same_instrument(name, sources)
+    if trained is not None:
+        return Interpretation(name, trained, list(sources).index(trained))
+    standing_for = instrument_names.meaning(name)
+    taken_for = standing_for if standing_for is not None and text.heard_share(standing_for) else name
+    heard = text.heard_share(taken_for)
+    if not heard:
+        raise RequestError(
+            f"nothing in the instrument {excerpt(name, 60)!r} was part of a name in training: say it in other words; these weights know "
+            f"{_known(sources)}"
+        )
+    return Interpretation(name, taken_for, None, heard, _nearest(text, sources, taken_for))
+
+
+def vectors(network: Network, interpretations: Sequence[Interpretation]) -> Tensor:
+    """The vectors ``(names, width)`` of names by a network that is conditioned by text, without gradients."""
+    text = network.predictor.sources
+    assert isinstance(text, InstrumentText)  # noqa: S101
+    device = text.parts.weight.device
+    with torch.no_grad():
+        return torch.cat(
+            [
+                text.encode([one.taken_for]) if one.number is None else text(torch.tensor([one.number], device=device))
+                for one in interpretations
+            ]
+        )
+
+
+def _nearest(text: InstrumentText, sources: Sequence[str], name: str) -> tuple[tuple[str, float], ...]:
+    with torch.no_grad():
+        trained = text(torch.arange(len(sources), device=text.parts.weight.device))
+        cosines = F.cosine_similarity(text.encode([name]), trained).cpu()
+    best = cosines.argsort(descending=True, stable=True)[:NEAREST].tolist()
+    return tuple((sources[number], float(cosines[number])) for number in best)
+
+
+def _known(sources: Sequence[str]) -> str:
+    return excerpt(", ".join(sources), _MOST_CHARACTERS)
+
+
+def _hint(name: str, sources: Sequence[str]) -> str:
+    meant = instrument_names.same_instrument(name, sources)
+    if meant is not None:
+        return f" (did you mean {meant}?)"
+    return " (weights trained with model.predictor.instruments=text take any name)"
