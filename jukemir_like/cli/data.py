@@ -10,6 +10,7 @@ import click
 
 from jukemir_like.cli import options, own_data
 from jukemir_like.core.errors import DONE
+from jukemir_like.core.stems import KINDS
 
 if TYPE_CHECKING:
     from jukemir_like.core.cache import Cache
@@ -211,6 +212,14 @@ def pack(dataset: str, representation: str, output: str | None, made_by: str | N
     help="Of a dataset of many sources (slakh2100, babyslakh, moisesdb, medleydb, midi): which instrument is in which channel (CSV: name, "
     "channel) [default: the dataset's stems.csv].",
 )
+@click.option(
+    "--stems",
+    type=click.Choice(KINDS),
+    default=KINDS[0],
+    show_default=True,
+    help="Of a dataset of many sources (as above): with `instruments` a channel for each instrument of a song, under its own name, so that "
+    "songs have any number of stems; its name in the cache is then DATASET_instruments.",
+)
 @click.option("--refuse_unknown", is_flag=True, help="Refuse sources that this table does not name; without it they are in other.")
 @click.option("--name", help="Name of the dataset in the cache [default: DATASET].")
 @click.option("--metadata_only", is_flag=True, help="Write meta.json and dataset.json, no audio.")
@@ -220,7 +229,7 @@ def pack(dataset: str, representation: str, output: str | None, made_by: str | N
 @click.pass_context
 def process(
     context: click.Context, /, dataset: str, workers: int | None, cache: str | None, metadata_only: bool, name: str | None,
-    stems_table: str | None, refuse_unknown: bool, soundfonts: str | None, keep_families: bool, **table_options: Any,
+    stems_table: str | None, stems: str, refuse_unknown: bool, soundfonts: str | None, keep_families: bool, **table_options: Any,
 ) -> int:  # fmt: skip
     """Turn DATASET into WAV and meta.json.
 
@@ -238,7 +247,9 @@ def process(
     from jukemir_like.process import process as run
 
     folders = options.open_cache(cache)
-    name = dataset if name is None else name
+    instruments = stems == "instruments"
+    if name is None:
+        name = f"{dataset}_instruments" if instruments else dataset
     output = folders.processed(name)
     if dataset in own_data.NAMES and datasets.is_known(name):
         raise click.UsageError(f"{name} is the name of a known dataset, which would be overwritten: give --name another one")
@@ -249,14 +260,16 @@ def process(
     table = None if stems_table is None else Path(stems_table)
     if dataset in ("folder", "pseudo_stems") and (table is not None or refuse_unknown):
         raise click.UsageError("--stems_table and --refuse_unknown are for datasets of many sources, not for your own folder")
+    if instruments and (dataset in ("folder", "pseudo_stems") or keep_families or refuse_unknown):
+        raise click.UsageError("--stems instruments is for datasets of many sources and midi, without --keep_families and --refuse_unknown")
     if dataset == "midi":
-        source = own_data.midi_dataset(name, soundfonts, table, keep_families, refuse_unknown, workers, **table_options)
+        source = own_data.midi_dataset(name, soundfonts, table, keep_families, refuse_unknown, instruments, workers, **table_options)
     elif dataset == "pseudo_stems":
         source = own_data.pseudo_stems_dataset(name, **table_options)
     elif dataset == "folder":
         source = own_data.folder_dataset(name, **table_options)
     else:
-        source = datasets.from_assets(dataset, folders, stems_table=table, refuse_unknown=refuse_unknown)
+        source = datasets.from_assets(dataset, folders, stems_table=table, refuse_unknown=refuse_unknown, instruments=instruments)
     summary = run(source, output, workers=workers, metadata_only=metadata_only)
     unused = set(table_options) - (set(table_options) if dataset == "folder" else own_data.OPTIONS.get(dataset, set()))
     if given := own_data.given(context, unused):

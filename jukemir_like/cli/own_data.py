@@ -25,7 +25,7 @@ def given(context: click.Context, names: Iterable[str]) -> list[str]:
 
 
 def midi_dataset(
-    name: str, soundfonts: str | None, table: Path | None, keep_families: bool, refuse_unknown: bool, workers: int,
+    name: str, soundfonts: str | None, table: Path | None, keep_families: bool, refuse_unknown: bool, instruments: bool, workers: int,
     *, audio: str | None, seed: int, labels: str | None, **_: Any,
 ) -> Dataset:  # fmt: skip
     from jukemir_like.datasets import midi_songs
@@ -38,7 +38,7 @@ def midi_dataset(
         raise click.UsageError("--keep_families is a table of stems: give it or --stems_table, not both")
     return midi_songs.midi_dataset(
         Path(audio), name=name, soundfont_folder=None if soundfonts is None else Path(soundfonts), own_table=table,
-        keep_families=keep_families, refuse_unknown=refuse_unknown, seed=seed, workers=workers,
+        keep_families=keep_families, instruments=instruments, refuse_unknown=refuse_unknown, seed=seed, workers=workers,
     )  # fmt: skip
 
 

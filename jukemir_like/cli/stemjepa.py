@@ -16,6 +16,7 @@ import click
 
 from jukemir_like.cli import options
 from jukemir_like.core.errors import DONE, RequestError
+from jukemir_like.core.stems import KINDS
 
 if TYPE_CHECKING:
     from jukemir_like.core.cache import Cache
@@ -216,6 +217,11 @@ def retrieve(
 @click.option("--data", type=click.Path(), help="Folder of stems; instead of --dataset.")
 @click.option("--dataset", help=f"A processed dataset of stems in the cache [default: {DATASET}].")
 @click.option("--split", help="Only these tracks [default: test, where tracks have a split].")
+@click.option(
+    "--stems",
+    type=click.Choice(KINDS),
+    help="instruments: each track has stems of its own, which its files name [default: usual, but for a dataset whose tracks have].",
+)
 @click.option("--output", type=click.Path(file_okay=False), help="Folder of the results [default: retrieval/DATASET/WEIGHTS in the cache].")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the resampling from which intervals come.")
 @click.option("--batch_size", type=click.IntRange(1), default=16, show_default=True, help="Chunks encoded at once.")
@@ -227,8 +233,8 @@ def retrieve(
 @options.partial_ok
 @options.cache
 def evaluate_retrieval(
-    data: str | None, dataset: str | None, split: str | None, output: str | None, seed: int, batch_size: int, precision: str,
-    untrained: bool, weights: str | None, device: str | None, threads: int | None, cache: str | None,
+    data: str | None, dataset: str | None, split: str | None, stems: str | None, output: str | None, seed: int, batch_size: int,
+    precision: str, untrained: bool, weights: str | None, device: str | None, threads: int | None, cache: str | None,
 ) -> int:  # fmt: skip
     """Measure how often the missing stem of a track is found among others: retrieval.csv, a plot and a table."""
     from jukemir_like.stemjepa.config import excerpt, is_name
@@ -254,7 +260,14 @@ def evaluate_retrieval(
         model, of_weights = type(model).untrained(model.model, device, precision), f"{of_weights}-untrained"
 
     evaluated = evaluation.evaluate_folder(
-        model.network, sources, folder, split=split, batch_size=batch_size, bf16=precision == "bf16", seed=seed
+        model.network,
+        sources,
+        folder,
+        split=split,
+        batch_size=batch_size,
+        bf16=precision == "bf16",
+        seed=seed,
+        own_stems=stems == "instruments",
     )
     target = Path(output) if output is not None else results.folder(folders, name, of_weights)
     rows = results.rows(evaluated, weights=of_weights, digest=model.digest, dataset=name)

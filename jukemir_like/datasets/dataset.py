@@ -31,6 +31,8 @@ NUMERIC_TYPES = ("regression", "tempo")
 SPLITS = ("train", "valid", "test")
 FOLD = "fold"
 """The key of ``extra`` that holds an item's fold."""
+OWN_STEMS = "stems"
+"""The key of ``extra`` that holds the names of an item's channels, where each item has stems of its own."""
 SPLIT_OF_WORD = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("valid", "val", "validation", "dev", "development"), "valid"),
@@ -146,6 +148,7 @@ class Dataset:
         understood: how a user's own table was read, see :func:`jukemir_like.datasets.folder.labels.describe`; None for other datasets.
         folds: names of the folds that the items come in, in order: an item's is ``extra["fold"]``, and its split is None. None: in splits.
         notes: further lines to show when it is processed.
+        stems_per_item: each item has stems of its own, any number of them, whose names are in ``extra["stems"]``; ``stems`` is None then.
     """
 
     name: str
@@ -158,6 +161,7 @@ class Dataset:
     understood: dict[str, Any] | None = None
     folds: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    stems_per_item: bool = False
 
 
 def label_encoder(task: Task) -> Callable[[Any], Any]:

@@ -33,6 +33,9 @@ IN_MUSDB18 = frozenset(
 SUNG_AT_NYU = frozenset({"Debussy", "Handel", "Mozart", "Schubert", "Schumann", "Wolf"})
 """Composers of the songs that MedleyDB's index of artists lists under two singers."""
 
+DRUM_KIT = frozenset({"drum set", "drum machine", "kick drum", "snare drum", "toms", "high hat", "cymbal"})
+"""Instruments that are one, ``drums``, where each instrument has a channel of its own."""
+
 _METADATA = "_METADATA.yaml"
 _DEPTHS = range(1, 5)  # of songs' folders below unpacked/
 _SHAPE = {
@@ -44,7 +47,9 @@ _SHAPE = {
 }
 
 
-def dataset(folder: Path, name: str = "medleydb", *, stems_table: Path | None = None, refuse_unknown: bool = False) -> Dataset:
+def dataset(
+    folder: Path, name: str = "medleydb", *, stems_table: Path | None = None, refuse_unknown: bool = False, instruments: bool = False
+) -> Dataset:
     """The songs below ``folder/unpacked``.
 
     Args:
@@ -52,6 +57,7 @@ def dataset(folder: Path, name: str = "medleydb", *, stems_table: Path | None = 
         name: of the dataset.
         stems_table: the user's table of channels; None: the one that is declared.
         refuse_unknown: raise an error for instruments that the table does not have.
+        instruments: a channel for each instrument of a song, under its own name.
 
     Raises:
         RequestError: there are no songs, none of them has a description, one is damaged, or the table does not fit.
@@ -75,6 +81,9 @@ def dataset(folder: Path, name: str = "medleydb", *, stems_table: Path | None = 
         raise RequestError(f"{unpacked} holds no description of its songs, *{_METADATA}: run `jukemir-like download MEDLEYDB_METADATA`")
     table = multitracks.table_of("medleydb", stems_table)
     songs = [_song(folders[uid], described.get(uid), table) for uid in sorted(folders)]
+    if instruments:
+        renamed = stems_table is not None
+        return multitracks.instruments_dataset(name, songs, table, group="performer", renamed=renamed, sources={"songs": len(songs)})
     return multitracks.stems_dataset(name, songs, table, group="performer", refuse_unknown=refuse_unknown, sources={"songs": len(songs)})
 
 
@@ -98,7 +107,8 @@ def _song(folder: Path, metadata: Path | None, table: StemsTable) -> Song:
     extra |= {"artist": performer, "artist_name": artist, "title": described.get("title") or "", "genre": described.get("genre") or ""}
     extra |= {"has_bleed": described.get("has_bleed") == "yes", "musdb18": performer in IN_MUSDB18}
     sources = tuple(
-        Source(f"{uid}_STEMS/{stem['filename']}", _names(stem["instrument"], table)) for _, stem in sorted(described["stems"].items())
+        Source(f"{uid}_STEMS/{stem['filename']}", names := _names(stem["instrument"], table), "drums" if names[0] in DRUM_KIT else None)
+        for _, stem in sorted(described["stems"].items())
     )
     split = "train" if performer in IN_MUSDB18 else split_of_group(normalised_artist(performer))
     return Song(uid, split, folder, sources, extra)

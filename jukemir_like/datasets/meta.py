@@ -18,9 +18,10 @@ from typing import Any
 from jukemir_like.core import files, jsonfiles, largejson
 from jukemir_like.core.atomic import atomic_write, write_json
 from jukemir_like.core.files import printable
+from jukemir_like.core.stems import instrument_name
 from jukemir_like.core.version import __version__
 from jukemir_like.datasets import deformed
-from jukemir_like.datasets.dataset import FOLD, KEYS, PRIMARY_METRICS, SPLITS, Dataset, Item, Task, is_tempo
+from jukemir_like.datasets.dataset import FOLD, KEYS, OWN_STEMS, PRIMARY_METRICS, SPLITS, Dataset, Item, Task, is_tempo
 from jukemir_like.datasets.deformed import DeformedFrom, how_to_make, split_name
 from jukemir_like.datasets.registry import is_known
 
@@ -37,6 +38,7 @@ _DESCRIPTION_SHAPE = {
     "tasks?": {str: TASK_SHAPE},
     "group?": str,
     **_STEMS_SHAPE,
+    "stems_per_track?": bool,
     "items?": {str: int},
     "files?": int,
     "failed?": {str: str},
@@ -61,6 +63,7 @@ class Description:
         made_from: the name of the dataset that was processed.
         deformed: where it comes from, if it is a deformed dataset.
         folds: names of its folds, in order; None where it comes in splits.
+        stems_per_track: each track has stems of its own, which its record in ``meta.json`` names (:func:`own_stems`); ``stems`` is None.
     """
 
     tasks: dict[str, Task]
@@ -73,6 +76,7 @@ class Description:
     made_from: str | None = None
     deformed: DeformedFrom | None = None
     folds: tuple[str, ...] | None = None
+    stems_per_track: bool = False
 
 
 def wav_path(folder: Path, uid: str) -> Path:
@@ -120,6 +124,7 @@ def write_meta(
         "sources": dataset.sources,
         "versions": software_versions(),
     }
+    description |= {"stems_per_track": True} if dataset.stems_per_item else {}
     description |= {} if dataset.folds is None else {"folds": list(dataset.folds)}
     description |= {} if wav_files is None else {"files": wav_files}
     description |= {} if dataset.understood is None else {"understood": dataset.understood}
@@ -170,7 +175,26 @@ def read_description(folder: Path) -> Description:
     counts, failed, sources, versions = (value.get(name) or {} for name in ("items", "failed", "sources", "versions"))
     made_from = value["name"] if isinstance(value.get("name"), str) else None
     of = DeformedFrom.from_json(value["deformed"]) if value.get("deformed") else None
-    return Description(tasks, value.get("group"), stems, counts, failed, sources, versions, made_from, of, folds)
+    own = value.get("stems_per_track") is True
+    return Description(tasks, value.get("group"), stems, counts, failed, sources, versions, made_from, of, folds, own)
+
+
+def own_stems(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of a track's channels, where each track has stems of its own: ``extra.stems`` of its record in ``meta.json``.
+
+    Raises:
+        ValueError: they are no names, fewer than two, or one is a duplicate.
+
+    >>> own_stems({"extra": {"stems": ["Cello", "drums"]}})
+    ('cello', 'drums')
+    """
+    names = (record.get("extra") or {}).get(OWN_STEMS)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError("has no list of names as extra.stems in meta.json")
+    stems = tuple(map(instrument_name, names))
+    if len(stems) < 2 or not all(stems) or len(set(stems)) < len(stems):
+        raise ValueError("has fewer than two stems in meta.json, or one without a name, or two of one name")
+    return stems
 
 
 def read_stems(folder: Path) -> tuple[str, ...] | None:
@@ -243,12 +267,17 @@ def remedy(folder: Path) -> str:
     """
     made_from = _made_from(folder)
     if split_name(folder.name) is None and made_from and made_from != folder.name and is_known(made_from):
-        return f"run `jukemir-like process {made_from} --name {folder.name}` again"
+        kind = " --stems instruments" if _has_own_stems(folder) else ""
+        return f"run `jukemir-like process {made_from} --name {folder.name}{kind}` again"
     if is_known(folder.name) or split_name(folder.name) is not None:
         return f"run `{how_to_make(folder.name)}` again"
     if made_from is None and (folder / DESCRIPTION).exists():  # which is damaged
         return f"run `jukemir-like process` with `--name {folder.name}` again, with the dataset and the options of the first time"
     return f"run `jukemir-like process folder --name {folder.name}` again, with the options of the first time"
+
+
+def _has_own_stems(folder: Path) -> bool:
+    return json.loads(files.read_regular(folder / DESCRIPTION)).get("stems_per_track") is True  # it was read as what it is made from
 
 
 def _made_from(folder: Path) -> str | None:

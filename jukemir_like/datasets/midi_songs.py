@@ -50,6 +50,7 @@ def midi_dataset(
     soundfont_folder: Path | None = None,
     own_table: Path | None = None,
     keep_families: bool = False,
+    instruments: bool = False,
     refuse_unknown: bool = False,
     seed: int = 0,
     workers: int = 1,
@@ -62,6 +63,7 @@ def midi_dataset(
         soundfont_folder: of .sf2 and .sf3 files; None: the soundfont that pretty_midi carries.
         own_table: which instrument is in which channel; None: the package's, of the four usual stems.
         keep_families: the package's table of the families of General MIDI instead.
+        instruments: a channel for each instrument of a song, under its name in General MIDI; drums under ``drums``.
         refuse_unknown: raise an error for instruments that the table does not name.
         seed: of the soundfont that each song gets, and of the splits.
         workers: processes that read the files.
@@ -82,7 +84,10 @@ def midi_dataset(
     contents = _read_all(paths, workers)
     songs = _songs(folder, paths, contents)
     described = {"midi": {"files": len(paths), "seed": seed, "soundfonts": [font.to_json() for font in fonts]}}
-    made = multitracks.stems_dataset(name, songs, table, group=_GROUP, refuse_unknown=refuse_unknown, sources=described)
+    if instruments:
+        made = multitracks.instruments_dataset(name, songs, table, group=_GROUP, renamed=own_table is not None, sources=described)
+    else:
+        made = multitracks.stems_dataset(name, songs, table, group=_GROUP, refuse_unknown=refuse_unknown, sources=described)
     items = [_rendered(item, contents[path], fonts, seed) for item, path in zip(made.items, paths, strict=True)]
     has_groups = len({path.parent for path in paths}) > 1
     items, note = unlabelled.in_splits(items, [item.rendering is not None for item in items], _GROUP if has_groups else None, seed)

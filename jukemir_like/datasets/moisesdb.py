@@ -29,7 +29,9 @@ _SHAPE = {
 }
 
 
-def dataset(folder: Path, name: str = "moisesdb", *, stems_table: Path | None = None, refuse_unknown: bool = False) -> Dataset:
+def dataset(
+    folder: Path, name: str = "moisesdb", *, stems_table: Path | None = None, refuse_unknown: bool = False, instruments: bool = False
+) -> Dataset:
     """The songs below ``folder/unpacked``.
 
     Args:
@@ -37,6 +39,7 @@ def dataset(folder: Path, name: str = "moisesdb", *, stems_table: Path | None = 
         name: of the dataset.
         stems_table: the user's table of channels; None: the one that is declared.
         refuse_unknown: raise an error for tracks that the table does not have.
+        instruments: a channel for each of a song's stems in the taxonomy, under its own name.
 
     Raises:
         RequestError: there are no songs, a description is damaged, or the table does not fit.
@@ -53,6 +56,9 @@ def dataset(folder: Path, name: str = "moisesdb", *, stems_table: Path | None = 
         raise RequestError(f"{unpacked} holds no song with a {_DESCRIPTION}: run `jukemir-like download {name} --from DIR`")
     table = multitracks.table_of("moisesdb", stems_table)
     ordered = [songs[uid] for uid in sorted(songs)]
+    if instruments:
+        renamed = stems_table is not None
+        return multitracks.instruments_dataset(name, ordered, table, group="artist", renamed=renamed, sources={"songs": len(songs)})
     return multitracks.stems_dataset(name, ordered, table, group="artist", refuse_unknown=refuse_unknown, sources={"songs": len(songs)})
 
 
@@ -67,6 +73,7 @@ def _song(path: Path) -> Song:
         Source(
             f"{stem['stemName']}/{track['id']}.{track['extension']}",
             (f"{stem['stemName']}: {track.get('trackType') or ''}", stem["stemName"]),
+            instrument=stem["stemName"],
         )
         for stem in described["stems"]
         for track in stem["tracks"]

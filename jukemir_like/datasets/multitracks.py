@@ -3,6 +3,9 @@
 A table says in which channel each source is (:mod:`.stems_table`); the sources of a channel are summed when the dataset is processed. What
 the table does not name goes to the channel ``other``, or is refused; either is said, with how many sources it concerns. A song whose
 sources are all in one channel is left out: nothing could be retrieved in it.
+
+Or each song has a channel for each of its instruments, under the instrument's own name: then the table only leaves out what it gives no
+channel to, and that of a user renames.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from typing import Any
 from jukemir_like.core import files
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
-from jukemir_like.datasets.dataset import Dataset, Item
+from jukemir_like.core.stems import instrument_name
+from jukemir_like.datasets.dataset import OWN_STEMS, Dataset, Item
 from jukemir_like.datasets.stems_table import LEFT_OUT, OTHER, StemsTable, read
 from jukemir_like.downloads.declarations import declaration_folder
 
@@ -31,10 +35,12 @@ class Source:
     Args:
         file: relative to the song's folder.
         names: what the dataset calls it, the most specific name first.
+        instrument: its name where each instrument has a channel of its own; None: the first of ``names``.
     """
 
     file: str
     names: tuple[str, ...]
+    instrument: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,68 @@ def stems_dataset(
     )
 
 
+def instruments_dataset(
+    name: str,
+    songs: Sequence[Song],
+    table: StemsTable,
+    *,
+    group: str,
+    renamed: bool = False,
+    sources: Mapping[str, Any] | None = None,
+) -> Dataset:
+    """The dataset of ``songs`` with a channel for each instrument of a song, in the order of the alphabet; those of one name are summed.
+
+    Args:
+        name: of the dataset.
+        songs: all of them, also those that are left out.
+        table: what it has no channel for is left out.
+        group: the key of ``extra`` whose songs must stay together.
+        renamed: the channels of the table are the names of the instruments that it lists.
+        sources: what else is known of what it was made from.
+
+    Raises:
+        RequestError: a file is outside of its song's folder.
+    """
+    counts, left_out, summed = Counter[str](), Counter[str](), 0
+    items = []
+    for song in songs:
+        by_name: dict[str, list[Source]] = defaultdict(list)
+        for source in () if song.left_out is not None else song.sources:
+            _check_inside(song, source)
+            channel = table.channel(source.names)
+            if channel == LEFT_OUT:
+                left_out[source.names[0]] += 1
+                continue
+            by_name[_instrument(source, channel if renamed else None)].append(source)
+        items.append(_item_of_instruments(song, dict(sorted(by_name.items()))))
+        if items[-1].stem_files is not None:
+            counts.update(by_name.keys())
+            summed += sum(len(of_name) - 1 for of_name in by_name.values())
+    described: dict[str, Any] = {"file": Path(table.file).name, "sha256": table.sha256, "instruments": dict(sorted(counts.items()))}
+    described |= {"left_out": dict(left_out), "summed": summed}
+    lines = [f"instruments: {len(counts):,} names, {counts.total():,} stems: {_listed(counts)}"]
+    lines += [f"sources summed with another of the same name in their song: {summed:,}"] * bool(summed)
+    lines += [f"sources left out, as the table says: {_listed(left_out)}"] * bool(left_out)
+    all_sources = {**(sources or {}), "stems_table": described}
+    return Dataset(name, {}, items, group=group, sources=all_sources, notes=tuple(lines), stems_per_item=True)
+
+
+def _instrument(source: Source, renamed: str | None) -> str:
+    name = instrument_name((renamed or "").replace("_", " ") or source.instrument or source.names[0])
+    return name or instrument_name(Path(source.file).stem)
+
+
+def _item_of_instruments(song: Song, by_name: Mapping[str, Sequence[Source]]) -> Item:
+    if song.left_out is not None or len(by_name) < 2:
+        there = f"its only instrument is {next(iter(by_name))}" if by_name else "it has no sources"
+        reason = song.left_out or f"too few stems: {there}, and two instruments are needed"
+        return Item(song.uid, None, {}, None, extra=song.extra | {"skipped": reason})
+    stem_files = tuple(tuple(source.file for source in of_name) for of_name in by_name.values())
+    named = {stem: [source.names[0] for source in of_name] for stem, of_name in by_name.items()}
+    extra = song.extra | {OWN_STEMS: list(by_name), "sources": named}
+    return Item(song.uid, song.split, {}, song.folder, extra=extra, stem_files=stem_files)
+
+
 class _Choices:
     """What became of the sources of all songs: how many of each name."""
 
@@ -146,8 +214,7 @@ def _item(song: Song, table: StemsTable, chosen: _Choices) -> Item:
         return Item(song.uid, None, {}, None, extra=song.extra | {"skipped": song.left_out})
     by_channel: dict[str, list[Source]] = defaultdict(list)
     for source in song.sources:
-        if not files.is_inside(source.file):
-            raise RequestError(f"{printable(str(song.folder))}: the file {source.file[:60]!r} of a source is not in this folder")
+        _check_inside(song, source)
         channel = chosen.channel(source)
         if channel != LEFT_OUT:
             by_channel[channel].append(source)
@@ -157,6 +224,11 @@ def _item(song: Song, table: StemsTable, chosen: _Choices) -> Item:
     stem_files = tuple(tuple(source.file for source in by_channel[stem]) for stem in table.stems)
     named = {stem: [source.names[0] for source in by_channel[stem]] for stem in table.stems if by_channel[stem]}
     return Item(song.uid, song.split, {}, song.folder, extra=song.extra | {"sources": named}, stem_files=stem_files)
+
+
+def _check_inside(song: Song, source: Source) -> None:
+    if not files.is_inside(source.file):
+        raise RequestError(f"{printable(str(song.folder))}: the file {source.file[:60]!r} of a source is not in this folder")
 
 
 def _listed(counts: Counter[str]) -> str:

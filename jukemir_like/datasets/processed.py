@@ -78,6 +78,7 @@ def read_processed(folder: Path) -> ProcessedDataset:
         items=items,
         group=description.group,
         stems=description.stems,
+        stems_per_track=description.stems_per_track,
         failed=description.failed,
         sources=description.sources,
         digest=digest,
@@ -132,6 +133,7 @@ class ProcessedDataset:
         made_from: the name that it was processed by, which ``--name`` may have changed; None where ``dataset.json`` does not say.
         deformed: where it comes from, if it is a deformed dataset.
         folds: names of the folds that it comes in, in order; None where it comes in splits.
+        stems_per_track: each track has stems of its own, named in its record's ``extra``.
     """
 
     folder: Path
@@ -146,6 +148,7 @@ class ProcessedDataset:
     made_from: str | None
     deformed: DeformedFrom | None = None
     folds: tuple[str, ...] | None = None
+    stems_per_track: bool = False
 
     def __len__(self) -> int:
         return len(self.items)

@@ -58,6 +58,8 @@ _OPTIONS = {
 _IN_FOLDS = {"artist_folds"}  # options
 
 _MULTITRACK = ("babyslakh", "medleydb", "moisesdb", "slakh2100")  # a table says which of their sources are in which channel
+WITH_INSTRUMENTS = _MULTITRACK
+"""Datasets whose songs can have a stem for each of their instruments, under its own name."""
 _STEMS = {
     **{name: f"{name}_stems" for name in COMPOSED},
     **{name: name for name in (*_MULTITRACK, "musdb18", "musdb18hq", *(f"{name}_stems" for name in COMPOSED))},
@@ -131,7 +133,9 @@ def comes_in_folds(name: str) -> bool:
     return not _IN_FOLDS.isdisjoint(_parse(name)[1])
 
 
-def from_assets(name: str, cache: Cache, *, stems_table: Path | None = None, refuse_unknown: bool = False) -> Dataset:
+def from_assets(
+    name: str, cache: Cache, *, stems_table: Path | None = None, refuse_unknown: bool = False, instruments: bool = False
+) -> Dataset:
     """The dataset ``name``, options included, from its raw assets in ``cache``. Only the annotations must be present, not the audio.
 
     Args:
@@ -139,20 +143,23 @@ def from_assets(name: str, cache: Cache, *, stems_table: Path | None = None, ref
         cache: where its assets are.
         stems_table: of a dataset of many sources, the user's table of channels (:mod:`jukemir_like.datasets.stems_table`).
         refuse_unknown: raise an error for sources that the table does not name.
+        instruments: a channel for each instrument of a song, under its own name, instead of those of the table.
 
     Raises:
-        RequestError: unknown name or option, or its assets are missing; a table for a dataset that takes none.
+        RequestError: unknown name or option, or its assets are missing; a table, or ``instruments``, for a dataset that takes none.
     """
     base, chosen = _parse(name)
     if (stems_table is not None or refuse_unknown) and base not in _MULTITRACK:
         raise RequestError(f"{base} takes no table of stems: {', '.join(_MULTITRACK)} do")
+    if instruments and base not in WITH_INSTRUMENTS:
+        raise RequestError(f"{base} has no stems under the names of instruments: {', '.join(WITH_INSTRUMENTS)} and midi have")
     folder = cache.dataset(assets(name))
     if not folder.is_dir():
         raise RequestError(f"{base} is not in {cache.root}: run `jukemir-like download {name}` first")
     module, _, attribute = _BUILT_IN[base][1].partition(":")
     build: Callable[..., Dataset] = getattr(import_module(module), attribute)
     if base in _MULTITRACK:
-        return build(folder, name, stems_table=stems_table, refuse_unknown=refuse_unknown)
+        return build(folder, name, stems_table=stems_table, refuse_unknown=refuse_unknown, instruments=instruments)
     return build(folder, name, chosen) if chosen else build(folder, name)
 
 

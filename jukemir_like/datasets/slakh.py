@@ -34,7 +34,9 @@ _SHAPE = {
 }
 
 
-def dataset(folder: Path, name: str = "slakh2100", *, stems_table: Path | None = None, refuse_unknown: bool = False) -> Dataset:
+def dataset(
+    folder: Path, name: str = "slakh2100", *, stems_table: Path | None = None, refuse_unknown: bool = False, instruments: bool = False
+) -> Dataset:
     """The songs of Slakh2100, with the published splits.
 
     Args:
@@ -42,6 +44,7 @@ def dataset(folder: Path, name: str = "slakh2100", *, stems_table: Path | None =
         name: of the dataset.
         stems_table: the user's table of channels; None: the one that is declared.
         refuse_unknown: raise an error for instruments that the table does not have.
+        instruments: a channel for each instrument of a song, under its own name.
 
     Raises:
         RequestError: there are no songs, a description is damaged, or the table does not fit.
@@ -52,16 +55,18 @@ def dataset(folder: Path, name: str = "slakh2100", *, stems_table: Path | None =
         for part, split in _SPLITS.items()
         for path in _song_folders(root / part)
     ]  # fmt: skip
-    return _dataset(name, root, songs, stems_table, refuse_unknown)
+    return _dataset(name, root, songs, stems_table, refuse_unknown, instruments)
 
 
-def baby_dataset(folder: Path, name: str = "babyslakh", *, stems_table: Path | None = None, refuse_unknown: bool = False) -> Dataset:
+def baby_dataset(
+    folder: Path, name: str = "babyslakh", *, stems_table: Path | None = None, refuse_unknown: bool = False, instruments: bool = False
+) -> Dataset:
     """The songs of BabySlakh, in no split. Arguments and errors are those of :func:`dataset`."""
     root = _root(folder / "unpacked" / "babyslakh_16k", lambda path: any(_song_folders(path)), name)
-    return _dataset(name, root, [_song(path, None, None) for path in _song_folders(root)], stems_table, refuse_unknown)
+    return _dataset(name, root, [_song(path, None, None) for path in _song_folders(root)], stems_table, refuse_unknown, instruments)
 
 
-def _dataset(name: str, root: Path, songs: list[Song], stems_table: Path | None, refuse_unknown: bool) -> Dataset:
+def _dataset(name: str, root: Path, songs: list[Song], stems_table: Path | None, refuse_unknown: bool, instruments: bool) -> Dataset:
     if not songs:
         raise RequestError(f"{root} holds no folder TrackNNNNN with a {_METADATA}: run `jukemir-like download {name}`")
     uids = [song.uid for song in songs]
@@ -77,7 +82,10 @@ def _dataset(name: str, root: Path, songs: list[Song], stems_table: Path | None,
     sources = {"songs": len(songs), "recordings_in_several_splits": shared, "not_rendered": not_rendered}
     table = multitracks.table_of("slakh2100", stems_table)
     ordered = sorted(songs, key=lambda song: song.uid)
-    made = multitracks.stems_dataset(name, ordered, table, group="recording", refuse_unknown=refuse_unknown, sources=sources)
+    if instruments:
+        made = multitracks.instruments_dataset(name, ordered, table, group="recording", renamed=stems_table is not None, sources=sources)
+    else:
+        made = multitracks.stems_dataset(name, ordered, table, group="recording", refuse_unknown=refuse_unknown, sources=sources)
     notes = [f"instruments without a file, which are described as not rendered: {not_rendered:,}"] * bool(not_rendered)
     notes += [f"recordings with MIDI files in several of the published splits: {shared:,}"] * bool(shared)
     return replace(made, notes=(*made.notes, *notes))

@@ -62,7 +62,7 @@ def deform(cache: Cache, dataset: str, deformation: str, *, seed: int = 0, worke
     clean = read_processed(cache.processed(dataset))
     if clean.deformed is not None:
         raise RequestError(f"{dataset} is deformed already: deform {clean.deformed.dataset}")
-    if clean.stems is not None:
+    if clean.stems is not None or clean.stems_per_track:
         raise RequestError(f"{dataset} has stems: only mono datasets can be deformed")
     chosen = {uid: record for uid, record in clean.items.items() if all_items or _is_tested(record)}
     if not chosen:

@@ -111,7 +111,7 @@ def not_deformed(wanted: Sequence[str], cache: Cache) -> dict[str, str]:
             reasons[name] = "it has stems and no labels"
         elif not datasets.is_known(name) and (cache.processed(name) / DESCRIPTION).exists():
             description = read_description(cache.processed(name))
-            if description.stems is not None:
+            if description.stems is not None or description.stems_per_track:
                 reasons[name] = "it has stems, and only mono can be deformed"
             elif not description.tasks:
                 reasons[name] = "it has no labels"

@@ -26,6 +26,7 @@ POOLS = {
 }
 """Pool → its candidates, in the order of the page."""
 
+_MOST_INSTRUMENTS = 16  # columns of a table
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -63,6 +64,8 @@ def _present(folder: Path, pattern: str, name: str) -> list[Path]:
 def _section(dataset: str, rows_by_weights: dict[str, list[Row]], number: int) -> dict[str, Any]:
     one = next(iter(rows_by_weights.values()))
     instruments = list(dict.fromkeys(row["instrument"] for row in one))
+    if len(instruments) > _MOST_INSTRUMENTS:  # of tracks with stems of their own: all, and their kinds
+        instruments = [name for name in instruments if name == "all" or name.startswith("all: ")]
     ranked = sorted(rows_by_weights, key=lambda name: -_value(rows_by_weights[name], "same-instrument", "all", "R@1"))
     within = {name: _row(rows_by_weights[name], "same-instrument", "all", "R@1") for name in ranked}
     known = {name: row for name, row in within.items() if row is not None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from jukemir_like.core.stems import KINDS
 from jukemir_like.stemjepa.config import check
 
 CONTEXTS = ("uniform", "max", "one", "one-plus")
@@ -76,6 +77,10 @@ class Data:
         valid_fraction: fraction of the tracks to hold out, selected by the seed.
         sources: names of the stems, in the order of the channels; None: those of ``dataset.json`` next to ``meta.json``, else bass, drums,
             other, vocals for four stems, else stem0, stem1, ….
+        stems: ``usual``: all tracks have the same, ``model.predictor.num_sources`` of them; ``instruments``: each has its own, two or
+            more, and the weights get an instrument for each name in the tracks to train on.
+        held_out: with ``stems`` ``instruments``, families (strings, brass, …) and names of instruments that are not heard in training, as
+            targets or in mixes, and that the weights do not get.
         chunks_per_track: examples in a row that are of one track, at places of their own. Two or more are what ``objective.track_weight``
             needs.
         context: how the mix is sampled from the other active stems: ``uniform``, ``max`` (all of them), ``one``, ``one-plus``.
@@ -93,6 +98,8 @@ class Data:
     valid_path: str | None = None
     valid_fraction: float = 0.05
     sources: tuple[str, ...] | None = None
+    stems: str = KINDS[0]
+    held_out: tuple[str, ...] = ()
     chunks_per_track: int = 1
     context: str = "uniform"
     synonyms: bool = True
@@ -111,6 +118,7 @@ class Data:
             check(bool(given), f"data.data_path is {self.data_path!r}", "give a path, or a list of paths")
             object.__setattr__(self, "data_path", folders)
         _check_shares(self)
+        _check_stems(self)
         check(self.chunks_per_track > 0, f"data.chunks_per_track {self.chunks_per_track}", "it must be above 0")
         check(self.context in CONTEXTS, f"data.context {self.context!r}", f"choose one of {', '.join(CONTEXTS)}")
 
@@ -118,6 +126,17 @@ class Data:
     def folders(self) -> tuple[str, ...]:
         """Those of ``data_path``; none where it is empty."""
         return ((self.data_path,) if self.data_path else ()) if isinstance(self.data_path, str) else self.data_path
+
+
+def _check_stems(data: Data) -> None:
+    """Turns ``held_out`` into a tuple, and checks it and ``stems``."""
+    check(data.stems in KINDS, f"data.stems {data.stems!r}", f"choose {' or '.join(KINDS)}")
+    held_out = (data.held_out,) if isinstance(data.held_out, str) else tuple(data.held_out)
+    check(all(isinstance(name, str) and name.strip() for name in held_out), f"data.held_out {list(held_out)}", "give names")
+    own = data.stems == "instruments"
+    check(own or not held_out, f"data.held_out with data.stems={data.stems}", "it is for data.stems=instruments")
+    check(not own or data.sources is None, "data.sources with data.stems=instruments", "leave it out: the tracks name their stems")
+    object.__setattr__(data, "held_out", held_out)
 
 
 def _check_shares(data: Data) -> None:

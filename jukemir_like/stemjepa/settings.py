@@ -198,20 +198,24 @@ class Training:
         """JSON values that :meth:`from_dict` reads back.
 
         Args:
-            defaults: with options of :class:`Init` and of :class:`~.config.Vector`, and of instruments by their names, that have their
-                defaults; without them, as before there were any, what these values are compared with and hashed to stays the same.
+            defaults: with options of :class:`Init` and of :class:`~.config.Vector`, of stems that each track has for itself, and of names
+                as text, that have their defaults; without them, as before there were any, what these values are compared with and hashed to
+                stays the same.
         """
         values = asdict(self)
         if not defaults:
             if self.model.predictor.instruments == config.INSTRUMENTS[0]:
                 values["model"]["predictor"] = config.without_text(values["model"]["predictor"])
-            if self.data.synonyms:
-                del values["data"]["synonyms"]
             for section, name, kind in ((values, "init", Init), (values["model"], "vector", config.Vector)):
                 section[name] = {option.name: value for option in fields(kind) if (value := section[name][option.name]) != option.default}
                 if not section[name]:
                     del section[name]
+            for option, value in (("stems", Data.stems), ("held_out", Data.held_out), ("synonyms", Data.synonyms)):
+                if values["data"][option] == value:
+                    del values["data"][option]
         values["logger"] = list(self.logger)
+        if "held_out" in values["data"]:
+            values["data"]["held_out"] = list(self.data.held_out)
         values["data"]["shares"] = list(self.data.shares)
         values["data"]["data_path"] = self.data.data_path if isinstance(self.data.data_path, str) else list(self.data.data_path)
         values["data"]["sources"] = None if self.data.sources is None else list(self.data.sources)

@@ -75,7 +75,7 @@ def find(
         raise RequestError(f"there is no folder {where}: give the folder of the stems as data.data_path")
     if declared and len(declared) != num_sources:
         raise RequestError(f"{where}/{_DESCRIPTION} names {len(declared)} stems, {', '.join(declared)}, where {num_sources} are expected")
-    paths, failures = _listed_files(folder, listing) if listing else _all_files(folder)
+    paths, failures = listed_files(folder, listing) if listing else _all_files(folder)
     headers = read_headers(folder, paths, decoded or Cache.default().root / "stems" / "decoded", workers)
     songs, order = ({}, None) if listing else group_into_songs(headers, num_sources, sources or declared, declared=bool(declared))
     reading = _Interpretation(where, headers, num_sources, sources, declared, order, is_listed=listing is not None)
@@ -227,7 +227,7 @@ def _all_files(folder: Path) -> tuple[list[str], dict[str, str]]:
     return audio.find(folder, on_error=failures.__setitem__), failures
 
 
-def _listed_files(folder: Path, listing: Listing) -> tuple[list[str], dict[str, str]]:
+def listed_files(folder: Path, listing: Listing) -> tuple[list[str], dict[str, str]]:
     """Relative paths of the WAV files of a listing, and those of them that are missing."""
     paths, failures = [], {}
     for uid in listing.splits:

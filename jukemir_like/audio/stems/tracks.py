@@ -30,6 +30,8 @@ class Track:
         group: whose tracks must not be on both sides of a split (artist); None: the track is by itself.
         layouts: where the samples lie in each file; None for a file that libsndfile reads.
         folder: number of the folder that it is in, where there are several.
+        stems: names of its own stems, in the order of the channels; none where all tracks have the same.
+        numbers: of its own stems, the numbers of their instruments, as :func:`numbered` gives them; none: those of the channels.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Track:
     group: str | None = None
     layouts: tuple[WavLayout | None, ...] = ()
     folder: int = 0
+    stems: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
 
 
 @dataclass
@@ -82,6 +86,16 @@ def common_sample_rate(sample_rates: Iterable[int]) -> int:
     if len(rates) > 1:
         raise InputError(f"has stems of different sample rates: {', '.join(map(str, rates))} Hz")
     return rates[0]
+
+
+def numbered(track: Track, instruments: Sequence[str]) -> Track:
+    """A track with stems of its own, with their numbers: the places of their names in ``instruments``; -1 of a name that is not there.
+
+    >>> numbered(Track("song", (), 16000, 1, 2, stems=("cello", "drums")), ["bass", "drums"]).numbers
+    (-1, 1)
+    """
+    place = {name: number for number, name in enumerate(instruments)}
+    return replace(track, numbers=tuple(place.get(name, -1) for name in track.stems))
 
 
 def split(folder: StemFolder, valid_fraction: float, seed: int) -> tuple[list[Track], list[Track]]:

@@ -42,7 +42,8 @@ class Examples(Dataset[dict[str, Tensor]]):
     """``examples[n]``, for n = 0, 1, … without end.
 
     A chunk in which fewer than two stems are active is sampled again, 10 times at most. Then another track takes its place, as it does for
-    a track that cannot be read or has samples that no music has (which is logged once per track).
+    a track that cannot be read or has samples that no music has (which is logged once per track). Of a track with stems of its own, those
+    whose number is -1 are neither targets nor in mixes.
 
     Args:
         tracks: in the order in which ``track`` counts them; at least one.
@@ -134,7 +135,9 @@ class Examples(Dataset[dict[str, Tensor]]):
     def _sample(self, track: Track, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int] | None:
         """Context, target, and the number of the target's stem; None if no chunk was found in which two stems are active."""
         loudest = self.loudness.peaks(track)
-        if np.count_nonzero(loudest) < 2:
+        if track.numbers:  # a stem that has none is never active
+            loudest = np.where(np.array(track.numbers) < 0, np.inf, loudest)
+        if np.count_nonzero(np.isfinite(loudest) & (loudest > 0)) < 2:
             return None
         augmentation = sample_augmentation(self.data.augmentation, track.channels, random)
         rate = track.sample_rate * augmentation.speed
@@ -149,7 +152,7 @@ class Examples(Dataset[dict[str, Tensor]]):
                     self._at_rate(self._mix(chunk, stems, augmentation, track.sample_rate), rate)
                     for stems in (context_stems, np.array([source]))
                 )
-                return context, target, source
+                return context, target, track.numbers[source] if track.numbers else source
         return None
 
     def _mix(self, chunk: np.ndarray, stems: np.ndarray, augmentation: SampledAugmentation, sample_rate: int) -> np.ndarray:

@@ -31,6 +31,18 @@ BATCH_SIZE = 16
 Vectors = NDArray[np.float32]
 
 
+class Stems(NamedTuple):
+    """A track with stems of its own.
+
+    Args:
+        samples: float32 of shape ``(stems, samples)``, any number of stems.
+        instruments: ``(stems,)``, the number of the instrument of each, each once.
+    """
+
+    samples: np.ndarray
+    instruments: NDArray[np.int64]
+
+
 @dataclass(frozen=True)
 class Embeddings:
     """Vectors of tracks, or of chunks of tracks.
@@ -40,6 +52,8 @@ class Embeddings:
         has_query, has_candidate: ``(n, stems)``, whether there is such a query, such a candidate. Where there is a query, there is a
             candidate.
         track: ``(n,)``, the number of the track of each.
+        instruments: ``(n, stems)``, the number of the instrument of each stem, where each track has stems of its own: then ``stems`` is the
+            most that a track has, and other tracks have neither queries nor candidates in the last columns. None: that of its column.
     """
 
     queries: Vectors
@@ -47,6 +61,7 @@ class Embeddings:
     has_query: NDArray[np.bool_]
     has_candidate: NDArray[np.bool_]
     track: NDArray[np.int64]
+    instruments: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,13 +73,14 @@ class Embedded:
 
 
 def embed_tracks(
-    network: Network, tracks: Iterable[np.ndarray], *, batch_size: int = BATCH_SIZE, segments: bool = True, bf16: bool = False
+    network: Network, tracks: Iterable[np.ndarray | Stems], *, batch_size: int = BATCH_SIZE, segments: bool = True, bf16: bool = False
 ) -> Embedded:
     """Queries and candidates of every stem of ``tracks``.
 
     Args:
         network: on any device. It keeps its mode, and nothing gets a gradient.
-        tracks: float32 of shape ``(stems, samples)`` at the model's rate, at least one sample each; read one by one.
+        tracks: float32 of shape ``(stems, samples)`` at the model's rate, at least one sample each, with a stem for each instrument of
+            the network; or stems of their own. Read one by one.
         batch_size: mixes encoded at once, and as many stems; of one track or several.
         segments: keep the vectors of chunks too.
         bf16: compute in bfloat16; else as the surrounding autocast says.
@@ -76,14 +92,18 @@ def embed_tracks(
         batch_jobs = [jobs.pop(chunk.clip) for chunk in batch]
         for job, chunk, query_and_candidate in zip(batch_jobs, batch, _forward(network, batch_jobs, batch, bf16), strict=True):
             job.track.add(job, chunk.steps, query_and_candidate)
-    shape = (2, model.predictor.num_sources, model.dimension)
+    has_own = any(track.instruments is not None for track in sums)
+    shape = (2, max(len(track.audible) for track in sums) if has_own else model.predictor.num_sources, model.dimension)
+    for track in sums:
+        track.pad(shape[1])
     means = np.array([track.sums / track.steps for track in sums], np.float32).reshape(-1, *shape)
-    of_tracks = _embeddings(means, [track.audible[None] for track in sums], np.arange(len(sums)))
+    instruments = np.array([track.instruments for track in sums]) if has_own else None
+    of_tracks = _embeddings(means, [track.audible[None] for track in sums], np.arange(len(sums)), instruments)
     if not segments:
         return Embedded(of_tracks, None)
     of_chunks = np.concatenate([np.zeros((0, *shape), np.float32), *(track.chunk_vectors for track in sums)])
     track_of_chunk = np.repeat(np.arange(len(sums)), [len(track.chunk_vectors) for track in sums])
-    return Embedded(of_tracks, _embeddings(of_chunks, [track.audible_in_chunk for track in sums], track_of_chunk))
+    return Embedded(of_tracks, _embeddings(of_chunks, [track.audible_in_chunk for track in sums], track_of_chunk, instruments))
 
 
 def merge(parts: Sequence[tuple[Sequence[int], Embedded]]) -> Embedded:
@@ -103,11 +123,18 @@ def _merged(parts: Sequence[Embeddings], places: Sequence[NDArray[np.int64]]) ->
     """``places`` has, for each part, the new number of each of its tracks."""
     track = np.concatenate([place[part.track] for part, place in zip(parts, places, strict=True)])
     order = np.argsort(track, kind="stable")
+    stems = max(part.queries.shape[1] for part in parts)
 
     def joined(name: str) -> Any:
-        return np.concatenate([getattr(part, name) for part in parts])[order]
+        return np.concatenate([_padded(getattr(part, name), stems) for part in parts])[order]
 
-    return Embeddings(joined("queries"), joined("candidates"), joined("has_query"), joined("has_candidate"), track[order])
+    instruments = joined("instruments") if all(part.instruments is not None for part in parts) else None
+    return Embeddings(joined("queries"), joined("candidates"), joined("has_query"), joined("has_candidate"), track[order], instruments)
+
+
+def _padded(values: np.ndarray, stems: int) -> np.ndarray:
+    """``(n, fewer stems, …)`` with zeros behind: ``(n, stems, …)``."""
+    return np.pad(values, [(0, 0), (0, stems - values.shape[1]), *[(0, 0)] * (values.ndim - 2)])
 
 
 @contextmanager
@@ -133,10 +160,13 @@ def evaluation_mode(network: Network, bf16: bool = False) -> Iterator[None]:
 
 
 class _Job(NamedTuple):
-    """The chunk of a stem: of which track and instrument it is, its number in the track, and the mix of the other stems ``(samples,)``."""
+    """The chunk of a stem: of which track, stem and instrument it is, its number in the track, and the mix of the other stems
+    ``(samples,)``.
+    """
 
     track: _TrackSums
     position: int
+    stem: int
     source: int
     context: np.ndarray
 
@@ -150,9 +180,11 @@ class _TrackSums:
         sums: ``(2, stems, dimension)``: queries and candidates.
         audible_in_chunk: ``(whole chunks, stems)`` booleans.
         chunk_vectors: ``(whole chunks, 2, stems, dimension)``.
+        instruments: ``(stems,)``, the number of the instrument of each, of a track with stems of its own.
     """
 
-    def __init__(self, stems: np.ndarray, model: config.Model, segments: bool) -> None:
+    def __init__(self, stems: np.ndarray, instruments: NDArray[np.int64] | None, model: config.Model, segments: bool) -> None:
+        self.instruments = instruments
         peaks = np.abs(stems).max(1)
         self.audible = peaks >= SILENT
         steps = [chunk.steps for chunk in cut_into_chunks([stems[0]], model)]
@@ -165,26 +197,39 @@ class _TrackSums:
 
     def add(self, job: _Job, steps: int, query_and_candidate: Vectors) -> None:
         """Adds the means over the ``steps`` time steps of ``job``, of shape ``(2, dimension)``."""
-        self.sums[:, job.source] += steps * query_and_candidate
-        if job.position < len(self.audible_in_chunk) and self.audible_in_chunk[job.position, job.source]:
-            self.chunk_vectors[job.position, :, job.source] = query_and_candidate
+        self.sums[:, job.stem] += steps * query_and_candidate
+        if job.position < len(self.audible_in_chunk) and self.audible_in_chunk[job.position, job.stem]:
+            self.chunk_vectors[job.position, :, job.stem] = query_and_candidate
+
+    def pad(self, stems: int) -> None:
+        """Adds silent stems, up to this many."""
+        more = stems - len(self.audible)
+        if more and self.instruments is not None:
+            self.audible = np.pad(self.audible, (0, more))
+            self.instruments = np.pad(self.instruments, (0, more))
+            self.sums = np.pad(self.sums, [(0, 0), (0, more), (0, 0)])
+            self.audible_in_chunk = np.pad(self.audible_in_chunk, [(0, 0), (0, more)])
+            self.chunk_vectors = np.pad(self.chunk_vectors, [(0, 0), (0, 0), (0, more), (0, 0)])
 
 
 def _chunks(
-    tracks: Iterable[np.ndarray], model: config.Model, segments: bool, sums: list[_TrackSums], jobs: dict[int, _Job]
+    tracks: Iterable[np.ndarray | Stems], model: config.Model, segments: bool, sums: list[_TrackSums], jobs: dict[int, _Job]
 ) -> Iterator[Chunk]:
     """Chunks of the stems that are not silent. Appends each track to ``sums``; ``chunk.clip`` is the key of the chunk in ``jobs``."""
     key = 0
-    for number, stems in enumerate(tracks):
-        if stems.ndim != 2 or len(stems) != model.predictor.num_sources or not stems.shape[1]:
-            raise ValueError(f"track {number} is of shape {stems.shape}, the model has {model.predictor.num_sources} stems")
-        sums.append(track := _TrackSums(stems, model, segments))
-        for source in np.flatnonzero(track.audible):
+    for number, given in enumerate(tracks):
+        stems, instruments = given if isinstance(given, Stems) else (given, None)
+        expected = model.predictor.num_sources if instruments is None else len(instruments)
+        if stems.ndim != 2 or len(stems) != expected or not stems.size:
+            raise ValueError(f"track {number} is of shape {stems.shape}, the model has {expected} stems")
+        sums.append(track := _TrackSums(stems, instruments, model, segments))
+        for stem in np.flatnonzero(track.audible):
             # A sum for each stem: the mix of all minus the stem would leave rounding errors where the others are silent.
-            context = np.delete(stems, source, 0).sum(0)
-            pairs = zip(cut_into_chunks([stems[source]], model), cut_into_chunks([context], model), strict=True)
+            context = np.delete(stems, stem, 0).sum(0)
+            source = int(stem if instruments is None else instruments[stem])
+            pairs = zip(cut_into_chunks([stems[stem]], model), cut_into_chunks([context], model), strict=True)
             for position, (stem_chunk, context_chunk) in enumerate(pairs):
-                jobs[key] = _Job(track, position, int(source), context_chunk.samples)
+                jobs[key] = _Job(track, position, int(stem), source, context_chunk.samples)
                 yield Chunk(key, stem_chunk.samples, stem_chunk.steps)
                 key += 1
 
@@ -210,8 +255,13 @@ def _mean(patches: Tensor, steps: Tensor, bands: int) -> Tensor:
     return (grid * inside[:, None, :, None]).sum(2).flatten(1) / steps[:, None]
 
 
-def _embeddings(vectors: Vectors, audible: list[NDArray[np.bool_]], track: NDArray[np.int64]) -> Embeddings:
-    """``vectors`` are ``(n, 2, stems, dimension)``, queries and candidates; ``audible`` has ``(rows, stems)`` for each track, n in all."""
+def _embeddings(
+    vectors: Vectors, audible: list[NDArray[np.bool_]], track: NDArray[np.int64], instruments: NDArray[np.int64] | None
+) -> Embeddings:
+    """``vectors`` are ``(n, 2, stems, dimension)``, queries and candidates; ``audible`` has ``(rows, stems)`` for each track, n in all;
+    ``instruments`` are ``(tracks, stems)``.
+    """
     has_candidate = np.concatenate([np.zeros((0, vectors.shape[2]), bool), *audible])
     has_query = has_candidate & (has_candidate.sum(1, keepdims=True) > 1)
-    return Embeddings(vectors[:, 0], vectors[:, 1], has_query, has_candidate, track)
+    of_rows = None if instruments is None else instruments[track]
+    return Embeddings(vectors[:, 0], vectors[:, 1], has_query, has_candidate, track, of_rows)

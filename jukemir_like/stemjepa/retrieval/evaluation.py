@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,22 +10,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jukemir_like.audio.stems.reading import read_whole
-from jukemir_like.audio.stems.tracks import StemFolder, Track
+from jukemir_like.audio.stems.tracks import StemFolder, Track, numbered
 from jukemir_like.core import resampling
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.progress import Progress
 from jukemir_like.core.records import Summary
 from jukemir_like.core.stems import STEMS
-from jukemir_like.stemjepa.data.finding import find
+from jukemir_like.stemjepa.data.finding import find, find_ensembles, has_own_stems
 from jukemir_like.stemjepa.retrieval import metrics
-from jukemir_like.stemjepa.retrieval.embedding import BATCH_SIZE, Embedded, embed_tracks
+from jukemir_like.stemjepa.retrieval.embedding import BATCH_SIZE, Embedded, Stems, embed_tracks
 from jukemir_like.stemjepa.retrieval.metrics import PoolRanks, rank_in_pools
+from jukemir_like.stemjepa.retrieval.names import KINDS, kind_of, with_names
 
 if TYPE_CHECKING:
     from jukemir_like.stemjepa.model import Network
 
 ALL = "all"
 """The instrument of the scores of all queries together."""
+OF_KIND = f"{ALL}: {{}}"
+"""That of the scores of all queries for names of one kind (:data:`.names.KINDS`), where each track has stems of its own."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Evaluation:
     """Scores in the order of pools, instruments (all of them first) and metrics, and the ranks that they are computed from.
 
     Args:
-        sources: names of the instruments.
+        sources: names of the instruments; of those that are asked for, where each track has stems of its own.
         pool_ranks: of every pool.
         scores: of every pool, instrument and metric.
         seed: of the intervals' resamples.
@@ -66,6 +69,7 @@ class Evaluation:
         audio_seconds: their duration.
         failed: track → why it could not be read.
         notes: further lines for the summary.
+        kinds: instruments of the scores of several names together, beside :data:`ALL`.
     """
 
     sources: tuple[str, ...]
@@ -77,6 +81,7 @@ class Evaluation:
     audio_seconds: float = 0.0
     failed: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    kinds: tuple[str, ...] = ()
 
     def score(self, pool: str, instrument: str, metric: str) -> Score:
         """The score of this pool, instrument and metric.
@@ -101,6 +106,7 @@ def evaluate(
     *,
     resamples: int = resampling.RESAMPLES,
     seed: int = resampling.SEED,
+    known: Sequence[str] | None = None,
 ) -> Evaluation:
     """Scores embedded tracks.
 
@@ -110,6 +116,7 @@ def evaluate(
         groups: of each track, the group that it is resampled with (its artist); None: every track is its own group.
         resamples: number of resamples of the bootstrap; 0: no intervals.
         seed: of the resamples.
+        known: where each track has stems of its own, which of ``sources`` the weights were trained with: names are scored by kind too.
 
     >>> from jukemir_like.stemjepa.retrieval.embedding import Embeddings
     >>> vectors, every = np.eye(8, dtype=np.float32).reshape(2, 4, 8), np.ones((2, 4), bool)  # 2 tracks of 4 stems; perfect predictions
@@ -122,9 +129,16 @@ def evaluate(
     group = np.arange(tracks) if groups is None else np.asarray(groups)
     times = np.concatenate([np.zeros((0, tracks), np.int32), *resampling.resample_groups(group, resamples, seed)])
     pool_ranks = list(rank_in_pools(embedded))
-    scores = [score for ranks in pool_ranks for score in _scores(ranks, sources, group, times)]
+    asked = list(range(len(sources)))
+    kinds: dict[str, list[int]] = {}
+    if known is not None:
+        asked = sorted(set(pool_ranks[0].source.tolist()), key=lambda number: sources[number])
+        kinds = {OF_KIND.format(kind): [number for number in asked if kind_of(sources[number], known) == kind] for kind in KINDS}
+    parts = {ALL: None, **kinds, **{sources[number]: [number] for number in asked}}
+    scores = [score for ranks in pool_ranks for score in _scores(ranks, parts, group, times)]
     few = resampling.few_groups(len(np.unique(group)), resampling.effective_groups(group)) if resamples else None
-    return Evaluation(tuple(sources), pool_ranks, scores, seed, tracks, notes=[few] if few else [])
+    names = tuple(sources[number] for number in asked)
+    return Evaluation(names, pool_ranks, scores, seed, tracks, notes=[few] if few else [], kinds=tuple(kinds))
 
 
 def evaluate_folder(
@@ -137,6 +151,7 @@ def evaluate_folder(
     bf16: bool = False,
     seed: int = resampling.SEED,
     workers: int = 1,
+    own_stems: bool = False,
 ) -> Evaluation:
     """Scores the tracks of ``folder``, each of which is read once.
 
@@ -149,12 +164,19 @@ def evaluate_folder(
         bf16: compute in bfloat16.
         seed: of the intervals' resamples.
         workers: processes that read the headers of the files.
+        own_stems: each track has stems of its own, as many as it has, and is asked for each of them by its name. So it is anyway where the
+            folder's ``dataset.json`` says so.
 
     Raises:
         RequestError: no tracks, none of this split, other instruments than the network's; or fewer than two tracks can be read.
     """
-    found = _find(folder, tuple(sources), workers)
+    own_stems = own_stems or has_own_stems(folder)
+    found = find_ensembles(folder, workers=workers) if own_stems else _find(folder, tuple(sources), workers)
     chosen = _choose(found.tracks, split, folder)
+    known = tuple(sources) if own_stems else None
+    if own_stems:
+        network, sources = with_names(network, sources, sorted({name for track in chosen for name in track.stems}))
+        chosen = [numbered(track, sources) for track in chosen]
     failed = dict(found.failures)
     evaluated: list[Track] = []
     with Progress(len(chosen), "evaluate-retrieval", "track") as bar:
@@ -164,7 +186,7 @@ def evaluate_folder(
         raise RequestError(f"{len(evaluated)} tracks of {folder} can be read: retrieval needs two or more")
     groups = [f"track {track.name}" if track.group is None else f"group {track.group}" for track in evaluated]
     seconds = sum(track.frames / track.sample_rate for track in evaluated)
-    evaluation = evaluate(embedded, sources, groups, seed=seed)
+    evaluation = evaluate(embedded, sources, groups, seed=seed, known=known)
     return replace(
         evaluation, split=_split_of(found.tracks, split), audio_seconds=seconds, failed=failed, notes=[*found.notes, *evaluation.notes]
     )
@@ -200,7 +222,9 @@ def _choose(tracks: Sequence[Track], split: str | None, folder: Path) -> list[Tr
     return chosen
 
 
-def _read(tracks: Sequence[Track], sample_rate: int, evaluated: list[Track], failed: dict[str, str], bar: Progress) -> Iterator[np.ndarray]:
+def _read(
+    tracks: Sequence[Track], sample_rate: int, evaluated: list[Track], failed: dict[str, str], bar: Progress
+) -> Iterator[Stems | np.ndarray]:
     """Stems of the tracks that can be read, which are appended to ``evaluated``; the others are added to ``failed``."""
     for track in tracks:
         try:
@@ -209,14 +233,17 @@ def _read(tracks: Sequence[Track], sample_rate: int, evaluated: list[Track], fai
             failed[track.name] = str(error)
         else:
             evaluated.append(track)
-            yield stems
+            yield Stems(stems, np.array(track.numbers)) if track.numbers else stems
         bar.update()
 
 
-def _scores(pool_ranks: PoolRanks, sources: Sequence[str], group: np.ndarray, times: np.ndarray) -> Iterator[Score]:
-    """The scores of one pool; ``times`` is ``(resamples, tracks)``, how often each track is in each resample."""
-    for number, instrument in [(None, ALL), *enumerate(sources)]:
-        mask = np.ones(len(pool_ranks.ranks), bool) if number is None else pool_ranks.source == number
+def _scores(pool_ranks: PoolRanks, parts: Mapping[str, Sequence[int] | None], group: np.ndarray, times: np.ndarray) -> Iterator[Score]:
+    """The scores of one pool; ``times`` is ``(resamples, tracks)``, how often each track is in each resample.
+
+    ``parts`` has the numbers of the instruments that each ``instrument`` of a score stands for; None: all.
+    """
+    for instrument, numbers in parts.items():
+        mask = np.ones(len(pool_ranks.ranks), bool) if numbers is None else np.isin(pool_ranks.source, numbers)
         ranks, track = pool_ranks.ranks.select(mask), pool_ranks.track[mask]
         groups = len(np.unique(group[track]))
         effective = resampling.effective_groups(group[track])

@@ -15,6 +15,9 @@ pool                candidates of a query                                       
                     the correct one is the chunk at the same time
 =================== ===================================================================== ===============================================
 
+Where each track has stems of its own, N of ``same-instrument`` is the number of tracks that have an instrument of this name; queries
+for which there is no second one are left out of this pool: they are correct by chance.
+
 Silent stems have no queries and are no candidates (:mod:`~.embedding` defines silence).
 
 Ranks
@@ -111,10 +114,17 @@ def rank_in_pools(embedded: Embedded) -> Iterator[PoolRanks]:
 
 
 def _rank_in_pool(pool: str, embeddings: Embeddings) -> PoolRanks:
-    query_row, query_source = np.nonzero(embeddings.has_query)
-    candidate_row, candidate_source = np.nonzero(embeddings.has_candidate)
-    number = np.full(embeddings.has_candidate.shape, -1)  # of the candidate, by row and instrument
-    number[candidate_row, candidate_source] = np.arange(len(candidate_row))
+    query_row, query_stem = np.nonzero(embeddings.has_query)
+    candidate_row, candidate_stem = np.nonzero(embeddings.has_candidate)
+    number = np.full(embeddings.has_candidate.shape, -1)  # of the candidate, by row and stem
+    number[candidate_row, candidate_stem] = np.arange(len(candidate_row))
+    query_source, candidate_source = query_stem, candidate_stem
+    if embeddings.instruments is not None:
+        candidate_source = embeddings.instruments[candidate_row, candidate_stem]
+        query_source = embeddings.instruments[query_row, query_stem]
+        if pool == "same-instrument":
+            has_rival = np.bincount(candidate_source)[query_source] > 1
+            query_row, query_stem, query_source = query_row[has_rival], query_stem[has_rival], query_source[has_rival]
     query_track, candidate_track = embeddings.track[query_row], embeddings.track[candidate_row]
 
     def allowed(block: slice) -> NDArray[np.bool_]:
@@ -124,9 +134,9 @@ def _rank_in_pool(pool: str, embeddings: Embeddings) -> PoolRanks:
         return np.asarray(same_instrument | (query_track[block, None] != candidate_track))
 
     ranks = rank(
-        embeddings.queries[query_row, query_source],
-        embeddings.candidates[candidate_row, candidate_source],
-        number[query_row, query_source],
+        embeddings.queries[query_row, query_stem],
+        embeddings.candidates[candidate_row, candidate_stem],
+        number[query_row, query_stem],
         None if pool in ("all", "segments") else allowed,
     )
     return PoolRanks(pool, ranks, query_track, query_source)

@@ -22,6 +22,7 @@ PLOT_NAME = "retrieval.png"
 _FEW_CANDIDATES = 12  # up to here every number of candidates has a place of its own on the axis
 _LEAST_RATIO = 2  # between the last two ticks of a logarithmic axis, so that their labels do not touch
 _MOST_TICKS = 9
+_MOST_INSTRUMENTS = 12  # with bars of their own
 _MOST_CHARACTERS = 50  # of names of instruments side by side; more are slanted
 
 # The palette of Okabe and Ito, whose colours people with the common colour blindnesses can tell apart.
@@ -161,7 +162,8 @@ def candidate_ticks(most: int) -> list[int]:
 def _plot_instruments(axes: Axes, evaluation: Evaluation) -> None:
     """R@1 of each instrument in each pool as bars, with intervals and a line at chance."""
     pools = [pool_ranks.pool for pool_ranks in evaluation.pool_ranks]
-    instruments = [ALL, *evaluation.sources]
+    instruments = [ALL, *evaluation.kinds]
+    instruments += evaluation.sources if len(evaluation.sources) <= _MOST_INSTRUMENTS else ()
     width = 0.8 / len(pools)
     for offset, pool in enumerate(pools):
         scores = [evaluation.score(pool, instrument, "R@1") for instrument in instruments]

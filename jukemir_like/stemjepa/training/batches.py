@@ -14,13 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from jukemir_like.audio.stems.tracks import StemFolder, Track, split
+from jukemir_like.audio.stems.tracks import StemFolder, Track, numbered, split
 from jukemir_like.core import machine
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
-from jukemir_like.stemjepa import checkpoint, config
+from jukemir_like.core.stems import instrument_name
+from jukemir_like.datasets.instrument_families import families, is_held_out
+from jukemir_like.stemjepa import checkpoint, config, instrument_names
 from jukemir_like.stemjepa.data.examples import Examples
-from jukemir_like.stemjepa.data.finding import find
+from jukemir_like.stemjepa.data.finding import find, find_ensembles
 from jukemir_like.stemjepa.data.loading import loader
 from jukemir_like.stemjepa.data.local_copy import local_copy
 from jukemir_like.stemjepa.data.loudness import Loudness
@@ -78,7 +80,9 @@ class TrainingTracks:
         digest = hashlib.sha256()
         for part in (self.train, self.valid):
             for track in part:
-                digest.update(f"{track.name}\0{track.sample_rate}\0{track.frames}\0{track.channels}\n".encode(errors="surrogateescape"))
+                names = f"\0{list(track.stems)}" if track.stems else ""
+                line = f"{track.name}\0{track.sample_rate}\0{track.frames}\0{track.channels}{names}\n"
+                digest.update(line.encode(errors="surrogateescape"))
             digest.update(b"\n")
         return digest.hexdigest()
 
@@ -96,6 +100,50 @@ def find_tracks(settings: Training, *, workers: int = 1) -> TrainingTracks:
     data = settings.data
     if not data.folders:
         raise RequestError("no data: give data.data_path=FOLDER, or data=NAME for a configuration configs/data/NAME.yaml")
+    return _with_instruments(_of_folders(settings, workers), data) if data.stems == "instruments" else _of_folders(settings, workers)
+
+
+def with_instruments(settings: Training, tracks: TrainingTracks) -> Training:
+    """Settings whose network has an instrument for each name of ``tracks``, where each track has stems of its own; else as they are."""
+    if settings.data.stems != "instruments":
+        return settings
+    model = settings.model
+    return replace(settings, model=replace(model, predictor=replace(model.predictor, num_sources=len(tracks.sources))))
+
+
+def wordings(settings: Training, tracks: TrainingTracks) -> list[tuple[str, ...]]:
+    """How the name of each instrument may be said in training: itself, then its synonyms, but for those that are held out."""
+    data = settings.data
+    if not data.synonyms:
+        return [(name,) for name in tracks.sources]
+    return instrument_names.wordings(tracks.sources, but=lambda name: bool(data.held_out) and is_held_out(name, data.held_out))
+
+
+def _with_instruments(tracks: TrainingTracks, data: Data) -> TrainingTracks:
+    """The tracks with numbers of their stems' instruments: places in the sorted names of those to train on, without those held out.
+
+    Raises:
+        RequestError: fewer than two names are left, or a name that is held out is that of no family and of no stem.
+    """
+    every = Counter(name for track in tracks.train for name in track.stems)
+    known = {*every, *(name for track in tracks.valid for name in track.stems), *families()}
+    unknown = sorted(name for name in data.held_out if instrument_name(name) not in known)
+    if unknown:
+        raise RequestError(f"data.held_out {', '.join(unknown)}: no stem is called so; families are {', '.join(families())}")
+    held_out = {name: count for name, count in every.items() if is_held_out(name, data.held_out)}
+    sources = tuple(sorted(set(every) - set(held_out)))
+    if len(sources) < 2:
+        raise RequestError(f"{len(sources)} instruments are left to train on, and two are needed: hold out fewer")
+    notes = list(tracks.notes)
+    if data.held_out:
+        stems = f"{sum(held_out.values()):,} stems of {len(held_out)} names: {', '.join(sorted(held_out)) or 'none'}"
+        notes.append(f"held out of the tracks to train on, as targets and in mixes: {stems}")
+    train, valid = ([numbered(track, sources) for track in part] for part in (tracks.train, tracks.valid))
+    return replace(tracks, train=train, valid=valid, sources=sources, notes=notes)
+
+
+def _of_folders(settings: Training, workers: int) -> TrainingTracks:
+    data = settings.data
     if len(data.folders) == 1:
         return _tracks_of(settings, data.folders[0], workers)
     names = _names(data.folders)
@@ -152,8 +200,11 @@ def _tracks_of(settings: Training, folder: str, workers: int) -> TrainingTracks:
     """The tracks of one folder, and those of ``data.valid_path`` or a part of them as held out."""
     data, count = settings.data, settings.model.predictor.num_sources
     found = _find(data, folder, count, data.sources, workers)
-    sources = data.sources or found.sources or checkpoint.default_sources(settings.model)
-    config.check_sources(sources, count)
+    if data.stems == "instruments":
+        sources: tuple[str, ...] = ()  # whose order only all tracks of all folders give
+    else:
+        sources = tuple(data.sources or found.sources or checkpoint.default_sources(settings.model))
+        config.check_sources(sources, count)
     failed, notes = dict(found.failures), list(found.notes)
     if data.valid_path is not None:
         # By the same names in the same order: a stem has the same number in both folders.
@@ -268,7 +319,8 @@ def _find(data: Data, folder: str, count: int, sources: tuple[str, ...] | None, 
     failures: dict[str, str] = {}
     if data.local_dir:
         path = local_copy(path, on_error=failures.__setitem__)
-    found = find(path, count, workers=workers, sources=sources)
+    own = data.stems == "instruments"
+    found = find_ensembles(path, workers=workers) if own else find(path, count, workers=workers, sources=sources)
     return replace(found, failures=failures | found.failures)
 
 

@@ -66,8 +66,7 @@ def fit(settings: Training, data: TrainingTracks, folder: Path, group: Group, or
     with torch.random.fork_rng(devices=[]), float32_products(placement.accelerator):
         torch.manual_seed(settings.seed)
         module = TrainingModule(settings)
-        heard = origin["heard"] if origin is not None else ()
-        module.network.name_instruments(data.sources, synonyms=settings.data.synonyms, heard=heard)
+        module.network.name_instruments(batches.wordings(settings, data), origin["heard"] if origin is not None else ())
         if saved is not None:
             _restore(module, saved, placement)
             say(f"going on from step {module.step:,} of {settings.trainer.max_steps:,}")

@@ -165,7 +165,7 @@ def _key(tracks: Sequence[Track], data: Data, model: config.Model, seed: int) ->
     """Digest of all that decides the estimate: the files with their sizes and times of change, how they are sampled, the front-end."""
     files = [
         [(str(file.absolute()), status.st_size, status.st_mtime_ns) for file in track.files for status in (file.stat(),)]
-        + [(track.name, track.sample_rate, track.frames, track.channels)]
+        + [(track.name, track.sample_rate, track.frames, track.channels, *([track.numbers] if track.numbers else []))]
         for track in tracks
     ]
     frontend = {name: value for name, value in asdict(model.frontend).items() if name not in ("mean", "std")}

@@ -28,6 +28,7 @@ TIMINGS = frozenset({"seconds", "examples_per_second"})
 
 _WANDB_PROJECT = "stemjepa"
 _POOL = "valid/same-instrument"
+_MOST_STEMS = 12
 _PROBE = "probe/"
 
 Row = dict[str, float]
@@ -152,6 +153,7 @@ def write_picture(folder: Path, sources: Sequence[str]) -> None:
     from matplotlib.figure import Figure
 
     rows = read(folder)
+    sources = _shown(sources)
     with mpl.rc_context({"font.size": 8, "axes.grid": True, "grid.alpha": 0.3, "legend.frameon": False}):
         figure = Figure(figsize=(11, 7), layout="constrained")
         FigureCanvasAgg(figure)
@@ -181,6 +183,7 @@ def write_picture(folder: Path, sources: Sequence[str]) -> None:
 def summary(folder: Path, sources: Sequence[str]) -> str:
     """A table of the first and the last logged value of the main metrics, for the terminal."""
     rows = read(folder)
+    sources = _shown(sources)
     lines = []
     probed = [column for row in rows[-1:] for column in row if is_probed(column)]
     for column, name in {
@@ -247,8 +250,18 @@ def _plot(axes: Any, rows: Sequence[Row], title: str, columns: Mapping[str, str]
         axes.legend(fontsize=7)
 
 
+def _shown(sources: Sequence[str]) -> Sequence[str]:
+    """The stems that have a line of their own: none of many, which tracks with stems of their own have."""
+    return sources if len(sources) <= _MOST_STEMS else ()
+
+
 def _plot_retrieval(axes: Any, rows: Sequence[Row], sources: Sequence[str]) -> None:
-    _plot(axes, rows, "R@1 on held-out tracks, same instrument", {f"{_POOL}/R@1/{name}": name for name in sources})
+    _plot(
+        axes,
+        rows,
+        "R@1 on held-out tracks, same instrument",
+        {f"{_POOL}/R@1/{name}": name for name in sources} or {f"{_POOL}/R@1": "all stems"},
+    )
     chance = next((row[f"{_POOL}/R@1 by chance"] for row in reversed(rows) if f"{_POOL}/R@1 by chance" in row), None)
     if chance:
         axes.axhline(chance, color="black", linestyle=":", linewidth=1, label="chance")

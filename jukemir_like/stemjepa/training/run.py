@@ -88,7 +88,7 @@ def train(settings: Training, folder: Path, *, resume: bool = True, on_change: s
         try:
             if placement.accelerator == "cpu":
                 torch.set_num_threads(settings.trainer.threads or machine.cpus_per_process(placement.devices))
-            return fit(settings, data, folder, group, origin)
+            return fit(batches.with_instruments(settings, data), data, folder, group, origin)
         finally:
             torch.set_num_threads(threads)
 

@@ -25,7 +25,7 @@ from jukemir_like.stemjepa import model
 from jukemir_like.stemjepa.data.loading import items_ahead
 from jukemir_like.stemjepa.model import Views
 from jukemir_like.stemjepa.retrieval import embedding, evaluation
-from jukemir_like.stemjepa.retrieval.embedding import Embedded
+from jukemir_like.stemjepa.retrieval.embedding import Embedded, Stems
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import batches
 from jukemir_like.stemjepa.training.group import Group
@@ -39,7 +39,8 @@ MAX_EXAMPLES = 64
 
 
 class Beginnings(Dataset[Any]):
-    """``beginnings[n]``: the first :data:`MAX_SECONDS` of track n, ``(stems, samples)``; where it cannot be used, the reason, a string.
+    """``beginnings[n]``: the first :data:`MAX_SECONDS` of track n, ``(stems, samples)``, with numbers where stems are its own; where it
+    cannot be used, the reason, a string.
 
     Args:
         tracks: of which.
@@ -52,9 +53,14 @@ class Beginnings(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.tracks)
 
-    def __getitem__(self, number: int) -> np.ndarray | str:
+    def __getitem__(self, number: int) -> Stems | np.ndarray | str:
+        track = self.tracks[number]
         try:
-            return np.ascontiguousarray(read_whole(self.tracks[number], self.sample_rate, MAX_SECONDS))
+            samples = np.ascontiguousarray(read_whole(track, self.sample_rate, MAX_SECONDS))
+            if not track.numbers:
+                return samples
+            used = np.array(track.numbers) >= 0  # of instruments that are not trained on nothing is heard here either
+            return Stems(samples[used], np.array(track.numbers)[used]) if used.any() else "has no stem of an instrument that is trained on"
         except InputError as error:
             return str(error)
 
@@ -117,7 +123,7 @@ class Validation:
             part.error = error
         return part
 
-    def _waves(self, numbers: Sequence[int], part: Part) -> Iterator[np.ndarray]:
+    def _waves(self, numbers: Sequence[int], part: Part) -> Iterator[Stems | np.ndarray]:
         beginnings = Beginnings(self.tracks, self.settings.model.frontend.sample_rate)
         for number, beginning in zip(numbers, items_ahead(beginnings, numbers, workers=self.workers), strict=True):
             if isinstance(beginning, str):
