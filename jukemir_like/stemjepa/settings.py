@@ -198,8 +198,8 @@ class Training:
         """JSON values that :meth:`from_dict` reads back.
 
         Args:
-            defaults: with options of :class:`Init` and of :class:`~.config.Vector`, of stems that each track has for itself, and of names
-                as text, that have their defaults; without them, as before there were any, what these values are compared with and hashed to
+            defaults: with options of :class:`Init` and of :class:`~.config.Vector`, of instruments by their names and of stems of their
+                own, that have their defaults; without them, as before there were any, what these values are compared with and hashed to
                 stays the same.
         """
         values = asdict(self)

@@ -65,7 +65,7 @@ def find_ensembles(
     tracks.sort(key=lambda track: track.name)
     counts = Counter(name for track in tracks for name in track.stems)
     numbers = Counter(track.channels for track in tracks)
-    notes.append(f"stems per track: {', '.join(f'{number} ({numbers[number]:,} tracks)' for number in sorted(numbers))}")
+    notes.append(f"stems per track: {', '.join(f'{number} in {numbers[number]:,}' for number in sorted(numbers))}")
     notes.append(f"instruments: {len(counts):,} names, {counts.total():,} stems: {_shown(counts)}")
     return StemFolder(tracks, dict(sorted(failures.items())), None, notes)
 
@@ -112,7 +112,7 @@ def _songs(folder: Path, headers: Headers, failures: dict[str, str]) -> tuple[li
             else:
                 by_name[instrument_name(name)].append(path)
         try:
-            tracks.append(_song(song or folder.name, by_name, headers))
+            tracks.append(_song(song or folder.name, dict(sorted(by_name.items())), headers))
         except InputError as error:
             failures[song or folder.name] = str(error)
     notes = [

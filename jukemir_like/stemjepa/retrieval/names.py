@@ -1,8 +1,8 @@
 """Names of instruments that tracks have and weights may not: what kind of name each is, and a network that can be asked for all of them.
 
-A network that is conditioned by the text of names is asked for any name as it is, without the table of synonyms. One with an embedding per
-instrument has none for a name that it was not trained with. It is asked for what it knows best: the mean of the embeddings of the names of
-the same family, or of all of them where it knows none of that family.
+A network that makes the vectors of instruments of their names has one for any name; the table of synonyms is not asked here. One with an
+embedding per instrument has none for a name that it was not trained with: it is asked for what it knows best, the mean of the embeddings of
+the names of the same family, or of all of them where it knows none of that family.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ def with_names(network: Network, sources: Sequence[str], names: Sequence[str]) -
     instruments = network.predictor.sources
     if not new or instruments is None:  # which has no instruments at all
         return network, (*sources, *new)
-    if isinstance(instruments, InstrumentText):
-        with torch.no_grad():
-            rows = instruments.encode([*sources, *new])
-    else:
-        known = instruments.weight.detach()
-        rows = torch.cat([known, torch.stack([known[_related(name, sources)].mean(0) for name in new])])
+    with torch.no_grad():
+        rows = instruments(torch.arange(len(sources), device=next(instruments.parameters()).device))
+        if isinstance(instruments, InstrumentText):
+            more = instruments.encode(new)
+        else:
+            more = torch.stack([rows[_related(name, sources)].mean(0) for name in new])
     extended = copy.copy(network)
     extended._modules = dict(network._modules)  # so that the predictor of the network itself is kept
     extended.predictor = copy.deepcopy(network.predictor)
-    extended.predictor.sources = nn.Embedding(len(rows), rows.shape[1], _weight=rows)
+    extended.predictor.sources = nn.Embedding(len(sources) + len(new), rows.shape[1], _weight=torch.cat([rows, more]))
     return extended, (*sources, *new)
 
 
