@@ -206,7 +206,7 @@ def load(path: Path, device: str | torch.device = "cpu") -> Checkpoint:
             for name, tensor in table.tensors.items()
         }
     )
-    network.name_instruments([(name,) for name in loaded.sources], loaded.heard)
+    network.name_instruments(loaded.sources, heard=loaded.heard)
     return Checkpoint(network.to(device).eval(), loaded.model, loaded.sources, loaded.provenance, loaded.digest)
 
 

@@ -95,7 +95,7 @@ class StemJEPA:
             torch.manual_seed(seed)
             network = Network(model)
         sources = checkpoint.default_sources(model)
-        network.name_instruments([(name,) for name in sources])
+        network.name_instruments(sources)
         return cls(checkpoint.Checkpoint(network, model, sources, {"untrained": seed}, ""), device, precision)
 
     def embed(self, clips: Clip | Sequence[Clip], sample_rate: int | None = None, which: str = "context") -> np.ndarray:

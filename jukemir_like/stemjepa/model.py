@@ -491,15 +491,16 @@ class Network(nn.Module):
         self.teacher = make_teacher(self.encoder)
         self.predictor = build_predictor(settings)
 
-    def name_instruments(self, wordings: Sequence[Sequence[str]], heard: Sequence[str] = ()) -> None:
+    def name_instruments(self, names: Sequence[str], *, wordings: Sequence[Sequence[str]] | None = None, heard: Sequence[str] = ()) -> None:
         """Gives a predictor that is conditioned by text the names of its instruments; any other needs none.
 
         Args:
-            wordings: of each instrument, in the order of their numbers, its name, and other ways to say it in training.
+            names: in the order of their numbers.
+            wordings: of each, its name and other ways to say it in training; None: none.
             heard: other names that training has heard.
         """
         if isinstance(self.predictor.sources, InstrumentText):
-            self.predictor.sources.give_names(wordings, heard)
+            self.predictor.sources.give_names([(name,) for name in names] if wordings is None else wordings, heard)
 
     def forward(self, context: Tensor, target: Tensor, source: Tensor, wording: Tensor | None = None, *, by_teacher: bool = True) -> Views:
         """Encodes a mix and the stem that it lacks, and predicts the stem from the mix.

@@ -54,7 +54,8 @@ def saved(network, tmp_path):
 )
 def test_a_network_comes_back_as_it_was_saved(predictor, tmp_path):
     network = Network(tiny(**predictor))
-    network.name_instruments(instrument_names.wordings(checkpoint.default_sources(network.settings)))
+    names = checkpoint.default_sources(network.settings)
+    network.name_instruments(names, wordings=instrument_names.wordings(names))
     checkpoint.save(tmp_path / "w.safetensors", network, provenance={"seed": 1})
     loaded = checkpoint.load(tmp_path / "w.safetensors")
     assert loaded.model == network.settings

@@ -21,7 +21,7 @@ def own(tmp_path_factory):
     torch.manual_seed(0)
     predictor = config.Predictor(num_sources=3, conditioning="film", width=8, depth=1, instruments="text", text_buckets=40, text_width=6)
     network = Network(config.Model(encoder=config.Encoder("custom", width=8, depth=1, heads=2, chunk_seconds=0.64), predictor=predictor))
-    network.name_instruments([(name,) for name in SOURCES], ["tuba"])
+    network.name_instruments(SOURCES, heard=["tuba"])
     path = tmp_path_factory.mktemp("own") / "w.safetensors"
     checkpoint.save(path, network, provenance={}, sources=SOURCES)
     return path

@@ -137,14 +137,14 @@ def test_two_names_are_learned_and_others_are_understood_by_what_they_share():
 
 def test_the_network_gives_its_predictor_the_names():
     network = Network(tiny())
-    network.name_instruments([("bass",), ("drums", "Schlagzeug")])
+    network.name_instruments(["bass", "drums"], wordings=[("bass",), ("drums", "Schlagzeug")])
     assert network.predictor.sources.heard_share("Schlagzeug") == 1
     network = Network(tiny())
-    network.name_instruments([("bass",), ("drums",)])
+    network.name_instruments(["bass", "drums"])
     assert network.predictor.sources.heard_share("Schlagzeug") < 1
     waveforms = torch.randn(2, network.settings.chunk_samples)
     views = network(waveforms, waveforms, torch.tensor([0, 1]), torch.tensor([5, 5]))
     assert torch.equal(views.prediction, network(waveforms, waveforms, torch.tensor([0, 1])).prediction)
     of_classes = Network(config.Model(encoder=network.settings.encoder, predictor=config.Predictor(width=32, depth=2)))
-    of_classes.name_instruments([("bass",), ("drums",), ("other",), ("vocals",)])  # needs none
+    of_classes.name_instruments(["bass", "drums", "other", "vocals"])  # needs none
     assert of_classes.predictor.sources.weight.shape == (4, 16)

@@ -24,7 +24,7 @@ def network(**predictor):
         predictor=config.Predictor(num_sources=len(TRAINED), width=24, depth=2, **options),
     )
     made = Network(settings)
-    made.name_instruments([(name,) for name in TRAINED])
+    made.name_instruments(TRAINED)
     if made.predictor.modulation is not None:
         torch.nn.init.normal_(made.predictor.modulation.weight, std=0.2)
     return made

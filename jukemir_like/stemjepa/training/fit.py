@@ -66,7 +66,8 @@ def fit(settings: Training, data: TrainingTracks, folder: Path, group: Group, or
     with torch.random.fork_rng(devices=[]), float32_products(placement.accelerator):
         torch.manual_seed(settings.seed)
         module = TrainingModule(settings)
-        module.network.name_instruments(batches.wordings(settings, data), origin["heard"] if origin is not None else ())
+        heard = origin["heard"] if origin is not None else ()
+        module.network.name_instruments(data.sources, wordings=batches.wordings(settings, data), heard=heard)
         if saved is not None:
             _restore(module, saved, placement)
             say(f"going on from step {module.step:,} of {settings.trainer.max_steps:,}")

@@ -82,8 +82,8 @@ def test_a_run_that_goes_on_has_the_same_bits(settings, tmp_path):
 def weights(settings, tmp_path):
     torch.manual_seed(3)
     network = Network(settings(TEXT).model)
-    network.name_instruments([("bass", "Bassgeige"), ("drums",), ("tuba",), ("vocals",)])
-    checkpoint.save(tmp_path / "text.safetensors", network, provenance={}, sources=("bass", "drums", "tuba", "vocals"))
+    network.name_instruments(names := ("bass", "drums", "tuba", "vocals"), heard=["Bassgeige"])
+    checkpoint.save(tmp_path / "text.safetensors", network, provenance={}, sources=names)
     return tmp_path / "text.safetensors"
 
 
