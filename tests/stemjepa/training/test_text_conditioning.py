@@ -13,6 +13,7 @@ from jukemir_like.stemjepa.settings import Training, differences
 from jukemir_like.stemjepa.training import batches, initial_weights, state
 from jukemir_like.stemjepa.training.batches import TrainingTracks
 from jukemir_like.stemjepa.training.compose import compose_settings
+from jukemir_like.stemjepa.training.module import TrainingModule
 from jukemir_like.stemjepa.training.run import train
 
 TEXT = {
@@ -38,6 +39,18 @@ def test_an_example_says_a_wording_and_is_otherwise_the_same(settings, stems_fol
     assert len(wordings) == 12
     assert {wording % 2 for wording in wordings} == {0, 1}
     assert not torch.equal(Examples(tracks, said.data, said.model, 4)[0]["wording"], made[1][0]["wording"])
+
+
+def test_a_batch_is_predicted_by_its_wordings(settings):
+    run = settings({**TEXT, "model.predictor.conditioning": "concat"})
+    torch.manual_seed(0)
+    module = TrainingModule(run)
+    module.network.name_instruments(("bass", "drums"), wordings=[("bass", "Bassgeige"), ("drums", "Schlagzeug", "kit")])
+    waveforms = torch.randn(2, 2, run.model.chunk_samples)
+    batch = {"context": waveforms[0], "target": waveforms[1], "source": torch.tensor([0, 1]), "track": torch.arange(2)}
+    plain = module(batch)
+    assert torch.equal(module(batch | {"wording": torch.tensor([2, 3])}), plain)  # the names themselves, again
+    assert not torch.equal(module(batch | {"wording": torch.tensor([2, 4])}), plain)
 
 
 def test_names_that_are_held_out_are_never_said(settings):
