@@ -76,13 +76,14 @@ class InstrumentText(nn.Module):
 
         Args:
             source: ``(batch,)``, numbers of names.
-            wording: ``(batch,)``, any whole numbers from 0, which choose among the ways to say each name; None: the names themselves.
+            wording: ``(batch,)``, any whole numbers from 0: even ones say the names themselves, odd ones choose among all ways to say each;
+                None: the names themselves.
         """
         if not len(self.first):
             raise RuntimeError("the instruments have no names yet: call give_names first")
         rows = self.first[source]
         if wording is not None:
-            rows = rows + wording % self.count[source]
+            rows = rows + (wording % 2) * (wording // 2 % self.count[source])
         return self._vectors(self.numbers[rows], self.shares[rows])
 
     def encode(self, names: Sequence[str]) -> Tensor:
@@ -99,6 +100,16 @@ class InstrumentText(nn.Module):
         """
         of_words = [sum(feature in self._heard for feature in of_word) / len(of_word) for of_word in features(name)]
         return sum(of_words) / max(len(of_words), 1)
+
+    def has_heard_word(self, name: str) -> bool:
+        """Whether training has heard a whole word of a name.
+
+        >>> text = InstrumentText(buckets=8192, part_width=16, width=32)
+        >>> text.give_names([("bass",), ("drums",)])
+        >>> text.has_heard_word("jazz drum"), text.has_heard_word("drummer")
+        (True, False)
+        """
+        return any(of_word[0] in self._heard for of_word in features(name))
 
     def _vectors(self, numbers: Tensor, shares: Tensor) -> Tensor:
         mean = (self.parts(numbers) * shares[..., None]).sum(1)
