@@ -5,7 +5,7 @@ A name that was never trained has a vector too, made of what it shares with name
     name ── words and parts of words ── numbers ── embeddings ── mean over parts, then over words ── two layers ── norm ── vector
 
 The names that training has heard are stored with the weights. Words and parts that are in none of them have random embeddings, which say
-nothing: so in a name that was not trained, they are left out of the means.
+nothing: so in a name that was not trained, they are left out of the mean, in which a word that was heard in part counts by that part.
 """
 
 from __future__ import annotations
@@ -120,10 +120,9 @@ class InstrumentText(nn.Module):
         """Numbers of the features of each name and their shares in its mean, ``(names, most)`` each; the rest of a row has no share."""
         rows: list[list[tuple[int, float]]] = []
         for name in names:
-            of_words = [[feature for feature in of_word if feature in self._heard] for of_word in features(name)]
-            of_words = [of_word for of_word in of_words if of_word]
-            buckets = self.parts.num_embeddings
-            rows.append([(number(feature, buckets), 1 / len(of_words) / len(of_word)) for of_word in of_words for feature in of_word])
+            heard = [(feature, 1 / len(of_word)) for of_word in features(name) for feature in of_word if feature in self._heard]
+            total = sum(share for _, share in heard)
+            rows.append([(number(feature, self.parts.num_embeddings), share / total) for feature, share in heard])
         most = max((len(row) for row in rows), default=0)
         padded = [row + [(0, 0.0)] * (max(most, 1) - len(row)) for row in rows]
         device = self.parts.weight.device

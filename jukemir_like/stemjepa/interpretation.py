@@ -96,10 +96,10 @@ def interpret(network: Network, sources: Sequence[str], name: str) -> Interpreta
 
 
 def said_for(text: InstrumentText, name: str) -> str:
-    """What is said for a name that was not trained: the first of these of which training has heard a whole word.
+    """What is said for a name that was not trained.
 
-    It is the name that stands for the instrument in the table of names; the name itself; the family of the instrument, which training says
-    for its members too. Where no whole word of any was heard, the name itself has to do.
+    It is the name that stands for the instrument in the table of names, or the name itself, whichever was heard more, if a whole word of it
+    was heard in training; else the family of the instrument, if that was heard, as training says it for its members too.
 
     >>> text = InstrumentText(buckets=8192, part_width=16, width=32)
     >>> text.give_names([("trumpet", "brass"), ("electric bass (finger)",)])
@@ -108,7 +108,8 @@ def said_for(text: InstrumentText, name: str) -> str:
     """
     standing_for = instrument_names.meaning(name)
     family = family_of(name) or (family_of(standing_for) if standing_for is not None else None)
-    return next((said for said in (standing_for, name, family) if said is not None and text.has_heard_word(said)), name)
+    names = [name] if standing_for is None else sorted([standing_for, name], key=text.heard_share, reverse=True)
+    return next((said for said in (*names, family) if said is not None and text.has_heard_word(said)), names[0])
 
 
 def vectors(network: Network, interpretations: Sequence[Interpretation]) -> Tensor:

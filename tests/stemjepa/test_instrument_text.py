@@ -22,12 +22,13 @@ def made(names=NAMES, seed=0, buckets=4096):
 
 def plain(text, name, keep=lambda feature: True):
     """The vector of a name, in float64 by NumPy, embedding by embedding."""
-    table, of_words = text.parts.weight.detach().double().numpy(), []
+    table, of_words, weights = text.parts.weight.detach().double().numpy(), [], []
     for of_word in features(name):
         kept = [table[number(feature, len(table))] for feature in of_word if keep(feature)]
         if kept:
-            of_words.append(sum(kept) / len(kept))
-    mean = sum(of_words) / len(of_words) if of_words else np.zeros(table.shape[1])
+            of_words.append(np.mean(kept, 0))
+            weights.append(len(kept) / len(of_word))
+    mean = np.average(of_words, axis=0, weights=weights) if of_words else np.zeros(table.shape[1])
     hidden = F.gelu(torch.from_numpy(layer(text.fc1, mean))).numpy()
     output = layer(text.fc2, hidden)
     return (output - output.mean()) / np.sqrt(output.var() + 1e-5)
