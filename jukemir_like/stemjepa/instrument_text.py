@@ -5,7 +5,8 @@ A name that was never trained has a vector too, made of what it shares with name
     name ── words and parts of words ── numbers ── embeddings ── mean over parts, then over words ── two layers ── norm ── vector
 
 The names that training has heard are stored with the weights. Words and parts that are in none of them have random embeddings, which say
-nothing: so in a name that was not trained, they are left out of the mean, in which a word that was heard in part counts by that part.
+nothing: the embedding of an empty part stands for each of them in the mean. Training also predicts stems whose instrument is not said, a
+name of an empty part alone; so the less of a name was heard, the nearer its vector is to that of no particular instrument.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from jukemir_like.stemjepa.instrument_names import features, number
+
+_TURNS = 8
+_EMPTY = ""
 
 
 class InstrumentText(nn.Module):
@@ -67,7 +71,7 @@ class InstrumentText(nn.Module):
         said = [wording for of_name in wordings for wording in of_name]
         self.heard_names = tuple(dict.fromkeys([*said, *heard]))
         self._heard = frozenset(feature for name in self.heard_names for of_word in features(name) for feature in of_word)
-        self.numbers, self.shares = self._tables(said)
+        self.numbers, self.shares = self._tables([*said, ""])
         self.count = torch.tensor([len(of_name) for of_name in wordings], device=device)
         self.first = self.count.cumsum(0) - self.count
 
@@ -76,14 +80,15 @@ class InstrumentText(nn.Module):
 
         Args:
             source: ``(batch,)``, numbers of names.
-            wording: ``(batch,)``, any whole numbers from 0: even ones say the names themselves, odd ones choose among all ways to say each;
-                None: the names themselves.
+            wording: ``(batch,)``, any whole numbers from 0. Of eight in a row, four say the name itself, three choose among all ways to say
+                it, and one says nothing. None: the names themselves.
         """
         if not len(self.first):
             raise RuntimeError("the instruments have no names yet: call give_names first")
         rows = self.first[source]
         if wording is not None:
-            rows = rows + (wording % 2) * (wording // 2 % self.count[source])
+            chosen = rows + (wording % 2) * (wording // _TURNS % self.count[source])
+            rows = torch.where(wording % _TURNS == _TURNS - 1, len(self.numbers) - 1, chosen)
         return self._vectors(self.numbers[rows], self.shares[rows])
 
     def encode(self, names: Sequence[str]) -> Tensor:
@@ -120,9 +125,13 @@ class InstrumentText(nn.Module):
         """Numbers of the features of each name and their shares in its mean, ``(names, most)`` each; the rest of a row has no share."""
         rows: list[list[tuple[int, float]]] = []
         for name in names:
-            heard = [(feature, 1 / len(of_word)) for of_word in features(name) for feature in of_word if feature in self._heard]
-            total = sum(share for _, share in heard)
-            rows.append([(number(feature, self.parts.num_embeddings), share / total) for feature, share in heard])
+            of_words = features(name)
+            said = [
+                (feature if feature in self._heard else _EMPTY, 1 / len(of_word) / len(of_words))
+                for of_word in of_words
+                for feature in of_word
+            ]
+            rows.append([(number(feature, self.parts.num_embeddings), share) for feature, share in said or [(_EMPTY, 1.0)]])
         most = max((len(row) for row in rows), default=0)
         padded = [row + [(0, 0.0)] * (max(most, 1) - len(row)) for row in rows]
         device = self.parts.weight.device
