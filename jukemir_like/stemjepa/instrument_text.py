@@ -5,8 +5,9 @@ A name that was never trained has a vector too, made of what it shares with name
     name ── words and parts of words ── numbers ── embeddings ── mean over parts, then over words ── two layers ── norm ── vector
 
 The names that training has heard are stored with the weights. Words and parts that are in none of them have random embeddings, which say
-nothing: the embedding of an empty part stands for each of them in the mean. Training also predicts stems whose instrument is not said, a
-name of an empty part alone; so the less of a name was heard, the nearer its vector is to that of no particular instrument.
+nothing. Where a whole word of a name was heard, the others are left out of the mean, in which a word that was heard in part counts by that
+part. Where none was, the embedding of an empty part stands for what was not heard: training predicts stems whose instrument is not said by
+it, so the less of such a name was heard, the nearer its vector is to that of no particular instrument.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class InstrumentText(nn.Module):
         return self._vectors(self.numbers[rows], self.shares[rows])
 
     def encode(self, names: Sequence[str]) -> Tensor:
-        """The vectors of any names, ``(names, width)``, from those of their features that training has heard."""
+        """The vectors of any names, ``(names, width)``, from those of their features that training has heard, and an empty one."""
         return self._vectors(*self._tables(names))
 
     def heard_share(self, name: str) -> float:
@@ -125,13 +126,13 @@ class InstrumentText(nn.Module):
         """Numbers of the features of each name and their shares in its mean, ``(names, most)`` each; the rest of a row has no share."""
         rows: list[list[tuple[int, float]]] = []
         for name in names:
-            of_words = features(name)
             said = [
-                (feature if feature in self._heard else _EMPTY, 1 / len(of_word) / len(of_words))
-                for of_word in of_words
-                for feature in of_word
-            ]
-            rows.append([(number(feature, self.parts.num_embeddings), share) for feature, share in said or [(_EMPTY, 1.0)]])
+                (feature if feature in self._heard else _EMPTY, 1 / len(of_word)) for of_word in features(name) for feature in of_word
+            ] or [(_EMPTY, 1.0)]
+            if self.has_heard_word(name):
+                said = [(feature, share) for feature, share in said if feature != _EMPTY]
+            total = sum(share for _, share in said)
+            rows.append([(number(feature, self.parts.num_embeddings), share / total) for feature, share in said])
         most = max((len(row) for row in rows), default=0)
         padded = [row + [(0, 0.0)] * (max(most, 1) - len(row)) for row in rows]
         device = self.parts.weight.device

@@ -14,6 +14,7 @@ from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets.instrument_families import family_of
 from jukemir_like.stemjepa import instrument_names
 from jukemir_like.stemjepa.config import excerpt
+from jukemir_like.stemjepa.instrument_names import words
 from jukemir_like.stemjepa.instrument_text import InstrumentText
 from jukemir_like.stemjepa.model import Network
 
@@ -99,7 +100,7 @@ def said_for(text: InstrumentText, name: str) -> str:
     """What is said for a name that was not trained.
 
     It is the name that stands for the instrument in the table of names, or the name itself, whichever was heard more, if a whole word of it
-    was heard in training; else the family of the instrument, if that was heard, as training says it for its members too.
+    was heard in training; else the family of the instrument, if training has said it for members of it.
 
     >>> text = InstrumentText(buckets=8192, part_width=16, width=32)
     >>> text.give_names([("trumpet", "brass"), ("electric bass (finger)",)])
@@ -109,7 +110,10 @@ def said_for(text: InstrumentText, name: str) -> str:
     standing_for = instrument_names.meaning(name)
     family = family_of(name) or (family_of(standing_for) if standing_for is not None else None)
     names = [name] if standing_for is None else sorted([standing_for, name], key=text.heard_share, reverse=True)
-    return next((said for said in (*names, family) if said is not None and text.has_heard_word(said)), names[0])
+    said = next((said for said in names if text.has_heard_word(said)), None)
+    if said is None and family is not None and any(words(heard) == words(family) for heard in text.heard_names):
+        said = family
+    return names[0] if said is None else said
 
 
 def vectors(network: Network, interpretations: Sequence[Interpretation]) -> Tensor:

@@ -22,11 +22,14 @@ def made(names=NAMES, seed=0, buckets=4096):
 
 def plain(text, name, keep=lambda feature: True):
     """The vector of a name, in float64 by NumPy, embedding by embedding."""
-    table = text.parts.weight.detach().double().numpy()
-    of_words = [
-        np.mean([table[number(feature if keep(feature) else "", len(table))] for feature in of_word], axis=0) for of_word in features(name)
-    ]
-    mean = np.mean(of_words, axis=0) if of_words else table[0]  # the CRC-32 of nothing is 0
+    table, of_words, weights = text.parts.weight.detach().double().numpy(), [], []
+    whole = any(keep(of_word[0]) for of_word in features(name))
+    for of_word in features(name):
+        kept = [number(feature if keep(feature) else "", len(table)) for feature in of_word if keep(feature) or not whole]
+        if kept:
+            of_words.append(np.mean([table[row] for row in kept], axis=0))
+            weights.append(len(kept) / len(of_word))
+    mean = np.average(of_words, axis=0, weights=weights) if of_words else table[0]  # the CRC-32 of nothing is 0
     hidden = F.gelu(torch.from_numpy(layer(text.fc1, mean))).numpy()
     output = layer(text.fc2, hidden)
     return (output - output.mean()) / np.sqrt(output.var() + 1e-5)
@@ -70,7 +73,8 @@ def test_what_training_has_not_heard_says_nothing():
     unsaid = text(torch.tensor([0]), torch.tensor([7]))
     assert torch.equal(text.encode(["電"]), unsaid)
     assert torch.equal(text.encode([""]), unsaid)
-    near = [F.cosine_similarity(text.encode([name]), unsaid).item() for name in ("guitar", "guitar 樂器", "guitar 樂器 電 箏")]
+    assert torch.equal(text.encode(["guitar"]), text.encode(["guitar 樂器"]))  # where a whole word was heard, the others count for nothing
+    near = [F.cosine_similarity(text.encode([name]), unsaid).item() for name in ("guitarra", "guitarra 樂器", "guitarra 樂器 電 箏")]
     assert near[0] < near[1] < near[2] < 1
     assert text.heard_share("樂器") == 0
     assert text.heard_share("guitar 樂器") == 0.5
