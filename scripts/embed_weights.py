@@ -1,9 +1,9 @@
 """Copies trained weights into the package: as float16, with the log and the plot of their training.
 
-    python scripts/embed_weights.py CACHE/checkpoints/NAME
+    python scripts/embed_weights.py WEIGHTS.safetensors CACHE/checkpoints/RUN
 
-reads ``weights.safetensors``, ``metrics.csv`` and ``training.png`` of a finished run and writes ``NAME.safetensors``, ``NAME.csv`` and
-``NAME.png`` into ``jukemir_like/stemjepa/weights/``.
+writes ``WEIGHTS.safetensors``, and ``metrics.csv`` and ``training.png`` of a finished run as ``WEIGHTS.csv`` and ``WEIGHTS.png``, into
+``jukemir_like/stemjepa/weights/``. The weights are those of the run, or an average of them with others (``average_weights.py``).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ MAX_BYTES = 16_000_000
 
 
 def main() -> None:
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 3:
         sys.exit(str(__doc__))
-    run = Path(sys.argv[1]).absolute()
-    trained = checkpoint.load(run / "weights.safetensors")
-    target = checkpoint.FOLDER / f"{run.name}{checkpoint.SUFFIX}"
+    weights, run = Path(sys.argv[1]).absolute(), Path(sys.argv[2])
+    trained = checkpoint.load(weights)
+    target = checkpoint.FOLDER / f"{weights.stem}{checkpoint.SUFFIX}"
     checkpoint.save(target, trained.network, provenance=trained.provenance, sources=trained.sources, half=True)
     for source, suffix in (("metrics.csv", ".csv"), ("training.png", ".png")):
         write_bytes(target.with_suffix(suffix), (run / source).read_bytes())

@@ -51,6 +51,11 @@ def _text(path):
 
 
 @pytest.fixture(autouse=True)
+def _folder_of_the_test(tmp_path):
+    """It is removed when the test has passed; being set up first, only after all that the test replaced (``os.scandir``) is back in place."""
+
+
+@pytest.fixture(autouse=True)
 def _one_torch_thread():
     """A command that is called in this process may ask for more, and later results would differ in the last bit from those of workers."""
     yield

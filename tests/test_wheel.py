@@ -34,7 +34,7 @@ def test_it_holds_the_package_and_the_declarations_and_no_tests(installed):
     names = zipfile.ZipFile(wheel).namelist()
     assert "jukemir_like/datasets/declarations/synthband/card.md" in names
     assert "jukemir_like/py.typed" in names
-    assert "jukemir_like/stemjepa/weights/synthband.safetensors" in names
+    assert "jukemir_like/stemjepa/weights/free-music.safetensors" in names
     assert "jukemir_like/stemjepa/configs/recipe/reproduce.yaml" in names
     assert not [name for name in names if name.startswith(("tests/", "bench/", "scripts/"))]
 

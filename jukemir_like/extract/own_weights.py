@@ -20,7 +20,7 @@ def kept_name(representation: str, weights: str | None, dataset: str | None, cac
     Raises:
         RequestError: there are no such weights, or they are those of an encoder of others.
 
-    >>> kept_name("stemjepa", None, "gtzan_ff", Cache.default()), kept_name("stemjepa", "synthband", None, Cache.default())
+    >>> kept_name("stemjepa", None, "gtzan_ff", Cache.default()), kept_name("stemjepa", "free-music", None, Cache.default())
     ('stemjepa', 'stemjepa')
     """
     if weights is None or dataset is None:

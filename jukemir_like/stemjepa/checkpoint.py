@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from jukemir_like.stemjepa.model import Network
 
-EMBEDDED = "synthband"
+EMBEDDED = "free-music"
 """The name of the weights in the package, which are used where none are named."""
 
 SUFFIX = config.SUFFIX
@@ -79,7 +79,7 @@ def names(cache: Cache | None = None) -> list[str]:
     """Names of weights, sorted: those in the package, and with ``cache`` those in its ``checkpoints/`` too.
 
     >>> names()
-    ['synthband']
+    ['free-music']
     """
     checkpoints = cache.checkpoint("*").parent if cache else FOLDER
     return sorted({path.name.removesuffix(SUFFIX) for folder in (FOLDER, checkpoints) for path in folder.glob(f"[!.]*{SUFFIX}")})
@@ -111,7 +111,7 @@ def resolve(weights: str | Path | None = None, cache: Cache | None = None) -> Pa
         RequestError: there are no weights of this name, or the system refuses access. (A path is not checked.)
 
     >>> resolve().name, resolve("my/weights.safetensors").name
-    ('synthband.safetensors', 'weights.safetensors')
+    ('free-music.safetensors', 'weights.safetensors')
     """
     cache = cache or Cache.default()
     if weights is not None and (isinstance(weights, Path) or "/" in weights or weights.endswith(SUFFIX)):

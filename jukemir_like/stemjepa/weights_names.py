@@ -3,7 +3,7 @@
 ================================================  ==========================================================================
 weights                                           name
 ================================================  ==========================================================================
-in the package, or in the cache by their name     their name: ``synthband``, ``mine``
+in the package, or in the cache by their name     their name: ``free-music``, ``mine``
 any other file, ``runs/mine.safetensors``         its name and the first digits of its digest: ``mine-1f0c9a52``
 a run's own, ``outputs/xps/4d2e/weights…``        the name of the run's folder, and the digits: ``4d2e-1f0c9a52``
 a file with the bytes of weights in the cache     as these, by whatever path it is given
@@ -37,7 +37,7 @@ def name_of(path: Path, digest: str, cache: Cache) -> str:
         cache: where named weights are.
 
     >>> name_of(checkpoint.resolve(), "0" * 64, Cache(Path("cache")))
-    'synthband'
+    'free-music'
     >>> name_of(Path("outputs/xps/4d2e/weights.safetensors"), "1f0c9a52" * 8, Cache(Path("cache")))
     '4d2e-1f0c9a52'
     """
@@ -63,7 +63,7 @@ def representation_with(representation: str, weights: str | Path, cache: Cache) 
     Raises:
         RequestError: there are no such weights.
 
-    >>> representation_with("stemjepa-untrained@layer=2", "synthband", Cache(Path("cache")))
+    >>> representation_with("stemjepa-untrained@layer=2", "free-music", Cache(Path("cache")))
     'stemjepa-untrained@layer=2'
     """
     base, at, options = representation.partition("@")

@@ -66,7 +66,7 @@ def test_an_image_says_where_it_comes_from(image, images):
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", labels["org.opencontainers.image.base.digest"])
     assert {f"stemjepa/{image}:latest", f"stemjepa/{image}:{__version__}"} <= set(images[image].tags)
     assert labels["org.opencontainers.image.version"] == __version__
-    assert re.fullmatch(r"synthband.safetensors@sha256:[0-9a-f]{64}", labels["org.jukemir-like.weights"])
+    assert re.fullmatch(r"free-music.safetensors@sha256:[0-9a-f]{64}", labels["org.jukemir-like.weights"])
     assert images[image].attrs["Config"]["User"] == "1000:1000"
     if image.startswith("representations"):
         assert labels["org.jukemir-like.contract"] == "1"

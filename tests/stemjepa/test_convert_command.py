@@ -86,7 +86,7 @@ def test_the_same_command_again_changes_nothing_and_other_weights_are_kept(conve
         (["--mean", "1"], "both --mean and --std"),
         (["--std", "1"], "both --mean and --std"),
         (["--mean", "0", "--std", "-1"], "std -1"),
-        (["--name", "synthband"], "weights of the package are called synthband"),
+        (["--name", "free-music"], "weights of the package are called free-music"),
         (["--name", "epoch=3-step=100"], "give a --name"),
         (["--name", "a/b"], "is no name"),
         (["--sources", "a,b"], "the model has 4"),

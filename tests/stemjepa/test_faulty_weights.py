@@ -30,9 +30,16 @@ METADATA = TABLE.pop("__metadata__")
 CLIP = np.random.default_rng(1).uniform(-0.5, 0.5, 30_000).astype(np.float32)
 
 FREE = {f"frontend.{name}" for name in ("sample_rate", "n_fft", "hop_length", "n_mels", "f_min", "f_max", "mean", "std")}
-FREE |= {"encoder.heads", "encoder.chunk_seconds", "predictor.heads"}  # the predictor is an MLP
+FREE |= {"encoder.heads", "encoder.chunk_seconds", "predictor.heads", "vector.layer"}  # the predictor is an MLP
 DEEP = "DEEP"
-AS_DEFAULT = FREE | {"predictor.kind", "predictor.num_sources", "predictor.conditioning", "encoder.mlp_ratio"}  # may be left out
+AS_DEFAULT = FREE | {
+    "vector",
+    "vector.pool",
+    "predictor.kind",
+    "predictor.num_sources",
+    "predictor.conditioning",
+    "encoder.mlp_ratio",
+}  # may be left out
 VALUES = [
     None,
     True,

@@ -12,6 +12,7 @@ from jukemir_like.stemjepa.config import is_name
 from jukemir_like.stemjepa.model import Network
 from jukemir_like.stemjepa.weights_names import name_of, representation_with
 
+EMBEDDED = checkpoint.EMBEDDED
 MODEL = config.Model.from_dict(
     {"encoder": {"size": "custom", "width": 16, "depth": 1, "heads": 2, "patch_mels": 80}, "predictor": {"width": 16, "depth": 1}}
 )
@@ -51,11 +52,11 @@ def test_runs_whose_files_are_all_called_weights_have_names_of_their_own(write, 
 def test_a_file_elsewhere_never_takes_the_name_of_others(write, cache):
     mine = write("cache/checkpoints/mine.safetensors", 1)
     assert name(mine, cache) == name(checkpoint.resolve("mine", cache), cache) == "mine"
-    others = [write("a/mine.safetensors", 2), write("b/mine.safetensors", 3), write("a/synthband.safetensors", 4)]
-    shadowed = write("cache/checkpoints/synthband.safetensors", 5)  # the name means the package's
+    others = [write("a/mine.safetensors", 2), write("b/mine.safetensors", 3), write(f"a/{EMBEDDED}.safetensors", 4)]
+    shadowed = write(f"cache/checkpoints/{EMBEDDED}.safetensors", 5)  # the name means the package's
     names = {name(path, cache) for path in (*others, shadowed)}
     assert len(names) == 4
-    assert not names & {"mine", "synthband"}
+    assert not names & {"mine", EMBEDDED}
 
 
 def test_the_same_weights_are_called_the_same_wherever_they_lie(write, cache, tmp_path):
@@ -63,8 +64,8 @@ def test_the_same_weights_are_called_the_same_wherever_they_lie(write, cache, tm
     (tmp_path / "cache" / "checkpoints" / "mine").mkdir()
     own = shutil.copy(mine, tmp_path / "cache" / "checkpoints" / "mine" / "weights.safetensors")
     assert name(own, cache) == "mine"
-    copied = shutil.copy(checkpoint.resolve(), tmp_path / "synthband.safetensors")
-    assert name(copied, cache) == "synthband"
+    copied = shutil.copy(checkpoint.resolve(), tmp_path / f"{EMBEDDED}.safetensors")
+    assert name(copied, cache) == EMBEDDED
     one, other = write("x/y.safetensors", 2), tmp_path / "y.safetensors"
     shutil.copy(one, other)
     assert name(one, cache) == name(other, cache)
@@ -84,8 +85,8 @@ def test_odd_names_are_still_names(write, cache, odd):
 def test_representations_are_those_of_their_weights(write, cache):
     write("cache/checkpoints/mine.safetensors", 1)
     assert representation_with("stemjepa", "mine", cache) == representation_with("stemjepa-other", "mine", cache) == "stemjepa-mine"
-    assert representation_with("stemjepa", "synthband", cache) == "stemjepa"
-    assert representation_with("stemjepa-synthband", "synthband", cache) == "stemjepa-synthband"
+    assert representation_with("stemjepa", EMBEDDED, cache) == "stemjepa"
+    assert representation_with(f"stemjepa-{EMBEDDED}", EMBEDDED, cache) == f"stemjepa-{EMBEDDED}"
     run = write("xps/4d2e/weights.safetensors", 2)
     assert representation_with("stemjepa", run, cache) == f"stemjepa-4d2e-{checkpoint.header(run).digest[:8]}"
 
