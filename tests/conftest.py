@@ -52,7 +52,7 @@ def _text(path):
 
 @pytest.fixture(autouse=True)
 def _folder_of_the_test(tmp_path):
-    """It is removed when the test has passed; as it is set up first, all that the test replaced (``os.scandir``) is back in place by then."""
+    """Removed when the test has passed; it is set up first, so all that the test replaced (``os.scandir``) is back in place by then."""
 
 
 @pytest.fixture(autouse=True)
