@@ -52,7 +52,7 @@ def _text(path):
 
 @pytest.fixture(autouse=True)
 def _folder_of_the_test(tmp_path):
-    """It is removed when the test has passed; being set up first, only after all that the test replaced (``os.scandir``) is back in place."""
+    """Removed when the test has passed; it is set up first, so all that the test replaced (``os.scandir``) is back in place by then."""
 
 
 @pytest.fixture(autouse=True)

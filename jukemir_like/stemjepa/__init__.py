@@ -3,11 +3,12 @@
 Riou, Lattner, Hadjeres, Anslow, Peeters, "Stem-JEPA: A Joint-Embedding Predictive Architecture for Musical Stem Compatibility
 Estimation", ISMIR 2024, arXiv 2408.02514; the contrastive first phase is that of their successor, arXiv 2411.19806.
 
-``model`` is the network and its losses, ``config`` its configuration. ``checkpoint`` reads and writes weights (``safetensors_file``: their
-format; ``tensor_shapes``: which tensors they must hold; ``conversion``: those of the original code; ``weights/``: those of the package).
-``inference`` uses a trained network: embed, predict, rank (``pooling``: one vector per clip). ``data/`` makes examples to train on from
-stems, ``training/`` trains (``settings``: its options; ``configs/``: its recipes), and ``retrieval/`` finds the stem of a library that fits
-a mix, and measures how often it is the right one.
+``model`` is the network and its losses, ``config`` its configuration. ``instrument_text`` makes the vector of an instrument of its name, if
+that is wished (``instrument_names``: words and synonyms; ``interpretation``: what a name is taken for). ``checkpoint`` reads and writes
+weights (``safetensors_file``: their format; ``tensor_shapes``: which tensors they must hold; ``conversion``: those of the original code;
+``weights/``: those of the package). ``inference`` uses a trained network: embed, predict, rank (``pooling``: one vector per clip).
+``data/`` makes examples to train on from stems, ``training/`` trains (``settings``: its options; ``configs/``: its recipes), and
+``retrieval/`` finds the stem of a library that fits a mix, and measures how often it is the right one.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ FOLDER = Path(__file__).parent / "weights"
 
 _PYTORCH_SUFFIXES = (".ckpt", ".pt", ".pth")
 _WRAPPERS = {"_orig_mod", "module", "_forward_module"}  # of torch.compile, DistributedDataParallel and Lightning Fabric
+_MOST_HEARD = 100_000  # names; far more than any language has for instruments
 _ALIGNMENT = 8  # bytes; the header is padded so that the tensors begin at a multiple of it
 
 
@@ -261,13 +262,18 @@ def _parse_header(path: Path, table: safetensors_file.Table) -> Header:
         provenance, versions = (safetensors_file.parse_object(metadata.get(key, "{}")) for key in ("provenance", "versions"))
         if not all(isinstance(version, str) for version in versions.values()):
             raise ValueError("versions are not strings")
-        heard = json.loads(metadata.get("heard", "[]")) if model.predictor.instruments == "text" else []
-        if not isinstance(heard, list) or not all(isinstance(name, str) and len(name) <= config.LONGEST_SOURCE for name in heard):
-            raise ValueError("heard is not a list of names")
+        heard = _heard(json.loads(metadata.get("heard", "[]"))) if model.predictor.instruments == "text" else ()
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, RequestError) as error:
         raise RequestError(f"the header of {excerpt(path)} describes no Stem-JEPA ({excerpt(error)}): {REMEDY}") from error
     _check_tensors(path, table.tensors, model)
-    return Header(model, tuple(sources), provenance, versions, "", tuple(heard))
+    return Header(model, tuple(sources), provenance, versions, "", heard)
+
+
+def _heard(names: Any) -> tuple[str, ...]:
+    strings = isinstance(names, list) and all(isinstance(name, str) and len(name) <= config.LONGEST_SOURCE for name in names)
+    if not strings or len(names) > _MOST_HEARD:
+        raise ValueError("heard is no list of names")
+    return tuple(names)
 
 
 def _check_tensors(path: Path, tensors: Mapping[str, safetensors_file.Tensor], model: config.Model) -> None:

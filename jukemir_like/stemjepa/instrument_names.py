@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import unicodedata
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -94,18 +94,18 @@ def synonyms(name: str) -> tuple[str, ...]:
     return _table()[stands_for] if stands_for is not None else ()
 
 
-def wordings(names: Sequence[str], *, with_synonyms: bool = True) -> list[tuple[str, ...]]:
+def wordings(names: Sequence[str], *, but: Callable[[str], bool] = lambda _: False) -> list[tuple[str, ...]]:
     """How each of ``names`` may be said: itself, then its synonyms that mean no other of ``names``.
 
-    >>> wordings(["fiddle", "violin"], with_synonyms=False)
-    [('fiddle',), ('violin',)]
+    Args:
+        names: of instruments.
+        but: which synonyms are never said.
+
+    >>> wordings(["fiddle", "kazoo"], but=lambda name: name != "folk violin")
+    [('fiddle', 'folk violin'), ('kazoo',)]
     """
     taken = {words(name) for name in names}
-    said = []
-    for name in names:
-        others = {words(other): other for other in (synonyms(name) if with_synonyms else ()) if words(other) not in taken}
-        said.append((name, *others.values()))
-    return said
+    return [(name, *(other for other in synonyms(name) if words(other) not in taken and not but(other))) for name in names]
 
 
 def same_instrument(name: str, names: Iterable[str]) -> str | None:

@@ -5,7 +5,9 @@ A name that was never trained has a vector too, made of what it shares with name
     name ── words and parts of words ── numbers ── embeddings ── mean over parts, then over words ── two layers ── norm ── vector
 
 The names that training has heard are stored with the weights. Words and parts that are in none of them have random embeddings, which say
-nothing: so in a name that was not trained, they are left out of the means.
+nothing. Where a whole word of a name was heard, the others are left out of the mean, in which a word that was heard in part counts by that
+part. Where none was, the embedding of an empty part stands for what was not heard: training predicts stems whose instrument is not said by
+it, so the less of such a name was heard, the nearer its vector is to that of no particular instrument.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from jukemir_like.stemjepa.instrument_names import features, number
+
+_TURNS = 8
+_EMPTY = ""
 
 
 class InstrumentText(nn.Module):
@@ -67,7 +72,7 @@ class InstrumentText(nn.Module):
         said = [wording for of_name in wordings for wording in of_name]
         self.heard_names = tuple(dict.fromkeys([*said, *heard]))
         self._heard = frozenset(feature for name in self.heard_names for of_word in features(name) for feature in of_word)
-        self.numbers, self.shares = self._tables(said)
+        self.numbers, self.shares = self._tables([*said, ""])
         self.count = torch.tensor([len(of_name) for of_name in wordings], device=device)
         self.first = self.count.cumsum(0) - self.count
 
@@ -76,17 +81,19 @@ class InstrumentText(nn.Module):
 
         Args:
             source: ``(batch,)``, numbers of names.
-            wording: ``(batch,)``, any whole numbers from 0, which choose among the ways to say each name; None: the names themselves.
+            wording: ``(batch,)``, any whole numbers from 0. Of eight in a row, four say the name itself, three choose among all ways to say
+                it, and one says nothing. None: the names themselves.
         """
         if not len(self.first):
             raise RuntimeError("the instruments have no names yet: call give_names first")
         rows = self.first[source]
         if wording is not None:
-            rows = rows + wording % self.count[source]
+            chosen = rows + (wording % 2) * (wording // _TURNS % self.count[source])
+            rows = torch.where(wording % _TURNS == _TURNS - 1, len(self.numbers) - 1, chosen)
         return self._vectors(self.numbers[rows], self.shares[rows])
 
     def encode(self, names: Sequence[str]) -> Tensor:
-        """The vectors of any names, ``(names, width)``, from those of their features that training has heard."""
+        """The vectors of any names, ``(names, width)``, from those of their features that training has heard, and an empty one."""
         return self._vectors(*self._tables(names))
 
     def heard_share(self, name: str) -> float:
@@ -100,6 +107,16 @@ class InstrumentText(nn.Module):
         of_words = [sum(feature in self._heard for feature in of_word) / len(of_word) for of_word in features(name)]
         return sum(of_words) / max(len(of_words), 1)
 
+    def has_heard_word(self, name: str) -> bool:
+        """Whether training has heard a whole word of a name.
+
+        >>> text = InstrumentText(buckets=8192, part_width=16, width=32)
+        >>> text.give_names([("bass",), ("drums",)])
+        >>> text.has_heard_word("jazz drum"), text.has_heard_word("drummer")
+        (True, False)
+        """
+        return any(of_word[0] in self._heard for of_word in features(name))
+
     def _vectors(self, numbers: Tensor, shares: Tensor) -> Tensor:
         mean = (self.parts(numbers) * shares[..., None]).sum(1)
         hidden = F.gelu(self.fc1(mean))
@@ -109,10 +126,13 @@ class InstrumentText(nn.Module):
         """Numbers of the features of each name and their shares in its mean, ``(names, most)`` each; the rest of a row has no share."""
         rows: list[list[tuple[int, float]]] = []
         for name in names:
-            of_words = [[feature for feature in of_word if feature in self._heard] for of_word in features(name)]
-            of_words = [of_word for of_word in of_words if of_word]
-            buckets = self.parts.num_embeddings
-            rows.append([(number(feature, buckets), 1 / len(of_words) / len(of_word)) for of_word in of_words for feature in of_word])
+            said = [
+                (feature if feature in self._heard else _EMPTY, 1 / len(of_word)) for of_word in features(name) for feature in of_word
+            ] or [(_EMPTY, 1.0)]
+            if self.has_heard_word(name):
+                said = [(feature, share) for feature, share in said if feature != _EMPTY]
+            total = sum(share for _, share in said)
+            rows.append([(number(feature, self.parts.num_embeddings), share / total) for feature, share in said])
         most = max((len(row) for row in rows), default=0)
         padded = [row + [(0, 0.0)] * (max(most, 1) - len(row)) for row in rows]
         device = self.parts.weight.device

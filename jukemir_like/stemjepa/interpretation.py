@@ -11,8 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from jukemir_like.core.errors import RequestError
+from jukemir_like.datasets.instrument_families import family_of
 from jukemir_like.stemjepa import instrument_names
 from jukemir_like.stemjepa.config import excerpt
+from jukemir_like.stemjepa.instrument_names import words
 from jukemir_like.stemjepa.instrument_text import InstrumentText
 from jukemir_like.stemjepa.model import Network
 
@@ -27,7 +29,7 @@ class Interpretation:
 
     Args:
         name: as it was given.
-        taken_for: the trained name; of an instrument that was not trained, its name in the table of names, else ``name``.
+        taken_for: the trained name; of an instrument that was not trained, what is said for it, see :func:`said_for`.
         number: of the trained name; None: it was not trained.
         heard: how much of ``taken_for`` was part of names in training, from 0 to 1.
         nearest: trained names and the cosines of their vectors with that of ``taken_for``, best first; none for a trained name.
@@ -44,18 +46,18 @@ class Interpretation:
         """One line about a name that is taken for another; None for a trained name.
 
         >>> Interpretation("jazz bass", "jazz bass", None, 0.6, (("bass", 0.912), ("tuba", 0.4))).note
-        "no instrument 'jazz bass' was trained (60 % of it was heard in other names): it is taken for one near bass (0.91), tuba (0.40)"
+        "no instrument 'jazz bass' was trained, 60 % of it was heard in other names: it is taken for one near bass (0.91), tuba (0.40)"
         """
         if self.name == self.taken_for and self.number is not None:
             return None
         shown = f"{excerpt(self.name, 100)!r}"
         if self.number is not None:
             return f"the instrument {shown} is taken for {excerpt(self.taken_for, 100)}"
-        if self.name != self.taken_for:
-            shown += f", which is {excerpt(self.taken_for, 100)},"
         near = ", ".join(f"{excerpt(name, 100)} ({cosine:.2f})" for name, cosine in self.nearest)
         heard = f"{100 * self.heard:.0f} % of it was heard in other names"
-        return f"no instrument {shown} was trained ({heard}): it is taken for one near {near}"
+        if self.name != self.taken_for:
+            heard = f"so {excerpt(self.taken_for, 100)!r} is said for it, of which {100 * self.heard:.0f} % was heard in other names"
+        return f"no instrument {shown} was trained, {heard}: it is taken for one near {near}"
 
     def to_json(self) -> dict[str, Any]:
         """JSON values: ``name``, ``trained``, ``heard`` and ``nearest`` (name, cosine)."""
@@ -84,8 +86,7 @@ def interpret(network: Network, sources: Sequence[str], name: str) -> Interpreta
     trained = instrument_names.same_instrument(name, sources)
     if trained is not None:
         return Interpretation(name, trained, list(sources).index(trained))
-    standing_for = instrument_names.meaning(name)
-    taken_for = standing_for if standing_for is not None and text.heard_share(standing_for) else name
+    taken_for = said_for(text, name)
     heard = text.heard_share(taken_for)
     if not heard:
         raise RequestError(
@@ -93,6 +94,26 @@ def interpret(network: Network, sources: Sequence[str], name: str) -> Interpreta
             f"{_known(sources)}"
         )
     return Interpretation(name, taken_for, None, heard, _nearest(text, sources, taken_for))
+
+
+def said_for(text: InstrumentText, name: str) -> str:
+    """What is said for a name that was not trained.
+
+    It is the name that stands for the instrument in the table of names, or the name itself, whichever was heard more, if a whole word of it
+    was heard in training; else the family of the instrument, if training has said it for members of it.
+
+    >>> text = InstrumentText(buckets=8192, part_width=16, width=32)
+    >>> text.give_names([("trumpet", "brass"), ("electric bass (finger)",)])
+    >>> [said_for(text, name) for name in ("E-Bass", "muted jazz trumpet", "Posaune", "kazoo")]
+    ['electric bass', 'muted jazz trumpet', 'brass', 'kazoo']
+    """
+    standing_for = instrument_names.meaning(name)
+    family = family_of(name) or (family_of(standing_for) if standing_for is not None else None)
+    names = [name] if standing_for is None else sorted([standing_for, name], key=text.heard_share, reverse=True)
+    said = next((said for said in names if text.has_heard_word(said)), None)
+    if said is None and family is not None and any(words(heard) == words(family) for heard in text.heard_names):
+        said = family
+    return names[0] if said is None else said
 
 
 def vectors(network: Network, interpretations: Sequence[Interpretation]) -> Tensor:

@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from jukemir_like.audio import mel
-from jukemir_like.stemjepa import config, instrument_names
+from jukemir_like.stemjepa import config
 from jukemir_like.stemjepa.instrument_text import InstrumentText
 
 # ----------------------------------------------------------------------------------------------------------------------------------------
@@ -491,16 +491,16 @@ class Network(nn.Module):
         self.teacher = make_teacher(self.encoder)
         self.predictor = build_predictor(settings)
 
-    def name_instruments(self, names: Sequence[str], *, synonyms: bool = False, heard: Sequence[str] = ()) -> None:
+    def name_instruments(self, names: Sequence[str], *, wordings: Sequence[Sequence[str]] | None = None, heard: Sequence[str] = ()) -> None:
         """Gives a predictor that is conditioned by text the names of its instruments; any other needs none.
 
         Args:
             names: in the order of their numbers.
-            synonyms: let training say a name by its synonyms too (:mod:`.instrument_names`).
+            wordings: of each, its name and other ways to say it in training; None: none.
             heard: other names that training has heard.
         """
         if isinstance(self.predictor.sources, InstrumentText):
-            self.predictor.sources.give_names(instrument_names.wordings(names, with_synonyms=synonyms), heard)
+            self.predictor.sources.give_names([(name,) for name in names] if wordings is None else wordings, heard)
 
     def forward(self, context: Tensor, target: Tensor, source: Tensor, wording: Tensor | None = None, *, by_teacher: bool = True) -> Views:
         """Encodes a mix and the stem that it lacks, and predicts the stem from the mix.

@@ -206,13 +206,11 @@ class Training:
         if not defaults:
             if self.model.predictor.instruments == config.INSTRUMENTS[0]:
                 values["model"]["predictor"] = config.without_text(values["model"]["predictor"])
-            if self.data.synonyms:
-                del values["data"]["synonyms"]
             for section, name, kind in ((values, "init", Init), (values["model"], "vector", config.Vector)):
                 section[name] = {option.name: value for option in fields(kind) if (value := section[name][option.name]) != option.default}
                 if not section[name]:
                     del section[name]
-            for option, value in (("stems", Data().stems), ("held_out", ())):
+            for option, value in (("stems", Data.stems), ("held_out", Data.held_out), ("synonyms", Data.synonyms)):
                 if values["data"][option] == value:
                     del values["data"][option]
         values["logger"] = list(self.logger)

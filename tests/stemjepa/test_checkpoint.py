@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError, StorageError
-from jukemir_like.stemjepa import checkpoint, config
+from jukemir_like.stemjepa import checkpoint, config, instrument_names
 from jukemir_like.stemjepa.model import Network
 
 SOURCES = ("bass", "drums", "other", "vocals")
@@ -54,7 +54,8 @@ def saved(network, tmp_path):
 )
 def test_a_network_comes_back_as_it_was_saved(predictor, tmp_path):
     network = Network(tiny(**predictor))
-    network.name_instruments(checkpoint.default_sources(network.settings), synonyms=True)
+    names = checkpoint.default_sources(network.settings)
+    network.name_instruments(names, wordings=instrument_names.wordings(names))
     checkpoint.save(tmp_path / "w.safetensors", network, provenance={"seed": 1})
     loaded = checkpoint.load(tmp_path / "w.safetensors")
     assert loaded.model == network.settings

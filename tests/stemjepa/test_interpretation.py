@@ -67,7 +67,7 @@ def test_a_name_that_was_not_trained_is_taken_for_what_its_words_are_near_to(jep
         asked, trained = text.encode(["muted jazz trumpet"])[0], text(torch.arange(5))
     cosines = {name: float(asked @ trained[number] / asked.norm() / trained[number].norm()) for number, name in enumerate(TRAINED)}
     assert taken.nearest == tuple((name, pytest.approx(cosines[name], abs=1e-6)) for name in sorted(cosines, key=lambda n: -cosines[n])[:3])
-    assert taken.note.startswith("no instrument 'muted jazz trumpet' was trained (")
+    assert taken.note.startswith("no instrument 'muted jazz trumpet' was trained, ")
     assert f"it is taken for one near muted trumpet ({cosines['muted trumpet']:.2f}), " in taken.note
     assert json.loads(json.dumps(taken.to_json()))["nearest"][0]["name"] == "muted trumpet"
     with pytest.raises(RequestError, match="was not trained: it has no number"):
@@ -77,9 +77,17 @@ def test_a_name_that_was_not_trained_is_taken_for_what_its_words_are_near_to(jep
 def test_an_instrument_of_the_table_that_was_not_trained_is_said_by_its_name_there(jepa):
     taken = jepa.interpret("E-Bass")
     assert (taken.taken_for, taken.number) == ("electric bass", None)
-    assert taken.note.startswith("no instrument 'E-Bass', which is electric bass, was trained (100 % of it")
+    assert taken.note.startswith("no instrument 'E-Bass' was trained, so 'electric bass' is said for it, of which 100 % was heard")
     assert taken.nearest[0][0] == "electric bass (finger)"
     assert np.array_equal(jepa.predict(MIX, "E-Bass"), jepa.predict(MIX, "electric bass"))
+
+
+def test_an_instrument_of_which_no_word_was_heard_is_said_by_its_family():
+    made = network()
+    made.name_instruments(TRAINED, wordings=[(name, "brass") if "trumpet" in name else (name,) for name in TRAINED])
+    jepa = StemJEPA(checkpoint.Checkpoint(made, made.settings, TRAINED, {}, ""), "cpu")
+    assert [jepa.interpret(name).taken_for for name in ("tuba", "Posaune", "cornet")] == ["brass"] * 3
+    assert jepa.interpret("bass trombone").taken_for == "bass trombone"  # a word of it was heard
 
 
 def test_predictions_of_several_names_are_those_of_each(jepa):
@@ -132,7 +140,7 @@ def test_the_command_says_what_a_name_was_taken_for(saved, command, tmp_path):
     found = json.loads(done.stdout)
     assert found["taken_for"]["nearest"][0]["name"] == "muted trumpet"
     assert found["instrument"] == "muted jazz trumpet"
-    assert any(note.startswith("no instrument 'muted jazz trumpet' was trained") for note in found["notes"])
+    assert any(note.startswith("no instrument 'muted jazz trumpet' was trained, ") for note in found["notes"])
     done = command(*search, *cache, "--instrument", "Schlagzeug")
     assert "the instrument 'Schlagzeug' is taken for drums" in done.stderr
     done = command(*search, *cache, "--instrument", "zzz")

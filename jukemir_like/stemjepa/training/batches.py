@@ -19,8 +19,8 @@ from jukemir_like.core import machine
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.core.stems import instrument_name
-from jukemir_like.datasets.instrument_families import families, is_held_out
-from jukemir_like.stemjepa import checkpoint, config
+from jukemir_like.datasets.instrument_families import families, family_of, is_held_out
+from jukemir_like.stemjepa import checkpoint, config, instrument_names
 from jukemir_like.stemjepa.data.examples import Examples
 from jukemir_like.stemjepa.data.finding import find, find_ensembles
 from jukemir_like.stemjepa.data.loading import loader
@@ -109,6 +109,20 @@ def with_instruments(settings: Training, tracks: TrainingTracks) -> Training:
         return settings
     model = settings.model
     return replace(settings, model=replace(model, predictor=replace(model.predictor, num_sources=len(tracks.sources))))
+
+
+def wordings(settings: Training, tracks: TrainingTracks) -> list[tuple[str, ...]]:
+    """How the name of each instrument may be said in training: itself, its synonyms, but for those that are held out, and its family."""
+    data = settings.data
+    if not data.synonyms:
+        return [(name,) for name in tracks.sources]
+    said = instrument_names.wordings(tracks.sources, but=lambda name: bool(data.held_out) and is_held_out(name, data.held_out))
+    every = {instrument_names.words(name) for of_name in said for name in of_name}
+    by_family = [family_of(name) for name in tracks.sources]
+    return [
+        (*of_name, family) if family is not None and instrument_names.words(family) not in every else of_name
+        for of_name, family in zip(said, by_family, strict=True)
+    ]
 
 
 def _with_instruments(tracks: TrainingTracks, data: Data) -> TrainingTracks:

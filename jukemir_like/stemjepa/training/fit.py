@@ -67,7 +67,7 @@ def fit(settings: Training, data: TrainingTracks, folder: Path, group: Group, or
         torch.manual_seed(settings.seed)
         module = TrainingModule(settings)
         heard = origin["heard"] if origin is not None else ()
-        module.network.name_instruments(data.sources, synonyms=settings.data.synonyms, heard=heard)
+        module.network.name_instruments(data.sources, wordings=batches.wordings(settings, data), heard=heard)
         if saved is not None:
             _restore(module, saved, placement)
             say(f"going on from step {module.step:,} of {settings.trainer.max_steps:,}")
