@@ -178,18 +178,21 @@ def convert(
 @click.option("--library", "folder", required=True, type=click.Path(), help="Folder of audio to choose from; sub-folders included.")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Files to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@options.page
+@options.page_seconds
 @options.weights
 @options.device
 @options.threads
 @options.partial_ok
 @options.cache
 def retrieve(
-    context: str, instrument: str, folder: str, top: int, as_json: bool,
+    context: str, instrument: str, folder: str, top: int, as_json: bool, page: str | None, page_seconds: float,
     weights: str | None, device: str | None, threads: int | None, cache: str | None,
 ) -> int:  # fmt: skip
     """Find the files of a library that fit a mix as its missing instrument.
 
-    The index of the library is kept in the cache: the next search reads only files that are new or changed.
+    The index of the library is kept in the cache: the next search reads only files that are new or changed. --page writes a page on which
+    the mix is heard with each of them.
     """
     folders, path = _resolve(weights, cache)
     model = _load(path, device, threads)
@@ -204,6 +207,16 @@ def retrieve(
         click.echo(candidates.to_json(matches, request))
     else:
         click.echo(candidates.text(matches))
+    if page is not None:
+        from jukemir_like.listening import retrieved
+        from jukemir_like.listening.page import write
+
+        found = [retrieved.Found(match.rank, match.score, match.path) for match in matches]
+        scores = candidates.scores(query.vector)
+        facts = [("weights", f"{path.stem}, {model.digest[:16]}")]
+        written, unheard = retrieved.page(Path(context), instrument, Path(folder), found, scores, facts=facts, seconds=page_seconds)
+        write(Path(page), written)
+        candidates.summary.failed |= {name: reason for name, reason in unheard.items() if name not in candidates.summary.failed}
     click.echo(candidates.summary.text(), err=True)
     return candidates.summary.exit_code
 
