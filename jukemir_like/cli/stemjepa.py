@@ -230,6 +230,7 @@ def retrieve(
 @click.option("--batch_size", type=click.IntRange(1), default=16, show_default=True, help="Chunks encoded at once.")
 @click.option("--precision", type=click.Choice(["32", "bf16"]), default="32", show_default=True, help="bf16: faster on some machines.")
 @click.option("--untrained", is_flag=True, help="The same network with random weights: the scores before training.")
+@options.page
 @options.weights
 @options.device
 @options.threads
@@ -237,7 +238,7 @@ def retrieve(
 @options.cache
 def evaluate_retrieval(
     data: str | None, dataset: str | None, split: str | None, output: str | None, seed: int, batch_size: int, precision: str,
-    untrained: bool, weights: str | None, device: str | None, threads: int | None, cache: str | None,
+    untrained: bool, page: str | None, weights: str | None, device: str | None, threads: int | None, cache: str | None,
 ) -> int:  # fmt: skip
     """Measure how often the missing stem of a track is found among others: retrieval.csv, a plot and a table."""
     from jukemir_like.stemjepa.config import excerpt, is_name
@@ -271,7 +272,17 @@ def evaluate_retrieval(
     evaluated_split = f", {evaluated.split}" if evaluated.split else ""
     results.write_plot(target / results.PLOT_NAME, evaluated, f"Retrieval of missing stems: {of_weights} on {name}{evaluated_split}")
     click.echo(f"{results.text(evaluated)}\nwritten: {target / table.TABLE_NAME}")
+    unheard: dict[str, str] = {}
+    if page is not None:
+        from jukemir_like.listening import evaluated as listening
+        from jukemir_like.listening.page import write
+
+        facts = [("digest", model.digest[:16])] if model.digest else []
+        written, unheard = listening.page(evaluated, dataset=name, weights=of_weights, facts=facts)
+        write(Path(page), written)
+        click.echo(f"written: {page}")
     summary = evaluated.summary(time.perf_counter() - started)
+    summary.failed.update(unheard)
     click.echo(summary.text(), err=bool(summary.failed))
     return summary.exit_code
 

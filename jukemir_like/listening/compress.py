@@ -1,8 +1,8 @@
 """Samples → MP3 by LAME in libsndfile: every browser and phone plays it.
 
-All sounds of a page have the same sample rate, so that what a decoder adds in front is the same for all of them and they stay in time. At
-:data:`SAMPLE_RATE` a frame of either bit rate has room for LAME's note of how much that is, and decoders that read it remove it; at 44.1 kHz
-the lower bit rate has no such room, and a stem would be 1,105 samples behind its mix.
+All sounds of a page have the same sample rate, so that what encoder and decoder add in front is the same for all of them and they stay in
+time. At :data:`SAMPLE_RATE` a frame of either bit rate has room for LAME's note of how much that is, and decoders that read it remove it;
+at 44.1 kHz the lower bit rate has no such room, and a stem would be 1,105 samples behind its mix.
 """
 
 from __future__ import annotations

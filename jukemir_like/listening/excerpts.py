@@ -41,6 +41,11 @@ class Excerpt:
     file_seconds: float
 
     @property
+    def seconds(self) -> float:
+        """Its duration."""
+        return len(self.samples) / SAMPLE_RATE
+
+    @property
     def is_silent(self) -> bool:
         """Whether no sample is louder than −80 dB of full scale."""
         return not len(self.samples) or float(np.abs(self.samples).max()) < 1e-4
@@ -48,7 +53,7 @@ class Excerpt:
     @property
     def sounding_seconds(self) -> float:
         """How much of it the file has, from the beginning of the excerpt."""
-        return min(len(self.samples) / SAMPLE_RATE, self.file_seconds - self.offset_seconds)
+        return min(self.seconds, self.file_seconds - self.offset_seconds)
 
 
 def read(path: Path) -> audio.Audio:

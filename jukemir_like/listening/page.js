@@ -49,6 +49,11 @@
     return bar;
   }
 
+  function ahead(rank, of) {
+    if (of < 2) { return ""; }
+    return rank === 1 ? " · ahead of all" : ` · ahead of ${((100 * (of - rank)) / (of - 1)).toFixed(of > 200 ? 1 : 0)} %`;
+  }
+
   function plainAudio(sound) { // for browsers without Web Audio
     const type = "data:audio/mpeg;base64,";
     return element("audio", { controls: true, preload: "none", src: sound.audio.url ?? type + sound.audio.base64, "aria-label": sound.name });
@@ -63,12 +68,11 @@
     const remarks = [...sound.notes, ...(sound.problem ? [sound.problem] : [])];
     if (remarks.length) { name.append(element("span", { class: "remark" }, remarks.join(" · "))); }
     const row = element("label", { class: unheard ? "row unheard" : "row" }, radio, element("span", { class: "rank" }, number ? String(sound.rank) : ""), name);
-    row.append(hasSound || !sound.audio ? waveform(number ? sound.peaks : []) : plainAudio(sound));
+    row.append(hasSound || !sound.audio ? waveform(sound.peaks) : plainAudio(sound));
     if (number) {
       const score = element("span", { class: "score" }, element("b", {}, minus(sound.score.toFixed(3))));
       if (shown.scale) { score.append(scale(sound.score, shown.scale)); }
-      const share = shown.of > 1 ? ` · ahead of ${((100 * (shown.of - sound.rank)) / (shown.of - 1)).toFixed(shown.of > 200 ? 1 : 0)} %` : "";
-      score.append(element("small", {}, `rank ${count(sound.rank)} of ${count(shown.of)}${share}`));
+      score.append(element("small", {}, `${count(sound.rank)} of ${count(shown.of)}${ahead(sound.rank, shown.of)}`));
       row.append(score);
     }
     return row;

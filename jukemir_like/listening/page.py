@@ -60,15 +60,15 @@ nodes of Web Audio that all sound goes through.
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from jukemir_like.core.atomic import write_bytes
+from jukemir_like.core.version import __version__
 
 _FOLDER = Path(__file__).parent
 SAME_TRACK, CORRECT = "same-track", "correct"
@@ -135,6 +135,11 @@ class Page:
         return asdict(self) | {"comparisons": [comparison.to_json() for comparison in self.comparisons]}
 
 
+def made() -> tuple[str, str]:
+    """When and by which version: a fact for a page."""
+    return "made", f"{dt.datetime.now().astimezone():%Y-%m-%d %H:%M} by jukemir-like {__version__}"
+
+
 def render(page: Page, connect: str = "'none'") -> str:
     """The page as HTML; a file by itself where all its audio is bytes.
 
@@ -158,7 +163,7 @@ def write(path: Path, page: Page) -> None:
     write_bytes(path, render(page).encode())
 
 
-def shell(title: str, connect: str = "'self'", *, head: Markup | str = "", before: Markup | str = "", script: str = "") -> str:
+def shell(title: str, connect: str = "'self'", *, head: str = "", before: str = "", script: str = "") -> str:
     """The page without data, for a server that gives it to ``window.listening.show``.
 
     Args:
@@ -171,7 +176,7 @@ def shell(title: str, connect: str = "'self'", *, head: Markup | str = "", befor
     return _html(title, None, connect, head=head, before=before, script=script)
 
 
-def _html(title: str, data: Any, connect: str, *, head: Markup | str = "", before: Markup | str = "", script: str = "") -> str:
+def _html(title: str, data: Any, connect: str, *, head: str = "", before: str = "", script: str = "") -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -181,15 +186,15 @@ def _html(title: str, data: Any, connect: str, *, head: Markup | str = "", befor
     scripts = [(_FOLDER / name).read_text(encoding="utf-8") for name in ("player.js", "page.js")] + ([script] if script else [])
     return environment.get_template("page.html").render(
         title=title,
-        connect=Markup(connect),
-        media=Markup("" if connect == "'none'" else f" {connect}"),
-        style=Markup(style),
-        style_digest=Markup(_digest(style)),
-        scripts=[Markup(text) for text in scripts],
-        script_digests=[Markup(_digest(text)) for text in scripts],
-        data=None if data is None else Markup(_in_script(data)),
-        head=Markup(head),
-        before=Markup(before),
+        connect=connect,
+        media="" if connect == "'none'" else f" {connect}",
+        style=style,
+        style_digest=_digest(style),
+        scripts=scripts,
+        script_digests=[_digest(text) for text in scripts],
+        data=None if data is None else _in_script(data),
+        head=head,
+        before=before,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,10 +12,8 @@ import numpy as np
 from jukemir_like.core import files, machine
 from jukemir_like.core.errors import InputError
 from jukemir_like.core.files import printable
-from jukemir_like.core.version import __version__
-from jukemir_like.listening import excerpts, same_track
-from jukemir_like.listening.compress import KILOBITS, to_mp3
-from jukemir_like.listening.page import SAME_TRACK, Candidate, Comparison, Page, Sound
+from jukemir_like.listening import excerpts, same_track, sounds
+from jukemir_like.listening.page import SAME_TRACK, Candidate, Comparison, Page, made
 
 
 @dataclass(frozen=True)
@@ -60,73 +57,40 @@ def page(
     Raises:
         InputError, OSError: the mix cannot be read.
         RequestError: the libsndfile of this machine writes no MP3.
+
+    >>> shown, unreadable = page(Path("song.wav"), "bass", Path("music"), [Found(1, 0.5, "0.wav")], np.float32([0.5, 0.1, 0.2]))
+    >>> shown.title, unreadable
+    ('Which bass fits song.wav?', {})
     """
     mix = excerpts.read(context)
     start = excerpts.start_of_excerpt(mix, seconds)
     excerpt = excerpts.cut(mix, start, min(seconds, mix.seconds))
-    heard_seconds = len(excerpt.samples) / excerpts.SAMPLE_RATE
-    gain = excerpts.gain(excerpt.samples)
-    level = excerpts.active_level(excerpt.samples, excerpts.SAMPLE_RATE) * gain or excerpts.MIX_LEVEL  # the latter where it is silent
-
-    def candidate(one: Found) -> Candidate:
-        path = folder / one.path
-        marks = [SAME_TRACK] if same_track.is_same_track(context.absolute(), path.absolute()) else []
-        name = printable(one.path)
-        try:
-            sound = excerpts.read(path)
-        except (InputError, OSError) as error:
-            reason = files.refusal(error) if isinstance(error, OSError) else str(error)
-            return Candidate(name, None, problem=f"cannot be heard any more: {reason}", rank=one.rank, score=one.score, marks=marks)
-        wanted = start if one.offset_seconds is None else one.offset_seconds
-        part = excerpts.cut(sound, wanted, heard_seconds)
-        audio, notes = _prepared(part, level), _notes(part, wanted, heard_seconds)
-        return Candidate(name, *audio, offset_seconds=part.offset_seconds, notes=notes, rank=one.rank, score=one.score, marks=marks)
-
-    with ThreadPoolExecutor(machine.available_cpus()) as pool:
-        of_mix = pool.submit(to_mp3, excerpt.samples * np.float32(gain), KILOBITS["mix"])
-        candidates = list(pool.map(candidate, found))
-    failed = {one.path: heard.problem for one, heard in zip(found, candidates, strict=True) if heard.problem}
+    level = sounds.level_of_mix(excerpt)
     name = printable(context.name)
-    mix_sound = Sound(name, of_mix.result(), excerpts.waveform(excerpt.samples), excerpt.offset_seconds)
+    with ThreadPoolExecutor(machine.available_cpus()) as pool:
+        of_mix = pool.submit(sounds.of_mix, name, excerpt)
+        candidates = list(pool.map(lambda one: _candidate(one, context, folder, start, excerpt, level), found))
+    failed = {one.path: heard.problem for one, heard in zip(found, candidates, strict=True) if heard.problem}
     scale = (float(scores.min()), float(np.median(scores)), float(scores.max())) if len(scores) else None
-    comparison = Comparison(name, instrument, heard_seconds, len(scores), mix_sound, candidates, scale)
-    lead = f"The mix, and with it each of the {len(found)} stems that fit best of {len(scores):,} in {printable(folder.name or str(folder))}."
-    said = [
-        *([f"Heard: {clock(start)} to {clock(start + heard_seconds)} of {clock(mix.seconds)} of the mix."] if heard_seconds < mix.seconds else []),
-        "Every stem begins where the mix does, and is as loud as the mix while it sounds, as far as its peaks allow.",
-        *([same_track.RULE] if any(one.marks for one in candidates) else []),
-    ]
-    described = [("mix", printable(str(context))), ("instrument", instrument), ("library", printable(str(folder))), *facts, *made()]
-    return Page(f"Which {instrument} fits {name}?", lead, [comparison], described, said), failed
+    comparison = Comparison(name, instrument, excerpt.seconds, len(scores), of_mix.result(), candidates, scale)
+    stems = "the stem that fits best" if len(found) == 1 else f"each of the {len(found)} stems that fit best"
+    lead = f"The mix, and with it {stems}, of {len(scores):,} in {printable(folder.absolute().name)}. Nothing is transposed or stretched."
+    is_part = excerpt.seconds < mix.seconds - 0.01
+    part = f"Heard is {sounds.clock(start)} to {sounds.clock(start + excerpt.seconds)} of the {sounds.clock(mix.seconds)} of the mix. "
+    notes = [f"{part if is_part else ''}{sounds.LOUDNESS}"]
+    notes += [same_track.RULE] if any(one.marks for one in candidates) else []
+    described = [("mix", printable(str(context))), ("instrument", instrument), ("library", printable(str(folder))), *facts, made()]
+    return Page(f"Which {instrument} fits {name}?", lead, [comparison], described, notes), failed
 
 
-def made() -> list[tuple[str, str]]:
-    """When and by which version: facts for a page."""
-    return [("made", f"{datetime.datetime.now().astimezone():%Y-%m-%d %H:%M} by jukemir-like {__version__}")]
-
-
-def clock(seconds: float) -> str:
-    """Minutes and seconds.
-
-    >>> clock(83.9)
-    '1:23'
-    """
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
-
-
-def _prepared(part: excerpts.Excerpt, level: float) -> tuple[bytes, list[int]]:
-    """MP3 and waveform."""
-    return to_mp3(part.samples * np.float32(excerpts.gain(part.samples, level)), KILOBITS["stem"]), excerpts.waveform(part.samples)
-
-
-def _notes(part: excerpts.Excerpt, wanted_seconds: float, seconds: float) -> list[str]:
-    if part.is_silent:
-        return ["silent here"]
-    notes = []
-    if part.offset_seconds != wanted_seconds:
-        notes.append("from its beginning: it is shorter")
-    elif part.offset_seconds:
-        notes.append(f"from {clock(part.offset_seconds)}")
-    if part.sounding_seconds < seconds - 0.5:
-        notes.append(f"ends after {part.sounding_seconds:.0f} s")
-    return notes
+def _candidate(one: Found, context: Path, folder: Path, start_seconds: float, mix: excerpts.Excerpt, level: float) -> Candidate:
+    path, name = folder / one.path, printable(one.path)
+    marks = [SAME_TRACK] if same_track.is_same_track(context.absolute(), path.absolute()) else []
+    try:
+        sound = excerpts.read(path)
+    except (InputError, OSError) as error:
+        reason = files.refusal(error) if isinstance(error, OSError) else str(error)
+        return Candidate(name, None, problem=f"cannot be heard: {reason}", rank=one.rank, score=one.score, marks=marks)
+    wanted = start_seconds if one.offset_seconds is None else one.offset_seconds
+    part = excerpts.cut(sound, wanted, mix.seconds)
+    return sounds.of_stem(name, part, level, wanted, rank=one.rank, score=one.score, marks=marks)
