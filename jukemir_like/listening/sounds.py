@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from jukemir_like.listening import excerpts
-from jukemir_like.listening.compress import KILOBITS, SAMPLE_RATE, to_mp3
+from jukemir_like.listening.compress import SAMPLE_RATE, to_mp3
 from jukemir_like.listening.excerpts import Excerpt
 from jukemir_like.listening.page import Candidate, Sound
 from jukemir_like.studio.levels import active_level
@@ -26,7 +26,7 @@ def level_of_mix(excerpt: Excerpt) -> float:
 
 def of_mix(name: str, excerpt: Excerpt) -> Sound:
     """A mix at :data:`~.excerpts.MIX_LEVEL`, as far as its peaks allow."""
-    audio = to_mp3(excerpt.samples * np.float32(excerpts.gain(excerpt.samples)), KILOBITS["mix"])
+    audio = to_mp3(excerpt.samples * np.float32(excerpts.gain(excerpt.samples)))
     return Sound(name, audio, excerpts.waveform(excerpt.samples), excerpt.offset_seconds)
 
 
@@ -40,7 +40,7 @@ def of_stem(name: str, excerpt: Excerpt, level: float, wanted_seconds: float, **
         wanted_seconds: where the excerpt was meant to begin; where it does not, the page says so.
         more: ``rank``, ``score``, ``marks`` of the candidate.
     """
-    audio = to_mp3(excerpt.samples * np.float32(excerpts.gain(excerpt.samples, level)), KILOBITS["stem"])
+    audio = to_mp3(excerpt.samples * np.float32(excerpts.gain(excerpt.samples, level)))
     notes = _notes(excerpt, wanted_seconds)
     return Candidate(name, audio, excerpts.waveform(excerpt.samples), excerpt.offset_seconds, notes=notes, **more)
 
