@@ -1,9 +1,9 @@
 """Samples → MP3 by LAME in libsndfile: every browser and phone plays it.
 
 Encoder and decoder together delay by 1,105 samples. LAME notes in the first frame how many are to be left out, and decoders that read it
-leave them out. At constant bit rates that frame may have no room for the note (48 kbit/s at 44.1 kHz): such a stem would come later than its
-mix. At variable bit rates it always has; and as all sounds of a page have the same sample rate, they stay in time also where a decoder does
-not read it.
+leave them out. At constant bit rates that frame may have no room for the note (48 kbit/s at 44.1 kHz), and such a stem would come later
+than its mix. At variable bit rates it always has; and as all sounds of a page have the same sample rate, they stay in time also where a
+decoder does not read it.
 """
 
 from __future__ import annotations

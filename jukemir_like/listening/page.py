@@ -63,7 +63,7 @@ import base64
 import datetime as dt
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,8 @@ class Page:
 
     def to_json(self) -> dict[str, Any]:
         """The page as ``window.listening.show`` takes it."""
-        return asdict(self) | {"comparisons": [comparison.to_json() for comparison in self.comparisons]}
+        lists = {"facts": [list(fact) for fact in self.facts], "comparisons": [comparison.to_json() for comparison in self.comparisons]}
+        return {"title": self.title, "lead": self.lead, "notes": self.notes} | lists
 
 
 def made() -> tuple[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from jukemir_like.audio import is_audio
 from jukemir_like.audio.stems import songs
 from jukemir_like.audio.stems.tracks import without_suffix
 
@@ -23,7 +24,7 @@ def track_name(path: Path) -> str:
     >>> track_name(Path("/music/Song - Bass.wav")), track_name(Path("/music/Song/bass.wav")), track_name(Path("/music/Song.wav"))
     ('song', 'song', 'song')
     """
-    name = without_suffix(path.name) if path.suffix else path.name
+    name = without_suffix(path.name) if is_audio(path) else path.name
     if songs.normalised(name) in songs.STEM_NAMES | songs.MIXTURES:
         return path.parent.name.lower()
     divided = songs.song_and_stem(name, songs.STEM_NAMES)
