@@ -66,6 +66,7 @@ class Evaluation:
         audio_seconds: their duration.
         failed: track → why it could not be read.
         notes: further lines for the summary.
+        embedded, read_tracks: the vectors, and the tracks that they are of; of a folder.
     """
 
     sources: tuple[str, ...]
@@ -77,6 +78,8 @@ class Evaluation:
     audio_seconds: float = 0.0
     failed: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    embedded: Embedded | None = None
+    read_tracks: tuple[Track, ...] = ()
 
     def score(self, pool: str, instrument: str, metric: str) -> Score:
         """The score of this pool, instrument and metric.
@@ -166,7 +169,13 @@ def evaluate_folder(
     seconds = sum(track.frames / track.sample_rate for track in evaluated)
     evaluation = evaluate(embedded, sources, groups, seed=seed)
     return replace(
-        evaluation, split=_split_of(found.tracks, split), audio_seconds=seconds, failed=failed, notes=[*found.notes, *evaluation.notes]
+        evaluation,
+        split=_split_of(found.tracks, split),
+        audio_seconds=seconds,
+        failed=failed,
+        notes=[*found.notes, *evaluation.notes],
+        embedded=embedded,
+        read_tracks=tuple(evaluated),
     )
 
 
