@@ -164,26 +164,26 @@ def write(path: Path, page: Page) -> None:
     write_bytes(path, render(page).encode())
 
 
-def shell(title: str, connect: str = "'self'", *, head: str = "", before: str = "", script: str = "") -> str:
+def shell(title: str, connect: str = "'self'", *, style: str = "", before: str = "", script: str = "") -> str:
     """The page without data, for a server that gives it to ``window.listening.show``.
 
     Args:
         title: of the document.
         connect: as in :func:`render`.
-        head: of the server, HTML in the head of the document.
+        style: of the server, CSS after the page's own; the policy allows it and no other.
         before: of the server, HTML above what was found.
         script: of the server, JavaScript that runs after the page's own; the policy allows it and no other.
     """
-    return _html(title, None, connect, head=head, before=before, script=script)
+    return _html(title, None, connect, added_style=style, before=before, script=script)
 
 
-def _html(title: str, data: Any, connect: str, *, head: str = "", before: str = "", script: str = "") -> str:
+def _html(title: str, data: Any, connect: str, *, added_style: str = "", before: str = "", script: str = "") -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    style = (_FOLDER / "page.css").read_text(encoding="utf-8")
+    style = (_FOLDER / "page.css").read_text(encoding="utf-8") + added_style
     scripts = [(_FOLDER / name).read_text(encoding="utf-8") for name in ("player.js", "page.js")] + ([script] if script else [])
     return environment.get_template("page.html").render(
         title=title,
@@ -194,7 +194,6 @@ def _html(title: str, data: Any, connect: str, *, head: str = "", before: str = 
         scripts=scripts,
         script_digests=[_digest(text) for text in scripts],
         data=None if data is None else _in_script(data),
-        head=head,
         before=before,
     )
 
