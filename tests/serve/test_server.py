@@ -95,7 +95,10 @@ def test_two_gigabytes_are_refused_before_they_come(client):
 
 def test_a_body_that_does_not_come_is_given_up(client):
     client.server.quiet_seconds = 0.1
-    assert " 408 " in raw(client, "POST /TOKEN/mix?name=a.wav HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\nContent-Length: 9\r\n\r\nRIFF").splitlines()[0]
+    assert (
+        " 408 "
+        in raw(client, "POST /TOKEN/mix?name=a.wav HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\nContent-Length: 9\r\n\r\nRIFF").splitlines()[0]
+    )
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b"[]", 400), (b"[" * 60000, 400), (b"{}", 400), (b" " * 70000, 413)])
@@ -124,14 +127,34 @@ def test_two_thousand_requests_of_any_kind(client, tmp_path):
     random = np.random.default_rng(0)
     client.server.quiet_seconds = 0.05
     good = client.server.token
-    pieces = ["..", "%2e%2e", "%2f", "\\", "secret.wav", "etc/passwd", "%00", "audio", "mix", "1", "0", "-1", "9" * 30, "stems", "sum", "query", "é"]
+    pieces = [
+        "..",
+        "%2e%2e",
+        "%2f",
+        "\\",
+        "secret.wav",
+        "etc/passwd",
+        "%00",
+        "audio",
+        "mix",
+        "1",
+        "0",
+        "-1",
+        "9" * 30,
+        "stems",
+        "sum",
+        "query",
+        "é",
+    ]
     pieces += ["?find=a", "?name=a.wav", "?name=../../secret.wav", "#", "%", "%ff", "a" * 3000, "", str(tmp_path / "secret.wav")]
     lengths = ["0", "5", "-5", "x", "5, 5", "2147483648", "9" * 40, "1e3", " 5", "٥"]
     pick = lambda choices: choices[random.integers(len(choices))]  # noqa: E731
     for _ in range(2000):
         token = pick([good, good, good, good[:-1], good + "x", "", "..", "é"])
         path = "/" + token + "/" + pick(["/", "", "//"]).join(pick(pieces) for _ in range(random.integers(1, 6)))
-        lines = [f"{pick(['GET', 'POST', 'HEAD', 'PUT', 'OPTIONS', 'get', 'X' * 50, ''])} {path} {pick(['HTTP/1.1', 'HTTP/1.0', 'HTTP/9', ''])}"]
+        lines = [
+            f"{pick(['GET', 'POST', 'HEAD', 'PUT', 'OPTIONS', 'get', 'X' * 50, ''])} {path} {pick(['HTTP/1.1', 'HTTP/1.0', 'HTTP/9', ''])}"
+        ]
         lines += [f"Host: {pick(['127.0.0.1', 'localhost', 'evil', '[::1]'])}:{client.server.server_port}"] * int(random.integers(1, 3))
         lines += [f"Content-Length: {pick(lengths)}"] * int(random.integers(0, 3)) + pick([[], ["Transfer-Encoding: chunked"], [":"]])
         body = random.bytes(int(random.integers(0, 40)))
