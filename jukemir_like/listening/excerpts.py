@@ -105,7 +105,7 @@ def cut(sound: audio.Audio, start_seconds: float, seconds: float) -> Excerpt:
 def gain(samples: Mono, level: float = MIX_LEVEL) -> float:
     """The factor that gives ``(samples,)`` this level while it sounds, as far as :data:`PEAK` and 30 dB allow; 1 of silence.
 
-    >>> round(gain(np.full(32000, 0.01, np.float32), 0.1), 6)
+    >>> round(gain(np.full(32000, 0.01, np.float32), 0.1), 3)
     10.0
     """
     active, peak = active_level(samples, SAMPLE_RATE), float(np.abs(samples).max(initial=0))
