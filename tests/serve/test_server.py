@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.serve import server as serving
 from jukemir_like.serve.server import Server
 
 
@@ -169,4 +168,3 @@ def test_two_thousand_requests_of_any_kind(client, tmp_path):
         assert b"root:" not in answer
         assert b" 500 " not in answer[:20]
     assert client.json("GET", "stems")[0] == 200
-    assert serving.LARGEST_MIX == 100 << 20
