@@ -146,11 +146,13 @@ def test_two_thousand_requests_of_any_kind(client, tmp_path):
         "é",
     ]
     pieces += ["?find=a", "?name=a.wav", "?name=../../secret.wav", "#", "%", "%ff", "a" * 3000, "", str(tmp_path / "secret.wav")]
+    ways_out = ["../secret.wav", "%2e%2e/secret.wav", "..%2fsecret.wav", "audio/../../secret.wav", "%2e%2e%2fsecret.wav"]
     lengths = ["0", "5", "-5", "x", "5, 5", "2147483648", "9" * 40, "1e3", " 5", "٥"]
     pick = lambda choices: choices[random.integers(len(choices))]  # noqa: E731
     for _ in range(2000):
         token = pick([good, good, good, good[:-1], good + "x", "", "..", "é"])
         path = "/" + token + "/" + pick(["/", "", "//"]).join(pick(pieces) for _ in range(random.integers(1, 6)))
+        path = "/" + token + "/" + pick(ways_out) if random.random() < 0.3 else path
         lines = [
             f"{pick(['GET', 'POST', 'HEAD', 'PUT', 'OPTIONS', 'get', 'X' * 50, ''])} {path} {pick(['HTTP/1.1', 'HTTP/1.0', 'HTTP/9', ''])}"
         ]
