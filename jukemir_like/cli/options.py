@@ -49,6 +49,14 @@ max_array_size = click.option(
     "--max_array_size", type=click.IntRange(2), default=1001, show_default=True, help="slurm: what the cluster calls MaxArraySize."
 )
 weights = click.option("--weights", help="Name of weights in the package or the cache, or a path [default: the package's own].")
+page = click.option("--page", type=click.Path(dir_okay=False), help="Also write a page on which they are heard, e.g. fits.html.")
+page_seconds = click.option(
+    "--page_seconds",
+    type=click.FloatRange(1, 600),
+    default=30,
+    show_default=True,
+    help="How much of a longer mix the page plays: the first part that is about as loud as the loudest.",
+)
 
 
 def input_and_output(command: _Command) -> _Command:

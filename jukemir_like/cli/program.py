@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from jukemir_like.cli import data, launch, representations, stemjepa
+from jukemir_like.cli import data, launch, representations, serve, stemjepa
 from jukemir_like.core import signals, stdio
 from jukemir_like.core.errors import DONE, WRONG_REQUEST, JukemirLikeError
 from jukemir_like.core.version import __version__
@@ -82,6 +82,7 @@ for _command in (
     stemjepa.convert,
     stemjepa.retrieve,
     stemjepa.evaluate_retrieval,
+    serve.serve,
     representations.probe,
     representations.report,
     launch.commands,

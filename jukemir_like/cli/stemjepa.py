@@ -181,18 +181,21 @@ def convert(
 @click.option("--library", "folder", required=True, type=click.Path(), help="Folder of audio to choose from; sub-folders included.")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Files to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@options.page
+@options.page_seconds
 @options.weights
 @options.device
 @options.threads
 @options.partial_ok
 @options.cache
 def retrieve(
-    context: str, instrument: str, folder: str, top: int, as_json: bool,
+    context: str, instrument: str, folder: str, top: int, as_json: bool, page: str | None, page_seconds: float,
     weights: str | None, device: str | None, threads: int | None, cache: str | None,
 ) -> int:  # fmt: skip
     """Find the files of a library that fit a mix as its missing instrument.
 
-    The index of the library is kept in the cache: the next search reads only files that are new or changed.
+    The index of the library is kept in the cache: the next search reads only files that are new or changed. --page writes a page on which
+    the mix is heard with each of them.
     """
     folders, path = _resolve(weights, cache)
     model = _load(path, device, threads)
@@ -209,6 +212,16 @@ def retrieve(
         click.echo(candidates.to_json(matches, request))
     else:
         click.echo(candidates.text(matches))
+    if page is not None:
+        from jukemir_like.listening import retrieved
+        from jukemir_like.listening.page import write
+
+        found = [retrieved.Found(match.rank, match.score, match.path) for match in matches]
+        scores = candidates.scores(query.vector)
+        facts = [("weights", f"{path.stem}, {model.digest[:16]}")]
+        written, unheard = retrieved.page(Path(context), instrument, Path(folder), found, scores, facts=facts, seconds=page_seconds)
+        write(Path(page), written)
+        candidates.summary.failed |= {name: reason for name, reason in unheard.items() if name not in candidates.summary.failed}
     click.echo(candidates.summary.text(), err=True)
     return candidates.summary.exit_code
 
@@ -227,6 +240,7 @@ def retrieve(
 @click.option("--batch_size", type=click.IntRange(1), default=16, show_default=True, help="Chunks encoded at once.")
 @click.option("--precision", type=click.Choice(["32", "bf16"]), default="32", show_default=True, help="bf16: faster on some machines.")
 @click.option("--untrained", is_flag=True, help="The same network with random weights: the scores before training.")
+@options.page
 @options.weights
 @options.device
 @options.threads
@@ -234,7 +248,7 @@ def retrieve(
 @options.cache
 def evaluate_retrieval(
     data: str | None, dataset: str | None, split: str | None, stems: str | None, output: str | None, seed: int, batch_size: int,
-    precision: str, untrained: bool, weights: str | None, device: str | None, threads: int | None, cache: str | None,
+    precision: str, untrained: bool, page: str | None, weights: str | None, device: str | None, threads: int | None, cache: str | None,
 ) -> int:  # fmt: skip
     """Measure how often the missing stem of a track is found among others: retrieval.csv, a plot and a table."""
     from jukemir_like.stemjepa.config import excerpt, is_name
@@ -275,7 +289,17 @@ def evaluate_retrieval(
     evaluated_split = f", {evaluated.split}" if evaluated.split else ""
     results.write_plot(target / results.PLOT_NAME, evaluated, f"Retrieval of missing stems: {of_weights} on {name}{evaluated_split}")
     click.echo(f"{results.text(evaluated)}\nwritten: {target / table.TABLE_NAME}")
+    unheard: dict[str, str] = {}
+    if page is not None:
+        from jukemir_like.listening import evaluated as listening
+        from jukemir_like.listening.page import write
+
+        facts = [("digest", model.digest[:16])] if model.digest else []
+        written, unheard = listening.page(evaluated, dataset=name, weights=of_weights, facts=facts)
+        write(Path(page), written)
+        click.echo(f"written: {page}")
     summary = evaluated.summary(time.perf_counter() - started)
+    summary.failed.update(unheard)
     click.echo(summary.text(), err=bool(summary.failed))
     return summary.exit_code
 

@@ -70,6 +70,7 @@ class Evaluation:
         failed: track → why it could not be read.
         notes: further lines for the summary.
         kinds: instruments of the scores of several names together, beside :data:`ALL`.
+        embedded, read_tracks: the vectors, and the tracks that they are of; of a folder.
     """
 
     sources: tuple[str, ...]
@@ -82,6 +83,8 @@ class Evaluation:
     failed: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     kinds: tuple[str, ...] = ()
+    embedded: Embedded | None = None
+    read_tracks: tuple[Track, ...] = ()
 
     def score(self, pool: str, instrument: str, metric: str) -> Score:
         """The score of this pool, instrument and metric.
@@ -188,7 +191,13 @@ def evaluate_folder(
     seconds = sum(track.frames / track.sample_rate for track in evaluated)
     evaluation = evaluate(embedded, sources, groups, seed=seed, known=known)
     return replace(
-        evaluation, split=_split_of(found.tracks, split), audio_seconds=seconds, failed=failed, notes=[*found.notes, *evaluation.notes]
+        evaluation,
+        split=_split_of(found.tracks, split),
+        audio_seconds=seconds,
+        failed=failed,
+        notes=[*found.notes, *evaluation.notes],
+        embedded=embedded,
+        read_tracks=tuple(evaluated),
     )
 
 

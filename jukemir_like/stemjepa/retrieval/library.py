@@ -68,9 +68,13 @@ class Library:
     silent: list[str]
     summary: records.Summary
 
+    def scores(self, query: Vectors) -> Vectors:
+        """The score of every candidate for ``query`` ``(dimension,)``, in the order of :attr:`paths`: ``(len(paths),)``."""
+        return np.asarray(normalise(self.vectors) @ normalise(query))
+
     def nearest(self, query: Vectors, top: int) -> list[Match]:
         """The ``top`` candidates nearest to ``query`` ``(dimension,)``, best first; equal ones in the order of their paths."""
-        scores = normalise(self.vectors) @ normalise(query)
+        scores = self.scores(query)
         best = np.argsort(-scores, kind="stable")[:top]
         return [Match(rank, float(scores[number]), self.paths[number]) for rank, number in enumerate(best, 1)]
 

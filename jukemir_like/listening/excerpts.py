@@ -1,0 +1,125 @@
+"""What is heard of a file: an excerpt, as loud as the others, and its waveform."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from jukemir_like import audio
+from jukemir_like.listening.compress import SAMPLE_RATE, Mono
+from jukemir_like.studio.levels import active_level, ratio
+
+SECONDS = 30.0
+"""Of an excerpt, unless told otherwise."""
+
+MIX_LEVEL = ratio(-18)
+"""Of a mix: :func:`~jukemir_like.studio.levels.active_level`, full scale 1."""
+
+PEAK = ratio(-1)
+"""No sample is louder, whatever the level."""
+
+_MOST_GAIN = ratio(30)  # more would raise noise
+_AS_LOUD = 10**-0.1  # in power: within 1 dB
+_BARS = 400
+_FADE_SECONDS = 0.005
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A part of a file.
+
+    Args:
+        samples: ``(samples,)`` at :data:`~.compress.SAMPLE_RATE`; zeros where the file has ended.
+        offset_seconds: where it begins in the file.
+        file_seconds: duration of the whole file.
+    """
+
+    samples: Mono
+    offset_seconds: float
+    file_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        """Its duration."""
+        return len(self.samples) / SAMPLE_RATE
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no sample is louder than −80 dB of full scale."""
+        return not len(self.samples) or float(np.abs(self.samples).max()) < 1e-4
+
+    @property
+    def sounding_seconds(self) -> float:
+        """How much of it the file has, from the beginning of the excerpt."""
+        return min(self.seconds, self.file_seconds - self.offset_seconds)
+
+
+def read(path: Path) -> audio.Audio:
+    """A file, mixed down to mono with equal weights: ``(1, samples)`` at its own rate.
+
+    Raises:
+        InputError: it cannot be decoded.
+        OSError: it cannot be read.
+    """
+    decoded = audio.decode(path)
+    return audio.Audio(audio.mix_down(decoded.samples)[None], decoded.sample_rate)
+
+
+def start_of_excerpt(mix: audio.Audio, seconds: float) -> float:
+    """Where an excerpt of a long mix begins, in whole seconds: the earliest that is within 1 dB of the loudest.
+
+    >>> start_of_excerpt(audio.Audio(np.float32([[0.1] * 4 + [0.5] * 4]), 1), 3.0)
+    4.0
+    """
+    rate, samples = mix.sample_rate, mix.samples[0]
+    whole = len(samples) // rate
+    if len(samples) <= round(seconds * rate):
+        return 0.0
+    powers = np.square(samples[: whole * rate].reshape(whole, rate), dtype=np.float32).mean(1, dtype=np.float64)
+    window = min(whole, max(1, round(seconds)))
+    sums = np.convolve(powers, np.ones(window), "valid")
+    return float(np.flatnonzero(sums >= sums.max() * _AS_LOUD)[0])
+
+
+def cut(sound: audio.Audio, start_seconds: float, seconds: float) -> Excerpt:
+    """The excerpt from ``start_seconds``; from the beginning where the sound has ended by then.
+
+    Its ends are faded in and out within 5 ms, so that it repeats without a click.
+    """
+    rate, samples = sound.sample_rate, sound.samples[0]
+    if start_seconds * rate >= len(samples):
+        start_seconds = 0.0
+    first, wanted = round(start_seconds * rate), round(seconds * SAMPLE_RATE)
+    part = np.ascontiguousarray(samples[first : first + round(seconds * rate)], dtype=np.float32)
+    resampled = audio.resample(part, rate, SAMPLE_RATE)[:wanted]
+    result = np.zeros(wanted, np.float32)
+    result[: len(resampled)] = resampled
+    fade = np.linspace(0, 1, min(round(_FADE_SECONDS * SAMPLE_RATE), wanted // 2), dtype=np.float32)
+    result[: len(fade)] *= fade
+    result[wanted - len(fade) :] *= fade[::-1]
+    return Excerpt(result, start_seconds, len(samples) / rate)
+
+
+def gain(samples: Mono, level: float = MIX_LEVEL) -> float:
+    """The factor that gives ``(samples,)`` this level while it sounds, as far as :data:`PEAK` and 30 dB allow; 1 of silence.
+
+    >>> round(gain(np.full(32000, 0.01, np.float32), 0.1), 3)
+    10.0
+    """
+    active, peak = active_level(samples, SAMPLE_RATE), float(np.abs(samples).max(initial=0))
+    return min(level / active, PEAK / peak, _MOST_GAIN) if active > 0 else 1.0
+
+
+def waveform(samples: Mono) -> list[int]:
+    """Peaks of up to 400 equal parts of ``(samples,)``, in percent of the largest.
+
+    >>> waveform(np.float32([0.1, -0.4, 0.2]))
+    [25, 100, 50]
+    """
+    edges = np.linspace(0, len(samples), min(_BARS, len(samples)) + 1).astype(int)[:-1]
+    if not len(edges):
+        return []
+    peaks = np.maximum.reduceat(np.abs(samples), edges)
+    return [int(value) for value in np.rint(100 * peaks / max(float(peaks.max()), 1e-9))]

@@ -1,0 +1,5 @@
+"""``jukemir-like serve``: which stem of one's own library fits a mix, asked and heard in a browser of this machine.
+
+``refusals`` (what is answered with an error, and by which status), ``decoding`` (mixes, in a process of its own), ``catalogue`` (a library
+that may change), ``room`` (mixes, questions and sounds), ``web`` (the page), ``server`` (HTTP).
+"""

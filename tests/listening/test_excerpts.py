@@ -1,0 +1,87 @@
+"""Excerpts against slow and obvious versions, levels against closed forms."""
+
+import numpy as np
+import pytest
+
+from jukemir_like.audio import Audio
+from jukemir_like.core.errors import InputError
+from jukemir_like.listening import excerpts
+from jukemir_like.listening.compress import SAMPLE_RATE
+
+
+def test_a_long_mix_is_heard_from_the_earliest_place_within_1_db_of_the_loudest():
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        loudness = random.uniform(0.05, 0.5, 30)
+        samples = np.repeat(loudness, 100).astype(np.float32)
+        powers = [np.mean(samples[100 * start : 100 * (start + 8)] ** 2) for start in range(23)]
+        slow = next(start for start, power in enumerate(powers) if 10 * np.log10(power / max(powers)) >= -1)
+        assert excerpts.start_of_excerpt(Audio(samples[None], 100), 8.0) == slow
+
+
+@pytest.mark.parametrize("seconds", [8.0, 9.5, 100.0])
+def test_a_mix_that_is_not_longer_is_heard_from_its_beginning(seconds):
+    assert excerpts.start_of_excerpt(Audio(np.linspace(0, 1, 800, dtype=np.float32)[None], 100), seconds) == 0
+
+
+def test_a_silent_mix_has_an_excerpt_too():
+    assert excerpts.start_of_excerpt(Audio(np.zeros((1, 1000), np.float32), 100), 2.0) == 0
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 48000, 96000])
+def test_an_excerpt_is_in_time_at_any_rate(rate):
+    """A click 1.2 s after the beginning of the file is 0.2 s after that of the excerpt, to the sample."""
+    samples = np.zeros(3 * rate, np.float32)
+    samples[rate + rate // 5] = 0.5
+    part = excerpts.cut(Audio(samples[None], rate), 1.0, 2.0)
+    assert (len(part.samples), part.offset_seconds, part.file_seconds) == (2 * SAMPLE_RATE, 1.0, 3.0)
+    assert np.argmax(np.abs(part.samples)) == SAMPLE_RATE // 5
+
+
+def test_where_a_file_has_ended_there_are_zeros():
+    part = excerpts.cut(Audio(np.full((1, 3 * SAMPLE_RATE), 0.5, np.float32), SAMPLE_RATE), 2.0, 4.0)
+    assert part.sounding_seconds == 1.0
+    assert (part.samples[1000:SAMPLE_RATE] == 0.5).all()
+    assert not part.samples[SAMPLE_RATE:].any()
+
+
+def test_a_file_that_has_ended_before_is_heard_from_its_beginning():
+    part = excerpts.cut(Audio(np.full((1, SAMPLE_RATE), 0.5, np.float32), SAMPLE_RATE), 1.0, 2.0)
+    assert (part.offset_seconds, part.sounding_seconds) == (0.0, 1.0)
+
+
+def test_it_repeats_without_a_click():
+    samples = excerpts.cut(Audio(np.full((1, SAMPLE_RATE), 0.5, np.float32), SAMPLE_RATE), 0.0, 0.5).samples
+    assert samples[0] == samples[-1] == 0
+    assert np.abs(np.diff(np.concatenate([samples, samples]))).max() < 0.005
+
+
+@pytest.mark.parametrize("amplitude", [0.05, 0.2])
+def test_the_gain_brings_a_sine_to_the_level(amplitude):
+    """A sine of amplitude a has the level a / √2; half of the excerpt is a rest, which does not count."""
+    sine = amplitude * np.sin(2 * np.pi * 440 * np.arange(SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32)
+    samples = np.concatenate([sine, np.zeros(SAMPLE_RATE, np.float32)])
+    assert excerpts.gain(samples, 0.1) * amplitude / np.sqrt(2) == pytest.approx(0.1, rel=1e-3)
+
+
+def test_the_gain_keeps_peaks_within_full_scale_and_noise_down():
+    drum = np.full(SAMPLE_RATE, 0.001, np.float32)
+    drum[100] = 0.5
+    assert excerpts.gain(drum, 0.5) * 0.5 == pytest.approx(10 ** (-1 / 20))
+    assert excerpts.gain(np.full(SAMPLE_RATE, 1e-6, np.float32), 0.5) == pytest.approx(10 ** (30 / 20))
+    assert excerpts.gain(np.zeros(SAMPLE_RATE, np.float32)) == 1
+
+
+def test_the_waveform_is_the_peaks_of_equal_parts():
+    samples = np.random.default_rng(0).normal(0, 0.1, 4000).astype(np.float32)
+    peaks = [np.abs(samples[10 * part : 10 * part + 10]).max() for part in range(400)]
+    assert excerpts.waveform(samples) == [round(float(100 * peak / max(peaks))) for peak in peaks]
+    assert set(excerpts.waveform(np.zeros(4000, np.float32))) == {0}
+
+
+def test_channels_are_mixed_down_and_what_is_no_audio_is_refused(write, tmp_path):
+    write("six.wav", [np.full(100, value, np.float32) for value in (0, 0.1, 0.2, 0.3, 0.4, 0.5)])
+    assert excerpts.read(tmp_path / "data" / "six.wav").samples == pytest.approx(np.full((1, 100), 0.25))
+    (tmp_path / "no.wav").write_text("no audio")
+    with pytest.raises(InputError):
+        excerpts.read(tmp_path / "no.wav")
