@@ -46,7 +46,7 @@ MARKED = $$(grep -rlE --include='*.py' 'mark\.$(1)\b' tests | sort)
 # The first while the images are built, the longest not at the end, when one worker would wait.
 DOCKER_FIRST = tests/launch/test_running.py tests/containers/test_images.py tests/end_to_end/test_reproduce_docker.py
 
-.PHONY: help setup test test-slow test-docker test-slurm test-gpu lint format reproduce plan images conform docs bench clean
+.PHONY: demo help setup test test-slow test-docker test-slurm test-gpu lint format reproduce plan images conform docs bench clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,6 +95,9 @@ format: $(SETUP)  ## Bring the code into its format
 
 reproduce: $(SETUP)  ## From nothing to a results page: cache/report/index.html
 	@$(REPRODUCE)
+
+demo: $(SETUP)  ## Hear which stem fits: compose songs, take the bass out of one, and write a page with sound, cache/demo/fits.html
+	@$(BIN)/python scripts/demo.py --cache "$(CACHE)"
 
 plan: $(SETUP)  ## Say what `make reproduce` would run; COST=1: what datasets and representations cost, those named or all
 	@$(REPRODUCE) --plan $(if $(filter-out 0,$(COST)),--cost \

@@ -1,4 +1,4 @@
-"""The page in headless Chromium: it plays, in time to the sample; every control works; nothing is loaded from elsewhere; names stay text."""
+"""The page in headless Chromium: it plays, in time to the sample; controls work; nothing is loaded from elsewhere; names stay text."""
 
 import shutil
 
