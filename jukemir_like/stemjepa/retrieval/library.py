@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ from jukemir_like.stemjepa.pooling import normalise
 from jukemir_like.stemjepa.retrieval.embedding import SILENT, Vectors
 from jukemir_like.stemjepa.retrieval.index import Index, State, file_state, index_path
 
-_SAVE_SECONDS = 60.0  # between two writes of the index
+_SAVE_SECONDS = 60.0  # between two writes of the index, at least
+_SAVE_SHARE = 0.05  # of the time, at most, is spent on writes: each writes the whole index, and they must not add up as it grows
+_ROWS = 1024  # normalised at once: in double precision they fit into a processor's cache
 _SECONDS_AT_ONCE = 240  # of audio that is embedded at once
 _SILENCE = "is silent"
 
@@ -70,13 +73,20 @@ class Library:
 
     def scores(self, query: Vectors) -> Vectors:
         """The score of every candidate for ``query`` ``(dimension,)``, in the order of :attr:`paths`: ``(len(paths),)``."""
-        return np.asarray(normalise(self.vectors) @ normalise(query))
+        return np.asarray(self._unit_vectors @ normalise(query))
+
+    @cached_property
+    def _unit_vectors(self) -> Vectors:
+        """The normalised vectors, computed for the first of several queries."""
+        unit = np.empty_like(self.vectors)
+        for start in range(0, len(unit), _ROWS):
+            unit[start : start + _ROWS] = normalise(self.vectors[start : start + _ROWS])
+        return unit
 
     def nearest(self, query: Vectors, top: int) -> list[Match]:
         """The ``top`` candidates nearest to ``query`` ``(dimension,)``, best first; equal ones in the order of their paths."""
         scores = self.scores(query)
-        best = np.argsort(-scores, kind="stable")[:top]
-        return [Match(rank, float(scores[number]), self.paths[number]) for rank, number in enumerate(best, 1)]
+        return [Match(rank, float(scores[number]), self.paths[number]) for rank, number in enumerate(_best(scores, top), 1)]
 
     def text(self, matches: list[Match]) -> str:
         """A table as text."""
@@ -89,6 +99,15 @@ class Library:
         """``request`` with ``library``, ``files`` (candidates), ``silent``, ``failed``, ``notes`` and ``results`` (rank, score, path)."""
         library = {"library": str(self.folder), "files": len(self.paths), "silent": self.silent, "failed": self.summary.failed}
         return json.dumps({**request} | library | {"notes": self.summary.notes} | {"results": [vars(match) for match in matches]}, indent=1)
+
+
+def _best(scores: Vectors, top: int) -> np.ndarray:
+    """Positions of the ``top`` highest of ``scores`` ``(n,)``, best first; of equal ones, the first. Sorts only what may be among them."""
+    if top >= len(scores):
+        return np.argsort(-scores, kind="stable")
+    last = np.partition(scores, len(scores) - top)[len(scores) - top]
+    among = np.flatnonzero(scores >= last)
+    return np.asarray(among[np.argsort(-scores[among], kind="stable")[:top]])
 
 
 def query(model: StemJEPA, context: Path, instrument: str) -> Query:
@@ -179,8 +198,8 @@ def open_library(model: StemJEPA, folder: Path, cache: Cache) -> Library:
 
 
 def _embed(model: StemJEPA, folder: Path, changed: dict[str, State | None], index: Index, path: Path, summary: records.Summary) -> None:
-    """Embeds the files in ``changed`` into ``index``, which is written to ``path`` every :data:`_SAVE_SECONDS`."""
-    saved = time.monotonic()
+    """Embeds the files in ``changed`` into ``index``, which is written to ``path`` every :data:`_SAVE_SECONDS`, or less often."""
+    saved, pause = time.monotonic(), _SAVE_SECONDS
     with Progress(len(changed), "index", "file") as bar:
         clips = _new_clips(folder, changed, index, summary.failed, model.sample_rate, bar)
         for group in _groups(clips, _SECONDS_AT_ONCE * model.sample_rate):
@@ -191,9 +210,10 @@ def _embed(model: StemJEPA, folder: Path, changed: dict[str, State | None], inde
                     summary.audio_seconds += len(group[digest]) / model.sample_rate
                 else:
                     index.reasons[digest] = "gives a vector that is not finite"
-            if time.monotonic() - saved > _SAVE_SECONDS:
+            if (started := time.monotonic()) - saved > pause:
                 index.write(path)
                 saved = time.monotonic()
+                pause = max(_SAVE_SECONDS, (saved - started) / _SAVE_SHARE)
 
 
 def _new_clips(

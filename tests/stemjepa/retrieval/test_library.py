@@ -2,11 +2,13 @@ import json
 import os
 import resource
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError, StorageError
 from jukemir_like.stemjepa import checkpoint
@@ -252,3 +254,18 @@ def test_opening_an_unchanged_library_reads_and_embeds_no_file_and_writes_no_ind
     monkeypatch.setattr(jepa, "embed", refuse)
     monkeypatch.setattr(index.Index, "write", refuse)
     assert library.open_library(jepa, folder, cache).summary.kept == 5
+
+
+@pytest.mark.parametrize("top", [1, 2, 7, 2499, 2500, 9000])
+def test_the_nearest_of_many_are_those_of_a_whole_sort_with_equal_ones_in_their_order(top):
+    generator = np.random.default_rng(0)
+    scores = generator.integers(0, 20, 2500) / 20
+    assert library._best(scores, top).tolist() == sorted(range(2500), key=lambda position: (-scores[position], position))[:top]
+    vectors = generator.standard_normal((2500, 8)).astype(np.float32)
+    vectors[-1] = 3.0  # constant: its score is 0
+    candidates = library.Library(Path(), [f"{number:04}" for number in range(2500)], vectors, [], records.Summary("library"))
+    query = vectors[1100]
+    cosines = [0.0 if row.std() == 0 else np.corrcoef(row, query)[0, 1] for row in vectors]  # the cosine of centred vectors
+    matches = candidates.nearest(query, top)
+    assert [int(match.path) for match in matches] == sorted(range(2500), key=lambda position: -cosines[position])[:top]
+    assert [match.score for match in matches] == pytest.approx(sorted(cosines, reverse=True)[:top], abs=1e-6)
