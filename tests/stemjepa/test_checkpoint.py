@@ -70,7 +70,8 @@ def test_a_network_comes_back_as_it_was_saved(predictor, tmp_path):
         assert set(heard) == set(network.predictor.sources.heard_names) > {"drums", "Schlagzeug"}
         assert checkpoint.header(tmp_path / "w.safetensors").heard == network.predictor.sources.heard_names
         source = torch.arange(4)
-        assert torch.equal(loaded.network.predictor.sources(source), network.predictor.sources(source))
+        vectors = network.predictor.sources(source)  # whose sums are over rows as long as the longest of all ways to say the names
+        torch.testing.assert_close(loaded.network.predictor.sources(source), vectors, rtol=0, atol=1e-6)
 
 
 def test_the_safetensors_package_reads_the_same_tensors_and_metadata(saved, network):
