@@ -180,6 +180,7 @@ def convert(
 )
 @click.option("--library", "folder", required=True, type=click.Path(), help="Folder of audio to choose from; sub-folders included.")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Files to show.")
+@click.option("--segments", is_flag=True, help="Find which part of which file fits: of each file, the chunk that fits best.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @options.page
 @options.page_seconds
@@ -189,7 +190,7 @@ def convert(
 @options.partial_ok
 @options.cache
 def retrieve(
-    context: str, instrument: str, folder: str, top: int, as_json: bool, page: str | None, page_seconds: float,
+    context: str, instrument: str, folder: str, top: int, segments: bool, as_json: bool, page: str | None, page_seconds: float,
     weights: str | None, device: str | None, threads: int | None, cache: str | None,
 ) -> int:  # fmt: skip
     """Find the files of a library that fit a mix as its missing instrument.
@@ -202,7 +203,7 @@ def retrieve(
     from jukemir_like.stemjepa.retrieval import library
 
     query = library.query(model, Path(context), instrument)
-    candidates = library.open_library(model, Path(folder), folders)
+    candidates = library.open_library(model, Path(folder), folders, segments=segments)
     candidates.summary.notes[:0] = query.notes
     matches = candidates.nearest(query.vector, top)
     if as_json:
@@ -216,7 +217,7 @@ def retrieve(
         from jukemir_like.listening import retrieved
         from jukemir_like.listening.page import write
 
-        found = [retrieved.Found(match.rank, match.score, match.path) for match in matches]
+        found = [retrieved.Found(match.rank, match.score, match.path, match.start_seconds) for match in matches]
         scores = candidates.scores(query.vector)
         facts = [("weights", f"{path.stem}, {model.digest[:16]}")]
         written, unheard = retrieved.page(Path(context), instrument, Path(folder), found, scores, facts=facts, seconds=page_seconds)

@@ -1,9 +1,9 @@
 """The index of a library: which files it has, and the vectors of their bytes; read and written here.
 
-It is ``<cache>/libraries/<digest of the library's path>/<digest of the weights>.npz``. Vectors belong to the SHA-256 of a file's bytes: a
-renamed or duplicate file is embedded once, and a file that is overwritten is embedded again. A file whose size and times have not changed
-is not read. One that was changed within two seconds of being read is read again: file systems' clocks are coarse, so its times may not
-show another change.
+It is ``<cache>/libraries/<digest of the library's path>/<digest of the weights>.npz``; with a vector per chunk ``…-segments.npz``. Vectors
+belong to the SHA-256 of a file's bytes: a renamed or duplicate file is embedded once, and a file that is overwritten is embedded again. A
+file whose size and times have not changed is not read. One that was changed within two seconds of being read is read again: file systems'
+clocks are coarse, so its times may not show another change.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from jukemir_like.stemjepa.retrieval.embedding import Vectors
 _RECIPE = 2  # raised when the same file and weights would give another vector
 _SETTLED_NS = 2_000_000_000
 
-_TABLE = {"recipe": {_RECIPE}, "digests": [str], "files": {str: list}, "reasons": {str: str}, "channels?": {str: int}}
+_TABLE = {"recipe": {_RECIPE}, "digests": [str], "files": {str: list}, "reasons": {str: str}, "channels?": {str: int}, "rows?": [int]}
 
 State = tuple[int, int, int]
 """Size in bytes, and the times in ns of the last write and of the last change of any kind; programs cannot set the latter back."""
 
 
-def index_path(cache: Cache, folder: Path, model: StemJEPA) -> Path:
-    """The file of the index of ``folder`` for this model."""
+def index_path(cache: Cache, folder: Path, model: StemJEPA, *, segments: bool = False) -> Path:
+    """The file of the index of ``folder`` for this model; of whole files, or of their chunks."""
     if not model.digest:
         raise ValueError("a model without a file of weights has no index")
-    name = model.digest[:16] + ("" if model.precision == "32" else f"-{model.precision}")
+    name = model.digest[:16] + ("" if model.precision == "32" else f"-{model.precision}") + ("-segments" if segments else "")
     return cache.root / "libraries" / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16] / f"{name}.npz"
 
 
@@ -58,7 +58,7 @@ class Index:
 
     Args:
         files: relative path → state when it was read (None: it may have changed since), and digest of its bytes.
-        vectors: digest → vector.
+        vectors: digest → vector, or vectors of chunks, ``(chunks, dimension)``; the same for all.
         reasons: digest → why there is no vector.
         channels: digest → number of channels, where more than two were mixed down.
     """
@@ -78,7 +78,10 @@ class Index:
             rows = arrays["vectors"]
             if rows.dtype != np.float32 or rows.ndim != 2 or not np.isfinite(rows).all():
                 return cls()
-            vectors = dict(zip(table["digests"], rows, strict=True))
+            counts = table.get("rows")
+            if counts is not None and (min(counts, default=1) < 1 or sum(counts) != len(rows)):
+                return cls()
+            vectors = dict(zip(table["digests"], rows if counts is None else np.split(rows, np.cumsum(counts)[:-1]), strict=True))
             entries = {name: _entry(*entry) for name, entry in table["files"].items()}
             return cls(entries, vectors, table["reasons"], table.get("channels") or {})
         except (FileNotFoundError, DamagedFileError, ValueError, KeyError, TypeError, IndexError):
@@ -87,8 +90,10 @@ class Index:
     def write(self, path: Path) -> None:
         """Writes the index, completely or not at all."""
         table = {"recipe": _RECIPE, "digests": list(self.vectors), "files": self.files, "reasons": self.reasons, "channels": self.channels}
+        if any(vectors.ndim == 2 for vectors in self.vectors.values()):
+            table["rows"] = [len(vectors) for vectors in self.vectors.values()]
         encoded = np.frombuffer(json.dumps(table).encode(), np.uint8)
-        vectors = np.stack([*self.vectors.values()]) if self.vectors else np.zeros((0, 0), np.float32)
+        vectors = np.vstack([*self.vectors.values()]) if self.vectors else np.zeros((0, 0), np.float32)
         with atomic_write(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, table=encoded, vectors=vectors)
 

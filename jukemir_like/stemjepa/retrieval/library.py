@@ -25,7 +25,7 @@ from jukemir_like.datasets.meta import read_stems
 from jukemir_like.stemjepa.inference import StemJEPA
 from jukemir_like.stemjepa.interpretation import Interpretation
 from jukemir_like.stemjepa.pooling import normalise
-from jukemir_like.stemjepa.retrieval.embedding import SILENT, Vectors
+from jukemir_like.stemjepa.retrieval.embedding import QUIET, SILENT, Vectors
 from jukemir_like.stemjepa.retrieval.index import Index, State, file_state, index_path
 
 _SAVE_SECONDS = 60.0  # between two writes of the index, at least
@@ -46,11 +46,15 @@ class Query:
 
 @dataclass(frozen=True)
 class Match:
-    """A file of a library that fits. ``score`` is a cosine, from -1 to 1; ``path`` is relative to the library."""
+    """A file of a library that fits. ``score`` is a cosine, from -1 to 1; ``path`` is relative to the library.
+
+    Of segments, ``start_seconds`` is where the chunk of the file begins that fits best, and ``score`` is that chunk's.
+    """
 
     rank: int
     score: float
     path: str
+    start_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,11 @@ class Library:
     Args:
         folder: of the library.
         paths: of the candidates, relative to it, sorted.
-        vectors: ``(len(paths), dimension)``, float32.
+        vectors: ``(len(paths), dimension)``, float32; of segments, one for each chunk, those of a file one after the other.
         silent: silent files, which are no candidates.
         summary: counts of the files that were embedded now and before, and those that failed.
+        chunks: of segments, the number of chunks of each file; None: whole files.
+        chunk_seconds: length of a chunk; the last part of a file that is shorter is no segment, but in a file that is shorter itself.
     """
 
     folder: Path
@@ -70,10 +76,24 @@ class Library:
     vectors: Vectors
     silent: list[str]
     summary: records.Summary
+    chunks: list[int] | None = None
+    chunk_seconds: float = 0.0
 
     def scores(self, query: Vectors) -> Vectors:
-        """The score of every candidate for ``query`` ``(dimension,)``, in the order of :attr:`paths`: ``(len(paths),)``."""
-        return np.asarray(self._unit_vectors @ normalise(query))
+        """The score of every candidate for ``query`` ``(dimension,)``, in the order of :attr:`paths`; of segments, of its best chunk."""
+        scores = self._vector_scores(query)
+        return scores if self.chunks is None else np.maximum.reduceat(scores, self._first_chunks)
+
+    def _vector_scores(self, query: Vectors) -> Vectors:
+        scores = np.asarray(self._unit_vectors @ normalise(query))
+        if self.chunks is not None:  # chunks that are silent have no vector
+            scores[~self.vectors.any(1)] = -1.0
+        return scores
+
+    @property
+    def _first_chunks(self) -> np.ndarray:
+        """Of each file, the position of its first chunk in :attr:`vectors`."""
+        return np.cumsum([0, *(self.chunks or [])][:-1])
 
     @cached_property
     def _unit_vectors(self) -> Vectors:
@@ -86,19 +106,35 @@ class Library:
     def nearest(self, query: Vectors, top: int) -> list[Match]:
         """The ``top`` candidates nearest to ``query`` ``(dimension,)``, best first; equal ones in the order of their paths."""
         scores = self.scores(query)
-        return [Match(rank, float(scores[number]), self.paths[number]) for rank, number in enumerate(_best(scores, top), 1)]
+        best = [int(number) for number in _best(scores, top)]
+        starts: list[float | None] = [None] * len(best)
+        if self.chunks is not None:
+            of_chunks, first = self._vector_scores(query), self._first_chunks
+            parts = [of_chunks[first[number] : first[number] + self.chunks[number]] for number in best]
+            starts = [int(part.argmax()) * self.chunk_seconds for part in parts]
+        pairs = zip(best, starts, strict=True)
+        return [Match(rank, float(scores[number]), self.paths[number], start) for rank, (number, start) in enumerate(pairs, 1)]
 
     def text(self, matches: list[Match]) -> str:
         """A table as text."""
         from tabulate import tabulate
 
-        cells = [(match.rank, f"{match.score:.3f}", printable(match.path)) for match in matches]
-        return tabulate(cells, ("rank", "score", "path"), colalign=("right", "right", "left"), disable_numparse=True)
+        header, align = ["rank", "score", "path"], ["right", "right", "left"]
+        cells = [[str(match.rank), f"{match.score:.3f}", printable(match.path)] for match in matches]
+        if self.chunks is not None:
+            header, align = [*header, "from, s"], [*align, "right"]
+            cells = [[*cell, f"{match.start_seconds:g}"] for cell, match in zip(cells, matches, strict=True)]
+        return tabulate(cells, header, colalign=align, disable_numparse=True)
 
     def to_json(self, matches: list[Match], request: Mapping[str, Any]) -> str:
-        """``request`` with ``library``, ``files`` (candidates), ``silent``, ``failed``, ``notes`` and ``results`` (rank, score, path)."""
+        """``request`` with ``library``, ``files`` (candidates), ``silent``, ``failed``, ``notes`` and ``results`` (rank, score, path).
+
+        Of segments with ``chunk_seconds`` too, and ``start_seconds`` of each result.
+        """
         library = {"library": str(self.folder), "files": len(self.paths), "silent": self.silent, "failed": self.summary.failed}
-        return json.dumps({**request} | library | {"notes": self.summary.notes} | {"results": [vars(match) for match in matches]}, indent=1)
+        of_chunks = {} if self.chunks is None else {"chunk_seconds": self.chunk_seconds}
+        results = [{name: value for name, value in vars(match).items() if value is not None} for match in matches]
+        return json.dumps({**request} | library | of_chunks | {"notes": self.summary.notes, "results": results}, indent=1)
 
 
 def _best(scores: Vectors, top: int) -> np.ndarray:
@@ -152,13 +188,14 @@ def _load(source: Path | bytes, sample_rate: int) -> tuple[np.ndarray, int]:
     return np.ascontiguousarray(mono, dtype=np.float32), len(decoded.samples)
 
 
-def open_library(model: StemJEPA, folder: Path, cache: Cache) -> Library:
+def open_library(model: StemJEPA, folder: Path, cache: Cache, *, segments: bool = False) -> Library:
     """The audio files of ``folder`` as candidates. Those that are new or changed are embedded now, the others come from the index.
 
     Args:
         model: embeds; must have weights from a file.
         folder: searched with its sub-folders.
         cache: holds the index.
+        segments: of every file each whole chunk (of the model's length) is a candidate, but for silent ones. They have their own index.
 
     Raises:
         RequestError: not a folder, or no audio file in it that can be used.
@@ -179,31 +216,35 @@ def open_library(model: StemJEPA, folder: Path, cache: Cache) -> Library:
     if not paths:
         reasons = "".join(f" ({printable(name)}: {reason})" for name, reason in sorted(unreadable.items())[:1])
         raise RequestError(f"no audio files in {folder}{reasons}: give the folder of a library")
-    path = index_path(cache, folder, model)
+    path = index_path(cache, folder, model, segments=segments)
     remove_abandoned(path.parent)
     index = Index.read(path)
-    if any(len(vector) != model.dimension for vector in index.vectors.values()):  # of other weights, or damaged
+    shapes = {(vectors.ndim, vectors.shape[-1]) for vectors in index.vectors.values()}
+    if shapes - {(1 + segments, model.dimension)}:  # of other weights, or damaged
         index = Index()
     states = {name: file_state(folder / name) for name in paths}
     changed = {name: state for name, state in states.items() if not index.is_current(name, state)}
     summary = records.Summary(f"library {folder}", failed=unreadable)
     if changed or index.files.keys() != states.keys():
         try:
-            _embed(model, folder, changed, index, path, summary)
+            _embed(model, folder, changed, index, path, summary, segments=segments)
         finally:  # an interruption keeps the vectors of the files that were finished
             index.keep_only(states)
             index.write(path)
     summary.seconds = time.perf_counter() - started
-    return _library(folder, paths, index, summary)
+    return _library(folder, paths, index, summary, model.model.encoder.chunk_seconds if segments else None)
 
 
-def _embed(model: StemJEPA, folder: Path, changed: dict[str, State | None], index: Index, path: Path, summary: records.Summary) -> None:
+def _embed(
+    model: StemJEPA, folder: Path, changed: dict[str, State | None], index: Index, path: Path, summary: records.Summary, *, segments: bool
+) -> None:
     """Embeds the files in ``changed`` into ``index``, which is written to ``path`` every :data:`_SAVE_SECONDS`, or less often."""
     saved, pause = time.monotonic(), _SAVE_SECONDS
     with Progress(len(changed), "index", "file") as bar:
         clips = _new_clips(folder, changed, index, summary.failed, model.sample_rate, bar)
         for group in _groups(clips, _SECONDS_AT_ONCE * model.sample_rate):
-            for digest, vector in zip(group, model.embed([*group.values()], which="target"), strict=True):
+            embed = _embed_chunks if segments else _embed_whole
+            for digest, vector in zip(group, embed(model, [*group.values()]), strict=True):
                 if np.isfinite(vector).all():
                     index.vectors[digest] = vector
                     summary.done += 1
@@ -214,6 +255,25 @@ def _embed(model: StemJEPA, folder: Path, changed: dict[str, State | None], inde
                 index.write(path)
                 saved = time.monotonic()
                 pause = max(_SAVE_SECONDS, (saved - started) / _SAVE_SHARE)
+
+
+def _embed_whole(model: StemJEPA, clips: list[np.ndarray]) -> list[Vectors]:
+    return [*model.embed(clips, which="target")]
+
+
+def _embed_chunks(model: StemJEPA, clips: list[np.ndarray]) -> list[Vectors]:
+    """Of each clip the vectors of its whole chunks, ``(chunks, dimension)``; zeros for one that is silent beside the others."""
+    length = model.model.chunk_samples
+    cut = [[clip[start : start + length] for start in range(0, max(len(clip) - length, 0) + 1, length)] for clip in clips]
+    vectors = iter(model.embed([chunk for chunks in cut for chunk in chunks], which="target"))
+    embedded = []
+    for chunks in cut:
+        peaks = np.array([np.abs(chunk).max() for chunk in chunks])
+        loud = (peaks >= SILENT) & (peaks >= QUIET * peaks.max())
+        of_clip = np.stack([next(vectors) for _ in chunks])
+        of_clip[~loud] = 0.0
+        embedded.append(of_clip)
+    return embedded
 
 
 def _new_clips(
@@ -256,7 +316,7 @@ def _groups(clips: Iterator[tuple[str, np.ndarray]], samples: int) -> Iterator[d
         yield group
 
 
-def _library(folder: Path, paths: list[str], index: Index, summary: records.Summary) -> Library:
+def _library(folder: Path, paths: list[str], index: Index, summary: records.Summary, chunk_seconds: float | None = None) -> Library:
     digests = {name: index.files[name][1] for name in paths if name in index.files}
     usable = [name for name in paths if digests.get(name) in index.vectors]
     reasons = summary.failed | {name: index.reasons[digest] for name, digest in digests.items() if digest in index.reasons}
@@ -272,4 +332,7 @@ def _library(folder: Path, paths: list[str], index: Index, summary: records.Summ
         summary.notes.append(f"files with more than two channels, mixed down with equal weights: {counts} channels")
     if silent:
         summary.notes.append(f"{len(silent):,} silent, left out")
-    return Library(folder, usable, np.stack([index.vectors[digests[name]] for name in usable]), silent, summary)
+    vectors = [index.vectors[digests[name]] for name in usable]
+    if chunk_seconds is None:
+        return Library(folder, usable, np.stack(vectors), silent, summary)
+    return Library(folder, usable, np.concatenate(vectors), silent, summary, [len(of_file) for of_file in vectors], chunk_seconds)

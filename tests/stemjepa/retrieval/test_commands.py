@@ -57,6 +57,17 @@ def test_retrieve_prints_a_table_or_json_and_embeds_once(command, common, librar
     assert (found["instrument"], found["files"], found["failed"], found["silent"]) == ("bass", 4, {}, [])
 
 
+def test_segments_say_where_the_part_begins(common, library, tmp_path, capsys):
+    request = ["--context", str(tmp_path / "mix.wav"), "--instrument", "bass", "--library", str(library), "--segments", *common]
+    assert stemjepa.retrieve.main(request, standalone_mode=False) == 0
+    header, _, *rows = capsys.readouterr().out.splitlines()
+    assert header.split() == ["rank", "score", "path", "from,", "s"]
+    assert stemjepa.retrieve.main([*request, "--json"], standalone_mode=False) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert [f"{entry['start_seconds']:g}" for entry in printed["results"]] == [row.split()[-1] for row in rows]
+    assert printed["chunk_seconds"] > 0
+
+
 def test_channels_that_are_mixed_down_are_said(common, library, tmp_path, capsys):
     random = np.random.default_rng(0)
     for name, channels in (("library/four", 4), ("library/six", 6), ("library/more", 4), ("library/two", 2), ("context", 4), ("pair", 2)):

@@ -269,3 +269,44 @@ def test_the_nearest_of_many_are_those_of_a_whole_sort_with_equal_ones_in_their_
     matches = candidates.nearest(query, top)
     assert [int(match.path) for match in matches] == sorted(range(2500), key=lambda position: -cosines[position])[:top]
     assert [match.score for match in matches] == pytest.approx(sorted(cosines, reverse=True)[:top], abs=1e-6)
+
+
+def test_segments_are_the_chunks_of_each_file_one_after_the_other(jepa, cache, folder, tmp_path, write_audio):
+    write_audio(tmp_path / "mix.wav", seconds=2, seed=9)
+    length = jepa.model.chunk_samples
+    quiet = write_audio(folder / "quiet.wav", seconds=4 * length / jepa.sample_rate, sample_rate=jepa.sample_rate, seed=7)
+    quiet[length : 2 * length] *= 1e-3  # a chunk 60 dB below the others
+    soundfile.write(folder / "quiet.wav", quiet, jepa.sample_rate, subtype="FLOAT")
+    candidates = library.open_library(jepa, folder, cache, segments=True)
+    vector = library.query(jepa, tmp_path / "mix.wav", "drums").vector
+    expected = {}
+    for path in candidates.paths:
+        clip = library.audio.load(folder / path, jepa.sample_rate)
+        count = max(1, len(clip) // length)  # a slow obvious version: each chunk by itself
+        scores = [dict(jepa.rank([clip[n * length : (n + 1) * length]], tmp_path / "mix.wav", "drums"))[0] for n in range(count)]
+        if path == "quiet.wav":
+            scores[1] = -1.0
+        expected[path] = max(scores), int(np.argmax(scores))
+    matches = candidates.nearest(vector, 9)
+    assert [match.path for match in matches] == sorted(expected, key=lambda path: -expected[path][0])
+    for match in matches:
+        assert (match.score, match.start_seconds) == pytest.approx(
+            (expected[match.path][0], expected[match.path][1] * jepa.model.encoder.chunk_seconds), abs=1e-5
+        )
+    assert candidates.scores(vector).tolist() == pytest.approx([expected[path][0] for path in candidates.paths], abs=1e-5)
+    again = library.open_library(jepa, folder, cache, segments=True)
+    assert (again.summary.kept, again.chunks) == (6, candidates.chunks)
+    assert np.array_equal(again.vectors, candidates.vectors)
+    assert len(library.open_library(jepa, folder, cache).vectors) == 6  # whole files have another index
+
+
+@pytest.mark.parametrize("rows", [[], [1], [2, 0, 9], [-1], "x", None])
+def test_an_index_of_segments_whose_counts_are_not_those_of_its_rows_is_computed_again(jepa, cache, folder, rows, settled):
+    opened = library.open_library(jepa, folder, cache, segments=True)
+    path = index.index_path(cache, folder, jepa, segments=True)
+    arrays = dict(np.load(path))
+    table = json.loads(arrays["table"].tobytes()) | {"rows": rows}
+    np.savez(path, **arrays | {"table": np.frombuffer(json.dumps(table).encode(), np.uint8)})
+    again = library.open_library(jepa, folder, cache, segments=True)
+    assert again.summary.done == 5
+    assert np.allclose(again.vectors, opened.vectors, atol=1e-5)
