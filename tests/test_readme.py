@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from jukemir_like.stemjepa.checkpoint import EMBEDDED
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
@@ -84,7 +86,7 @@ def test_its_commands_run_one_after_the_other(copy):
     assert len(list((copy / "vectors_mfcc").glob("*.npy"))) == 4
     assert len(list((copy / "vectors_mine").glob("*.npy"))) == 30
     assert list(copy.glob("outputs/xps/*/weights.safetensors"))
-    assert (copy / "cache-small" / "retrieval" / "synthband_stems" / "synthband" / "retrieval.csv").exists()
+    assert (copy / "cache-small" / "retrieval" / "synthband_stems" / EMBEDDED / "retrieval.csv").exists()
     assert "(set -e)" not in done.stderr
 
 

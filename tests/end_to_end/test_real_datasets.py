@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from jukemir_like.stemjepa.checkpoint import EMBEDDED
+
 ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.slow
@@ -70,7 +72,7 @@ def test_stems_from_the_host_to_the_page(tmp_path, stand_in, name):
     assert description["stems"] == ["bass", "drums", "other", "vocals"]
     assert description["items"] == {"train": 3, "valid": 2, "test": 3}
     assert len(list(wav.glob("*.wav"))) == 8
-    with open(cache / "retrieval" / name / "synthband" / "retrieval.csv", newline="") as file:
+    with open(cache / "retrieval" / name / EMBEDDED / "retrieval.csv", newline="") as file:
         assert {row["n_queries"] for row in csv.DictReader(file) if (row["pool"], row["instrument"]) == ("same-instrument", "all")} == {
             "12"
         }
@@ -85,7 +87,7 @@ def test_songs_of_many_sources_from_the_host_to_the_page(tmp_path, stand_in):
     assert description["items"] == {"train": 1, "valid": 1, "test": 2, "none": 2}
     assert set(description["skipped"]) == {"Track00049", "Track01878"}
     assert len(list(wav.glob("*.wav"))) == 4
-    with open(cache / "retrieval" / "slakh2100" / "synthband" / "retrieval.csv", newline="") as file:
+    with open(cache / "retrieval" / "slakh2100" / EMBEDDED / "retrieval.csv", newline="") as file:
         assert {row["n_queries"] for row in csv.DictReader(file) if (row["pool"], row["instrument"]) == ("all", "all")} == {"8"}
     assert "slakh2100" in (cache / "report" / "index.html").read_text()
 
