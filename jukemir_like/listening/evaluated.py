@@ -38,12 +38,14 @@ class Query:
         track: its number.
         order: tracks whose stem of this instrument is a candidate, best first.
         scores: their cosines, in the same order.
+        channels: track → which of its stems is of this instrument.
     """
 
     instrument: int
     track: int
     order: np.ndarray
     scores: np.ndarray
+    channels: dict[int, int]
 
     @property
     def rank(self) -> int:
@@ -58,12 +60,16 @@ def ranked(embeddings: Embeddings, instrument: int) -> list[Query]:
         embeddings: of whole tracks.
         instrument: its number.
     """
-    asked, candidates = (np.flatnonzero(has[:, instrument]) for has in (embeddings.has_query, embeddings.has_candidate))
-    cosines = normalise(embeddings.queries[asked, instrument]) @ normalise(embeddings.candidates[candidates, instrument]).T
-    queries = []
-    for row, of_query in zip(asked, cosines, strict=True):
+    numbers = embeddings.instruments
+    is_it = np.arange(embeddings.has_query.shape[1]) == instrument if numbers is None else numbers == instrument
+    asked, candidates = np.argwhere(embeddings.has_query & is_it), np.argwhere(embeddings.has_candidate & is_it)
+    if numbers is not None and len(candidates) < 2:  # as in the evaluation: where tracks have stems of their own, one alone is no choice
+        return []
+    cosines = normalise(embeddings.queries[tuple(asked.T)]) @ normalise(embeddings.candidates[tuple(candidates.T)]).T
+    queries, channels = [], {int(row): int(column) for row, column in candidates}
+    for (row, _), of_query in zip(asked, cosines, strict=True):
         order = np.argsort(-of_query, kind="stable")
-        queries.append(Query(instrument, int(row), candidates[order], of_query[order]))
+        queries.append(Query(instrument, int(row), candidates[order, 0], of_query[order], channels))
     return sorted(queries, key=lambda query: (-query.rank, query.scores[query.rank - 1] - query.scores[0], query.track))
 
 
@@ -89,12 +95,11 @@ def page(
     """
     if evaluation.embedded is None:
         raise ValueError("the evaluation has no vectors: evaluate a folder")
-    per_instrument = max(1, _MOST_QUERIES // len(evaluation.sources))
-    embeddings, chosen, asked = evaluation.embedded.tracks, [], 0
-    for number in range(len(evaluation.sources)):
-        queries = ranked(embeddings, number)
-        asked += len(queries)
-        chosen += choose(queries, per_instrument)
+    by_instrument = [queries for number in range(len(evaluation.sources)) if (queries := ranked(evaluation.embedded.tracks, number))]
+    shown = sorted(sorted(by_instrument, key=_share_found)[:_MOST_QUERIES], key=lambda queries: queries[0].instrument)
+    per_instrument = max(1, _MOST_QUERIES // max(1, len(shown)))
+    chosen = [query for queries in shown for query in choose(queries, per_instrument)]
+    asked = sum(map(len, by_instrument))
     failed: dict[str, str] = {}
     comparisons = []
     with Progress(len(chosen), "page", "query") as bar:
@@ -104,9 +109,12 @@ def page(
             except InputError as error:
                 failed[evaluation.read_tracks[query.track].name] = str(error)
             bar.update()
+    of = "each instrument" if len(shown) == len(by_instrument) else f"the {len(shown)} of {len(by_instrument):,} instruments found least"
+    worst = "query" if per_instrument < 3 else f"{per_instrument - 1} queries"
+    hit = "" if per_instrument == 1 else "worst first, and one that is found, "
     lead = (
-        f"Of each instrument the {per_instrument - 1 or 1} queries whose right stem is ranked lowest, worst first, and one that is found: "
-        f"{len(comparisons)} of {asked:,} queries. With each mix are heard the stems that the network ranks first, and the right one."
+        f"Of {of} the {worst} whose right stem is ranked lowest, {hit}{len(comparisons)} of {asked:,} queries. With each mix are heard the "
+        "stems that the network ranks first, and the right one."
     )
     notes = [
         f"Ranks are among the stems of the same instrument of all tracks (pool {POOL}). {seconds:g} s of each mix are heard, from where it "
@@ -116,11 +124,15 @@ def page(
     return Page(f"What {weights} finds and misses in {dataset}", lead, comparisons, described, notes), failed
 
 
+def _share_found(queries: Sequence[Query]) -> float:
+    return sum(query.rank == 1 for query in queries) / len(queries)
+
+
 def _comparison(evaluation: Evaluation, query: Query, seconds: float, failed: dict[str, str]) -> Comparison:
     instrument = evaluation.sources[query.instrument]
     track = evaluation.read_tracks[query.track]
     stems = reading.read(track, 0, track.frames)
-    mix = audio.Audio(np.delete(stems, query.instrument, 0).sum(0)[None], track.sample_rate)
+    mix = audio.Audio(np.delete(stems, query.channels[query.track], 0).sum(0)[None], track.sample_rate)
     start = excerpts.start_of_excerpt(mix, seconds)
     excerpt = excerpts.cut(mix, start, min(seconds, mix.seconds))
     level = sounds.level_of_mix(excerpt)
@@ -131,7 +143,7 @@ def _comparison(evaluation: Evaluation, query: Query, seconds: float, failed: di
         name, more = f"{printable(of.name)}, {instrument}", {"rank": rank, "score": float(query.scores[rank - 1])}
         more["marks"] = [CORRECT] if rank == query.rank else []
         try:
-            part = _part(of, query.instrument, start, excerpt.seconds)
+            part = _part(of, query.channels[int(query.order[rank - 1])], start, excerpt.seconds)
         except InputError as error:
             failed[of.name] = str(error)
             candidates.append(Candidate(name, None, problem=f"cannot be heard: {error}", **more))
@@ -151,9 +163,9 @@ def _comparison(evaluation: Evaluation, query: Query, seconds: float, failed: di
     )
 
 
-def _part(track: Track, instrument: int, start_seconds: float, seconds: float) -> excerpts.Excerpt:
+def _part(track: Track, channel: int, start_seconds: float, seconds: float) -> excerpts.Excerpt:
     """The excerpt of a stem; only what is heard is read."""
     rate = track.sample_rate
     first = round(start_seconds * rate) if start_seconds * rate < track.frames else 0
-    samples = reading.read(track, first, min(round(seconds * rate), track.frames - first))[instrument]
+    samples = reading.read(track, first, min(round(seconds * rate), track.frames - first))[channel]
     return excerpts.Excerpt(excerpts.cut(audio.Audio(samples[None], rate), 0, seconds).samples, first / rate, track.frames / rate)

@@ -101,3 +101,31 @@ def test_a_track_that_is_gone_costs_itself(evaluation):
 def test_an_evaluation_without_vectors_is_an_error(evaluation):
     with pytest.raises(ValueError, match="no vectors"):
         page(type(evaluation)(**{**vars(evaluation), "embedded": None}), dataset="songs", weights="mine")
+
+
+def test_tracks_with_stems_of_their_own_are_asked_for_their_own_channels(tmp_path):
+    """Names in any channel; one name that a single track has, and more names than are shown."""
+    random, names = np.random.default_rng(5), [f"instrument {number:02}" for number in range(19)]
+    numbers = np.array([random.permutation(18)[:6] if track else [18, 0, 1, 2, 3, 4] for track in range(12)])
+    vectors = random.normal(size=(2, 12, 6, 8)).astype(np.float32)
+    has = np.ones((12, 6), bool)
+    embedded = Embedded(Embeddings(*vectors, has, has, np.arange(12), numbers), None)
+    made = evaluate(embedded, names, resamples=0)
+    (of_pool,) = (ranks for ranks in made.pool_ranks if ranks.pool == evaluated.POOL)
+    expected = {(int(s), int(t)): int(better) + 1 for s, t, better in zip(of_pool.source, of_pool.track, of_pool.ranks.better, strict=True)}
+    queries = [query for number in range(19) for query in ranked(embedded.tracks, number)]
+    assert {(query.instrument, query.track): query.rank for query in queries} == expected
+    tracks = []
+    for track in range(12):
+        levels = 0.01 * (1 + numbers[track])  # a stem is known by its level
+        soundfile.write(tmp_path / f"{track}.wav", np.outer(np.sin(np.arange(RATE) * 0.1), levels), RATE, subtype="FLOAT")
+        tracks.append(Track(str(track), (tmp_path / f"{track}.wav",), RATE, RATE, 6))
+    shown, failed = page(
+        type(made)(**{**vars(made), "embedded": embedded, "read_tracks": tuple(tracks)}), dataset="d", weights="w", seconds=0.5
+    )
+    assert failed == {}
+    assert len(shown.comparisons) == 16
+    for query in queries[:20]:
+        for track in query.order:
+            part = evaluated._part(tracks[track], query.channels[int(track)], 0.0, 0.5)
+            assert np.abs(part.samples).max() == pytest.approx(0.01 * (1 + query.instrument), abs=1e-3)
