@@ -95,7 +95,8 @@ def page(
     """
     if evaluation.embedded is None:
         raise ValueError("the evaluation has no vectors: evaluate a folder")
-    by_instrument = [queries for number in range(len(evaluation.sources)) if (queries := ranked(evaluation.embedded.tracks, number))]
+    names = _names(evaluation)
+    by_instrument = [queries for number in sorted(names) if (queries := ranked(evaluation.embedded.tracks, number))]
     shown = sorted(sorted(by_instrument, key=_share_found)[:_MOST_QUERIES], key=lambda queries: queries[0].instrument)
     per_instrument = max(1, _MOST_QUERIES // max(1, len(shown)))
     chosen = [query for queries in shown for query in choose(queries, per_instrument)]
@@ -105,7 +106,7 @@ def page(
     with Progress(len(chosen), "page", "query") as bar:
         for query in chosen:
             try:
-                comparisons.append(_comparison(evaluation, query, seconds, failed))
+                comparisons.append(_comparison(evaluation, query, names[query.instrument], seconds, failed))
             except InputError as error:
                 failed[evaluation.read_tracks[query.track].name] = str(error)
             bar.update()
@@ -128,8 +129,13 @@ def _share_found(queries: Sequence[Query]) -> float:
     return sum(query.rank == 1 for query in queries) / len(queries)
 
 
-def _comparison(evaluation: Evaluation, query: Query, seconds: float, failed: dict[str, str]) -> Comparison:
-    instrument = evaluation.sources[query.instrument]
+def _names(evaluation: Evaluation) -> dict[int, str]:
+    """Names of instruments by their numbers: those of the weights, or, where tracks have stems of their own, those of the tracks."""
+    own = {number: name for track in evaluation.read_tracks for number, name in zip(track.numbers, track.stems, strict=False)}
+    return own or dict(enumerate(evaluation.sources))
+
+
+def _comparison(evaluation: Evaluation, query: Query, instrument: str, seconds: float, failed: dict[str, str]) -> Comparison:
     track = evaluation.read_tracks[query.track]
     stems = reading.read(track, 0, track.frames)
     mix = audio.Audio(np.delete(stems, query.channels[query.track], 0).sum(0)[None], track.sample_rate)

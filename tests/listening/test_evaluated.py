@@ -105,12 +105,12 @@ def test_an_evaluation_without_vectors_is_an_error(evaluation):
 
 def test_tracks_with_stems_of_their_own_are_asked_for_their_own_channels(tmp_path):
     """Names in any channel; one name that a single track has, and more names than are shown."""
-    random, names = np.random.default_rng(5), [f"instrument {number:02}" for number in range(19)]
+    random, names = np.random.default_rng(5), [f"instrument {number:02}" for number in range(19)][::-1]
     numbers = np.array([random.permutation(18)[:6] if track else [18, 0, 1, 2, 3, 4] for track in range(12)])
     vectors = random.normal(size=(2, 12, 6, 8)).astype(np.float32)
     has = np.ones((12, 6), bool)
     embedded = Embedded(Embeddings(*vectors, has, has, np.arange(12), numbers), None)
-    made = evaluate(embedded, names, resamples=0)
+    made = evaluate(embedded, names, resamples=0, known=names)  # which sorts the names
     (of_pool,) = (ranks for ranks in made.pool_ranks if ranks.pool == evaluated.POOL)
     expected = {(int(s), int(t)): int(better) + 1 for s, t, better in zip(of_pool.source, of_pool.track, of_pool.ranks.better, strict=True)}
     queries = [query for number in range(19) for query in ranked(embedded.tracks, number)]
@@ -119,12 +119,27 @@ def test_tracks_with_stems_of_their_own_are_asked_for_their_own_channels(tmp_pat
     for track in range(12):
         levels = 0.01 * (1 + numbers[track])  # a stem is known by its level
         soundfile.write(tmp_path / f"{track}.wav", np.outer(np.sin(np.arange(RATE) * 0.1), levels), RATE, subtype="FLOAT")
-        tracks.append(Track(str(track), (tmp_path / f"{track}.wav",), RATE, RATE, 6))
+        tracks.append(
+            Track(
+                str(track),
+                (tmp_path / f"{track}.wav",),
+                RATE,
+                RATE,
+                6,
+                stems=tuple(names[n] for n in numbers[track]),
+                numbers=(*map(int, numbers[track]),),
+            )
+        )
     shown, failed = page(
         type(made)(**{**vars(made), "embedded": embedded, "read_tracks": tuple(tracks)}), dataset="d", weights="w", seconds=0.5
     )
     assert failed == {}
     assert len(shown.comparisons) == 16
+    found = {names[n]: [query.rank == 1 for query in queries if query.instrument == n] for n in {query.instrument for query in queries}}
+    least = sorted(map(np.mean, found.values()))[:16]
+    assert sorted(np.mean(found[one.instrument]) for one in shown.comparisons) == least
+    for one in shown.comparisons:
+        assert one.group.endswith(f"in {100 * np.mean(found[one.instrument]):.0f} % of {len(found[one.instrument])} queries")
     for query in queries[:20]:
         for track in query.order:
             part = evaluated._part(tracks[track], query.channels[int(track)], 0.0, 0.5)
