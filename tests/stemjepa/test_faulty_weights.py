@@ -141,7 +141,7 @@ def check_model(changes, path):
     for names, value in changes:
         outcome = vector(write(path, METADATA | {"model": changed(MODEL, names, value)}))
         option = ".".join(names)
-        free = option in (AS_DEFAULT if value is ... else FREE)
+        free = option in (AS_DEFAULT if value is ... or value == {} else FREE)  # a section without options has their defaults
         if not free and not same(value, original(MODEL, names)):
             assert isinstance(outcome, str), (names, value)
 
