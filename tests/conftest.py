@@ -190,6 +190,19 @@ def fake_gpus(monkeypatch, tmp_path):
     return fake
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium that may play sound."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra [dev]")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        launched = started.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"])
+        yield launched
+        launched.close()
+
+
 @pytest.fixture(scope="session")
 def absent():
     """A function that skips for a reason, or fails where all that tests of containers need must be there (REQUIRE_DOCKER=1)."""

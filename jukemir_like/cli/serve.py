@@ -39,7 +39,7 @@ def serve(folder: str, port: int, weights: str | None, device: str | None, threa
         model = StemJEPA.from_pretrained(checkpoint.resolve(weights, folders), device)
         catalogue = Catalogue(model, Path(folder), folders)
         server.room = Room(model, catalogue, server.prefix)
-        click.echo(catalogue.library.summary.text(), err=True)
+        click.echo(catalogue.candidates.summary.text(), err=True)
         click.echo(f"listening (Ctrl-C ends it): {server.address}")
         server.serve_forever(poll_interval=0.1)
     return DONE

@@ -12,7 +12,7 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import JukemirLikeError
 from jukemir_like.serve.refusals import RefusedError
 from jukemir_like.stemjepa.inference import StemJEPA
-from jukemir_like.stemjepa.retrieval.library import Library, open_library
+from jukemir_like.stemjepa.retrieval import library as retrieval_library
 
 _GENERATIONS = 4  # whose numbers are still known
 CHANGED = "the library has changed meanwhile: ask again"
@@ -28,7 +28,7 @@ class Catalogue:
 
     Attributes:
         generation: of the list of files, from 1.
-        library: what that list is of.
+        candidates: what that list is of.
     """
 
     def __init__(self, model: StemJEPA, folder: Path, cache: Cache) -> None:
@@ -41,13 +41,13 @@ class Catalogue:
     def _open(self) -> None:
         opened_ns = time.time_ns()
         listing: Listing = list_audio(self.folder) if self.folder.is_dir() else Listing()
-        library = open_library(self._model, self.folder, self._cache)
-        self._opened_ns, self._listing, self.library = opened_ns, listing, library
+        library = retrieval_library.open_library(self._model, self.folder, self._cache)
+        self._opened_ns, self._listing, self.candidates = opened_ns, listing, library
         self.generation += 1
         self._lists[self.generation] = library.paths
         self._lists.pop(self.generation - _GENERATIONS, None)
 
-    def current(self, paths: Sequence[str] = ()) -> tuple[int, Library]:
+    def current(self, paths: Sequence[str] = ()) -> tuple[int, retrieval_library.Library]:
         """Generation and library as the folder is now.
 
         What is asked of the system: each folder, and each of ``paths``; not each file.
@@ -62,7 +62,7 @@ class Catalogue:
                     self._open()
                 except JukemirLikeError as error:
                     raise RefusedError(409, f"the library has changed, and cannot be used: {error}") from error
-            return self.generation, self.library
+            return self.generation, self.candidates
 
     def _is_new(self, path: str) -> bool:
         try:

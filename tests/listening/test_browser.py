@@ -1,7 +1,5 @@
 """The page in headless Chromium: it plays, in time to the sample; controls work; nothing is loaded from elsewhere; names stay text."""
 
-import shutil
-
 import numpy as np
 import pytest
 
@@ -10,7 +8,6 @@ from jukemir_like.listening.page import CORRECT, SAME_TRACK, Candidate, Comparis
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SECONDS = 4.0
 EVIL = '<img src=x onerror="window.broken=1"></script><script>window.broken=1</script>.wav'
 LATE = 320  # samples at SAMPLE_RATE that the third candidate is behind: 10 ms
@@ -57,18 +54,6 @@ def example():
     one = Comparison("mix.wav", "bass", SECONDS, 1000, Sound("mix.wav", mp3, peaks), candidates, (-0.9, 0.0, 0.9), group="bass")
     other = Comparison("other", "drums", SECONDS, 3, Sound("other", mp3, peaks), candidates[:2], group="drums", summary="rank 2 of 3")
     return Page(EVIL, "", [one, other], [("library", EVIL)], [EVIL])
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra [dev]")
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

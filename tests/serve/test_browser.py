@@ -1,12 +1,8 @@
 """The server's page in headless Chromium: a file is given, an instrument chosen, and it sounds."""
 
-import shutil
-
 import pytest
 
 pytestmark = pytest.mark.slow
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def until(page, expression):
@@ -18,37 +14,31 @@ def until(page, expression):
     raise AssertionError(f"not within 15 s: {expression}")
 
 
-def test_a_mix_is_given_and_its_stems_are_heard(client, mix):
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra [dev]")
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        page = browser.new_page(viewport={"width": 1100, "height": 1400})
-        errors, requests = [], []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda request: requests.append(request.url))
-        page.goto(client.server.address)
-        page.set_input_files("#file", str(mix))
-        until(page, "!document.getElementById('found').hidden")
-        page.select_option("#instrument", "drums")
-        until(page, "document.getElementById('title').textContent === 'Which drums fits song.wav?'")
-        until(page, "listening.player.sounds.length === 5 && listening.player.sounds.every((sound) => sound.buffer)")
-        page.evaluate("() => { window.seen = new AnalyserNode(listening.player.context); listening.player.master.connect(seen); }")
-        page.click("#play")
-        until(page, "listening.player.position() > 0.3")
-        until(page, "{ const x = new Float32Array(2048); seen.getFloatTimeDomainData(x); return Math.max(...x) > 0.05; }")
-        page.click("#stems summary")
-        until(page, "document.querySelectorAll('#list input').length === 4")
-        assert "<b>.wav" in page.inner_text("#list")
-        page.click("#list label:nth-of-type(2)")
-        page.click("#sum")
-        until(page, "document.getElementById('given').textContent === 'Mix: a.wav'")
-        page.set_input_files("#file", {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"no audio"})
-        until(page, "!document.getElementById('refused').hidden")
-        assert "give a mix in an audio file" in page.inner_text("#refused")
-        assert [error for error in errors if "422" not in error] == []
-        assert {url.split("/")[2] for url in requests if not url.startswith("data:")} == {f"127.0.0.1:{client.server.server_port}"}
-        browser.close()
+def test_a_mix_is_given_and_its_stems_are_heard(browser, client, mix):
+    page = browser.new_page(viewport={"width": 1100, "height": 1400})
+    errors, requests = [], []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(client.server.address)
+    page.set_input_files("#file", str(mix))
+    until(page, "!document.getElementById('found').hidden")
+    page.select_option("#instrument", "drums")
+    until(page, "document.getElementById('title').textContent === 'Which drums fits song.wav?'")
+    until(page, "listening.player.sounds.length === 5 && listening.player.sounds.every((sound) => sound.buffer)")
+    page.evaluate("() => { window.seen = new AnalyserNode(listening.player.context); listening.player.master.connect(seen); }")
+    page.click("#play")
+    until(page, "listening.player.position() > 0.3")
+    until(page, "{ const x = new Float32Array(2048); seen.getFloatTimeDomainData(x); return Math.max(...x) > 0.05; }")
+    page.click("#stems summary")
+    until(page, "document.querySelectorAll('#list input').length === 4")
+    assert "<b>.wav" in page.inner_text("#list")
+    page.click("#list label:nth-of-type(2)")
+    page.click("#sum")
+    until(page, "document.getElementById('given').textContent === 'Mix: a.wav'")
+    page.set_input_files("#file", {"name": "a.wav", "mimeType": "audio/wav", "buffer": b"no audio"})
+    until(page, "!document.getElementById('refused').hidden")
+    assert "give a mix in an audio file" in page.inner_text("#refused")
+    assert [error for error in errors if "422" not in error] == []
+    assert {url.split("/")[2] for url in requests if not url.startswith("data:")} == {f"127.0.0.1:{client.server.server_port}"}
+    page.close()
