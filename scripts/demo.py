@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 
 from jukemir_like import audio
 from jukemir_like.core.cache import Cache
+from jukemir_like.core.errors import DONE, SOME_FAILED
 from jukemir_like.core.stems import STEMS
 
 SONGS = 24
@@ -39,13 +41,14 @@ def main() -> int:
     page = folder / "fits.html"
     request = ["--context", str(mix), "--instrument", MISSING, "--library", str(folder / "library"), "--page", str(page)]
     code = run("retrieve", *request, *of_cache)
-    print(f"\nopen it in a browser: {page}")
+    if code in (DONE, SOME_FAILED):
+        print(f"\nThe {MISSING} that was taken out is {mix.stem}/{MISSING}.wav. Hear all of them: open {page} in a browser.")
     return code
 
 
 def run(*arguments: str) -> int:
     """Runs a command of ``jukemir-like``; returns its exit code."""
-    print(f"\njukemir-like {' '.join(arguments)}", flush=True)
+    print(f"\njukemir-like {shlex.join(arguments)}", flush=True)
     return subprocess.call([sys.executable, "-m", "jukemir_like", *arguments])
 
 

@@ -78,7 +78,7 @@ def test_its_commands_run_one_after_the_other(copy):
     commands = "\n".join(block for block in BLOCKS if "make test" not in block and IN_CONTAINERS not in block)
     commands += "".join(f"\npython - <<'end'\n{script}end\n" for script in SCRIPTS)
     # Fewer songs and steps than the default: the commands are the README's to the letter, the sizes come from the environment.
-    environment = {**os.environ, "SONGS": "24", "STEPS": "2"}
+    environment = {**os.environ, "SONGS": "24", "STEPS": "2", "JUKEMIR_LIKE_CACHE_DIR": str(copy / "cache-of-home")}
     done = subprocess.run(["bash", "-euxc", commands], cwd=copy, env=environment, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert (copy / "cache" / "report" / "index.html").stat().st_size > 10_000

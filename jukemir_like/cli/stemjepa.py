@@ -16,6 +16,7 @@ import click
 
 from jukemir_like.cli import options
 from jukemir_like.core.errors import DONE, RequestError
+from jukemir_like.core.files import printable
 from jukemir_like.core.stems import KINDS
 
 if TYPE_CHECKING:
@@ -176,7 +177,9 @@ def convert(
 @click.command()
 @click.option("--context", required=True, type=click.Path(exists=True, dir_okay=False), help="Audio file of the mix that lacks a stem.")
 @click.option(
-    "--instrument", required=True, help="The stem that it lacks, e.g. bass; in any words for weights that are conditioned by text."
+    "--instrument",
+    required=True,
+    help="The stem that it lacks: bass, drums, other or vocals for the weights of the package; in any words for those conditioned by text.",
 )
 @click.option("--library", "folder", required=True, type=click.Path(), help="Folder of audio to choose from; sub-folders included.")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Files to show.")
@@ -224,6 +227,8 @@ def retrieve(
         write(Path(page), written)
         candidates.summary.failed |= {name: reason for name, reason in unheard.items() if name not in candidates.summary.failed}
     click.echo(candidates.summary.text(), err=True)
+    if page is not None:
+        click.echo(f"written: {printable(page)} (open it in a browser)", err=True)
     return candidates.summary.exit_code
 
 
@@ -298,7 +303,7 @@ def evaluate_retrieval(
         facts = [("digest", model.digest[:16])] if model.digest else []
         written, unheard = listening.page(evaluated, dataset=name, weights=of_weights, facts=facts)
         write(Path(page), written)
-        click.echo(f"written: {page}")
+        click.echo(f"written: {printable(page)} (open it in a browser)")
     summary = evaluated.summary(time.perf_counter() - started)
     summary.failed.update(unheard)
     click.echo(summary.text(), err=bool(summary.failed))

@@ -158,6 +158,7 @@
       track.querySelector(".solo").setAttribute("aria-pressed", String(solo));
       track.querySelector(".level").value = String(level);
       track.querySelector(".level").setAttribute("aria-valuetext", minus(`${level} dB`));
+      track.querySelector(".level").title = minus(`${level} dB`);
       track.classList.toggle("silent", !player.audible(track.dataset.track));
     }
     say(sound);

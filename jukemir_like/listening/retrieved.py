@@ -15,6 +15,9 @@ from jukemir_like.core.files import printable
 from jukemir_like.listening import excerpts, same_track, sounds
 from jukemir_like.listening.page import SAME_TRACK, Candidate, Comparison, Page, made
 
+EVERY_FILE = "Every file of the library was compared with the mix, whatever its name says."
+"""Which files :func:`page` shows the best of, in a sentence."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -77,7 +80,7 @@ def page(
     lead = f"The mix, and with it {stems}, of {len(scores):,} in {printable(folder.absolute().name)}. Nothing is transposed or stretched."
     is_part = excerpt.seconds < mix.seconds - 0.01
     part = f"Heard is {sounds.clock(start)} to {sounds.clock(start + excerpt.seconds)} of the {sounds.clock(mix.seconds)} of the mix. "
-    notes = [f"{part if is_part else ''}{sounds.LOUDNESS}"]
+    notes = [f"{part if is_part else ''}{sounds.LOUDNESS} {EVERY_FILE}"]
     notes += [same_track.RULE] if any(one.marks for one in candidates) else []
     described = [("mix", printable(str(context))), ("instrument", instrument), ("library", printable(str(folder))), *facts, made()]
     return Page(f"Which {instrument} fits {name}?", lead, [comparison], described, notes), failed

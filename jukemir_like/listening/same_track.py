@@ -14,7 +14,7 @@ from jukemir_like.audio import is_audio
 from jukemir_like.audio.stems import songs
 from jukemir_like.audio.stems.tracks import without_suffix
 
-RULE = "Same track: the file's name without the stem, or its folder's where it has none, is that of the mix."
+RULE = "Same track: by the name of the file or of its folder, the stem belongs to this mix."
 """The rule in a sentence, for the page."""
 
 
