@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +28,20 @@ def _remember(context: click.Context, parameter: click.Parameter, value: bool) -
     context.meta[str(parameter.name)] = value
 
 
+def _page(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """By its name a browser knows that it is a page; and no mix or stem is overwritten."""
+    if value is not None and not value.lower().endswith((".html", ".htm")):
+        raise click.BadParameter(f"{value!r} is no name of a page: let it end in .html", context, parameter)
+    return value
+
+
+def _number(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    """``nan`` is in every range."""
+    if math.isnan(value):
+        raise click.BadParameter(f"{value} is no number", context, parameter)
+    return value
+
+
 cache = click.option(
     "--cache",
     type=click.Path(file_okay=False),
@@ -49,12 +64,15 @@ max_array_size = click.option(
     "--max_array_size", type=click.IntRange(2), default=1001, show_default=True, help="slurm: what the cluster calls MaxArraySize."
 )
 weights = click.option("--weights", help="Name of weights in the package or the cache, or a path [default: the package's own].")
-page = click.option("--page", type=click.Path(dir_okay=False), help="Also write a page on which they are heard, e.g. fits.html.")
+page = click.option(
+    "--page", type=click.Path(dir_okay=False), callback=_page, help="Also write a page on which they are heard, e.g. fits.html."
+)
 page_seconds = click.option(
     "--page_seconds",
     type=click.FloatRange(1, 600),
     default=30,
     show_default=True,
+    callback=_number,
     help="How much of a longer mix the page plays: the first part that is about as loud as the loudest.",
 )
 

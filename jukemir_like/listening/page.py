@@ -68,6 +68,8 @@ from pathlib import Path
 from typing import Any
 
 from jukemir_like.core.atomic import write_bytes
+from jukemir_like.core.errors import InputError, StorageError
+from jukemir_like.core.files import printable
 from jukemir_like.core.version import __version__
 
 _FOLDER = Path(__file__).parent
@@ -161,7 +163,12 @@ def write(path: Path, page: Page) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    write_bytes(path, render(page).encode())
+    content = render(page).encode()
+    try:
+        write_bytes(path, content)
+    except (InputError, FileNotFoundError) as error:
+        reason = "its name is too long" if isinstance(error, InputError) else "the folder takes no files"
+        raise StorageError(f"cannot write {printable(str(path))}: {reason}") from error
 
 
 def shell(title: str, connect: str = "'self'", *, style: str = "", before: str = "", script: str = "") -> str:
