@@ -207,7 +207,7 @@ def test_stems_of_free_names_are_called_by_them(evaluate, tmp_path, stems):
         assert sum("correct" in one["marks"] for one in comparison["candidates"]) == 1
 
 
-@pytest.mark.parametrize("kind", ["usual", "own"])
+@pytest.mark.parametrize("kind", [pytest.param("usual", marks=pytest.mark.slow), "own"])
 def test_a_track_that_is_damaged_after_it_was_ranked_costs_only_itself(evaluate, songs, stems, tmp_path, monkeypatch, kind):
     folder, words = (songs, ()) if kind == "usual" else (own_stems(tmp_path / "band", stems), ("--stems", "instruments"))
     victim = folder / "0.wav" if kind == "usual" else folder / "song 1" / "flute.wav"
