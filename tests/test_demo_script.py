@@ -87,12 +87,12 @@ def test_the_exit_code_of_a_command_is_its_own(processed, tmp_path, monkeypatch,
 
 @pytest.mark.slow
 def test_it_makes_a_page_from_nothing(tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(sys, "argv", ["demo.py", "--cache", str(tmp_path), "--songs", "16"])
+    monkeypatch.setattr(sys, "argv", ["demo.py", "--cache", str(tmp_path), "--songs", "6"])
     assert SCRIPT["main"]() == 0
     page = (tmp_path / "demo" / "fits.html").read_text()
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL).group(1))
     (comparison,) = data["comparisons"]
-    assert (comparison["instrument"], comparison["of"]) == ("bass", 16 * len(STEMS))
+    assert (comparison["instrument"], comparison["of"]) == ("bass", 6 * len(STEMS))
     assert len(comparison["candidates"]) == 10
     assert all(one["audio"] for one in comparison["candidates"])
     uid = re.fullmatch(r"synthband (\d+)\.wav", comparison["name"]).group(1)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from jukemir_like import audio
+from jukemir_like.audio.stems import reading
+from jukemir_like.core.errors import InputError
 from jukemir_like.listening.compress import SAMPLE_RATE, Mono
 from jukemir_like.studio.levels import active_level, ratio
 
@@ -23,7 +27,9 @@ PEAK = ratio(-1)
 _MOST_GAIN = ratio(30)  # more would raise noise
 _AS_LOUD = 10**-0.1  # in power: within 1 dB
 _BARS = 400
+_BLOCK = 1 << 18
 _FADE_SECONDS = 0.005
+_PLAIN, _VORBIS = ("PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"), "VORBIS"
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,38 @@ def read(path: Path) -> audio.Audio:
     """
     decoded = audio.decode(path)
     return audio.Audio(audio.mix_down(decoded.samples)[None], decoded.sample_rate)
+
+
+def read_part(path: Path, start_seconds: float, seconds: float) -> Excerpt:
+    """:func:`cut` of :func:`read`; only what is heard is decoded, or what is before it too, where the format allows it.
+
+    Raises:
+        InputError: it cannot be decoded.
+        OSError: it cannot be read.
+    """
+    with suppress(InputError):  # what is wrong, the whole file tells
+        if reading.is_seekable(path):
+            with reading.open_sound(path) as sound:
+                rate, frames = sound.samplerate, sound.frames
+                start = start_seconds if start_seconds * rate < frames else 0.0
+                first = round(start * rate)
+                count = min(round(seconds * rate), frames - first)
+                if sound.subtype in (*_PLAIN, _VORBIS) and count > 0:
+                    _go_to(sound, first)
+                    values = sound.read(count, dtype="float32", always_2d=True)
+                    if len(values) == count and np.isfinite(values).all():
+                        part = audio.Audio(audio.mix_down(values.T)[None], rate)
+                        return Excerpt(cut(part, 0, seconds).samples, start, frames / rate)
+    return cut(read(path), start_seconds, seconds)
+
+
+def _go_to(sound: soundfile.SoundFile, frame: int) -> None:
+    """To a frame of a file just opened: in Vorbis, where libsndfile's seek may miss it by hundreds of samples, by reading what is before."""
+    if sound.subtype in _PLAIN:
+        sound.seek(frame)
+        return
+    while frame > 0 and (passed := len(sound.read(min(frame, _BLOCK), dtype="float32"))):
+        frame -= passed
 
 
 def start_of_excerpt(mix: audio.Audio, seconds: float) -> float:

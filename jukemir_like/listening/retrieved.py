@@ -89,11 +89,10 @@ def page(
 def _candidate(one: Found, context: Path, folder: Path, start_seconds: float, mix: excerpts.Excerpt, level: float) -> Candidate:
     path, name = folder / one.path, printable(one.path)
     marks = [SAME_TRACK] if same_track.is_same_track(context.absolute(), path.absolute()) else []
+    wanted = start_seconds if one.offset_seconds is None else one.offset_seconds
     try:
-        sound = excerpts.read(path)
+        part = excerpts.read_part(path, wanted, mix.seconds)
     except (InputError, OSError) as error:
         reason = files.refusal(error) if isinstance(error, OSError) else str(error)
         return Candidate(name, None, problem=f"cannot be heard: {reason}", rank=one.rank, score=one.score, marks=marks)
-    wanted = start_seconds if one.offset_seconds is None else one.offset_seconds
-    part = excerpts.cut(sound, wanted, mix.seconds)
     return sounds.of_stem(name, part, level, wanted, rank=one.rank, score=one.score, marks=marks)

@@ -1,7 +1,10 @@
 """Excerpts against slow and obvious versions, levels against closed forms."""
 
+import io
+
 import numpy as np
 import pytest
+import soundfile
 
 from jukemir_like.audio import Audio
 from jukemir_like.core.errors import InputError
@@ -85,3 +88,64 @@ def test_channels_are_mixed_down_and_what_is_no_audio_is_refused(write, tmp_path
     (tmp_path / "no.wav").write_text("no audio")
     with pytest.raises(InputError):
         excerpts.read(tmp_path / "no.wav")
+
+
+FORMATS = [
+    ("WAV", "PCM_16", True),
+    ("WAV", "PCM_24", True),
+    ("WAV", "PCM_U8", True),
+    ("WAV", "FLOAT", True),
+    ("AIFF", "PCM_16", True),
+    ("FLAC", "PCM_16", True),
+    ("OGG", "VORBIS", True),
+    ("OGG", "OPUS", False),
+    ("MP3", "MPEG_LAYER_III", False),
+]
+
+
+@pytest.mark.parametrize(("kind", "subtype", "in_parts"), FORMATS)
+def test_a_part_is_that_of_the_whole(tmp_path, monkeypatch, kind, subtype, in_parts):
+    """And nothing else is decoded, where the format allows it."""
+    rate = 48000 if subtype == "OPUS" else 22050
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, (round(5.2 * rate), 2))
+    soundfile.write(tmp_path / "a file", samples, rate, format=kind, subtype=subtype)
+    places = [(0.0, 2.0), (1.7, 2.0), (4.5, 2.0), (5.1999, 1.0), (5.3, 2.0), (0.0, 9.0)]
+    whole = [excerpts.cut(excerpts.read(tmp_path / "a file"), *place) for place in places]
+    read = []
+    original = excerpts.read
+    monkeypatch.setattr(excerpts, "read", lambda path: read.append(path) or original(path))
+    for place, expected in zip(places, whole, strict=True):
+        part = excerpts.read_part(tmp_path / "a file", *place)
+        np.testing.assert_array_equal(part.samples, expected.samples)
+        assert (part.offset_seconds, part.file_seconds) == (expected.offset_seconds, expected.file_seconds)
+    assert len(read) == (0 if in_parts else len(places))
+
+
+def test_a_part_of_a_chain_of_streams_is_that_of_the_whole(tmp_path):
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 22050))
+    links = []
+    for part in samples:
+        soundfile.write(link := io.BytesIO(), part, 22050, format="OGG", subtype="VORBIS")
+        links.append(link.getvalue())
+    (tmp_path / "chain.ogg").write_bytes(b"".join(links))
+    part, whole = excerpts.read_part(tmp_path / "chain.ogg", 0.5, 1.0), excerpts.read(tmp_path / "chain.ogg")
+    assert part.file_seconds == whole.seconds == pytest.approx(2.0, abs=0.1)
+    np.testing.assert_array_equal(part.samples, excerpts.cut(whole, 0.5, 1.0).samples)
+
+
+@pytest.mark.parametrize("content", [b"", b"no audio", b"RIFF", b"OggS" + bytes(60)])
+def test_a_part_of_what_is_no_audio_says_why(tmp_path, content):
+    (tmp_path / "a.wav").write_bytes(content)
+    with pytest.raises(InputError) as of_whole:
+        excerpts.read(tmp_path / "a.wav")
+    with pytest.raises(InputError) as of_part:
+        excerpts.read_part(tmp_path / "a.wav", 1.0, 2.0)
+    assert str(of_part.value) == str(of_whole.value)
+
+
+def test_a_part_with_samples_that_are_not_finite_says_why(tmp_path):
+    samples = np.zeros(44100, np.float32)
+    samples[30000] = np.nan
+    soundfile.write(tmp_path / "a.wav", samples, 22050, subtype="FLOAT")
+    with pytest.raises(InputError, match="finite"):
+        excerpts.read_part(tmp_path / "a.wav", 1.0, 1.0)

@@ -92,3 +92,18 @@ def test_silence_is_said(library):
     soundfile.write(library / "silent.wav", np.zeros(6 * RATE), RATE)
     shown, _ = page(library.parent / "Song.wav", "bass", library, [Found(1, 0.5, "silent.wav")], SCORES)
     assert shown.comparisons[0].candidates[0].notes == ["silent here"]
+
+
+def test_of_an_hour_the_loudest_is_heard(library):
+    rate = 1000
+    for name, place in (("mix", 1800), ("stems/long", 1805)):
+        samples = np.tile(np.float32([0.01, 0, -0.01, 0]), 900 * rate)
+        samples[place * rate : (place + 40) * rate] *= 30
+        soundfile.write(library.parent / f"{name}.wav", samples, rate)
+    shown, failed = page(library.parent / "mix.wav", "bass", library, [Found(1, 0.5, "long.wav")], SCORES)
+    assert failed == {}
+    (comparison,) = shown.comparisons
+    assert comparison.seconds == 30
+    assert 1800 - 7 <= comparison.mix.offset_seconds <= 1810
+    assert comparison.candidates[0].offset_seconds == comparison.mix.offset_seconds
+    assert "of the 60:00 of the mix" in shown.notes[0]
