@@ -97,7 +97,7 @@ def read_part(path: Path, start_seconds: float, seconds: float) -> Excerpt:
 
 
 def _go_to(sound: soundfile.SoundFile, frame: int) -> None:
-    """To a frame of a file just opened: in Vorbis, where libsndfile's seek may miss it by hundreds of samples, by reading what is before."""
+    """To a frame of a file just opened; in Vorbis, where libsndfile's seek may miss it by hundreds of samples, by reading up to it."""
     if sound.subtype in _PLAIN:
         sound.seek(frame)
         return
