@@ -4,10 +4,12 @@ import base64
 import hashlib
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from jukemir_like.core.errors import StorageError
+from jukemir_like.listening import page as page_module
 from jukemir_like.listening.page import Candidate, Comparison, Page, Sound, render, shell, write
 
 EVIL = '</script><script>alert(1)</script><!--<img src=x onerror="alert(1)">&amp;\u2028'
@@ -69,3 +71,31 @@ def test_what_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError):
         write(tmp_path / "file" / "page.html", page())
+
+
+def colours(style, theme):
+    """The variables of a theme of the style sheet: name → relative luminance, by WCAG 2."""
+    light, dark = (dict(re.findall(r"--([\w-]+): #([0-9a-f]+);", line)) for line in style.splitlines()[:2])
+    luminances = {}
+    for name, digits in (light | dark if theme == "dark" else light).items():
+        code = digits if len(digits) == 6 else "".join(2 * digit for digit in digits)
+        channels = [int(code[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+        linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+        luminances[name] = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return luminances
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_and_controls_have_the_contrast_that_wcag_asks_for(theme):
+    style = (Path(page_module.__file__).parent / "page.css").read_text()
+    of = colours(style, theme)
+
+    def contrast(one, other):
+        bright, dim = sorted((of[one], of[other]), reverse=True)
+        return (bright + 0.05) / (dim + 0.05)
+
+    texts = [(text, ground) for text in ("ink", "soft", "accent", "good") for ground in ("page", "panel")]
+    texts += [("ink", "warn"), ("on-accent", "accent"), ("page", "ink")]
+    assert [pair for pair in texts if contrast(*pair) < 4.5] == []
+    graphics = [("accent", "page"), ("accent", "panel"), ("mix", "page"), ("accent", "wave"), ("mix", "wave")]
+    assert [pair for pair in graphics if contrast(*pair) < (3 if "wave" not in pair else 2)] == []
