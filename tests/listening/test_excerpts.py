@@ -112,6 +112,7 @@ def test_a_part_is_that_of_the_whole(tmp_path, monkeypatch, kind, subtype, in_pa
     places = [(0.0, 2.0), (1.7, 2.0), (4.5, 2.0), (5.1999, 1.0), (5.3, 2.0), (0.0, 9.0)]
     whole = [excerpts.cut(excerpts.read(tmp_path / "a file"), *place) for place in places]
     read = []
+    monkeypatch.setattr(excerpts, "_BLOCK", 10_000)
     original = excerpts.read
     monkeypatch.setattr(excerpts, "read", lambda path: read.append(path) or original(path))
     for place, expected in zip(places, whole, strict=True):
