@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import re
 
 import click
@@ -112,6 +113,12 @@ def test_it_says_where_the_page_is_and_makes_its_folder(retrieve, tmp_path):
         (["--page", "mix.wav"], "let it end in .html"),
         (["--page", ""], "let it end in .html"),
         (["--page", f"{300 * 'x'}.html"], "its name is too long"),
+        (["--page", "/proc/fits.html"], "cannot write /proc/fits.html"),
+        pytest.param(
+            ["--page", "readonly/fits.html"],
+            "permission denied",
+            marks=pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere"),
+        ),
         (["--page_seconds", "0"], "--page_seconds"),
         (["--page_seconds", "-30"], "--page_seconds"),
         (["--page_seconds", "601"], "--page_seconds"),
@@ -124,6 +131,7 @@ def test_a_page_that_cannot_be_is_one_line(retrieve, tmp_path, monkeypatch, word
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.html").mkdir()
     (tmp_path / "file").write_text("a file")
+    (tmp_path / "readonly").mkdir(mode=0o555)
     before = (tmp_path / "mix.wav").read_bytes()
     with pytest.raises((JukemirLikeError, click.ClickException)) as raised:
         retrieve(*words)
