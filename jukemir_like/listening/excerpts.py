@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -74,26 +74,34 @@ def read(path: Path) -> audio.Audio:
 
 
 def read_part(path: Path, start_seconds: float, seconds: float) -> Excerpt:
-    """:func:`cut` of :func:`read`; only what is heard is decoded, or what is before it too, where the format allows it.
+    """:func:`cut` of :func:`read`; where the format allows it, nothing after what is heard is decoded, and in most formats nothing before.
 
     Raises:
         InputError: it cannot be decoded.
         OSError: it cannot be read.
     """
     with suppress(InputError):  # what is wrong, the whole file tells
-        if reading.is_seekable(path):
-            with reading.open_sound(path) as sound:
-                rate, frames = sound.samplerate, sound.frames
-                start = start_seconds if start_seconds * rate < frames else 0.0
-                first = round(start * rate)
-                count = min(round(seconds * rate), frames - first)
-                if sound.subtype in (*_PLAIN, _VORBIS) and count > 0:
-                    _go_to(sound, first)
-                    values = sound.read(count, dtype="float32", always_2d=True)
-                    if len(values) == count and np.isfinite(values).all():
-                        part = audio.Audio(audio.mix_down(values.T)[None], rate)
-                        return Excerpt(cut(part, 0, seconds).samples, start, frames / rate)
+        if reading.is_seekable(path) and (part := _part(path, start_seconds, seconds)):
+            sound, start_seconds, file_seconds = part
+            return replace(cut(sound, 0, seconds), offset_seconds=start_seconds, file_seconds=file_seconds)
     return cut(read(path), start_seconds, seconds)
+
+
+def _part(path: Path, start_seconds: float, seconds: float) -> tuple[audio.Audio, float, float] | None:
+    """What of a file is cut from ``start_seconds``, mixed down; where it begins; duration of the file. None: only the whole will do."""
+    with reading.open_sound(path) as sound:
+        rate, frames = sound.samplerate, sound.frames
+        if start_seconds * rate >= frames:
+            start_seconds = 0.0
+        first = round(start_seconds * rate)
+        count = min(round(seconds * rate), frames - first)
+        if count <= 0 or sound.subtype not in (*_PLAIN, _VORBIS):  # parts of MP3 and Opus depend on how they are read
+            return None
+        _go_to(sound, first)
+        values = sound.read(count, dtype="float32", always_2d=True)
+    if len(values) < count or not np.isfinite(values).all():
+        return None
+    return audio.Audio(audio.mix_down(values.T)[None], rate), start_seconds, frames / rate
 
 
 def _go_to(sound: soundfile.SoundFile, frame: int) -> None:
