@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.core.progress import Progress
+from jukemir_like.core.rows import Rows
 from jukemir_like.datasets.meta import read_stems
 from jukemir_like.stemjepa.inference import StemJEPA
 from jukemir_like.stemjepa.interpretation import Interpretation
@@ -30,7 +31,6 @@ from jukemir_like.stemjepa.retrieval.index import Index, State, file_state, inde
 
 _SAVE_SECONDS = 60.0  # between two writes of the index, at least
 _SAVE_SHARE = 0.05  # of the time, at most, is spent on writes: each writes the whole index, and they must not add up as it grows
-_ROWS = 1024  # normalised at once: in double precision they fit into a processor's cache
 _SECONDS_AT_ONCE = 240  # of audio that is embedded at once
 _SILENCE = "is silent"
 
@@ -64,7 +64,8 @@ class Library:
     Args:
         folder: of the library.
         paths: of the candidates, relative to it, sorted.
-        vectors: ``(len(paths), dimension)``, float32; of segments, one for each chunk, those of a file one after the other.
+        stored: ``(n, dimension)``, normalised for the cosine: the vectors of the index, in its order, which are read when they are needed.
+        rows: of each candidate, which of ``stored`` is its own; of segments, one for each chunk, those of a file one after the other.
         silent: silent files, which are no candidates.
         summary: counts of the files that were embedded now and before, and those that failed.
         chunks: of segments, the number of chunks of each file; None: whole files.
@@ -73,11 +74,17 @@ class Library:
 
     folder: Path
     paths: list[str]
-    vectors: Vectors
+    stored: Rows
+    rows: np.ndarray
     silent: list[str]
     summary: records.Summary
     chunks: list[int] | None = None
     chunk_seconds: float = 0.0
+
+    @property
+    def vectors(self) -> Vectors:
+        """A copy of the normalised vectors in the order of :attr:`paths`, ``(len(paths), dimension)``; of segments, one for each chunk."""
+        return self.stored.take(self.rows)
 
     def scores(self, query: Vectors) -> Vectors:
         """The score of every candidate for ``query`` ``(dimension,)``, in the order of :attr:`paths`; of segments, of its best chunk."""
@@ -85,23 +92,18 @@ class Library:
         return scores if self.chunks is None else np.maximum.reduceat(scores, self._first_chunks)
 
     def _vector_scores(self, query: Vectors) -> Vectors:
-        scores = np.asarray(self._unit_vectors @ normalise(query))
-        if self.chunks is not None:  # chunks that are silent have no vector
-            scores[~self.vectors.any(1)] = -1.0
-        return scores
+        wanted = normalise(query)
+        scores = np.empty(len(self.stored))
+        for which, vectors in self.stored.chunks():
+            scores[which] = vectors @ wanted
+            if self.chunks is not None:  # chunks that are silent have no vector
+                scores[which][~vectors.any(1)] = -1.0
+        return np.asarray(scores[self.rows])
 
     @property
     def _first_chunks(self) -> np.ndarray:
-        """Of each file, the position of its first chunk in :attr:`vectors`."""
+        """Of each file, the position of its first chunk in :attr:`rows`."""
         return np.cumsum([0, *(self.chunks or [])][:-1])
-
-    @cached_property
-    def _unit_vectors(self) -> Vectors:
-        """The normalised vectors, computed for the first of several queries."""
-        unit = np.empty_like(self.vectors)
-        for start in range(0, len(unit), _ROWS):
-            unit[start : start + _ROWS] = normalise(self.vectors[start : start + _ROWS])
-        return unit
 
     def nearest(self, query: Vectors, top: int) -> list[Match]:
         """The ``top`` candidates nearest to ``query`` ``(dimension,)``, best first; equal ones in the order of their paths."""
@@ -219,8 +221,8 @@ def open_library(model: StemJEPA, folder: Path, cache: Cache, *, segments: bool 
     path = index_path(cache, folder, model, segments=segments)
     remove_abandoned(path.parent)
     index = Index.read(path)
-    shapes = {(vectors.ndim, vectors.shape[-1]) for vectors in index.vectors.values()}
-    if shapes - {(1 + segments, model.dimension)}:  # of other weights, or damaged
+    rows, dimension = index.vectors.shape
+    if rows and (dimension != model.dimension or (len(index.rows) != rows and not segments)):  # of other weights, or damaged
         index = Index()
     states = {name: file_state(folder / name) for name in paths}
     changed = {name: state for name, state in states.items() if not index.is_current(name, state)}
@@ -246,7 +248,7 @@ def _embed(
             embed = _embed_chunks if segments else _embed_whole
             for digest, vector in zip(group, embed(model, [*group.values()]), strict=True):
                 if np.isfinite(vector).all():
-                    index.vectors[digest] = vector
+                    index.added[digest] = normalise(vector).astype(np.float32)
                     summary.done += 1
                     summary.audio_seconds += len(group[digest]) / model.sample_rate
                 else:
@@ -258,7 +260,8 @@ def _embed(
 
 
 def _embed_whole(model: StemJEPA, clips: list[np.ndarray]) -> list[Vectors]:
-    return [*model.embed(clips, which="target")]
+    """Of each clip its vector, ``(1, dimension)``."""
+    return [*model.embed(clips, which="target")[:, np.newaxis]]
 
 
 def _embed_chunks(model: StemJEPA, clips: list[np.ndarray]) -> list[Vectors]:
@@ -318,7 +321,7 @@ def _groups(clips: Iterator[tuple[str, np.ndarray]], samples: int) -> Iterator[d
 
 def _library(folder: Path, paths: list[str], index: Index, summary: records.Summary, chunk_seconds: float | None = None) -> Library:
     digests = {name: index.files[name][1] for name in paths if name in index.files}
-    usable = [name for name in paths if digests.get(name) in index.vectors]
+    usable = [name for name in paths if digests.get(name) in index.rows]
     reasons = summary.failed | {name: index.reasons[digest] for name, digest in digests.items() if digest in index.reasons}
     if not usable:
         name = min(reasons)
@@ -332,7 +335,7 @@ def _library(folder: Path, paths: list[str], index: Index, summary: records.Summ
         summary.notes.append(f"files with more than two channels, mixed down with equal weights: {counts} channels")
     if silent:
         summary.notes.append(f"{len(silent):,} silent, left out")
-    vectors = [index.vectors[digests[name]] for name in usable]
-    if chunk_seconds is None:
-        return Library(folder, usable, np.stack(vectors), silent, summary)
-    return Library(folder, usable, np.concatenate(vectors), silent, summary, [len(of_file) for of_file in vectors], chunk_seconds)
+    of_files = [index.rows[digests[name]] for name in usable]
+    rows = np.fromiter(itertools.chain.from_iterable(of_files), np.intp)
+    chunks = None if chunk_seconds is None else [len(of_file) for of_file in of_files]
+    return Library(folder, usable, index.vectors, rows, silent, summary, chunks, chunk_seconds or 0.0)
