@@ -138,7 +138,9 @@ class Rows:
             try:
                 descriptor = self._descriptor(number, file.path) if file.file is None else file.file.fileno()
                 first, last = int(rows.min()), int(rows.max())
-                if last - first < 2 * len(rows):
+                if last - first + 1 == len(out) and (np.diff(rows) == 1).all():  # a chunk of the file as it is
+                    self._fill(descriptor, file, first, out)
+                elif last - first < 2 * len(rows):
                     block = np.empty((last - first + 1, self._dimension), np.float32)
                     self._fill(descriptor, file, first, block)
                     out[places] = block[rows - first]

@@ -88,16 +88,20 @@ class Library:
 
     def scores(self, query: Vectors) -> Vectors:
         """The score of every candidate for ``query`` ``(dimension,)``, in the order of :attr:`paths`; of segments, of its best chunk."""
-        scores = self._vector_scores(query)
-        return scores if self.chunks is None else np.maximum.reduceat(scores, self._first_chunks)
+        return self._of_files(self._vector_scores(query))
+
+    def _of_files(self, scores: Vectors) -> Vectors:
+        return scores if self.chunks is None else np.asarray(np.maximum.reduceat(scores, self._first_chunks))
 
     def _vector_scores(self, query: Vectors) -> Vectors:
         wanted = normalise(query)
         scores = np.empty(len(self.stored))
         for which, vectors in self.stored.chunks():
-            scores[which] = vectors @ wanted
+            of_part = vectors @ wanted
             if self.chunks is not None:  # chunks that are silent have no vector
-                scores[which][~vectors.any(1)] = -1.0
+                none = np.flatnonzero(of_part == 0)
+                of_part[none[~vectors[none].any(1)]] = -1.0
+            scores[which] = of_part
         return np.asarray(scores[self.rows])
 
     @property
@@ -107,12 +111,13 @@ class Library:
 
     def nearest(self, query: Vectors, top: int) -> list[Match]:
         """The ``top`` candidates nearest to ``query`` ``(dimension,)``, best first; equal ones in the order of their paths."""
-        scores = self.scores(query)
+        of_vectors = self._vector_scores(query)
+        scores = self._of_files(of_vectors)
         best = [int(number) for number in _best(scores, top)]
         starts: list[float | None] = [None] * len(best)
         if self.chunks is not None:
-            of_chunks, first = self._vector_scores(query), self._first_chunks
-            parts = [of_chunks[first[number] : first[number] + self.chunks[number]] for number in best]
+            first = self._first_chunks
+            parts = [of_vectors[first[number] : first[number] + self.chunks[number]] for number in best]
             starts = [int(part.argmax()) * self.chunk_seconds for part in parts]
         pairs = zip(best, starts, strict=True)
         return [Match(rank, float(scores[number]), self.paths[number], start) for rank, (number, start) in enumerate(pairs, 1)]
