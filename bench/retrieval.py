@@ -81,8 +81,8 @@ def _queries(folder: Path) -> str:
         )
     lines += [
         "",
-        "`retrieve` is the whole command, Python, PyTorch and prediction included (the first row is hardly anything else), its peak of memory "
-        f"that of the process. *A query*: `Library.nearest`, median of {QUERIES} in one process; *by segments*: with {SEGMENTS} in each stem. "
+        "`retrieve` is the whole command, Python, PyTorch and prediction included (the first row is hardly anything else), MB its "
+        f"peak. *A query*: `Library.nearest`, median of {QUERIES} in one process; *by segments*: with {SEGMENTS} in each stem. "
         "Targets at 100,000: a query below 200 ms, `retrieve` below 500 MB.",
     ]
     return "\n".join(lines)

@@ -8,6 +8,7 @@ import click
 
 from jukemir_like.cli import options
 from jukemir_like.core.errors import DONE
+from jukemir_like.core.parallel import wait_without_spinning
 
 
 @click.command()
@@ -23,6 +24,7 @@ def serve(folder: str, port: int, weights: str | None, device: str | None, threa
     Only this machine is served, at the address that is printed, until Ctrl-C. What is given stays in memory. A library that changes
     meanwhile is indexed again at the next question.
     """
+    wait_without_spinning()
     import torch
 
     from jukemir_like.core import machine

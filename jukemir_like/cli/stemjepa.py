@@ -16,6 +16,7 @@ import click
 
 from jukemir_like.cli import options
 from jukemir_like.core.errors import DONE, RequestError
+from jukemir_like.core.parallel import wait_without_spinning
 from jukemir_like.core.stems import KINDS
 
 if TYPE_CHECKING:
@@ -56,8 +57,6 @@ def train(
     missing = [package for package in _NEEDED_TO_TRAIN if importlib.util.find_spec(package) is None]
     if missing:
         raise RequestError(f"training needs {', '.join(missing)}: pip install 'jukemir-like[train]'")
-    from jukemir_like.core.parallel import wait_without_spinning
-
     wait_without_spinning()
     settings = _settings(recipe, data, overrides)
     if show:
@@ -198,6 +197,7 @@ def retrieve(
     The index of the library is kept in the cache: the next search reads only files that are new or changed. --page writes a page on which
     the mix is heard with each of them.
     """
+    wait_without_spinning()
     folders, path = _resolve(weights, cache)
     model = _load(path, device, threads)
     from jukemir_like.stemjepa.retrieval import library
@@ -257,6 +257,7 @@ def evaluate_retrieval(
     started = time.perf_counter()
     if data is not None and dataset is not None:
         raise click.UsageError("give --data or --dataset, not both")
+    wait_without_spinning()
     folders, path = _resolve(weights, cache)
     name = (DATASET if dataset is None else dataset) if data is None else os.path.basename(os.path.abspath(data))  # noqa: PTH100, PTH119
     if not is_name(name) or not is_name(path.stem):  # they name the folder of results
