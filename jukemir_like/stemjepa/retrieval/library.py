@@ -1,13 +1,15 @@
-"""A folder of audio files as candidates, each embedded once by the teacher; :mod:`~jukemir_like.stemjepa.retrieval.index` keeps vectors."""
+"""A folder of audio files as candidates for what a mix lacks.
+
+:mod:`~jukemir_like.stemjepa.retrieval.indexing` embeds them once, :mod:`~jukemir_like.stemjepa.retrieval.index` keeps their vectors.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,24 +17,19 @@ from typing import Any
 import numpy as np
 
 from jukemir_like import audio
-from jukemir_like.core import files, records
+from jukemir_like.core import records
 from jukemir_like.core.atomic import remove_abandoned
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.files import printable
-from jukemir_like.core.progress import Progress
 from jukemir_like.core.rows import Rows
 from jukemir_like.datasets.meta import read_stems
 from jukemir_like.stemjepa.inference import StemJEPA
 from jukemir_like.stemjepa.interpretation import Interpretation
 from jukemir_like.stemjepa.pooling import normalise
-from jukemir_like.stemjepa.retrieval.embedding import QUIET, SILENT, Vectors
-from jukemir_like.stemjepa.retrieval.index import Index, State, file_state, index_path
-
-_SAVE_SECONDS = 60.0  # between two writes of the index, at least
-_SAVE_SHARE = 0.05  # of the time, at most, is spent on writes: each writes the whole index, and they must not add up as it grows
-_SECONDS_AT_ONCE = 240  # of audio that is embedded at once
-_SILENCE = "is silent"
+from jukemir_like.stemjepa.retrieval.embedding import SILENT, Vectors
+from jukemir_like.stemjepa.retrieval.index import Index, file_state, index_path
+from jukemir_like.stemjepa.retrieval.indexing import SILENCE, embed_files, load
 
 
 @dataclass(frozen=True)
@@ -164,9 +161,9 @@ def query(model: StemJEPA, context: Path, instrument: str) -> Query:
     """
     taken = model.interpret(instrument)
     try:
-        mix, channels = _load(context, model.sample_rate)
+        mix, channels = load(context, model.sample_rate)
         if np.abs(mix).max() < SILENT:
-            raise InputError(_SILENCE)
+            raise InputError(SILENCE)
     except InputError as error:
         raise RequestError(f"the context {printable(str(context))} {error}: give a mix in an audio file") from error
     notes = _notes(context, channels, taken.taken_for) + ([taken.note] if taken.note else [])
@@ -184,15 +181,6 @@ def _notes(context: Path, channels: int, instrument: str) -> list[str]:
         return [f"the context has {channels} channels: mixed down with equal weights"] if channels > 2 else []
     note = f"the context is {channels} stems by dataset.json ({', '.join(names)}): mixed down with equal weights"
     return [f"{note}, {instrument} among them" if instrument in names else note]
-
-
-def _load(source: Path | bytes, sample_rate: int) -> tuple[np.ndarray, int]:
-    """As :func:`jukemir_like.audio.load`, with the number of channels of the file."""
-    decoded = audio.decode(source)
-    mono = audio.resample(audio.mix_down(decoded.samples), decoded.sample_rate, sample_rate)
-    if not len(mono):
-        raise InputError(f"is too short: no sample is left at {sample_rate} Hz")
-    return np.ascontiguousarray(mono, dtype=np.float32), len(decoded.samples)
 
 
 def open_library(model: StemJEPA, folder: Path, cache: Cache, *, segments: bool = False) -> Library:
@@ -234,94 +222,12 @@ def open_library(model: StemJEPA, folder: Path, cache: Cache, *, segments: bool 
     summary = records.Summary(f"library {folder}", failed=unreadable)
     if changed or index.files.keys() != states.keys():
         try:
-            _embed(model, folder, changed, index, path, summary, segments=segments)
+            embed_files(model, folder, changed, index, path, summary, segments=segments)
         finally:  # an interruption keeps the vectors of the files that were finished
             index.keep_only(states)
             index.write(path)
     summary.seconds = time.perf_counter() - started
     return _library(folder, paths, index, summary, model.model.encoder.chunk_seconds if segments else None)
-
-
-def _embed(
-    model: StemJEPA, folder: Path, changed: dict[str, State | None], index: Index, path: Path, summary: records.Summary, *, segments: bool
-) -> None:
-    """Embeds the files in ``changed`` into ``index``, which is written to ``path`` every :data:`_SAVE_SECONDS`, or less often."""
-    saved, pause = time.monotonic(), _SAVE_SECONDS
-    with Progress(len(changed), "index", "file") as bar:
-        clips = _new_clips(folder, changed, index, summary.failed, model.sample_rate, bar)
-        for group in _groups(clips, _SECONDS_AT_ONCE * model.sample_rate):
-            embed = _embed_chunks if segments else _embed_whole
-            for digest, vector in zip(group, embed(model, [*group.values()]), strict=True):
-                if np.isfinite(vector).all():
-                    index.added[digest] = normalise(vector).astype(np.float32)
-                    summary.done += 1
-                    summary.audio_seconds += len(group[digest]) / model.sample_rate
-                else:
-                    index.reasons[digest] = "gives a vector that is not finite"
-            if (started := time.monotonic()) - saved > pause:
-                index.write(path)
-                saved = time.monotonic()
-                pause = max(_SAVE_SECONDS, (saved - started) / _SAVE_SHARE)
-
-
-def _embed_whole(model: StemJEPA, clips: list[np.ndarray]) -> list[Vectors]:
-    """Of each clip its vector, ``(1, dimension)``."""
-    return [*model.embed(clips, which="target")[:, np.newaxis]]
-
-
-def _embed_chunks(model: StemJEPA, clips: list[np.ndarray]) -> list[Vectors]:
-    """Of each clip the vectors of its whole chunks, ``(chunks, dimension)``; zeros for one that is silent beside the others."""
-    length = model.model.chunk_samples
-    cut = [[clip[start : start + length] for start in range(0, max(len(clip) - length, 0) + 1, length)] for clip in clips]
-    vectors = iter(model.embed([chunk for chunks in cut for chunk in chunks], which="target"))
-    embedded = []
-    for chunks in cut:
-        peaks = np.array([np.abs(chunk).max() for chunk in chunks])
-        loud = (peaks >= SILENT) & (peaks >= QUIET * peaks.max())
-        of_clip = np.stack([next(vectors) for _ in chunks])
-        of_clip[~loud] = 0.0
-        embedded.append(of_clip)
-    return embedded
-
-
-def _new_clips(
-    folder: Path, changed: dict[str, State | None], index: Index, failed: dict[str, str], sample_rate: int, bar: Progress
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Digest and audio of the files whose content is new. A file is read once, for its digest and its audio."""
-    seen: set[str] = set()
-    for name, state in changed.items():
-        bar.update()
-        try:
-            content = files.read_regular(folder / name)
-            digest = hashlib.sha256(content).hexdigest()
-            index.add(name, digest, state)
-            if index.has(digest) or digest in seen:
-                continue
-            seen.add(digest)
-            clip, channels = _load(content, sample_rate)
-            if channels > 2:
-                index.channels[digest] = channels
-            if np.abs(clip).max() < SILENT:
-                raise InputError(_SILENCE)
-        except InputError as error:  # a fault of the content, which is remembered
-            index.reasons[digest] = str(error)
-        except (OSError, MemoryError) as error:  # may not occur next time
-            index.files.pop(name, None)
-            failed[name] = records.failure(error)["reason"] if isinstance(error, MemoryError) else files.refusal(error)
-        else:
-            yield digest, clip
-
-
-def _groups(clips: Iterator[tuple[str, np.ndarray]], samples: int) -> Iterator[dict[str, np.ndarray]]:
-    """Groups (digest → audio) of clips that together have ``samples`` or more; the last may have fewer."""
-    group: dict[str, np.ndarray] = {}
-    for digest, clip in clips:
-        group[digest] = clip
-        if sum(map(len, group.values())) >= samples:
-            yield group
-            group = {}
-    if group:
-        yield group
 
 
 def _library(folder: Path, paths: list[str], index: Index, summary: records.Summary, chunk_seconds: float | None = None) -> Library:
@@ -331,8 +237,8 @@ def _library(folder: Path, paths: list[str], index: Index, summary: records.Summ
     if not usable:
         name = min(reasons)
         raise RequestError(f"none of the {len(paths)} audio files of {folder} can be used (the first: {printable(name)}: {reasons[name]})")
-    silent = sorted(name for name, reason in reasons.items() if reason == _SILENCE)
-    summary.failed = {name: reason for name, reason in sorted(reasons.items()) if reason != _SILENCE}
+    silent = sorted(name for name, reason in reasons.items() if reason == SILENCE)
+    summary.failed = {name: reason for name, reason in sorted(reasons.items()) if reason != SILENCE}
     summary.kept = len(usable) - summary.done
     mixed_down = Counter(index.channels[digests[name]] for name in usable if digests[name] in index.channels)
     if mixed_down:

@@ -15,7 +15,7 @@ from jukemir_like.core.rows import Rows
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.inference import StemJEPA
 from jukemir_like.stemjepa.pooling import normalise
-from jukemir_like.stemjepa.retrieval import index, library
+from jukemir_like.stemjepa.retrieval import index, indexing, library
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_what_an_interrupted_run_has_finished_is_kept(jepa, cache, folder, monke
             raise Interrupt
         return plain(clips, **options)
 
-    monkeypatch.setattr(library, "_SECONDS_AT_ONCE", 1)
+    monkeypatch.setattr(indexing, "_SECONDS_AT_ONCE", 1)
     monkeypatch.setattr(jepa, "embed", embed)
     with pytest.raises(Interrupt):
         library.open_library(jepa, folder, cache)
@@ -253,7 +253,7 @@ def test_opening_an_unchanged_library_reads_and_embeds_no_file_and_writes_no_ind
     def refuse(*arguments, **options):
         raise AssertionError("called")
 
-    monkeypatch.setattr(library.files, "read_regular", refuse)
+    monkeypatch.setattr(indexing.files, "read_regular", refuse)
     monkeypatch.setattr(jepa, "embed", refuse)
     monkeypatch.setattr(index.Index, "write", refuse)
     assert library.open_library(jepa, folder, cache).summary.kept == 5
