@@ -230,7 +230,7 @@ def retrieve(
 @click.command(name="evaluate-retrieval")
 @click.option("--data", type=click.Path(), help="Folder of stems; instead of --dataset.")
 @click.option("--dataset", help=f"A processed dataset of stems in the cache [default: {DATASET}].")
-@click.option("--split", help="Only these tracks [default: test, where tracks have a split].")
+@click.option("--split", help="Only these tracks; all: every track [default: test, where tracks have a split].")
 @click.option(
     "--stems",
     type=click.Choice(KINDS),
