@@ -175,7 +175,9 @@ def convert(
 @click.command()
 @click.option("--context", required=True, type=click.Path(exists=True, dir_okay=False), help="Audio file of the mix that lacks a stem.")
 @click.option(
-    "--instrument", required=True, help="The stem that it lacks, e.g. bass; in any words for weights that are conditioned by text."
+    "--instrument",
+    required=True,
+    help="The stem that it lacks: bass, drums, other or vocals; in any words for weights that are conditioned by text.",
 )
 @click.option("--library", "folder", required=True, type=click.Path(), help="Folder of audio to choose from; sub-folders included.")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Files to show.")
@@ -208,7 +210,7 @@ def retrieve(
     matches = candidates.nearest(query.vector, top)
     if as_json:
         request: dict[str, Any] = {"context": context, "instrument": instrument, "weights": str(path), "digest": model.digest}
-        if model.is_text_conditioned and query.taken_for is not None:
+        if query.taken_for is not None and (model.is_text_conditioned or query.taken_for.note):
             request["taken_for"] = query.taken_for.to_json()
         click.echo(candidates.to_json(matches, request))
     else:

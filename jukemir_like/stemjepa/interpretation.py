@@ -27,6 +27,8 @@ NEAREST = 3
 """How many trained names are told for one that was not trained."""
 ANY = "any instrument"
 _MOST_CHARACTERS = 200  # of the list of trained names
+_OTHER = ("brass", "chromatic percussion", "guitar", "organ", "piano", "pipe", "reed", "strings", "synth lead", "synth pad", "wind")
+"""Families whose instruments are part of the usual stem ``other``."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +92,13 @@ def interpret(network: Network, sources: Sequence[str], name: str) -> Interpreta
     """
     if name in sources:
         return Interpretation(name, name, sources.index(name))
-    text = network.predictor.sources
-    if not isinstance(text, InstrumentText):
-        raise RequestError(f"unknown instrument {excerpt(name, 60)!r}: these weights know {_known(sources)}{_hint(name, sources)}")
     instrument_names.check_name(name)
     trained = instrument_names.same_instrument(name, sources)
     if trained is not None:
         return Interpretation(name, trained, list(sources).index(trained))
+    text = network.predictor.sources
+    if not isinstance(text, InstrumentText):
+        raise RequestError(f"unknown instrument {excerpt(name, 60)!r}: these weights know {_known(sources)} ({_hint(name, sources)})")
     family = unheard_family(text, name)
     if family is not None:
         return Interpretation(name, name, None, 0.0, unheard_family=family)
@@ -180,7 +182,10 @@ def _known(sources: Sequence[str]) -> str:
 
 
 def _hint(name: str, sources: Sequence[str]) -> str:
-    meant = instrument_names.same_instrument(name, sources)
-    if meant is not None:
-        return f" (did you mean {meant}?)"
-    return " (weights trained with model.predictor.instruments=text take any name)"
+    family = _family(name)
+    if family is not None:
+        kin = next((source for source in sources if family_of(source) == family), None)
+        kin = "other" if kin is None and family in _OTHER and "other" in sources else kin
+        if kin is not None:
+            return f"did you mean {kin}?"
+    return "weights trained with model.predictor.instruments=text take any name"

@@ -143,14 +143,18 @@ def test_names_that_say_nothing_are_refused_in_one_line(jepa, name, word):
     str(caught.value).encode()
 
 
-def test_weights_of_classes_refuse_other_names_with_a_hint():
+def test_weights_of_classes_take_the_same_instrument_in_other_words_and_refuse_others_with_a_hint():
     made = network(instruments="classes")
     classes = StemJEPA(checkpoint.Checkpoint(made, made.settings, TRAINED, {}, ""), "cpu")
-    for name, hint in (("Schlagzeug", "did you mean drums?"), ("kazoo", "model.predictor.instruments=text take any name")):
-        with pytest.raises(RequestError, match=r"^unknown instrument") as caught:
-            classes.predict(MIX, name)
-        assert hint in str(caught.value)
-        assert "\n" not in str(caught.value)
+    for name in ("Drums", "DRUM 2", "Schlagzeug"):
+        assert classes.interpret(name).note == f"the instrument {name!r} is taken for drums"
+        assert np.array_equal(classes.predict(MIX, name), classes.predict(MIX, "drums"))
+    usual = StemJEPA(checkpoint.Checkpoint(made, made.settings, ("bass", "drums", "other", "vocals"), {}, ""), "cpu")
+    for name, hint in (("double bass", "did you mean bass?"), ("Klavier", "did you mean other?"), ("choir", "did you mean vocals?")):
+        with pytest.raises(RequestError, match=f"^unknown instrument {name!r}.*{hint[:-1]}"):
+            usual.interpret(name)
+    with pytest.raises(RequestError, match=r"^unknown instrument 'kazoo'.*model.predictor.instruments=text take any name\)$"):
+        classes.predict(MIX, "kazoo")
     assert classes.interpret("drums").note is None
 
 
