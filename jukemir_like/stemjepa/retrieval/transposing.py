@@ -1,0 +1,120 @@
+"""A mix in other keys and tempos, so that candidates are found that fit it once they are transposed or stretched.
+
+A candidate that is played 2 semitones higher fits a mix as the candidate itself fits the mix played 2 semitones lower. So the mix is
+changed, once for each key and tempo that is tried, and not every file of the library: its index stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+
+from jukemir_like.core.errors import RequestError
+from jukemir_like.core.progress import Progress
+from jukemir_like.datasets.instrument_families import family_of
+from jukemir_like.deform.key_and_tempo import Change
+from jukemir_like.stemjepa.inference import StemJEPA
+from jukemir_like.stemjepa.retrieval.embedding import Vectors
+
+MOST_SEMITONES = 6
+"""The most that candidates are transposed by."""
+
+MOST_PERCENT = 10
+"""The most by which they are played faster or slower."""
+
+STEP_PERCENT = 2
+"""Between two tempos that are tried."""
+
+SECONDS = 240
+"""Of a longer mix, so much is changed: eight pieces, spread evenly."""
+
+_PIECES = 8
+_WITHOUT_KEY = ("drums", "percussive")  # families of instruments
+_WITH_KEY = ("chimes", "steel drums", "timpani")  # of these families
+
+
+def changes(semitones: int | None = None, percent: int | None = None) -> list[Change]:
+    """Every change within these limits, tempos in steps of 2 % and the limit itself. The first is none; smaller ones come before larger.
+
+    Args:
+        semitones: up to :data:`MOST_SEMITONES`; None: not asked for.
+        percent: up to :data:`MOST_PERCENT`; None: not asked for.
+
+    Raises:
+        RequestError: beyond the limits.
+
+    >>> [change.semitones for change in changes(2)], [change.tempo_percent for change in changes(None, 3)]
+    ([0, 1, -1, 2, -2], [0, 2, -2, 3, -3])
+    """
+    for name, value, most in (("transpose", semitones, MOST_SEMITONES), ("stretch", percent, MOST_PERCENT)):
+        if value is not None and not 0 <= value <= most:
+            raise RequestError(f"{name} is {value}: give 0 to {most}")
+    keys = [None] if semitones is None else _both_ways(range(1, semitones + 1))
+    tempos = [None] if percent is None else _both_ways(sorted({*range(STEP_PERCENT, percent + 1, STEP_PERCENT), percent} - {0}))
+    return sorted((Change(*pair) for pair in product(keys, tempos)), key=lambda change: [abs(part or 0) for part in change])
+
+
+def _both_ways(sizes: Sequence[int]) -> list[int | None]:
+    return [0, *(signed for size in sizes for signed in (size, -size))]
+
+
+def has_key(instrument: str) -> bool:
+    """Whether transposing means anything for an instrument: not for drums and most percussion, as far as their names are known.
+
+    >>> has_key("bass"), has_key("snare drum"), has_key("timpani")
+    (True, False, True)
+    """
+    return family_of(instrument) not in _WITHOUT_KEY or instrument.casefold() in _WITH_KEY
+
+
+def predict(model: StemJEPA, mix: np.ndarray, instrument: str, wanted: Sequence[Change]) -> Vectors:
+    """What the instrument that ``mix`` lacks should be like before each change, so that it fits afterwards: ``(len(wanted), dimension)``.
+
+    Args:
+        model: predicts.
+        mix: mono float32 ``(samples,)`` at the model's rate. One at a time of its versions is in memory.
+        instrument: as in :meth:`~jukemir_like.stemjepa.inference.StemJEPA.predict`.
+        wanted: the vector of none is that of the mix itself, to the bit.
+
+    Raises:
+        RequestError: python-stretch is not installed.
+        InputError: the mix is too short.
+
+    >>> predict(StemJEPA.from_pretrained(), np.zeros(44100, np.float32), "bass", changes(1)).shape
+    (3, 256)
+    """
+    part = part_that_is_changed(mix, model.sample_rate)
+    vectors = []
+    with Progress(len(wanted), "the mix in other keys and tempos", "version", leave=len(wanted) > 1) as bar:
+        for change in wanted:
+            heard = mix if change.is_none else change.undo(part, model.sample_rate)
+            vectors.append(model.predict(heard, instrument)[0])
+            bar.update()
+    return np.array(vectors, np.float32)
+
+
+def part_that_is_changed(mix: np.ndarray, sample_rate: int) -> np.ndarray:
+    """What of a mix ``(samples,)`` is played in other keys and tempos: all, or of a long one pieces of equal length, spread evenly.
+
+    >>> part_that_is_changed(np.arange(960), 1)[28:32].tolist()
+    [28, 29, 132, 133]
+    """
+    length = SECONDS * sample_rate // _PIECES
+    if len(mix) <= _PIECES * length:
+        return mix
+    starts = np.linspace(0, len(mix) - length, _PIECES).astype(int)
+    return np.concatenate([mix[start : start + length] for start in starts])
+
+
+def note_on_length(mix: np.ndarray, sample_rate: int) -> str | None:
+    """What to say of a mix of which only a part is changed.
+
+    >>> note_on_length(np.zeros(3600), 1), note_on_length(np.zeros(240), 1)
+    ('the mix lasts 60 min: for other keys and tempos 4 min of it, spread evenly', None)
+    """
+    seconds = len(mix) / sample_rate
+    if len(part_that_is_changed(mix, sample_rate)) == len(mix):
+        return None
+    return f"the mix lasts {seconds / 60:.0f} min: for other keys and tempos {SECONDS / 60:g} min of it, spread evenly"
