@@ -191,7 +191,7 @@ def convert(
     "--stretch",
     type=click.IntRange(1, 10),
     metavar="PERCENT",
-    help="Also find files that fit when played up to so much faster or slower, 10 at the most; in steps of 2.",
+    help="Say how much faster or slower each file found is in time with the mix, up to so much, 10 at the most.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @options.page
@@ -210,17 +210,27 @@ def retrieve(
     The index of the library is kept in the cache: the next search reads only files that are new or changed. --page writes a page on which
     the mix is heard with each of them.
 
-    Key and tempo must match, unless --transpose or --stretch are given: then the table says how each file is to be played. Files are not
-    changed. Drums and other percussion are not transposed.
+    Key and tempo of a file must be those of the mix, unless --transpose or --stretch are given: then the table says how each file is to
+    be played, and the page plays it so. The files themselves are not changed. Drums and other percussion are not transposed. --stretch
+    does not change which files are found; where no tempo fits, the table has a ?.
     """
     folders, path = _resolve(weights, cache)
     model = _load(path, device, threads)
     from jukemir_like.stemjepa.retrieval import library
 
-    query = library.query(model, Path(context), instrument, transpose=transpose, stretch=stretch)
+    if stretch is not None and page is not None:
+        from jukemir_like.deform import stretching
+
+        stretching.load()  # refuses at once where it is missing, and not after the search
+    query = library.query(model, Path(context), instrument, transpose=transpose)
     candidates = library.open_library(model, Path(folder), folders, segments=segments)
     candidates.summary.notes[:0] = query.notes
     matches = candidates.nearest(query.vectors, top, query.changes)
+    if stretch is not None:
+        from jukemir_like.stemjepa.retrieval import tempos
+
+        matches, unread = tempos.fit(matches, candidates.folder, query.mix, model.sample_rate, stretch)
+        candidates.summary.failed.update(unread)
     if as_json:
         request: dict[str, Any] = {"context": context, "instrument": instrument, "weights": str(path), "digest": model.digest}
         if model.is_text_conditioned and query.taken_for is not None:
@@ -232,7 +242,10 @@ def retrieve(
         from jukemir_like.listening import retrieved
         from jukemir_like.listening.page import write
 
-        found = [retrieved.Found(match.rank, match.score, match.path, match.start_seconds, match.change) for match in matches]
+        found = [
+            retrieved.Found(match.rank, match.score, match.path, match.start_seconds, match.change, match.tempo_unknown)
+            for match in matches
+        ]
         scores = candidates.scores(query.vectors)
         facts = [("weights", f"{path.stem}, {model.digest[:16]}")]
         facts += [("transposed", f"by up to {transpose} semitones")] if any(change.semitones for change in query.changes) else []

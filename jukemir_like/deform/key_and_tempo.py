@@ -12,7 +12,7 @@ class Change(NamedTuple):
     """Played ``semitones`` higher and ``tempo_percent`` faster; below 0: lower, slower. None: as it is, nothing else was asked for."""
 
     semitones: int | None = None
-    tempo_percent: int | None = None
+    tempo_percent: float | None = None
 
     @property
     def is_none(self) -> bool:
@@ -36,12 +36,12 @@ class Change(NamedTuple):
     def words(self) -> list[str]:
         """What it changes, in words.
 
-        >>> Change(-1, 4).words, Change(2, -6).words, Change(0, 0).words
-        (['-1 semitone', '4 % faster'], ['+2 semitones', '6 % slower'], [])
+        >>> Change(-1, 4).words, Change(2, -1.5).words, Change(0, 0).words
+        (['-1 semitone', '4 % faster'], ['+2 semitones', '1.5 % slower'], [])
         """
         semitones, percent = self.semitones or 0, self.tempo_percent or 0
         key = [f"{semitones:+d} semitone{'s' if abs(semitones) > 1 else ''}"] if semitones else []
-        return key + ([f"{abs(percent)} % {'faster' if percent > 0 else 'slower'}"] if percent else [])
+        return key + ([f"{abs(percent):g} % {'faster' if percent > 0 else 'slower'}"] if percent else [])
 
     def apply(self, samples: Samples, sample_rate: int) -> Samples:
         """``(samples,)`` as it is then heard: ``(round(samples / rate),)``; the same array where it is none.

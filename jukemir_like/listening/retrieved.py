@@ -27,6 +27,7 @@ class Found:
         path: relative to the library.
         offset_seconds: where the part of it begins that fits; None: it is heard from the time in it at which the mix is heard.
         change: in which key and tempo it fits, and is heard.
+        tempo_unknown: whether a tempo was looked for in which it fits, and none found.
     """
 
     rank: int
@@ -34,6 +35,7 @@ class Found:
     path: str
     offset_seconds: float | None = None
     change: Change = AS_IT_IS
+    tempo_unknown: bool = False
 
 
 def page(
@@ -97,7 +99,7 @@ def _candidate(one: Found, context: Path, folder: Path, start_seconds: float, mi
     wanted = start_seconds * one.change.rate if one.offset_seconds is None else one.offset_seconds
     part = excerpts.cut(sound, wanted, mix.seconds, one.change)
     heard = sounds.of_stem(name, part, level, wanted, rank=one.rank, score=one.score, marks=marks)
-    return replace(heard, notes=[*one.change.words, *heard.notes])
+    return replace(heard, notes=[*one.change.words, *(["no tempo found that fits"] if one.tempo_unknown else []), *heard.notes])
 
 
 def _changed(found: Sequence[Found]) -> str:

@@ -41,8 +41,8 @@ _SILENCE = "is silent"
 class Match:
     """A file of a library that fits. ``score`` is a cosine, from -1 to 1; ``path`` is relative to the library.
 
-    Of segments, ``start_seconds`` is where the chunk of the file begins that fits best, and ``score`` is that chunk's. ``change`` says
-    how the file is to be played so that it fits; the start is a time in the file as it is.
+    Of segments, ``start_seconds`` is where the chunk of the file begins that fits best, in the file as it is, and ``score`` is that
+    chunk's. ``change`` says how the file is to be played so that it fits; ``tempo_unknown``, that a tempo was asked for and none fits.
     """
 
     rank: int
@@ -50,6 +50,7 @@ class Match:
     path: str
     start_seconds: float | None = None
     change: Change = AS_IT_IS
+    tempo_unknown: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class Library:
         columns = {
             "from, s": [None if match.start_seconds is None else f"{match.start_seconds:g}" for match in matches],
             "semitones": [_signed(match.change.semitones) for match in matches],
-            "tempo": [_signed(match.change.tempo_percent, " %") for match in matches],
+            "tempo": ["?" if match.tempo_unknown else _signed(match.change.tempo_percent, " %") for match in matches],
         }
         for name, column in columns.items():
             if None not in column:
@@ -157,17 +158,21 @@ class Library:
         """``request`` with ``library``, ``files`` (candidates), ``silent``, ``failed``, ``notes`` and ``results`` (rank, score, path).
 
         Of segments with ``chunk_seconds`` too, and ``start_seconds`` of each result; ``semitones`` and ``tempo_percent`` of each where
-        they were asked for.
+        they were asked for, the latter null where no tempo fits.
         """
         library = {"library": str(self.folder), "files": len(self.paths), "silent": self.silent, "failed": self.summary.failed}
         of_chunks = {} if self.chunks is None else {"chunk_seconds": self.chunk_seconds}
-        fields = [{**vars(match), **match.change._asdict()} for match in matches]
-        results = [{name: value for name, value in of_match.items() if value is not None and name != "change"} for of_match in fields]
+        results = []
+        for match in matches:
+            more = {"start_seconds": match.start_seconds, **match.change._asdict()}
+            results.append({"rank": match.rank, "score": match.score, "path": match.path})
+            results[-1] |= {name: value for name, value in more.items() if value is not None}
+            results[-1] |= {"tempo_percent": None} if match.tempo_unknown else {}
         return json.dumps({**request} | library | of_chunks | {"notes": self.summary.notes, "results": results}, indent=1)
 
 
-def _signed(value: int | None, unit: str = "") -> str | None:
-    return f"{value:+d}{unit}" if value else value if value is None else "0"
+def _signed(value: float | None, unit: str = "") -> str | None:
+    return None if value is None else f"{value:+g}{unit}" if value else "0"
 
 
 def _best(scores: Vectors, top: int) -> np.ndarray:

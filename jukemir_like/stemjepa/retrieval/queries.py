@@ -12,7 +12,7 @@ from jukemir_like import audio
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.datasets.meta import read_stems
-from jukemir_like.deform.key_and_tempo import AS_IT_IS, Change
+from jukemir_like.deform.key_and_tempo import Change
 from jukemir_like.stemjepa.inference import StemJEPA
 from jukemir_like.stemjepa.interpretation import Interpretation
 from jukemir_like.stemjepa.retrieval import transposing
@@ -28,12 +28,14 @@ class Query:
         notes: remarks on what it was predicted from.
         taken_for: what the instrument's name was taken for.
         changes: how a stem is played that is near to each of the vectors; the first is as it is.
+        mix: ``(samples,)`` at the model's rate.
     """
 
     vectors: Vectors
     notes: list[str]
-    taken_for: Interpretation | None = None
-    changes: Sequence[Change] = (AS_IT_IS,)
+    taken_for: Interpretation | None
+    changes: Sequence[Change]
+    mix: np.ndarray
 
     @property
     def vector(self) -> Vectors:
@@ -42,7 +44,7 @@ class Query:
         return vector
 
 
-def query(model: StemJEPA, context: Path, instrument: str, *, transpose: int | None = None, stretch: int | None = None) -> Query:
+def query(model: StemJEPA, context: Path, instrument: str, *, transpose: int | None = None) -> Query:
     """Predicts the ``instrument`` that ``context``, an audio file of a mix, lacks. Channels are mixed down with equal weights.
 
     Args:
@@ -51,20 +53,19 @@ def query(model: StemJEPA, context: Path, instrument: str, *, transpose: int | N
         instrument: what it lacks.
         transpose: candidates may be played up to so many semitones higher or lower, see :func:`.transposing.changes`. Those that have no
             key, as drums, are not: a note says so.
-        stretch: candidates may be played up to so many percent faster or slower.
 
     Raises:
-        RequestError: an unknown instrument, a file that cannot be read, or silence; transposing or stretching beyond the limits, or
-            without python-stretch.
+        RequestError: an unknown instrument, a file that cannot be read, or silence; transposing beyond its limit, or without
+            python-stretch.
 
     >>> query(StemJEPA.from_pretrained(), Path("song.wav"), "bass").vector.shape
     (256,)
     """
     taken = model.interpret(instrument)
-    of_key = (
+    without_key = (
         [] if transpose is None or transposing.has_key(taken.taken_for) else [f"{taken.taken_for} are not transposed: they have no key"]
     )
-    changes = transposing.changes(0 if of_key else transpose, stretch)
+    changes = transposing.changes(0 if without_key else transpose)
     try:
         mix, channels = load_mixed_down(context, model.sample_rate)
         if np.abs(mix).max() < SILENT:
@@ -72,10 +73,10 @@ def query(model: StemJEPA, context: Path, instrument: str, *, transpose: int | N
         vectors = transposing.predict(model, mix, instrument, changes)
     except InputError as error:
         raise RequestError(f"the context {printable(str(context))} {error}: give a mix in an audio file") from error
-    notes = _notes(context, channels, taken.taken_for) + ([taken.note] if taken.note else []) + of_key
+    notes = _notes(context, channels, taken.taken_for) + ([taken.note] if taken.note else []) + without_key
     if len(changes) > 1 and (note := transposing.note_on_length(mix, model.sample_rate)):
         notes.append(note)
-    return Query(vectors, notes, taken, changes)
+    return Query(vectors, notes, taken, changes, mix)
 
 
 def _notes(context: Path, channels: int, instrument: str) -> list[str]:

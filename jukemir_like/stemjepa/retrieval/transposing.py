@@ -1,63 +1,50 @@
-"""A mix in other keys and tempos, so that candidates are found that fit it once they are transposed or stretched.
+"""A mix in other keys, so that candidates are found that fit it once they are transposed.
 
 A candidate that is played 2 semitones higher fits a mix as the candidate itself fits the mix played 2 semitones lower. So the mix is
-changed, once for each key and tempo that is tried, and not every file of the library: its index stays as it is.
+transposed, once for each key that is tried, and not every file of the library: its index stays as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
 
 import numpy as np
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.progress import Progress
 from jukemir_like.datasets.instrument_families import family_of
-from jukemir_like.deform.key_and_tempo import Change
+from jukemir_like.deform.key_and_tempo import AS_IT_IS, Change
 from jukemir_like.stemjepa.inference import StemJEPA
 from jukemir_like.stemjepa.retrieval.embedding import Vectors
 
 MOST_SEMITONES = 6
 """The most that candidates are transposed by."""
 
-MOST_PERCENT = 10
-"""The most by which they are played faster or slower."""
-
-STEP_PERCENT = 2
-"""Between two tempos that are tried."""
-
 SECONDS = 240
-"""Of a longer mix, so much is changed: eight pieces, spread evenly."""
+"""Of a longer mix, so much is transposed: eight pieces, spread evenly."""
 
 _PIECES = 8
 _WITHOUT_KEY = ("drums", "percussive")  # families of instruments
 _WITH_KEY = ("chimes", "steel drums", "timpani")  # of these families
 
 
-def changes(semitones: int | None = None, percent: int | None = None) -> list[Change]:
-    """Every change within these limits, tempos in steps of 2 % and the limit itself. The first is none; smaller ones come before larger.
+def changes(semitones: int | None) -> list[Change]:
+    """Every transposition within a limit. The first is none; smaller ones come before larger ones.
 
     Args:
         semitones: up to :data:`MOST_SEMITONES`; None: not asked for.
-        percent: up to :data:`MOST_PERCENT`; None: not asked for.
 
     Raises:
-        RequestError: beyond the limits.
+        RequestError: beyond the limit.
 
-    >>> [change.semitones for change in changes(2)], [change.tempo_percent for change in changes(None, 3)]
-    ([0, 1, -1, 2, -2], [0, 2, -2, 3, -3])
+    >>> [change.semitones for change in changes(2)], [change.semitones for change in changes(None)]
+    ([0, 1, -1, 2, -2], [None])
     """
-    for name, value, most in (("transpose", semitones, MOST_SEMITONES), ("stretch", percent, MOST_PERCENT)):
-        if value is not None and not 0 <= value <= most:
-            raise RequestError(f"{name} is {value}: give 0 to {most}")
-    keys = [None] if semitones is None else _both_ways(range(1, semitones + 1))
-    tempos = [None] if percent is None else _both_ways(sorted({*range(STEP_PERCENT, percent + 1, STEP_PERCENT), percent} - {0}))
-    return sorted((Change(*pair) for pair in product(keys, tempos)), key=lambda change: [abs(part or 0) for part in change])
-
-
-def _both_ways(sizes: Sequence[int]) -> list[int | None]:
-    return [0, *(signed for size in sizes for signed in (size, -size))]
+    if semitones is None:
+        return [AS_IT_IS]
+    if not 0 <= semitones <= MOST_SEMITONES:
+        raise RequestError(f"transposing by up to {semitones} semitones: give 0 to {MOST_SEMITONES}")
+    return [Change(number) for number in sorted(range(-semitones, semitones + 1), key=lambda number: (abs(number), -number))]
 
 
 def has_key(instrument: str) -> bool:
@@ -85,9 +72,9 @@ def predict(model: StemJEPA, mix: np.ndarray, instrument: str, wanted: Sequence[
     >>> predict(StemJEPA.from_pretrained(), np.zeros(44100, np.float32), "bass", changes(1)).shape
     (3, 256)
     """
-    part = part_that_is_changed(mix, model.sample_rate)
+    part = part_that_is_transposed(mix, model.sample_rate)
     vectors = []
-    with Progress(len(wanted), "the mix in other keys and tempos", "version", leave=len(wanted) > 1) as bar:
+    with Progress(len(wanted), "the mix in other keys", "key", leave=len(wanted) > 1) as bar:
         for change in wanted:
             heard = mix if change.is_none else change.undo(part, model.sample_rate)
             vectors.append(model.predict(heard, instrument)[0])
@@ -95,10 +82,10 @@ def predict(model: StemJEPA, mix: np.ndarray, instrument: str, wanted: Sequence[
     return np.array(vectors, np.float32)
 
 
-def part_that_is_changed(mix: np.ndarray, sample_rate: int) -> np.ndarray:
-    """What of a mix ``(samples,)`` is played in other keys and tempos: all, or of a long one pieces of equal length, spread evenly.
+def part_that_is_transposed(mix: np.ndarray, sample_rate: int) -> np.ndarray:
+    """What of a mix ``(samples,)`` is played in other keys: all, or of a long one pieces of equal length, spread evenly.
 
-    >>> part_that_is_changed(np.arange(960), 1)[28:32].tolist()
+    >>> part_that_is_transposed(np.arange(960), 1)[28:32].tolist()
     [28, 29, 132, 133]
     """
     length = SECONDS * sample_rate // _PIECES
@@ -109,12 +96,12 @@ def part_that_is_changed(mix: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def note_on_length(mix: np.ndarray, sample_rate: int) -> str | None:
-    """What to say of a mix of which only a part is changed.
+    """What to say of a mix of which only a part is transposed.
 
     >>> note_on_length(np.zeros(3600), 1), note_on_length(np.zeros(240), 1)
-    ('the mix lasts 60 min: for other keys and tempos 4 min of it, spread evenly', None)
+    ('the mix lasts 60 min: for other keys 4 min of it, spread evenly', None)
     """
     seconds = len(mix) / sample_rate
-    if len(part_that_is_changed(mix, sample_rate)) == len(mix):
+    if len(part_that_is_transposed(mix, sample_rate)) == len(mix):
         return None
-    return f"the mix lasts {seconds / 60:.0f} min: for other keys and tempos {SECONDS / 60:g} min of it, spread evenly"
+    return f"the mix lasts {seconds / 60:.0f} min: for other keys {SECONDS / 60:g} min of it, spread evenly"
