@@ -103,8 +103,8 @@ def table(
         for way, reduce in ways:
             found = np.array([entry for stem in stems for entry in ranks(candidates[:, stem], queries[:, stem], reduce, wanted)])
             song, rank, of, chosen = found.T
-            values = [rank <= 1, rank <= 10, rank / of, chosen]
-            cells = [percents(value.astype(float), artists[song.astype(int)]) for value in values]
+            values = {"R@1": rank <= 1, "R@10": rank <= 10, "rank": rank / of, "right": chosen}
+            cells = [percents(value.astype(float), artists[song.astype(int)], name == "rank") for name, value in values.items()]
             lines.append(
                 f"| library {library}, tried {way} | {len(found)} | {' | '.join(cells[:3])} | {cells[3] if way == 'best' else '–'} |"
             )
@@ -129,10 +129,10 @@ def ranks(
     return found
 
 
-def percents(values: np.ndarray, groups: np.ndarray) -> str:
+def percents(values: np.ndarray, groups: np.ndarray, ranking: bool) -> str:
     blocks = [weights @ values / weights.sum(1) for weights in resample_groups(groups, RESAMPLES, 0)]
     samples = np.concatenate(blocks)
-    around = interval(float(values.mean()), samples, len(set(groups)))
+    around = interval(float(values.mean()), samples, len(set(groups)), scale="ranking" if ranking else "fraction")
     return f"{100 * around.value:.1f} [{100 * (around.low or 0):.1f}, {100 * (around.high or 0):.1f}]"
 
 
