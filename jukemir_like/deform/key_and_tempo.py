@@ -37,10 +37,10 @@ class Change(NamedTuple):
         """What it changes, in words.
 
         >>> Change(-1, 4).words, Change(2, -1.5).words, Change(0, 0).words
-        (['-1 semitone', '4 % faster'], ['+2 semitones', '1.5 % slower'], [])
+        (['−1 semitone', '4 % faster'], ['+2 semitones', '1.5 % slower'], [])
         """
         semitones, percent = self.semitones or 0, self.tempo_percent or 0
-        key = [f"{semitones:+d} semitone{'s' if abs(semitones) > 1 else ''}"] if semitones else []
+        key = [f"{'+' if semitones > 0 else '−'}{abs(semitones)} semitone{'s' if abs(semitones) > 1 else ''}"] if semitones else []
         return key + ([f"{abs(percent):g} % {'faster' if percent > 0 else 'slower'}"] if percent else [])
 
     def apply(self, samples: Samples, sample_rate: int) -> Samples:

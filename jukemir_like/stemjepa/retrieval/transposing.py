@@ -53,7 +53,8 @@ def has_key(instrument: str) -> bool:
     >>> has_key("bass"), has_key("snare drum"), has_key("timpani")
     (True, False, True)
     """
-    return family_of(instrument) not in _WITHOUT_KEY or instrument.casefold() in _WITH_KEY
+    family = family_of(instrument) or family_of(instrument.removesuffix("s"))
+    return family not in _WITHOUT_KEY or instrument.casefold() in _WITH_KEY
 
 
 def predict(model: StemJEPA, mix: np.ndarray, instrument: str, wanted: Sequence[Change]) -> Vectors:
