@@ -88,7 +88,7 @@ def test_channels_are_mixed_down_and_what_is_no_audio_is_refused(write, tmp_path
         excerpts.read(tmp_path / "no.wav")
 
 
-@pytest.mark.parametrize("percent", [-8, 5])
+@pytest.mark.parametrize("percent", [-8, 10])
 def test_an_excerpt_in_another_tempo_is_in_time_and_as_long(percent):
     """Clicks every 0.5 s of the file are heard every 0.5 / rate s, from the first that is in the excerpt on."""
     pytest.importorskip("python_stretch")
@@ -97,7 +97,7 @@ def test_an_excerpt_in_another_tempo_is_in_time_and_as_long(percent):
     samples[rate // 2 :: rate // 2] = 0.5
     part = excerpts.cut(Audio(samples[None], rate), 1.25, 3.0, Change(0, percent))
     assert (len(part.samples), part.offset_seconds, part.file_seconds, part.rate) == (3 * SAMPLE_RATE, 1.25, 8.0, faster)
-    for number in range(5):
+    for number in range(5 if percent < 0 else 7):
         place, half = round((0.25 + 0.5 * number) / faster * SAMPLE_RATE), SAMPLE_RATE // 10
         found = np.argmax(np.abs(part.samples[place - half : place + half])) - half
         assert abs(found) / SAMPLE_RATE < 0.02

@@ -100,9 +100,9 @@ def note_on_length(mix: np.ndarray, sample_rate: int) -> str | None:
     """What to say of a mix of which only a part is transposed.
 
     >>> note_on_length(np.zeros(3600), 1), note_on_length(np.zeros(240), 1)
-    ('the mix lasts 60 min: for other keys 4 min of it, spread evenly', None)
+    ('the mix lasts 60 min: in other keys, 4 min of it were heard, in pieces spread evenly', None)
     """
     seconds = len(mix) / sample_rate
     if len(part_that_is_transposed(mix, sample_rate)) == len(mix):
         return None
-    return f"the mix lasts {seconds / 60:.0f} min: for other keys {SECONDS / 60:g} min of it, spread evenly"
+    return f"the mix lasts {seconds / 60:.0f} min: in other keys, {SECONDS / 60:g} min of it were heard, in pieces spread evenly"

@@ -91,10 +91,28 @@ def test_it_is_the_best_of_a_search_for_each_key(stretch, jepa, tmp_path, write_
     ]
 
 
-def test_as_it_is_nothing_changes_to_the_bit(stretch, jepa, tmp_path, write_audio):
+def test_of_each_file_the_chunk_and_the_key_are_those_of_the_nearest_pair():
+    generator = np.random.default_rng(0)
+    chunks = [3, 1, 4, 2]
+    vectors, queries = generator.normal(size=(10, 8)).astype(np.float32), generator.normal(size=(5, 8)).astype(np.float32)
+    candidates = library.Library(Path(), list("abcd"), vectors, [], records.Summary("library"), chunks, 4.0)
+    for match in candidates.nearest(queries, 4, transposing.changes(2)):
+        first = sum(chunks[: "abcd".index(match.path)])
+        pairs = {
+            (semitones, 4.0 * chunk): np.corrcoef(query, vectors[first + chunk])[0, 1]
+            for semitones, query in zip((0, 1, -1, 2, -2), queries, strict=True)
+            for chunk in range(chunks["abcd".index(match.path)])
+        }
+        assert (match.change.semitones, match.start_seconds) == max(pairs, key=pairs.get)
+        assert match.score == pytest.approx(max(pairs.values()), abs=1e-6)
+
+
+def test_as_it_is_nothing_changes_to_the_bit(stretch, jepa, tmp_path, write_audio, monkeypatch):
+    monkeypatch.setattr(transposing, "SECONDS", 1)  # of the whole mix, whatever is heard in other keys
     write_audio(tmp_path / "mix.wav", seconds=2, seed=9)
     plain = library.query(jepa, tmp_path / "mix.wav", "bass")
     assert plain.changes == [Change()]
+    assert np.array_equal(plain.vector, jepa.predict(library.audio.load(tmp_path / "mix.wav", jepa.sample_rate), "bass")[0])
     with_keys = library.query(jepa, tmp_path / "mix.wav", "bass", transpose=1)
     assert np.array_equal(plain.vector, with_keys.vector)
     assert len(with_keys.vectors) == 3
