@@ -115,13 +115,14 @@ def test_a_page_of_stems_in_other_keys_and_tempos(common, library, tmp_path, cap
     assert f"{len(changed)} of them" in data["lead"]
 
 
-def test_without_the_stretcher_a_search_is_refused_before_it_begins(refusal, library, tmp_path, monkeypatch):
+def test_without_the_stretcher_a_search_is_refused_before_it_begins(refusal, common, library, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "python_stretch", None)
     request = ["--context", str(tmp_path / "mix.wav"), "--instrument", "bass", "--library", str(library)]
     for more in (["--transpose", "2"], ["--stretch", "2", "--page", str(tmp_path / "fits.html")]):
         assert 'pip install "jukemir-like[deform]"' in refusal(stemjepa.retrieve, [*request, *more])
     assert not (tmp_path / "fits.html").exists()
     assert not (tmp_path / "cache").exists()
+    assert stemjepa.retrieve.main([*common, *request, "--stretch", "2"], standalone_mode=False) == 0  # which only says what it would do
 
 
 def test_channels_that_are_mixed_down_are_said(common, library, tmp_path, capsys):
