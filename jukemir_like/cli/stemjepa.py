@@ -182,6 +182,18 @@ def convert(
 @click.option("--library", "folder", required=True, type=click.Path(), help="Folder of audio to choose from; sub-folders included.")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Files to show.")
 @click.option("--segments", is_flag=True, help="Find which part of which file fits: of each file, the chunk that fits best.")
+@click.option(
+    "--transpose",
+    type=click.IntRange(1, 6),
+    metavar="SEMITONES",
+    help="Also find files that fit when played up to so many semitones higher or lower, 6 at the most.",
+)
+@click.option(
+    "--stretch",
+    type=click.IntRange(1, 10),
+    metavar="PERCENT",
+    help="Say how much faster or slower each file found is in time with the mix, up to so much, 10 at the most.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @options.page
 @options.page_seconds
@@ -191,23 +203,36 @@ def convert(
 @options.partial_ok
 @options.cache
 def retrieve(
-    context: str, instrument: str, folder: str, top: int, segments: bool, as_json: bool, page: str | None, page_seconds: float,
-    weights: str | None, device: str | None, threads: int | None, cache: str | None,
+    context: str, instrument: str, folder: str, top: int, segments: bool, transpose: int | None, stretch: int | None, as_json: bool,
+    page: str | None, page_seconds: float, weights: str | None, device: str | None, threads: int | None, cache: str | None,
 ) -> int:  # fmt: skip
     """Find the files of a library that fit a mix as its missing instrument.
 
     The index of the library is kept in the cache: the next search reads only files that are new or changed. --page writes a page on which
     the mix is heard with each of them.
+
+    Key and tempo of a file must be those of the mix, unless --transpose or --stretch are given: then the table says how each file is to
+    be played, and the page plays it so. The files themselves are not changed. Drums and other percussion are not transposed. --stretch
+    does not change which files are found; where no tempo fits, the table has a ?.
     """
     wait_without_spinning()
     folders, path = _resolve(weights, cache)
     model = _load(path, device, threads)
     from jukemir_like.stemjepa.retrieval import library
 
-    query = library.query(model, Path(context), instrument)
+    if stretch is not None and page is not None:
+        from jukemir_like.deform import stretching
+
+        stretching.load()  # refuses at once where it is missing, and not after the search
+    query = library.query(model, Path(context), instrument, transpose=transpose)
     candidates = library.open_library(model, Path(folder), folders, segments=segments)
     candidates.summary.notes[:0] = query.notes
-    matches = candidates.nearest(query.vector, top)
+    matches = candidates.nearest(query.vectors, top, query.changes)
+    if stretch is not None:
+        from jukemir_like.stemjepa.retrieval import tempos
+
+        matches, unread = tempos.fit(matches, candidates.folder, query.mix, model.sample_rate, stretch)
+        candidates.summary.failed.update(unread)
     if as_json:
         request: dict[str, Any] = {"context": context, "instrument": instrument, "weights": str(path), "digest": model.digest}
         if query.taken_for is not None and (model.is_text_conditioned or query.taken_for.note):
@@ -219,9 +244,14 @@ def retrieve(
         from jukemir_like.listening import retrieved
         from jukemir_like.listening.page import write
 
-        found = [retrieved.Found(match.rank, match.score, match.path, match.start_seconds) for match in matches]
-        scores = candidates.scores(query.vector)
+        found = [
+            retrieved.Found(match.rank, match.score, match.path, match.start_seconds, match.change, match.tempo_unknown)
+            for match in matches
+        ]
+        scores = candidates.scores(query.vectors)
         facts = [("weights", f"{path.stem}, {model.digest[:16]}")]
+        facts += [("transposed", f"by up to {transpose} semitones")] if any(change.semitones for change in query.changes) else []
+        facts += [("stretched", f"by up to {stretch} %")] if stretch else []
         written, unheard = retrieved.page(Path(context), instrument, Path(folder), found, scores, facts=facts, seconds=page_seconds)
         write(Path(page), written)
         candidates.summary.failed |= {name: reason for name, reason in unheard.items() if name not in candidates.summary.failed}

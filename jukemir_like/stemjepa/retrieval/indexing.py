@@ -27,15 +27,6 @@ _SAVE_SHARE = 0.05  # of the time, at most, is spent on writes: each writes the 
 _SECONDS_AT_ONCE = 240  # of audio that is embedded at once
 
 
-def load(source: Path | bytes, sample_rate: int) -> tuple[np.ndarray, int]:
-    """As :func:`jukemir_like.audio.load`, with the number of channels of the file."""
-    decoded = audio.decode(source)
-    mono = audio.resample(audio.mix_down(decoded.samples), decoded.sample_rate, sample_rate)
-    if not len(mono):
-        raise InputError(f"is too short: no sample is left at {sample_rate} Hz")
-    return np.ascontiguousarray(mono, dtype=np.float32), len(decoded.samples)
-
-
 def embed_files(
     model: StemJEPA, folder: Path, changed: dict[str, State | None], index: Index, path: Path, summary: records.Summary, *, segments: bool
 ) -> None:
@@ -128,7 +119,9 @@ def _read(path: Path, index: Index, sample_rate: int) -> tuple[str, int, np.ndar
         return digest, 0, ""
     channels = 0
     try:
-        clip, channels = load(content, sample_rate)
+        decoded = audio.decode(content)
+        channels = len(decoded.samples)
+        clip = audio.to_mono(decoded.samples, decoded.sample_rate, sample_rate)
         if np.abs(clip).max() < SILENT:
             raise InputError(SILENCE)
     except InputError as error:

@@ -9,7 +9,7 @@ import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,38 +20,33 @@ from jukemir_like import audio
 from jukemir_like.core import records
 from jukemir_like.core.atomic import remove_abandoned
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
 from jukemir_like.core.rows import Rows
-from jukemir_like.datasets.meta import read_stems
+from jukemir_like.deform.key_and_tempo import AS_IT_IS, Change
 from jukemir_like.stemjepa.inference import StemJEPA
-from jukemir_like.stemjepa.interpretation import Interpretation
 from jukemir_like.stemjepa.pooling import normalise
-from jukemir_like.stemjepa.retrieval.embedding import SILENT, Vectors
+from jukemir_like.stemjepa.retrieval.embedding import Vectors
 from jukemir_like.stemjepa.retrieval.index import Index, file_state, index_path
-from jukemir_like.stemjepa.retrieval.indexing import SILENCE, embed_files, load
-
-
-@dataclass(frozen=True)
-class Query:
-    """The predicted vector ``(dimension,)`` of a missing stem, remarks on what it was predicted from, and what its name was taken for."""
-
-    vector: Vectors
-    notes: list[str]
-    taken_for: Interpretation | None = None
+from jukemir_like.stemjepa.retrieval.indexing import SILENCE, embed_files
+from jukemir_like.stemjepa.retrieval.queries import Query as Query
+from jukemir_like.stemjepa.retrieval.queries import query as query
 
 
 @dataclass(frozen=True)
 class Match:
     """A file of a library that fits. ``score`` is a cosine, from -1 to 1; ``path`` is relative to the library.
 
-    Of segments, ``start_seconds`` is where the chunk of the file begins that fits best, and ``score`` is that chunk's.
+    Of segments, ``start_seconds`` is where the chunk of the file begins that fits best, in the file as it is, and ``score`` is that
+    chunk's. ``change`` says how the file is to be played so that it fits; ``tempo_unknown``, that a tempo was asked for and none fits.
     """
 
     rank: int
     score: float
     path: str
     start_seconds: float | None = None
+    change: Change = AS_IT_IS
+    tempo_unknown: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,10 +79,25 @@ class Library:
         return self.stored.take(self.rows)
 
     def scores(self, query: Vectors) -> Vectors:
-        """The score of every candidate for ``query`` ``(dimension,)``, in the order of :attr:`paths`; of segments, of its best chunk."""
-        return self._of_files(self._vector_scores(query))
+        """The score of every candidate for ``query``, in the order of :attr:`paths`; of segments, of its best chunk.
 
-    def _of_files(self, scores: Vectors) -> Vectors:
+        Of several vectors, ``(any, dimension)`` instead of ``(dimension,)``, that of the nearest.
+        """
+        return self._scores_and_nearest(query)[0]
+
+    def _scores_and_nearest(self, query: Vectors) -> tuple[Vectors, np.ndarray]:
+        """Scores, and which vector of ``query`` each is of: the first of equal ones."""
+        first, *others = np.atleast_2d(query)  # one by one: a score does not depend on other vectors, to the bit
+        best = self._file_scores(first)
+        nearest = np.zeros(len(best), np.intp)
+        for number, vector in enumerate(others, 1):
+            scores = self._file_scores(vector)
+            nearest[scores > best] = number
+            best = np.maximum(best, scores)
+        return best, nearest
+
+    def _file_scores(self, vector: Vectors) -> Vectors:
+        scores = self._vector_scores(vector)
         return scores if self.chunks is None else np.asarray(np.maximum.reduceat(scores, self._first_chunks))
 
     def _vector_scores(self, query: Vectors) -> Vectors:
@@ -106,18 +116,26 @@ class Library:
         """Of each file, the position of its first chunk in :attr:`rows`."""
         return np.cumsum([0, *(self.chunks or [])][:-1])
 
-    def nearest(self, query: Vectors, top: int) -> list[Match]:
-        """The ``top`` candidates nearest to ``query`` ``(dimension,)``, best first; equal ones in the order of their paths."""
-        of_vectors = self._vector_scores(query)
-        scores = self._of_files(of_vectors)
+    def nearest(self, query: Vectors, top: int, changes: Sequence[Change] = (AS_IT_IS,)) -> list[Match]:
+        """The ``top`` candidates nearest to ``query``, best first; equal ones in the order of their paths.
+
+        Args:
+            query: ``(dimension,)``, or of a :class:`Query` its ``vectors`` ``(changes, dimension)``.
+            top: how many.
+            changes: of a :class:`Query`.
+        """
+        scores, nearest = self._scores_and_nearest(query)
         best = [int(number) for number in _best(scores, top)]
         starts: list[float | None] = [None] * len(best)
         if self.chunks is not None:
-            first = self._first_chunks
-            parts = [of_vectors[first[number] : first[number] + self.chunks[number]] for number in best]
+            vectors, first = np.atleast_2d(query), self._first_chunks
+            of_chunks = {int(vector): self._vector_scores(vectors[vector]) for vector in np.unique(nearest[best])}
+            parts = [of_chunks[nearest[number]][first[number] : first[number] + self.chunks[number]] for number in best]
             starts = [int(part.argmax()) * self.chunk_seconds for part in parts]
-        pairs = zip(best, starts, strict=True)
-        return [Match(rank, float(scores[number]), self.paths[number], start) for rank, (number, start) in enumerate(pairs, 1)]
+        return [
+            Match(rank, float(scores[number]), self.paths[number], start, changes[nearest[number]])
+            for rank, (number, start) in enumerate(zip(best, starts, strict=True), 1)
+        ]
 
     def text(self, matches: list[Match]) -> str:
         """A table as text."""
@@ -125,20 +143,36 @@ class Library:
 
         header, align = ["rank", "score", "path"], ["right", "right", "left"]
         cells = [[str(match.rank), f"{match.score:.3f}", printable(match.path)] for match in matches]
-        if self.chunks is not None:
-            header, align = [*header, "from, s"], [*align, "right"]
-            cells = [[*cell, f"{match.start_seconds:g}"] for cell, match in zip(cells, matches, strict=True)]
+        columns = {
+            "from, s": [None if match.start_seconds is None else f"{match.start_seconds:g}" for match in matches],
+            "semitones": [_signed(match.change.semitones) for match in matches],
+            "tempo": ["?" if match.tempo_unknown else _signed(match.change.tempo_percent, " %") for match in matches],
+        }
+        for name, column in columns.items():
+            if None not in column:
+                header, align = [*header, name], [*align, "right"]
+                cells = [[*cell, str(value)] for cell, value in zip(cells, column, strict=True)]
         return tabulate(cells, header, colalign=align, disable_numparse=True)
 
     def to_json(self, matches: list[Match], request: Mapping[str, Any]) -> str:
         """``request`` with ``library``, ``files`` (candidates), ``silent``, ``failed``, ``notes`` and ``results`` (rank, score, path).
 
-        Of segments with ``chunk_seconds`` too, and ``start_seconds`` of each result.
+        Of segments with ``chunk_seconds`` too, and ``start_seconds`` of each result; ``semitones`` and ``tempo_percent`` of each where
+        they were asked for, the latter null where no tempo fits.
         """
         library = {"library": str(self.folder), "files": len(self.paths), "silent": self.silent, "failed": self.summary.failed}
         of_chunks = {} if self.chunks is None else {"chunk_seconds": self.chunk_seconds}
-        results = [{name: value for name, value in vars(match).items() if value is not None} for match in matches]
+        results = []
+        for match in matches:
+            more = {"start_seconds": match.start_seconds, **match.change._asdict()}
+            results.append({"rank": match.rank, "score": match.score, "path": match.path})
+            results[-1] |= {name: value for name, value in more.items() if value is not None}
+            results[-1] |= {"tempo_percent": None} if match.tempo_unknown else {}
         return json.dumps({**request} | library | of_chunks | {"notes": self.summary.notes, "results": results}, indent=1)
+
+
+def _signed(value: float | None, unit: str = "") -> str | None:
+    return None if value is None else f"{value:+g}{unit}" if value else "0"
 
 
 def _best(scores: Vectors, top: int) -> np.ndarray:
@@ -148,39 +182,6 @@ def _best(scores: Vectors, top: int) -> np.ndarray:
     last = np.partition(scores, len(scores) - top)[len(scores) - top]
     among = np.flatnonzero(scores >= last)
     return np.asarray(among[np.argsort(-scores[among], kind="stable")[:top]])
-
-
-def query(model: StemJEPA, context: Path, instrument: str) -> Query:
-    """Predicts the ``instrument`` that ``context``, an audio file of a mix, lacks. Channels are mixed down with equal weights.
-
-    Raises:
-        RequestError: an unknown instrument, a file that cannot be read, or silence.
-
-    >>> query(StemJEPA.from_pretrained(), Path("song.wav"), "bass").vector.shape
-    (256,)
-    """
-    taken = model.interpret(instrument)
-    try:
-        mix, channels = load(context, model.sample_rate)
-        if np.abs(mix).max() < SILENT:
-            raise InputError(SILENCE)
-    except InputError as error:
-        raise RequestError(f"the context {printable(str(context))} {error}: give a mix in an audio file") from error
-    notes = _notes(context, channels, taken.taken_for) + ([taken.note] if taken.note else [])
-    return Query(np.asarray(model.predict(mix, instrument)[0]), notes, taken)
-
-
-def _notes(context: Path, channels: int, instrument: str) -> list[str]:
-    """Remarks on a context whose channels are more than two, or are stems according to the nearest ``dataset.json`` above it."""
-    described = next((folder for folder in context.absolute().parents if (folder / "dataset.json").is_file()), None)
-    try:
-        names = read_stems(described) if described else None
-    except RequestError:  # a file of that name by another program
-        names = None
-    if names is None or len(names) != channels:
-        return [f"the context has {channels} channels: mixed down with equal weights"] if channels > 2 else []
-    note = f"the context is {channels} stems by dataset.json ({', '.join(names)}): mixed down with equal weights"
-    return [f"{note}, {instrument} among them" if instrument in names else note]
 
 
 def open_library(model: StemJEPA, folder: Path, cache: Cache, *, segments: bool = False) -> Library:
