@@ -73,6 +73,17 @@ class Library:
     chunks: list[int] | None = None
     chunk_seconds: float = 0.0
 
+    @classmethod
+    def of_vectors(cls, paths: Sequence[str], vectors: Vectors, chunks: list[int] | None = None, chunk_seconds: float = 0.0) -> Library:
+        """Candidates whose ``vectors`` ``(n, dimension)``, of any length, are there already; other arguments as of the class.
+
+        >>> library = Library.of_vectors(["a.wav", "b.wav"], np.float32([[1, 2, 3], [3, 2, 1]]))
+        >>> library.nearest(np.array([2, 4, 9]), top=1)[0].path
+        'a.wav'
+        """
+        rows = Rows.of_array(normalise(vectors).astype(np.float32))
+        return cls(Path(), [*paths], rows, np.arange(len(rows)), [], records.Summary("library"), chunks, chunk_seconds)
+
     @property
     def vectors(self) -> Vectors:
         """A copy of the normalised vectors in the order of :attr:`paths`, ``(len(paths), dimension)``; of segments, one for each chunk."""

@@ -1,14 +1,12 @@
 """A mix in other keys: against one search for each key, and with a model that hears nothing but pitch."""
 
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.deform import stretching
@@ -58,7 +56,7 @@ def test_a_stem_in_another_key_is_found_by_the_way_back(stretch, tmp_path, semit
     soundfile.write(tmp_path / "mix.wav", chord(0), RATE)
     stems = {"fits": chord(semitones), "does not": np.random.default_rng(0).normal(0, 0.1, 2 * RATE)}
     vectors = np.concatenate([model.predict(stem, "") for stem in stems.values()])
-    candidates = library.Library(Path(), list(stems), vectors, [], records.Summary("library"))
+    candidates = library.Library.of_vectors(list(stems), vectors)
     query = library.query(model, tmp_path / "mix.wav", "piano", transpose=3)
     best, _ = candidates.nearest(query.vectors, 2, query.changes)
     assert (best.path, best.change) == ("fits", Change(-semitones))
@@ -95,7 +93,7 @@ def test_of_each_file_the_chunk_and_the_key_are_those_of_the_nearest_pair():
     generator = np.random.default_rng(0)
     chunks = [3, 1, 4, 2]
     vectors, queries = generator.normal(size=(10, 8)).astype(np.float32), generator.normal(size=(5, 8)).astype(np.float32)
-    candidates = library.Library(Path(), list("abcd"), vectors, [], records.Summary("library"), chunks, 4.0)
+    candidates = library.Library.of_vectors("abcd", vectors, chunks, 4.0)
     for match in candidates.nearest(queries, 4, transposing.changes(2)):
         first = sum(chunks[: "abcd".index(match.path)])
         pairs = {
@@ -117,7 +115,7 @@ def test_as_it_is_nothing_changes_to_the_bit(stretch, jepa, tmp_path, write_audi
     assert np.array_equal(plain.vector, with_keys.vector)
     assert len(with_keys.vectors) == 3
     vectors = np.random.default_rng(0).normal(size=(50, jepa.dimension)).astype(np.float32)
-    candidates = library.Library(Path(), [str(number) for number in range(50)], vectors, [], records.Summary("library"))
+    candidates = library.Library.of_vectors([str(number) for number in range(50)], vectors)
     one = candidates.nearest(plain.vector, 50)
     assert one == candidates.nearest(plain.vectors, 50)
     repeated = candidates.nearest(np.repeat(plain.vectors, 3, 0), 50, with_keys.changes)  # as it is wins ties
