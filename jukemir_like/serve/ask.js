@@ -2,8 +2,9 @@
 // Asks the server: a mix or stems of its library, then which stems fit; the listening page shows the answer.
 (() => {
   const byId = (id) => document.getElementById(id);
-  let mix = null, generation = 0, asked = 0;
+  let mix = null, generation = 0, asked = 0, looking = null;
   const chosen = new Map(); // number of a stem → its name, in this generation
+  const LARGEST = Number(byId("drop").dataset.largest);
 
   async function request(path, options) {
     const response = await fetch(path, options).catch(() => { throw new Error("The server does not answer: is it still running?"); });
@@ -15,18 +16,27 @@
 
   // One at a time: what comes of an earlier one is left out.
   async function during(text, action) {
-    const number = ++asked;
+    const number = ++asked, current = () => number === asked;
     byId("busy").textContent = text;
     byId("refused").hidden = true;
+    const watch = setInterval(() => tellOfIndexing(current), 1000);
     try {
-      await action(() => number === asked);
+      await action(current);
     } catch (error) {
-      if (number === asked) {
+      if (current()) {
         byId("refused").textContent = error.message;
         byId("refused").hidden = false;
       }
     } finally {
-      if (number === asked) { byId("busy").textContent = ""; }
+      clearInterval(watch);
+      if (current()) { byId("busy").textContent = ""; }
+    }
+  }
+
+  async function tellOfIndexing(current) {
+    const { indexing } = await request("state").catch(() => ({}));
+    if (indexing && current() && byId("busy").textContent) {
+      byId("busy").textContent = "The library has changed: what is new in it is indexed first, and the terminal shows how far …";
     }
   }
 
@@ -39,13 +49,48 @@
   }
 
   async function ask(current) {
-    byId("busy").textContent = `Looking for ${byId("instrument").value} …`;
-    const page = await post("query", JSON.stringify({ mix, instrument: byId("instrument").value }));
-    if (current()) { window.listening.show(page); }
+    const instrument = byId("instrument").value.trim();
+    if (!mix) { throw new Error("First give a mix."); }
+    if (!instrument) { throw new Error("Now say what the mix lacks, in your own words."); }
+    const question = JSON.stringify({ mix, instrument, segments: byId("unit").value === "parts" });
+    byId("busy").textContent = `Looking for ${instrument} …`;
+    looking = question;
+    try {
+      const page = await post("query", question);
+      if (!current()) { return; }
+      window.listening.show(page);
+      page.comparisons[0].candidates.forEach(({ details }, at) => tellMore(page, at + 1, details));
+    } finally {
+      if (looking === question) { looking = null; }
+    }
+  }
+
+  // Waveform and remarks, which take longer than which stems fit.
+  async function tellMore(page, number, details) {
+    const more = await request(details).catch((error) => ({ notes: [error.message] }));
+    window.listening.complete(page, number, more);
+  }
+
+  function askAgain() {
+    const question = JSON.stringify({ mix, instrument: byId("instrument").value.trim(), segments: byId("unit").value === "parts" });
+    if (looking !== question) { during("", ask); }
   }
 
   function upload(file) {
-    if (file) { during(`Reading ${file.name} …`, (current) => take(post(`mix?name=${encodeURIComponent(file.name)}`, file), current)); }
+    during(`Reading ${file.name} …`, async (current) => {
+      if (file.size > LARGEST) { throw new Error(`${file.name} is too large: at most ${LARGEST / 1048576} MiB are taken.`); }
+      await file.slice(0, 1).arrayBuffer().catch(() => { throw new Error(`${file.name} cannot be read: give an audio file.`); });
+      await take(post(`mix?name=${encodeURIComponent(file.name)}`, file), current);
+    });
+  }
+
+  // The one file that was dropped.
+  function dropped(transfer) {
+    const { files } = transfer;
+    if (!files.length) { throw new Error("This is no file: drop an audio file of a mix."); }
+    if (files.length > 1) { throw new Error(`These are ${files.length} files: drop one, the mix.`); }
+    if (transfer.items[0].webkitGetAsEntry?.()?.isDirectory) { throw new Error(`${files[0].name} is a folder: drop one audio file, the mix.`); }
+    return files[0];
   }
 
   async function list() {
@@ -65,18 +110,31 @@
     byId("listed").textContent = `${found.of} stems in the library.${more}`;
   }
 
-  byId("file").addEventListener("change", (event) => upload(event.target.files[0]));
-  byId("instrument").addEventListener("change", () => { if (mix) { during("", ask); } });
+  byId("file").addEventListener("change", (event) => { if (event.target.files.length) { upload(event.target.files[0]); } });
+  byId("instrument").addEventListener("change", () => { if (mix) { askAgain(); } });
+  byId("unit").addEventListener("change", () => { if (mix) { askAgain(); } });
+  byId("look").addEventListener("click", askAgain);
   byId("sum").addEventListener("click", () => {
     during("Adding stems …", (current) => take(post("sum", JSON.stringify({ generation, stems: [...chosen.keys()] })), current));
   });
   byId("stems").addEventListener("toggle", () => { if (byId("stems").open) { during("", list); } });
   byId("find").addEventListener("input", () => during("", list));
-  document.addEventListener("dragover", (event) => { event.preventDefault(); byId("drop").classList.add("over-it"); });
+
+  const isText = (event) => event.target.closest?.("input") && !event.dataTransfer.types.includes("Files"); // dropped into a field
+  document.addEventListener("dragover", (event) => {
+    if (isText(event)) { return; }
+    event.preventDefault();
+    byId("drop").classList.add("over-it");
+  });
   document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) { byId("drop").classList.remove("over-it"); } });
   document.addEventListener("drop", (event) => {
-    event.preventDefault();
     byId("drop").classList.remove("over-it");
-    upload(event.dataTransfer.files[0]);
+    if (isText(event)) { return; }
+    event.preventDefault();
+    try {
+      upload(dropped(event.dataTransfer));
+    } catch (error) {
+      during("", () => { throw error; });
+    }
   });
 })();

@@ -5,8 +5,10 @@ is refused), an Origin too. Files are asked for by numbers, never by paths. Bodi
 (:mod:`~.patience`).
 
 Below ``/TOKEN/``: ``GET`` the page; ``GET stems?find=…``; ``POST mix?name=song.wav`` with the bytes of a file, or ``POST sum`` with
-``{"generation": 1, "stems": [0, 3]}``, both → ``{"mix": …}``; ``POST query`` with ``{"mix": …, "instrument": …}`` → the data of a
-listening page; ``GET audio/MIX/mix``, ``GET audio/MIX/GENERATION/NUMBER`` → MP3. Errors are ``{"error": "one sentence"}``.
+``{"generation": 1, "stems": [0, 3]}``, both → ``{"mix": …}``; ``POST query`` with ``{"mix": …, "instrument": …, "segments": false}`` → the
+data of a listening page; ``GET audio/MIX/mix``, ``GET audio/MIX/PLACE`` → MP3; ``GET details/MIX/PLACE`` → what the page shows of that
+sound; ``GET state`` → ``{"indexing": false}``. A PLACE is ``GENERATION/NUMBER`` of a file, or ``GENERATION/NUMBER/PART``. Errors are
+``{"error": "one sentence"}``.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from jukemir_like import audio
 from jukemir_like.core.errors import RequestError
 from jukemir_like.serve import web
+from jukemir_like.serve.hearing import Place
 from jukemir_like.serve.patience import Incoming, Patience
 from jukemir_like.serve.refusals import RefusedError
 from jukemir_like.serve.room import Room
@@ -195,13 +198,17 @@ class Handler(BaseHTTPRequestHandler):
         room = self.server.room
         match parts:
             case [""]:
-                return 200, "text/html; charset=utf-8", web.page(room).encode(), _PAGE_POLICY
+                return 200, "text/html; charset=utf-8", web.page(room, LARGEST_MIX).encode(), _PAGE_POLICY
             case ["stems"]:
                 return _json(room.stems(parameters.get("find", "")))
             case ["audio", mix, "mix"]:
                 return 200, "audio/mpeg", room.sound_of_mix(mix), _POLICY
-            case ["audio", mix, generation, number]:
-                return 200, "audio/mpeg", room.sound(mix, _number(generation), _number(number)), _POLICY
+            case ["audio", mix, _, _] | ["audio", mix, _, _, _]:
+                return 200, "audio/mpeg", room.sound(mix, Place(*map(_number, parts[2:]))), _POLICY
+            case ["details", mix, _, _] | ["details", mix, _, _, _]:
+                return _json(room.details(mix, Place(*map(_number, parts[2:]))))
+            case ["state"]:
+                return _json(room.state())
         raise RefusedError(404, "there is nothing at this address")
 
     def _post(self, parts: list[str], parameters: dict[str, str]) -> tuple[int, str, bytes, str]:
@@ -222,10 +229,10 @@ class Handler(BaseHTTPRequestHandler):
                 return _json(room.add_stems(generation, stems))
             case ["query"]:
                 asked = self._question()
-                mix, instrument = asked.get("mix"), asked.get("instrument")
-                if not isinstance(mix, str) or not isinstance(instrument, str) or len(instrument) > 200:
-                    raise RefusedError(400, "give mix and instrument, two texts")
-                return _json(room.ask(mix, instrument))
+                mix, instrument, segments = asked.get("mix"), asked.get("instrument"), asked.get("segments", False)
+                if not isinstance(mix, str) or not isinstance(instrument, str) or type(segments) is not bool:
+                    raise RefusedError(400, "give mix and instrument, two texts, and segments, true or false")
+                return _json(room.ask(mix, instrument, segments=segments))
         raise RefusedError(404, "there is nothing at this address")
 
     def _question(self) -> dict[str, Any]:
