@@ -2,7 +2,7 @@
 // Asks the server: a mix or stems of its library, then which stems fit; the listening page shows the answer.
 (() => {
   const byId = (id) => document.getElementById(id);
-  let mix = null, generation = 0, asked = 0, looking = null;
+  let mix = null, generation = 0, asked = 0, listed = 0, taking = false, looking = null;
   const chosen = new Map(); // number of a stem → its name, in this generation
   const LARGEST = Number(byId("drop").dataset.largest);
 
@@ -17,20 +17,23 @@
   // One at a time: what comes of an earlier one is left out.
   async function during(text, action) {
     const number = ++asked, current = () => number === asked;
+    looking = null;
     byId("busy").textContent = text;
     byId("refused").hidden = true;
     const watch = setInterval(() => tellOfIndexing(current), 1000);
     try {
       await action(current);
     } catch (error) {
-      if (current()) {
-        byId("refused").textContent = error.message;
-        byId("refused").hidden = false;
-      }
+      if (current()) { refuse(error); }
     } finally {
       clearInterval(watch);
       if (current()) { byId("busy").textContent = ""; }
     }
+  }
+
+  function refuse(error) {
+    byId("refused").textContent = error.message;
+    byId("refused").hidden = false;
   }
 
   async function tellOfIndexing(current) {
@@ -40,12 +43,16 @@
     }
   }
 
-  async function take(given, current) {
-    const answer = await given;
-    if (!current()) { return; }
-    mix = answer.mix;
-    byId("given").textContent = `Mix: ${answer.name}`;
-    await ask(current);
+  // A mix, which `send` gives to the server, and then which stems fit it.
+  function give(text, send) {
+    during(text, async (current) => {
+      taking = true;
+      const answer = await send().finally(() => { if (current()) { taking = false; } });
+      if (!current()) { return; }
+      mix = answer.mix;
+      byId("given").textContent = `Mix: ${answer.name}`;
+      await ask(current);
+    });
   }
 
   async function ask(current) {
@@ -72,15 +79,16 @@
   }
 
   function askAgain() {
+    if (taking) { return; } // it will be asked for what is chosen by then
     const question = JSON.stringify({ mix, instrument: byId("instrument").value.trim(), segments: byId("unit").value === "parts" });
     if (looking !== question) { during("", ask); }
   }
 
   function upload(file) {
-    during(`Reading ${file.name} …`, async (current) => {
+    give(`Reading ${file.name} …`, async () => {
       if (file.size > LARGEST) { throw new Error(`${file.name} is too large: at most ${LARGEST / 1048576} MiB are taken.`); }
       await file.slice(0, 1).arrayBuffer().catch(() => { throw new Error(`${file.name} cannot be read: give an audio file.`); });
-      await take(post(`mix?name=${encodeURIComponent(file.name)}`, file), current);
+      return post(`mix?name=${encodeURIComponent(file.name)}`, file);
     });
   }
 
@@ -94,7 +102,10 @@
   }
 
   async function list() {
-    const found = await request(`stems?find=${encodeURIComponent(byId("find").value)}`);
+    const number = ++listed;
+    byId("refused").hidden = true;
+    const found = await request(`stems?find=${encodeURIComponent(byId("find").value)}`).catch(refuse);
+    if (!found || number !== listed) { return; }
     if (found.generation !== generation) { chosen.clear(); }
     generation = found.generation;
     byId("list").replaceChildren(...found.stems.map(({ number, name }) => {
@@ -115,10 +126,10 @@
   byId("unit").addEventListener("change", () => { if (mix) { askAgain(); } });
   byId("look").addEventListener("click", askAgain);
   byId("sum").addEventListener("click", () => {
-    during("Adding stems …", (current) => take(post("sum", JSON.stringify({ generation, stems: [...chosen.keys()] })), current));
+    give("Adding stems …", () => post("sum", JSON.stringify({ generation, stems: [...chosen.keys()] })));
   });
-  byId("stems").addEventListener("toggle", () => { if (byId("stems").open) { during("", list); } });
-  byId("find").addEventListener("input", () => during("", list));
+  byId("stems").addEventListener("toggle", () => { if (byId("stems").open) { list(); } });
+  byId("find").addEventListener("input", list);
 
   const isText = (event) => event.target.closest?.("input") && !event.dataTransfer.types.includes("Files"); // dropped into a field
   document.addEventListener("dragover", (event) => {
@@ -134,7 +145,7 @@
     try {
       upload(dropped(event.dataTransfer));
     } catch (error) {
-      during("", () => { throw error; });
+      refuse(error);
     }
   });
 })();

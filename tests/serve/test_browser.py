@@ -181,6 +181,26 @@ def spoil(library):
     (library / "sub" / "c.wav").write_bytes(b"no audio")
 
 
+def test_what_is_clicked_while_a_mix_is_read_does_not_lose_it(browser, words_client, mix):
+    page = opened(browser, words_client)
+    page.evaluate("""() => {
+      const ask = window.fetch;
+      const go = new Promise((resolve) => { window.go = resolve; });
+      window.fetch = (path, options) => path.startsWith("mix") ? go.then(() => ask(path, options)) : ask(path, options);
+    }""")
+    page.set_input_files("#file", str(mix))
+    page.click("#stems summary")
+    until(page, "document.querySelectorAll('#list input').length === 4")
+    page.fill("#instrument", "drums")
+    page.click("#look")
+    drop(page, "#drop", text="a text")
+    assert "Reading song.wav" in page.inner_text("#busy")
+    page.evaluate("go()")
+    until(page, "document.getElementById('title').textContent === 'Which drums fits song.wav?'")
+    assert page.errors == []
+    page.close()
+
+
 def test_one_who_waits_for_the_index_is_told(browser, client, mix):
     page = opened(browser, client)
     client.server.room.catalogue.is_indexing = True
