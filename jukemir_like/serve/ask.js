@@ -65,17 +65,16 @@
     try {
       const page = await post("query", question);
       if (!current()) { return; }
+      const details = page.comparisons[0].candidates.map((candidate) => request(candidate.details)); // before the sounds, which take longer
       window.listening.show(page);
-      page.comparisons[0].candidates.forEach(({ details }, at) => tellMore(page, at + 1, details));
+      details.forEach((more, at) => complete(page, at + 1, more));
     } finally {
       if (looking === question) { looking = null; }
     }
   }
 
-  // Waveform and remarks, which take longer than which stems fit.
-  async function tellMore(page, number, details) {
-    const more = await request(details).catch((error) => ({ notes: [error.message] }));
-    window.listening.complete(page, number, more);
+  async function complete(page, number, details) {
+    window.listening.complete(page, number, await details.catch((error) => ({ notes: [error.message] })));
   }
 
   function askAgain() {

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from jukemir_like.core import files, machine
 from jukemir_like.core.errors import InputError
 from jukemir_like.core.files import printable
 from jukemir_like.listening import excerpts, same_track, sounds
+from jukemir_like.listening.excerpts import Excerpt
 from jukemir_like.listening.page import SAME_TRACK, Candidate, Sound
 from jukemir_like.serve.catalogue import Catalogue
 from jukemir_like.serve.decoding import Decoded
 from jukemir_like.serve.refusals import RefusedError
 
-_KEPT = 400
+_SOUNDS = 400
+_EXCERPTS = 12  # of 4 MB each; the sounds of those that are shown are asked for at once
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,32 @@ class Place:
         return "/".join(str(number) for number in (self.generation, self.stem, self.part) if number is not None)
 
 
+class _Latest(Generic[Made]):
+    """The latest things that were made, so many of them; each is made once, whoever asks for it meanwhile."""
+
+    def __init__(self, kept: int) -> None:
+        self._kept, self._lock = kept, threading.Lock()
+        self._made: OrderedDict[tuple[str, Place], Future[Made]] = OrderedDict()
+
+    def get(self, key: tuple[str, Place], make: Callable[[], Made]) -> Made:
+        """That of ``key``; what ``make`` raises is raised for all who wait for it, and not kept."""
+        with self._lock:
+            known = self._made.get(key)
+            made: Future[Made] = known or Future()
+            self._made[key] = made
+            self._made.move_to_end(key)
+            while len(self._made) > self._kept:
+                self._made.popitem(last=False)
+        if known is None:
+            try:
+                made.set_result(make())
+            except BaseException as error:
+                made.set_exception(error)
+                with self._lock:
+                    self._made.pop(key, None)
+        return made.result()
+
+
 class Hearing:
     """Sounds of stems. Every method may be called by several threads.
 
@@ -66,51 +97,58 @@ class Hearing:
 
     def __init__(self, catalogue: Catalogue, chunk_seconds: float) -> None:
         self._catalogue, self._chunk_seconds = catalogue, chunk_seconds
-        self._lock, self._at_once = threading.Lock(), threading.Semaphore(machine.available_cpus())
-        self._made: OrderedDict[tuple[str, Place], Future[Candidate]] = OrderedDict()
+        self._at_once = threading.Semaphore(machine.available_cpus())
+        self._excerpts: _Latest[Excerpt] = _Latest(_EXCERPTS)
+        self._sounds: _Latest[bytes] = _Latest(_SOUNDS)
 
-    def candidate(self, mix: Mix, place: Place) -> Candidate:
-        """A stem as it is heard with a mix.
+    def details(self, mix: Mix, place: Place) -> Candidate:
+        """A stem as it is heard with a mix, but for its sound.
 
         Raises:
             RefusedError: it was removed, or cannot be read.
         """
         path = self._catalogue.path(place.generation, place.stem)
-        if not (self._catalogue.folder / path).is_file():
-            raise RefusedError(410, removed(path))
-        key = (mix.number, place)
-        with self._lock:
-            known = self._made.get(key)
-            made: Future[Candidate] = known or Future()
-            self._made[key] = made
-            self._made.move_to_end(key)
-            while len(self._made) > _KEPT:
-                self._made.popitem(last=False)
-        if known is None:
-            try:
-                with self._at_once:
-                    made.set_result(self._make(mix, path, place.part))
-            except BaseException as error:
-                made.set_exception(error)
-                with self._lock:
-                    self._made.pop(key, None)
-        return made.result()
+        shown = sounds.unheard_stem(printable(path), self._excerpt(mix, place), self._start(mix, place))
+        return replace(shown, notes=[*shown.notes, *mix.remarks((self._catalogue.folder / path).absolute())])
 
-    def _make(self, mix: Mix, name: str, part: int | None) -> Candidate:
+    def sound(self, mix: Mix, place: Place) -> bytes:
+        """The sound as MP3, which takes longer.
+
+        Raises:
+            RefusedError: as :meth:`details`.
+        """
+        self._refuse_removed(place)
+        return self._sounds.get((mix.number, place), lambda: self._compressed(mix, place))
+
+    def _compressed(self, mix: Mix, place: Place) -> bytes:
+        excerpt = self._excerpt(mix, place)
+        with self._at_once:
+            return sounds.audio_of_stem(excerpt, mix.level)
+
+    def _excerpt(self, mix: Mix, place: Place) -> Excerpt:
+        self._refuse_removed(place)
+        return self._excerpts.get((mix.number, place), lambda: self._cut(mix, place))
+
+    def _start(self, mix: Mix, place: Place) -> float:
+        return mix.decoded.excerpt.offset_seconds if place.part is None else place.part * self._chunk_seconds
+
+    def _cut(self, mix: Mix, place: Place) -> Excerpt:
+        name = self._catalogue.path(place.generation, place.stem)
         path = self._catalogue.folder / name
         try:
-            whole = excerpts.read(path)
+            with self._at_once:
+                return excerpts.cut(excerpts.read(path), self._start(mix, place), mix.decoded.excerpt.seconds)
         except FileNotFoundError:
             raise RefusedError(410, removed(name)) from None
         except (InputError, OSError) as error:
             gone = not path.exists()
             reason = files.refusal(error) if isinstance(error, OSError) else str(error)
             raise RefusedError(410 if gone else 422, removed(name) if gone else f"{printable(name)} {reason}") from error
-        start = mix.decoded.excerpt.offset_seconds if part is None else part * self._chunk_seconds
-        absolute = path.absolute()
-        heard = excerpts.cut(whole, start, mix.decoded.excerpt.seconds)
-        made = sounds.of_stem(printable(name), heard, mix.level, start, marks=mix.marks(absolute))
-        return replace(made, notes=[*made.notes, *mix.remarks(absolute)])
+
+    def _refuse_removed(self, place: Place) -> None:
+        name = self._catalogue.path(place.generation, place.stem)
+        if not (self._catalogue.folder / name).is_file():
+            raise RefusedError(410, removed(name))
 
 
 def removed(name: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from jukemir_like.core.errors import JukemirLikeError
 from jukemir_like.core.files import printable
 from jukemir_like.listening import same_track, sounds
-from jukemir_like.listening.page import Candidate, Comparison, Page, Sound
+from jukemir_like.listening.page import Candidate, Comparison, Page
 from jukemir_like.serve import decoding
 from jukemir_like.serve.catalogue import Catalogue, Edition
 from jukemir_like.serve.hearing import Hearing, Mix, Place, removed
@@ -162,7 +162,9 @@ class Room:
 
     def sound_of_mix(self, number: str) -> bytes:
         """The mix as MP3."""
-        return _bytes(self._mix(number).sound)
+        sound = self._mix(number).sound.audio
+        assert isinstance(sound, bytes)  # noqa: S101 -- of_mix makes it
+        return sound
 
     def sound(self, number: str, place: Place) -> bytes:
         """A stem of the library as MP3: the part that is heard with this mix.
@@ -170,12 +172,12 @@ class Room:
         Raises:
             RefusedError: it was removed, or cannot be read.
         """
-        return _bytes(self._hearing.candidate(self._mix(number), place))
+        return self._hearing.sound(self._mix(number), place)
 
     def details(self, number: str, place: Place) -> dict[str, Any]:
         """Waveform and remarks of a stem as it is heard with this mix, and why it cannot be heard: part of a sound of a listening page."""
         try:
-            heard = self._hearing.candidate(self._mix(number), place)
+            heard = self._hearing.details(self._mix(number), place)
         except RefusedError as error:
             return {"audio": None, "problem": f"cannot be heard: {error}"}
         return {"peaks": heard.peaks, "offset_seconds": heard.offset_seconds, "notes": heard.notes}
@@ -186,9 +188,3 @@ class Room:
                 raise RefusedError(410, f"this mix is not kept any more (the last {_MIXES} are): give it again")
             self._mixes.move_to_end(number)
             return self._mixes[number]
-
-
-def _bytes(sound: Sound) -> bytes:
-    if not isinstance(sound.audio, bytes):
-        raise RefusedError(410, "there is no sound")
-    return sound.audio

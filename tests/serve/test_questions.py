@@ -102,11 +102,12 @@ def test_a_sound_is_made_once_for_all_that_ask(client, mix, monkeypatch):
     first = page["comparisons"][0]["candidates"][0]
     made = []
     hearing = client.server.room._hearing
-    make = hearing._make
-    monkeypatch.setattr(hearing, "_make", lambda *asked: made.append(asked) or make(*asked))
-    for address in (first["details"], first["audio"]["url"], first["details"]):
+    for step in ("_cut", "_compressed"):
+        make = getattr(hearing, step)
+        monkeypatch.setattr(hearing, step, lambda *asked, step=step, make=make: made.append(step) or make(*asked))
+    for address in (first["details"], first["audio"]["url"], first["details"], first["audio"]["url"]):
         assert client.request("GET", address, prefix="")[0].status == 200
-    assert len(made) == 1
+    assert made == ["_cut", "_compressed"]
 
 
 def test_whether_the_library_is_indexed_is_told(client, library, write_audio, monkeypatch):
