@@ -1,7 +1,9 @@
+import json
 import queue
 import socket
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 
 import numpy as np
@@ -191,10 +193,12 @@ def test_two_servers_on_one_port():
 
 
 @pytest.mark.slow
-def test_two_thousand_requests_of_any_kind(client, tmp_path):
+def test_two_thousand_requests_of_any_kind(words_client, tmp_path, mix):
     """Nothing outside the library is read, and the server goes on."""
+    client = words_client
     (tmp_path / "secret.wav").write_bytes(b"RIFFsecret-of-the-folder")
     random = np.random.default_rng(0)
+    given = client.give(mix)[1]["mix"]
     client.server.patience = Patience(silence=0.05)
     good = client.server.token
     pieces = [
@@ -217,9 +221,12 @@ def test_two_thousand_requests_of_any_kind(client, tmp_path):
         "é",
     ]
     pieces += ["?find=a", "?name=a.wav", "?name=../../secret.wav", "#", "%", "%ff", "a" * 3000, "", str(tmp_path / "secret.wav")]
+    pieces += ["details", "state", f"audio/{given}/1/0", f"details/{given}/1/1/1", f"details/{given}/1/1/999999999", given]
+    values = [given, "x", "drums", "a jazz trumpet", "\0", "a" * 200, 1, -1, 1e300, None, True, False, [0], [[]], {}, [3, 99], [10**30]]
     ways_out = ["../secret.wav", "%2e%2e/secret.wav", "..%2fsecret.wav", "audio/../../secret.wav", "%2e%2e%2fsecret.wav"]
     lengths = ["0", "5", "-5", "x", "5, 5", "2147483648", "9" * 40, "1e3", " 5", "٥"]
     pick = lambda choices: choices[random.integers(len(choices))]  # noqa: E731
+    statuses = Counter()
     for _ in range(2000):
         token = pick([good, good, good, good[:-1], good + "x", "", "..", "é"])
         path = "/" + token + "/" + pick(["/", "", "//"]).join(pick(pieces) for _ in range(random.integers(1, 6)))
@@ -230,6 +237,14 @@ def test_two_thousand_requests_of_any_kind(client, tmp_path):
         lines += [f"Host: {pick(['127.0.0.1', 'localhost', 'evil', '[::1]'])}:{client.server.server_port}"] * int(random.integers(1, 3))
         lines += [f"Content-Length: {pick(lengths)}"] * int(random.integers(0, 3)) + pick([[], ["Transfer-Encoding: chunked"], [":"]])
         body = random.bytes(int(random.integers(0, 40)))
+        if random.random() < 0.3:  # understood, and odd
+            kind = pick(["query", "query", "sum"])
+            asked = {"mix": given, "instrument": pick(["drums", "a jazz trumpet", "qqq"]), "segments": pick([True, False])}
+            asked = {"generation": pick([1, 9]), "stems": pick([[99], [-1], [], [0] * 17])} if kind == "sum" else asked
+            asked |= pick([{}, {pick([*asked]): pick(values)}])
+            body = json.dumps(asked).encode()
+            host = f"127.0.0.1:{client.server.server_port}"
+            lines = [f"POST /{good}/{kind} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
         with socket.create_connection(("127.0.0.1", client.server.server_port), timeout=10) as connection:
             connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
             connection.shutdown(socket.SHUT_WR)
@@ -237,7 +252,9 @@ def test_two_thousand_requests_of_any_kind(client, tmp_path):
                 answer = connection.makefile("rb").read()
             except ConnectionResetError:
                 answer = b""
+        statuses[answer[9:12]] += 1
         assert b"secret-of" not in answer
         assert b"root:" not in answer
         assert b" 500 " not in answer[:20]
+    assert all(statuses[status] > 5 for status in (b"200", b"400", b"403", b"404", b"410", b"422", b"501")), statuses
     assert client.json("GET", "stems")[0] == 200
