@@ -120,6 +120,7 @@
     byId("listed").textContent = `${found.of} stems in the library.${more}`;
   }
 
+  byId("file").addEventListener("click", () => { byId("file").value = ""; }); // the same file, written anew, is a change too
   byId("file").addEventListener("change", (event) => { if (event.target.files.length) { upload(event.target.files[0]); } });
   byId("instrument").addEventListener("change", () => { if (mix) { askAgain(); } });
   byId("unit").addEventListener("change", () => { if (mix) { askAgain(); } });
