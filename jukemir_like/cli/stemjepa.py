@@ -227,7 +227,7 @@ def retrieve(
     query = library.query(model, Path(context), instrument, transpose=transpose)
     candidates = library.open_library(model, Path(folder), folders, segments=segments)
     candidates.summary.notes[:0] = query.notes
-    matches = candidates.nearest(query.vectors, top, query.changes)
+    matches, scores = candidates.search(query.vectors, top, query.changes)
     if stretch is not None:
         from jukemir_like.stemjepa.retrieval import tempos
 
@@ -248,7 +248,6 @@ def retrieve(
             retrieved.Found(match.rank, match.score, match.path, match.start_seconds, match.change, match.tempo_unknown)
             for match in matches
         ]
-        scores = candidates.scores(query.vectors)
         facts = [("weights", f"{path.stem}, {model.digest[:16]}")]
         facts += [("transposed", f"by up to {transpose} semitones")] if any(change.semitones for change in query.changes) else []
         facts += [("stretched", f"by up to {stretch} %")] if stretch else []

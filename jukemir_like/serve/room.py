@@ -23,7 +23,7 @@ from jukemir_like.serve.refusals import RefusedError
 from jukemir_like.stemjepa.inference import StemJEPA
 from jukemir_like.stemjepa.interpretation import Interpretation
 from jukemir_like.stemjepa.retrieval.embedding import SILENT
-from jukemir_like.stemjepa.retrieval.library import Library, Match
+from jukemir_like.stemjepa.retrieval.library import Match
 
 TOP = 10
 STEMS = 16
@@ -117,11 +117,11 @@ class Room:
         with self._computing:
             vector = np.asarray(self.model.predict(mix.decoded.samples, instrument)[0])
             library = edition.candidates(segments=segments)
-            matches, scores = _best(library, vector)
+            matches, scores = library.search(vector, TOP)
             newest = self.catalogue.checked(match.path for match in matches)
             if newest is not edition:
                 edition, library = newest, newest.candidates(segments=segments)
-                matches, scores = _best(library, vector)
+                matches, scores = library.search(vector, TOP)
         places = [self._place(edition, match) for match in matches]
         candidates = [self._unheard(mix, match, place) for match, place in zip(matches, places, strict=True)]
         scale = (float(scores.min()), float(np.median(scores)), float(scores.max()))
@@ -187,12 +187,3 @@ class Room:
                 raise RefusedError(410, f"this mix is not kept any more (the last {_MIXES} are): give it again")
             self._mixes.move_to_end(number)
             return self._mixes[number]
-
-
-def _best(library: Library, vector: np.ndarray) -> tuple[list[Match], np.ndarray]:
-    """The candidates nearest to a vector, and the scores of all; of whole files, which may be many, by comparing once."""
-    scores = library.scores(vector)
-    if library.chunks is not None:
-        return library.nearest(vector, TOP), scores
-    best = np.argsort(-scores, kind="stable")[:TOP]
-    return [Match(rank, float(scores[number]), library.paths[number]) for rank, number in enumerate(best, 1)], scores

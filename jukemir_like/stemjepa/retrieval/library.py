@@ -135,6 +135,10 @@ class Library:
             top: how many.
             changes: of a :class:`Query`.
         """
+        return self.search(query, top, changes)[0]
+
+    def search(self, query: Vectors, top: int, changes: Sequence[Change] = (AS_IT_IS,)) -> tuple[list[Match], Vectors]:
+        """:meth:`nearest` and :meth:`scores` by comparing once."""
         scores, nearest = self._scores_and_nearest(query)
         best = [int(number) for number in _best(scores, top)]
         starts: list[float | None] = [None] * len(best)
@@ -143,10 +147,11 @@ class Library:
             of_chunks = {int(vector): self._vector_scores(vectors[vector]) for vector in np.unique(nearest[best])}
             parts = [of_chunks[nearest[number]][first[number] : first[number] + self.chunks[number]] for number in best]
             starts = [int(part.argmax()) * self.chunk_seconds for part in parts]
-        return [
+        matches = [
             Match(rank, float(scores[number]), self.paths[number], start, changes[nearest[number]])
             for rank, (number, start) in enumerate(zip(best, starts, strict=True), 1)
         ]
+        return matches, scores
 
     def text(self, matches: list[Match]) -> str:
         """A table as text."""

@@ -273,7 +273,9 @@ def test_the_nearest_of_many_are_those_of_a_whole_sort_with_equal_ones_in_their_
     )
     query = vectors[1100]
     cosines = [0.0 if row.std() == 0 else np.corrcoef(row, query)[0, 1] for row in vectors]  # the cosine of centred vectors
-    matches = candidates.nearest(query, top)
+    matches, scores = candidates.search(query, top)
+    assert matches == candidates.nearest(query, top)
+    assert np.array_equal(scores, candidates.scores(query))
     assert [int(match.path) for match in matches] == sorted(range(2500), key=lambda position: -cosines[position])[:top]
     assert [match.score for match in matches] == pytest.approx(sorted(cosines, reverse=True)[:top], abs=1e-6)
 
