@@ -25,6 +25,7 @@ SECTIONS = {
     "encoders": "Encoders",
     "pretrained": "Models of transformers",
     "speeds": "Speeds",
+    "retrieval": "Retrieval",
     "probe": "Probes",
     "coverage": "Intervals and comparisons",
     "tempo": "Predicting tempo",

@@ -57,7 +57,7 @@ def section() -> str:
 
 def _batches(folders: dict[int, Path]) -> str:
     """In turn over the sizes of folders, so that a drifting machine hits all alike."""
-    first = {size: _run(_extract(folder, BATCH_SIZE, 0)) for size, folder in folders.items()}
+    first = {size: run(_extract(folder, BATCH_SIZE, 0)) for size, folder in folders.items()}
     for size, folder in folders.items():
         _journals(folder, size)
     figures: dict[tuple[str, int], list[Figures]] = {}
@@ -69,7 +69,7 @@ def _batches(folders: dict[int, Path]) -> str:
                 if kind == "new":
                     _forget(folder, batch)
                 (folder / "vectors" / ".records" / f"batch-{OTHER_BATCH_SIZE}-2.jsonl").unlink(missing_ok=True)
-                measured = _run(_extract(folder, *asked))
+                measured = run(_extract(folder, *asked))
                 if turn >= 0:
                     figures.setdefault((kind, size), []).append(measured)
     head = [
@@ -117,7 +117,7 @@ def _meta(folders: dict[int, Path]) -> str:
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for size, folder in folders.items():
         arguments = [str(folder), str(size)]
-        write, read = (_run([sys.executable, "-c", script, *arguments]) for script in (META, READ))
+        write, read = (run([sys.executable, "-c", script, *arguments]) for script in (META, READ))
         cost = " · ".join(f"{1e6 * one.processor_seconds / size:.0f}" for one in (write, read))
         file = (folder / "meta.json").stat().st_size / 1e6
         lines.append(
@@ -152,7 +152,7 @@ class Figures:
     megabytes: float
 
 
-def _run(command: list[str]) -> Figures:
+def run(command: list[str]) -> Figures:
     script = (
         "import resource, subprocess, sys, time\n"
         "started = time.perf_counter()\n"

@@ -7,7 +7,12 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
+import click
 import pytest
+
+from jukemir_like.cli.program import cli
+from jukemir_like.core.stems import instrument_name
+from jukemir_like.datasets.instrument_families import table
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(path for pattern in ("docs/*.md", "datasets/*/card.md", "containers/README.md") for path in ROOT.glob(pattern))
@@ -84,6 +89,34 @@ def test_code_in_the_pages_runs(code, tmp_path, write_audio, monkeypatch):
     environment = {**os.environ, "JUKEMIR_LIKE_CACHE_DIR": str(tmp_path / "cache")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def commands():
+    """``(page, line)`` of each command of the project in a block of a page."""
+    for page in PAGES:
+        for block in re.findall(r"^```\w*\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL):
+            lines = block.replace("\\\n", " ").splitlines()
+            yield from ((page, line) for line in lines if line.startswith("jukemir-like "))
+
+
+def test_commands_in_the_pages_exist_with_the_options_they_name():
+    found = list(commands())
+    assert len(found) > 50
+    for page, line in found:
+        words, command = line.split()[1:], cli
+        while isinstance(command, click.Group):
+            command, words = command.commands.get(words[0]), words[1:]
+        assert command is not None, f"{page}: {line}"
+        known = {option for parameter in command.params for option in parameter.opts}
+        unknown = [word for word in words if word.startswith("--") and word.split("=")[0] not in known]
+        assert not unknown, f"{page}: {line}: {unknown}"
+
+
+def test_what_is_held_out_of_training_for_the_figures_are_instruments_and_families():
+    (names,) = re.findall(r"data\.held_out=\[(.*?)\]", (ROOT / "docs" / "retrieval.md").read_text())
+    named = [name.strip("'") for name in names.split(",")]
+    assert len(named) > 20
+    assert [name for name in named if instrument_name(name) not in table()] == []
 
 
 def test_links_between_the_pages_lead_to_files():

@@ -160,10 +160,15 @@ def is_current(folder: Path, folders: Iterable[FolderState], unreadable: Mapping
     root = os.fspath(folder)
 
     def of(path: str) -> str:
-        return os.path.join(root, path) if path else root  # noqa: PTH118 -- twice as fast, and there may be many
+        return f"{root}/{path}" if path else root  # twice as fast as a Path, and there may be many
+
+    def is_same(known: FolderState) -> bool:  # twice as fast as to make another and compare
+        now = os.stat(of(known.path))  # noqa: PTH116
+        state = (known.inode, known.size, known.mtime_ns, known.ctime_ns)
+        return (now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns) == state
 
     try:
-        if any(FolderState.of(known.path, os.stat(of(known.path))) != known for known in folders):  # noqa: PTH116
+        if not all(map(is_same, folders)):
             return False
         if any(os.path.isdir(of(path)) for path in lost_links):  # noqa: PTH112
             return False

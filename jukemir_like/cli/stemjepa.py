@@ -17,6 +17,7 @@ import click
 from jukemir_like.cli import options
 from jukemir_like.core.errors import DONE, RequestError
 from jukemir_like.core.files import printable
+from jukemir_like.core.parallel import wait_without_spinning
 from jukemir_like.core.stems import KINDS
 
 if TYPE_CHECKING:
@@ -57,8 +58,6 @@ def train(
     missing = [package for package in _NEEDED_TO_TRAIN if importlib.util.find_spec(package) is None]
     if missing:
         raise RequestError(f"training needs {', '.join(missing)}: pip install 'jukemir-like[train]'")
-    from jukemir_like.core.parallel import wait_without_spinning
-
     wait_without_spinning()
     settings = _settings(recipe, data, overrides)
     if show:
@@ -179,11 +178,23 @@ def convert(
 @click.option(
     "--instrument",
     required=True,
-    help="The stem that it lacks: bass, drums, other or vocals for the weights of the package; in any words for those conditioned by text.",
+    help="The stem that it lacks: bass, drums, other or vocals; in any words for weights that are conditioned by text.",
 )
 @click.option("--library", "folder", required=True, type=click.Path(), help="Folder of audio to choose from; sub-folders included.")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="Files to show.")
 @click.option("--segments", is_flag=True, help="Find which part of which file fits: of each file, the chunk that fits best.")
+@click.option(
+    "--transpose",
+    type=click.IntRange(1, 6),
+    metavar="SEMITONES",
+    help="Also find files that fit when played up to so many semitones higher or lower, 6 at the most.",
+)
+@click.option(
+    "--stretch",
+    type=click.IntRange(1, 10),
+    metavar="PERCENT",
+    help="Say how much faster or slower each file found is in time with the mix, up to so much, 10 at the most.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @options.page
 @options.page_seconds
@@ -193,25 +204,39 @@ def convert(
 @options.partial_ok
 @options.cache
 def retrieve(
-    context: str, instrument: str, folder: str, top: int, segments: bool, as_json: bool, page: str | None, page_seconds: float,
-    weights: str | None, device: str | None, threads: int | None, cache: str | None,
+    context: str, instrument: str, folder: str, top: int, segments: bool, transpose: int | None, stretch: int | None, as_json: bool,
+    page: str | None, page_seconds: float, weights: str | None, device: str | None, threads: int | None, cache: str | None,
 ) -> int:  # fmt: skip
     """Find the files of a library that fit a mix as its missing instrument.
 
     The index of the library is kept in the cache: the next search reads only files that are new or changed. --page writes a page on which
     the mix is heard with each of them.
+
+    Key and tempo of a file must be those of the mix, unless --transpose or --stretch are given: then the table says how each file is to
+    be played, and the page plays it so. The files themselves are not changed. Drums and other percussion are not transposed. --stretch
+    does not change which files are found; where no tempo fits, the table has a ?.
     """
+    wait_without_spinning()
     folders, path = _resolve(weights, cache)
     model = _load(path, device, threads)
     from jukemir_like.stemjepa.retrieval import library
 
-    query = library.query(model, Path(context), instrument)
+    if stretch is not None and page is not None:
+        from jukemir_like.deform import stretching
+
+        stretching.load()  # refuses at once where it is missing, and not after the search
+    query = library.query(model, Path(context), instrument, transpose=transpose)
     candidates = library.open_library(model, Path(folder), folders, segments=segments)
     candidates.summary.notes[:0] = query.notes
-    matches = candidates.nearest(query.vector, top)
+    matches, scores = candidates.search(query.vectors, top, query.changes)
+    if stretch is not None:
+        from jukemir_like.stemjepa.retrieval import tempos
+
+        matches, unread = tempos.fit(matches, candidates.folder, query.mix, model.sample_rate, stretch)
+        candidates.summary.failed.update(unread)
     if as_json:
         request: dict[str, Any] = {"context": context, "instrument": instrument, "weights": str(path), "digest": model.digest}
-        if model.is_text_conditioned and query.taken_for is not None:
+        if query.taken_for is not None and (model.is_text_conditioned or query.taken_for.note):
             request["taken_for"] = query.taken_for.to_json()
         click.echo(candidates.to_json(matches, request))
     else:
@@ -220,9 +245,13 @@ def retrieve(
         from jukemir_like.listening import retrieved
         from jukemir_like.listening.page import write
 
-        found = [retrieved.Found(match.rank, match.score, match.path, match.start_seconds) for match in matches]
-        scores = candidates.scores(query.vector)
+        found = [
+            retrieved.Found(match.rank, match.score, match.path, match.start_seconds, match.change, match.tempo_unknown)
+            for match in matches
+        ]
         facts = [("weights", f"{path.stem}, {model.digest[:16]}")]
+        facts += [("transposed", f"by up to {transpose} semitones")] if any(change.semitones for change in query.changes) else []
+        facts += [("stretched", f"by up to {stretch} %")] if stretch else []
         written, unheard = retrieved.page(Path(context), instrument, Path(folder), found, scores, facts=facts, seconds=page_seconds)
         write(Path(page), written)
         candidates.summary.failed |= {name: reason for name, reason in unheard.items() if name not in candidates.summary.failed}
@@ -235,7 +264,7 @@ def retrieve(
 @click.command(name="evaluate-retrieval")
 @click.option("--data", type=click.Path(), help="Folder of stems; instead of --dataset.")
 @click.option("--dataset", help=f"A processed dataset of stems in the cache [default: {DATASET}].")
-@click.option("--split", help="Only these tracks [default: test, where tracks have a split].")
+@click.option("--split", help="Only these tracks; all: every track [default: test, where tracks have a split].")
 @click.option(
     "--stems",
     type=click.Choice(KINDS),
@@ -262,6 +291,7 @@ def evaluate_retrieval(
     started = time.perf_counter()
     if data is not None and dataset is not None:
         raise click.UsageError("give --data or --dataset, not both")
+    wait_without_spinning()
     folders, path = _resolve(weights, cache)
     name = (DATASET if dataset is None else dataset) if data is None else os.path.basename(os.path.abspath(data))  # noqa: PTH100, PTH119
     if not is_name(name) or not is_name(path.stem):  # they name the folder of results

@@ -12,7 +12,10 @@ import os
 import struct
 import zipfile
 import zlib
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -21,6 +24,7 @@ from numpy.lib import format as npy
 from jukemir_like.core import files
 
 _KINDS = "biufU"
+_PIECE_BYTES = 1 << 20
 
 
 def parse(data: bytes) -> np.ndarray:
@@ -68,14 +72,19 @@ def matrix_layout(file: BinaryIO) -> tuple[int, int, int]:
     """
     start = file.read(10)
     data = start + file.read(int.from_bytes(start[8:10], "little"))
+    rows, columns = _matrix_shape(data, os.fstat(file.fileno()).st_size)
+    return rows, columns, len(data)
+
+
+def _matrix_shape(data: bytes, size: int) -> tuple[int, int]:
+    """Rows and columns of a matrix of little-endian float32, from the bytes before its data and the number of bytes with it."""
     shape, column_order, dtype = _header(data)
     if len(shape) != 2 or column_order or dtype.str != "<f4" or not all(shape):
         raise ValueError(f"is no matrix of float32: it holds {dtype} of shape {shape}")
     rows, columns = shape
-    size = os.fstat(file.fileno()).st_size - len(data)
-    if size != 4 * rows * columns:
-        raise ValueError(f"is truncated: the header declares {4 * rows * columns:,} bytes, the file has {size:,}")
-    return rows, columns, len(data)
+    if size - len(data) != 4 * rows * columns:
+        raise ValueError(f"is truncated: the header declares {4 * rows * columns:,} bytes, the file has {size - len(data):,}")
+    return rows, columns
 
 
 def read_archive(path: str | os.PathLike[str], remedy: str) -> dict[str, np.ndarray]:
@@ -86,22 +95,77 @@ def read_archive(path: str | os.PathLike[str], remedy: str) -> dict[str, np.ndar
         DamagedFileError: it is none; with ``remedy`` as what to do.
     """
     with files.damage_errors(path, remedy), files.open_regular(path) as file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                members = archive.infolist()
-                if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-                    raise ValueError("is compressed, as no stage writes it")
-                if sum(member.file_size for member in members) > os.fstat(file.fileno()).st_size:
-                    raise ValueError("is damaged: it declares more than it holds")
-                arrays = {}
-                for member in members:
-                    try:
-                        arrays[member.filename.removesuffix(".npy")] = parse(archive.read(member)).copy()
-                    except ValueError as error:
-                        raise ValueError(f"is damaged: {member.filename!r} in it {error}") from error
-                return arrays
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error, OverflowError) as error:
-            raise ValueError(f"is no archive of NumPy ({error})") from error
+        return _read_archive(file, None)[0]
+
+
+@dataclass(frozen=True)
+class StoredMatrix:
+    """A matrix of little-endian float32 that was left in its file, which is open: it stays the same when another takes its name.
+
+    Args:
+        path: of the file.
+        file: opened.
+        start: bytes of the file before the first row.
+        shape: rows, columns.
+    """
+
+    path: Path
+    file: BinaryIO
+    start: int
+    shape: tuple[int, int]
+
+
+def open_archive(path: Path, remedy: str, matrix: str) -> tuple[dict[str, np.ndarray], StoredMatrix | None]:
+    """As :func:`read_archive`, but for one array, called ``matrix``: it is compared with its checksum, and not kept in memory.
+
+    Returns:
+        Name → array, of the others; and the matrix, or None where the file has none of this name.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DamagedFileError: it is none, or this array is no matrix of float32; with ``remedy`` as what to do.
+    """
+    with files.damage_errors(path, remedy), ExitStack() as stack:
+        file = stack.enter_context(files.open_regular(path))
+        arrays, layout = _read_archive(file, matrix)
+        stack.pop_all()
+        return arrays, None if layout is None else StoredMatrix(path, file, *layout)
+
+
+def _read_archive(file: BinaryIO, matrix: str | None) -> tuple[dict[str, np.ndarray], tuple[int, tuple[int, int]] | None]:
+    """Name → array, except of ``matrix``; and where this begins, with its shape."""
+    arrays, layout = {}, None
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+                raise ValueError("is compressed, as no stage writes it")
+            if sum(member.file_size for member in members) > os.fstat(file.fileno()).st_size:
+                raise ValueError("is damaged: it declares more than it holds")
+            for member in members:
+                name = member.filename.removesuffix(".npy")
+                try:
+                    if name == matrix:
+                        layout = _layout(archive, member, file)
+                    else:
+                        arrays[name] = parse(archive.read(member)).copy()
+                except ValueError as error:
+                    raise ValueError(f"is damaged: {member.filename!r} in it {error}") from error
+            return arrays, layout
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, struct.error, OverflowError) as error:
+        raise ValueError(f"is no archive of NumPy ({error})") from error
+
+
+def _layout(archive: zipfile.ZipFile, member: zipfile.ZipInfo, file: BinaryIO) -> tuple[int, tuple[int, int]]:
+    """Where in ``file`` the matrix of an archive begins, and its shape. It is read once, for its checksum."""
+    with archive.open(member) as stored:
+        data = stored.read(10)
+        data += stored.read(int.from_bytes(data[8:10], "little"))
+        shape = _matrix_shape(data, member.file_size)
+        while stored.read(_PIECE_BYTES):  # to its end, where the checksum is compared
+            pass
+    file.seek(member.header_offset + 26)  # of the member's own header: 30 bytes, whose last are the lengths of what follows them
+    return member.header_offset + 30 + sum(struct.unpack("<HH", file.read(4))) + len(data), shape
 
 
 @lru_cache(maxsize=256)  # all files of a folder have one header: ten times faster than numpy.load

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jukemir_like.core import files
+from jukemir_like.core.arrays import StoredMatrix
 from jukemir_like.core.errors import DamagedFileError
 
 CHUNK_BYTES = 8 << 20
@@ -34,10 +35,12 @@ class MatrixFile:
     Args:
         path: the file.
         start: bytes before the first row.
+        file: open already, where it must stay the same while another takes its name; None: opened by its path when it is read.
     """
 
     path: Path
     start: int
+    file: BinaryIO | None = None
 
 
 Source = MatrixFile | np.ndarray
@@ -71,6 +74,11 @@ class Rows:
     def of_file(cls, file: MatrixFile, n: int, dimension: int) -> Rows:
         """The first ``n`` rows of a file."""
         return cls([file], np.zeros(n, np.int32), np.arange(n), dimension)
+
+    @classmethod
+    def of_stored(cls, matrix: StoredMatrix) -> Rows:
+        """All rows of a matrix in an archive."""
+        return cls.of_file(MatrixFile(matrix.path, matrix.start, matrix.file), *matrix.shape)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Rows]) -> Rows:
@@ -128,9 +136,11 @@ class Rows:
         """Reads ``rows`` of a file into the rows ``places`` of ``out``; those that are close to each other by one call."""
         with files.damage_errors(file.path, "it was changed while it was read; run again"):
             try:
-                descriptor = self._descriptor(number, file.path)
+                descriptor = self._descriptor(number, file.path) if file.file is None else file.file.fileno()
                 first, last = int(rows.min()), int(rows.max())
-                if last - first < 2 * len(rows):
+                if last - first + 1 == len(out) and (np.diff(rows) == 1).all():  # a chunk of the file as it is
+                    self._fill(descriptor, file, first, out)
+                elif last - first < 2 * len(rows):
                     block = np.empty((last - first + 1, self._dimension), np.float32)
                     self._fill(descriptor, file, first, block)
                     out[places] = block[rows - first]

@@ -37,6 +37,16 @@ def shift_pitch(samples: Samples, sample_rate: int, semitones: float) -> Samples
     return _process(samples, sample_rate, semitones, 1.0)
 
 
+def change(samples: Samples, sample_rate: int, semitones: float, rate: float) -> Samples:
+    """Moves the pitch and plays ``rate`` times as fast, in one pass: ``(round(samples / rate),)``.
+
+    Raises:
+        InputError: the clip is too short.
+        RequestError: python-stretch is not installed.
+    """
+    return _process(samples, sample_rate, semitones, rate)
+
+
 def load() -> Any:
     """The module of python-stretch.
 

@@ -12,6 +12,7 @@ import soundfile
 from jukemir_like import audio
 from jukemir_like.audio.stems import reading
 from jukemir_like.core.errors import InputError
+from jukemir_like.deform.key_and_tempo import AS_IT_IS, Change
 from jukemir_like.listening.compress import SAMPLE_RATE, Mono
 from jukemir_like.studio.levels import active_level, ratio
 
@@ -30,6 +31,7 @@ _BARS = 400
 _BLOCK = 1 << 18
 _FADE_SECONDS = 0.005
 _PLAIN, _VORBIS = ("PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"), "VORBIS"
+_MARGIN_SECONDS = 0.2  # of the file after an excerpt, for its end too has what comes after it in the blocks of a stretcher
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,13 @@ class Excerpt:
         samples: ``(samples,)`` at :data:`~.compress.SAMPLE_RATE`; zeros where the file has ended.
         offset_seconds: where it begins in the file.
         file_seconds: duration of the whole file.
+        rate: how many times as fast as in the file it is heard.
     """
 
     samples: Mono
     offset_seconds: float
     file_seconds: float
+    rate: float = 1.0
 
     @property
     def seconds(self) -> float:
@@ -59,7 +63,7 @@ class Excerpt:
     @property
     def sounding_seconds(self) -> float:
         """How much of it the file has, from the beginning of the excerpt."""
-        return min(self.seconds, self.file_seconds - self.offset_seconds)
+        return min(self.seconds, (self.file_seconds - self.offset_seconds) / self.rate)
 
 
 def read(path: Path) -> audio.Audio:
@@ -73,7 +77,7 @@ def read(path: Path) -> audio.Audio:
     return audio.Audio(audio.mix_down(decoded.samples)[None], decoded.sample_rate)
 
 
-def read_part(path: Path, start_seconds: float, seconds: float) -> Excerpt:
+def read_part(path: Path, start_seconds: float, seconds: float, change: Change = AS_IT_IS) -> Excerpt:
     """:func:`cut` of :func:`read`; where the format allows it, nothing after what is heard is decoded, and in most formats nothing before.
 
     Raises:
@@ -81,10 +85,10 @@ def read_part(path: Path, start_seconds: float, seconds: float) -> Excerpt:
         OSError: it cannot be read.
     """
     with suppress(InputError):  # what is wrong, the whole file tells
-        if reading.is_seekable(path) and (part := _part(path, start_seconds, seconds)):
+        if reading.is_seekable(path) and (part := _part(path, start_seconds, _taken_seconds(seconds, change))):
             sound, start_seconds, file_seconds = part
-            return replace(cut(sound, 0, seconds), offset_seconds=start_seconds, file_seconds=file_seconds)
-    return cut(read(path), start_seconds, seconds)
+            return replace(cut(sound, 0, seconds, change), offset_seconds=start_seconds, file_seconds=file_seconds)
+    return cut(read(path), start_seconds, seconds, change)
 
 
 def _part(path: Path, start_seconds: float, seconds: float) -> tuple[audio.Audio, float, float] | None:
@@ -129,23 +133,42 @@ def start_of_excerpt(mix: audio.Audio, seconds: float) -> float:
     return float(np.flatnonzero(sums >= sums.max() * _AS_LOUD)[0])
 
 
-def cut(sound: audio.Audio, start_seconds: float, seconds: float) -> Excerpt:
+def cut(sound: audio.Audio, start_seconds: float, seconds: float, change: Change = AS_IT_IS) -> Excerpt:
     """The excerpt from ``start_seconds``; from the beginning where the sound has ended by then.
 
     Its ends are faded in and out within 5 ms, so that it repeats without a click.
+
+    Args:
+        sound: one channel.
+        start_seconds: in ``sound`` as it is.
+        seconds: of the excerpt as it is heard.
+        change: in which key and tempo it is heard.
+
+    Raises:
+        RequestError: there is a change, and python-stretch is not installed.
     """
     rate, samples = sound.sample_rate, sound.samples[0]
     if start_seconds * rate >= len(samples):
         start_seconds = 0.0
     first, wanted = round(start_seconds * rate), round(seconds * SAMPLE_RATE)
-    part = np.ascontiguousarray(samples[first : first + round(seconds * rate)], dtype=np.float32)
-    resampled = audio.resample(part, rate, SAMPLE_RATE)[:wanted]
+    taken_seconds = _taken_seconds(seconds, change)
+    part = np.ascontiguousarray(samples[first : first + round(taken_seconds * rate)], dtype=np.float32)
+    resampled = audio.resample(part, rate, SAMPLE_RATE)
+    if not change.is_none:
+        missing = max(0, round(taken_seconds * SAMPLE_RATE) - len(resampled))
+        resampled = change.apply(np.pad(resampled, (0, missing)), SAMPLE_RATE)
+    resampled = resampled[:wanted]
     result = np.zeros(wanted, np.float32)
     result[: len(resampled)] = resampled
     fade = np.linspace(0, 1, min(round(_FADE_SECONDS * SAMPLE_RATE), wanted // 2), dtype=np.float32)
     result[: len(fade)] *= fade
     result[wanted - len(fade) :] *= fade[::-1]
-    return Excerpt(result, start_seconds, len(samples) / rate)
+    return Excerpt(result, start_seconds, len(samples) / rate, change.rate)
+
+
+def _taken_seconds(seconds: float, change: Change) -> float:
+    """How much of a file is cut for an excerpt of so many seconds."""
+    return seconds if change.is_none else seconds * change.rate + _MARGIN_SECONDS
 
 
 def gain(samples: Mono, level: float = MIX_LEVEL) -> float:

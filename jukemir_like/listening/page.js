@@ -141,7 +141,7 @@
     document.querySelectorAll("#candidates .row").forEach((row, number) => {
       row.classList.toggle("current", number === chosen);
       const error = player.sounds[number]?.error;
-      if (error && !row.querySelector(".error")) { row.querySelector(".name").append(element("span", { class: "remark error" }, error)); }
+      if (error && !shown.candidates[number - 1]?.problem && !row.querySelector(".error")) { row.querySelector(".name").append(element("span", { class: "remark error" }, error)); }
     });
     if (drawn !== sound || !byId("wave-stem").firstChild) {
       drawn = sound;
@@ -225,6 +225,18 @@
     requestAnimationFrame(frame);
   }
 
+  // What comes later of a candidate, from 1, of the first comparison: any of peaks, notes, problem, audio.
+  function complete(page, number, more) {
+    Object.assign(page.comparisons[0].candidates[number - 1], more);
+    if (shown !== page.comparisons[0]) { return; }
+    const old = byId("candidates").querySelectorAll(".row")[number], row = candidateRow(shown.candidates[number - 1], number);
+    const focused = old.contains(document.activeElement);
+    old.replaceWith(row);
+    if (focused) { row.querySelector("input").focus(); }
+    if (player?.chosen === number) { drawn = null; }
+    update();
+  }
+
   function show(page) {
     data = page;
     byId("found").hidden = false;
@@ -243,7 +255,7 @@
     byId("problem").hidden = false;
     byId("problem").textContent = "This browser has no Web Audio: sounds can be played one by one, but not together.";
   }
-  window.listening = { show, player };
+  window.listening = { show, complete, player };
   const stored = byId("data");
   if (stored) { show(JSON.parse(stored.textContent)); }
 })();

@@ -52,7 +52,8 @@ and a candidate also:
     ``marks``
         list of ``"same-track"`` and ``"correct"``.
 
-``window.listening`` has, for programs and tests, ``show(data)``; ``player`` (``player.js``: ``play()``, ``pause()``, ``seek(seconds)``,
+``window.listening`` has, for programs and tests, ``show(data)``; ``complete(data, n, more)``, by which fields of the nth candidate (from 1)
+come later; ``player`` (``player.js``: ``play()``, ``pause()``, ``seek(seconds)``,
 ``choose(n)`` with 0 for the mix alone, ``position()``, ``playing``, …); ``player.context`` and ``player.buses.mix`` and ``.stem``, the
 nodes of Web Audio that all sound goes through.
 """

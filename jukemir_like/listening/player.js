@@ -51,14 +51,23 @@ class Player {
     try {
       const bytes = sound.audio.url === undefined
         ? Uint8Array.from(atob(sound.audio.base64), (character) => character.charCodeAt(0)).buffer
-        : await (await fetch(sound.audio.url)).arrayBuffer();
-      sound.buffer = this.exact(await this.context.decodeAudioData(bytes));
+        : await this.fetched(sound);
+      if (bytes) { sound.buffer = this.exact(await this.context.decodeAudioData(bytes)); }
     } catch {
       sound.error = "this browser cannot play it";
     }
     if (!this.sounds.includes(sound)) { return; } // others were loaded meanwhile
     if (sound.buffer && this.playing) { this.startSource(sound); }
     this.onchange();
+  }
+
+  // Its bytes; null, with the reason, where the server refuses them or does not answer.
+  async fetched(sound) {
+    const response = await fetch(sound.audio.url).catch(() => null);
+    if (response?.ok) { return response.arrayBuffer(); }
+    const { error } = response ? await response.json().catch(() => ({})) : {};
+    sound.error = error ?? "the server does not answer";
+    return null;
   }
 
   // Exactly as long as all others, so that they are repeated together.

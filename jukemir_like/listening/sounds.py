@@ -40,9 +40,18 @@ def of_stem(name: str, excerpt: Excerpt, level: float, wanted_seconds: float, **
         wanted_seconds: where the excerpt was meant to begin; where it does not, the page says so.
         more: ``rank``, ``score``, ``marks`` of the candidate.
     """
-    audio = to_mp3(excerpt.samples * np.float32(excerpts.gain(excerpt.samples, level)))
+    return unheard_stem(name, excerpt, wanted_seconds, audio=audio_of_stem(excerpt, level), **more)
+
+
+def unheard_stem(name: str, excerpt: Excerpt, wanted_seconds: float, audio: bytes | None = None, **more: Any) -> Candidate:
+    """As :func:`of_stem`, without the sound, which takes most of the time."""
     notes = _notes(excerpt, wanted_seconds)
     return Candidate(name, audio, excerpts.waveform(excerpt.samples), excerpt.offset_seconds, notes=notes, **more)
+
+
+def audio_of_stem(excerpt: Excerpt, level: float) -> bytes:
+    """The sound of :func:`of_stem`."""
+    return to_mp3(excerpt.samples * np.float32(excerpts.gain(excerpt.samples, level)))
 
 
 def clock(seconds: float) -> str:

@@ -1,18 +1,21 @@
 """HTTP for one person, on the loopback of this machine, by the standard library; not made for a network.
 
 The address holds a random token; without it there is nothing. The Host header must be this server's own (a name on the web that leads here
-is refused), an Origin too. Files are asked for by numbers, never by paths. Bodies are limited in size, connections in number and in how
-long they may say nothing.
+is refused), an Origin too. Files are asked for by numbers, never by paths. Bodies are limited in size, connections in number and in time
+(:mod:`~.patience`).
 
 Below ``/TOKEN/``: ``GET`` the page; ``GET stems?find=…``; ``POST mix?name=song.wav`` with the bytes of a file, or ``POST sum`` with
-``{"generation": 1, "stems": [0, 3]}``, both → ``{"mix": …}``; ``POST query`` with ``{"mix": …, "instrument": …}`` → the data of a
-listening page; ``GET audio/MIX/mix``, ``GET audio/MIX/GENERATION/NUMBER`` → MP3. Errors are ``{"error": "one sentence"}``.
+``{"generation": 1, "stems": [0, 3]}``, both → ``{"mix": …}``; ``POST query`` with ``{"mix": …, "instrument": …, "segments": false}`` → the
+data of a listening page; ``GET audio/MIX/mix``, ``GET audio/MIX/PLACE`` → MP3; ``GET details/MIX/PLACE`` → what the page shows of that
+sound; ``GET state`` → ``{"indexing": false}``. A PLACE is ``GENERATION/NUMBER`` of a file, or ``GENERATION/NUMBER/PART``. Errors are
+``{"error": "one sentence"}``.
 """
 
 from __future__ import annotations
 
 import errno
 import hmac
+import io
 import json
 import secrets
 import socket
@@ -21,6 +24,7 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,6 +34,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from jukemir_like import audio
 from jukemir_like.core.errors import RequestError
 from jukemir_like.serve import web
+from jukemir_like.serve.hearing import Place
+from jukemir_like.serve.patience import Incoming, Patience
 from jukemir_like.serve.refusals import RefusedError
 from jukemir_like.serve.room import Room
 
@@ -39,8 +45,8 @@ LARGEST_MIX = 100 << 20
 
 _LARGEST_QUESTION = 64 << 10
 _CONNECTIONS = 16
-_QUIET_SECONDS = 10.0  # that a connection may say nothing
-_BODY_SECONDS = 120.0
+_FAREWELL_SECONDS = 1.0  # for what is still sent to a request that was refused
+_BUSY = b'{"error": "too many connections at once: try again in a moment"}'
 _POLICY = "default-src 'none'; frame-ancestors 'none'"
 _PAGE_POLICY = "frame-ancestors 'none'; object-src 'none'; base-uri 'none'; form-action 'none'"  # the page's own says the rest
 
@@ -50,6 +56,11 @@ class Server(ThreadingHTTPServer):
 
     Args:
         port: 0: a free one.
+
+    Attributes:
+        room: what it answers from.
+        patience: how long connections are waited for.
+        clock: seconds, from any beginning.
 
     Raises:
         RequestError: the port is in use.
@@ -63,10 +74,11 @@ class Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 32
     room: Room
+    clock: Callable[[], float]
 
     def __init__(self, port: int) -> None:
         self.token = secrets.token_urlsafe(24)
-        self.quiet_seconds = _QUIET_SECONDS
+        self.patience, self.clock = Patience(), time.monotonic
         self._connections = threading.BoundedSemaphore(_CONNECTIONS)
         try:
             super().__init__((HOST, port), Handler)
@@ -88,7 +100,10 @@ class Server(ThreadingHTTPServer):
         """In a thread of its own, as long as there are not too many."""
         if not self._connections.acquire(blocking=False):
             with suppress(OSError):
-                request.sendall(b"HTTP/1.0 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+                request.setblocking(False)
+                head = f"HTTP/1.0 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {len(_BUSY)}\r\n\r\n"
+                request.sendall(head.encode() + _BUSY)
+                request.recv(_LARGEST_QUESTION)  # closed with bytes unread, a connection is reset, and the answer is lost
             self.shutdown_request(request)
             return
         try:
@@ -118,9 +133,12 @@ class Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def setup(self) -> None:
-        """As ever, with a limit of time."""
+        """As ever, with limits of time."""
         super().setup()
-        self.connection.settimeout(self.server.quiet_seconds)
+        self.connection.settimeout(self.server.patience.silence)
+        self.rfile.close()
+        self.incoming = Incoming(self.connection, self.server.patience, self.server.clock)
+        self.rfile = io.BufferedReader(self.incoming)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Nothing: addresses hold the token."""
@@ -180,13 +198,17 @@ class Handler(BaseHTTPRequestHandler):
         room = self.server.room
         match parts:
             case [""]:
-                return 200, "text/html; charset=utf-8", web.page(room).encode(), _PAGE_POLICY
+                return 200, "text/html; charset=utf-8", web.page(room, LARGEST_MIX).encode(), _PAGE_POLICY
             case ["stems"]:
                 return _json(room.stems(parameters.get("find", "")))
             case ["audio", mix, "mix"]:
                 return 200, "audio/mpeg", room.sound_of_mix(mix), _POLICY
-            case ["audio", mix, generation, number]:
-                return 200, "audio/mpeg", room.sound(mix, _number(generation), _number(number)), _POLICY
+            case ["audio", mix, _, _] | ["audio", mix, _, _, _]:
+                return 200, "audio/mpeg", room.sound(mix, Place(*map(_number, parts[2:]))), _POLICY
+            case ["details", mix, _, _] | ["details", mix, _, _, _]:
+                return _json(room.details(mix, Place(*map(_number, parts[2:]))))
+            case ["state"]:
+                return _json(room.state())
         raise RefusedError(404, "there is nothing at this address")
 
     def _post(self, parts: list[str], parameters: dict[str, str]) -> tuple[int, str, bytes, str]:
@@ -207,10 +229,10 @@ class Handler(BaseHTTPRequestHandler):
                 return _json(room.add_stems(generation, stems))
             case ["query"]:
                 asked = self._question()
-                mix, instrument = asked.get("mix"), asked.get("instrument")
-                if not isinstance(mix, str) or not isinstance(instrument, str) or len(instrument) > 200:
-                    raise RefusedError(400, "give mix and instrument, two texts")
-                return _json(room.ask(mix, instrument))
+                mix, instrument, segments = asked.get("mix"), asked.get("instrument"), asked.get("segments", False)
+                if not isinstance(mix, str) or not isinstance(instrument, str) or type(segments) is not bool:
+                    raise RefusedError(400, "give mix and instrument, two texts, and segments, true or false")
+                return _json(room.ask(mix, instrument, segments=segments))
         raise RefusedError(404, "there is nothing at this address")
 
     def _question(self) -> dict[str, Any]:
@@ -232,10 +254,11 @@ class Handler(BaseHTTPRequestHandler):
             raise RefusedError(411, "the size of the body must be declared, once")
         if len(declared[0]) > 15 or int(declared[0]) > most:
             raise RefusedError(413, f"this is too large: at most {most / (1 << 20):.4g} MiB are taken")
-        left, deadline = int(declared[0]), time.monotonic() + _BODY_SECONDS
+        left = int(declared[0])
+        self.incoming.allow(self.server.patience.of_body(left))
         while left:
             try:
-                part = self.connection.recv(0) if time.monotonic() > deadline else self.rfile.read1(min(left, 1 << 20))
+                part = self.rfile.read1(min(left, 1 << 20))
             except TimeoutError:
                 part = b""
             if not part:
@@ -271,9 +294,9 @@ class Handler(BaseHTTPRequestHandler):
     def _drain(self) -> None:
         """Reads some of a body that was refused: closed with bytes unread, a connection is reset, and the answer is lost."""
         self.connection.shutdown(socket.SHUT_WR)
-        self.connection.settimeout(0.2)
+        self.incoming.allow(_FAREWELL_SECONDS)
         for _ in range(64):
-            if not self.connection.recv(1 << 16):
+            if not self.incoming.read(1 << 16):
                 return
 
 

@@ -96,6 +96,11 @@ class InstrumentText(nn.Module):
         """The vectors of any names, ``(names, width)``, from those of their features that training has heard, and an empty one."""
         return self._vectors(*self._tables(names))
 
+    def mean(self) -> Tensor:
+        """The mean ``(width,)`` of the vectors of the names: it stands for any instrument."""
+        vectors: Tensor = self(torch.arange(len(self.first), device=self.parts.weight.device))
+        return vectors.mean(0)
+
     def heard_share(self, name: str) -> float:
         """How much of a name training has heard: 0, nothing, to 1, all of its words and all of their parts.
 

@@ -5,6 +5,7 @@ import os
 import pickle
 import zipfile
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pytest
@@ -103,6 +104,28 @@ def test_archives_come_back(tmp_path_factory, stored):
         np.testing.assert_array_equal(read[name], array)
 
 
+@given(st.integers(1, 9), st.integers(1, 9), st.text("abc", max_size=70))
+def test_a_matrix_may_stay_in_its_archive(tmp_path_factory, rows, columns, name):
+    path = tmp_path_factory.getbasetemp() / "x.npz"
+    matrix = np.random.default_rng(rows).standard_normal((rows, columns)).astype(np.float32)
+    np.savez(path, **{f"before {name}": np.arange(3), f"matrix {name}": matrix, "after": np.arange(2)})
+    read, stored = arrays.open_archive(path, "again", f"matrix {name}")
+    assert read.keys() == {f"before {name}", "after"}
+    assert stored.shape == matrix.shape
+    path.unlink()
+    np.savez(path, other=1)
+    stored.file.seek(stored.start)  # of the file that was opened
+    assert stored.file.read(matrix.nbytes) == matrix.tobytes()
+    assert arrays.open_archive(path, "again", "matrix")[1] is None
+
+
+@pytest.mark.parametrize("array", [np.ones((2, 2)), np.ones(4, np.float32), np.asfortranarray(np.ones((2, 3), np.float32))])
+def test_another_array_than_a_matrix_of_float32_does_not_stay(tmp_path, array):
+    np.savez(tmp_path / "x.npz", x=array)
+    with pytest.raises(DamagedFileError, match=r"x\.npz is damaged: 'x\.npy' in it is no matrix of float32: .*: again$"):
+        arrays.open_archive(tmp_path / "x.npz", "again", "x")
+
+
 def bomb(path):
     """Many zeros in a small file."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("x.npy", "w", force_zip64=True) as file:
@@ -141,16 +164,18 @@ def overlapping(path):
 def test_archives_that_no_stage_writes_are_refused(tmp_path, make):
     path = tmp_path / "x.npz"
     make(path)
-    with pytest.raises(DamagedFileError, match=r"x\.npz is .*: again$"):
-        arrays.read_archive(path, "again")
+    for read in (arrays.read_archive, partial(arrays.open_archive, matrix="x")):
+        with pytest.raises(DamagedFileError, match=r"x\.npz is .*: again$"):
+            read(path, "again")
 
 
-@pytest.mark.parametrize("place", range(0, 700, 7))
+@pytest.mark.parametrize("place", range(0, 1000, 9))
 def test_any_byte_of_an_archive_changed_is_an_archive_or_damaged(tmp_path, place):
     path = tmp_path / "x.npz"
-    np.savez(path, x=np.arange(9.0), y=np.array(["a", "b"]))
+    np.savez(path, x=np.arange(9.0), y=np.array(["a", "b"]), z=np.ones((2, 3), np.float32))
     data = bytearray(path.read_bytes())
     data[place % len(data)] ^= 0xFF
     path.write_bytes(data)
-    with suppress(DamagedFileError):
-        arrays.read_archive(path, "again")
+    for read in (arrays.read_archive, partial(arrays.open_archive, matrix="z")):
+        with suppress(DamagedFileError):
+            read(path, "again")

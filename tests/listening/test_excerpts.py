@@ -8,6 +8,7 @@ import soundfile
 
 from jukemir_like.audio import Audio
 from jukemir_like.core.errors import InputError
+from jukemir_like.deform.key_and_tempo import Change
 from jukemir_like.listening import excerpts
 from jukemir_like.listening.compress import SAMPLE_RATE
 
@@ -122,6 +123,16 @@ def test_a_part_is_that_of_the_whole(tmp_path, monkeypatch, kind, subtype, in_pa
     assert len(read) == (0 if in_parts else len(places))
 
 
+def test_a_part_in_another_tempo_is_that_of_the_whole(tmp_path):
+    pytest.importorskip("python_stretch")
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 6 * 22050), 22050)
+    for place in ((1.0, 2.0), (4.5, 2.0)):
+        part, whole = (excerpts.read_part(tmp_path / "a.wav", *place, Change(2, 5)), excerpts.read(tmp_path / "a.wav"))
+        expected = excerpts.cut(whole, *place, Change(2, 5))
+        np.testing.assert_array_equal(part.samples, expected.samples)
+        assert part.sounding_seconds == expected.sounding_seconds
+
+
 def test_a_part_of_a_chain_of_streams_is_that_of_the_whole(tmp_path):
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 22050))
     links = []
@@ -150,3 +161,34 @@ def test_a_part_with_samples_that_are_not_finite_says_why(tmp_path):
     soundfile.write(tmp_path / "a.wav", samples, 22050, subtype="FLOAT")
     with pytest.raises(InputError, match="finite"):
         excerpts.read_part(tmp_path / "a.wav", 1.0, 1.0)
+
+
+@pytest.mark.parametrize("percent", [-8, 10])
+def test_an_excerpt_in_another_tempo_is_in_time_and_as_long(percent):
+    """Clicks every 0.5 s of the file are heard every 0.5 / rate s, from the first that is in the excerpt on."""
+    pytest.importorskip("python_stretch")
+    rate, faster = 16000, 1 + percent / 100
+    samples = np.zeros(8 * rate, np.float32)
+    samples[rate // 2 :: rate // 2] = 0.5
+    part = excerpts.cut(Audio(samples[None], rate), 1.25, 3.0, Change(0, percent))
+    assert (len(part.samples), part.offset_seconds, part.file_seconds, part.rate) == (3 * SAMPLE_RATE, 1.25, 8.0, faster)
+    for number in range(5 if percent < 0 else 7):
+        place, half = round((0.25 + 0.5 * number) / faster * SAMPLE_RATE), SAMPLE_RATE // 10
+        found = np.argmax(np.abs(part.samples[place - half : place + half])) - half
+        assert abs(found) / SAMPLE_RATE < 0.02
+
+
+def test_the_end_of_a_transposed_excerpt_sounds_as_its_middle():
+    """But for the fade of 5 ms: the blocks of the stretcher have what comes after it."""
+    pytest.importorskip("python_stretch")
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32)
+    samples = excerpts.cut(Audio(tone[None], SAMPLE_RATE), 0.0, 2.0, Change(3)).samples
+    level = np.sqrt(np.mean(samples[SAMPLE_RATE : SAMPLE_RATE + SAMPLE_RATE // 2] ** 2))
+    assert np.sqrt(np.mean(samples[-960:-160] ** 2)) == pytest.approx(level, rel=0.1)
+
+
+def test_a_file_that_ends_is_silent_from_then_on_in_another_tempo_too():
+    pytest.importorskip("python_stretch")
+    part = excerpts.cut(Audio(np.full((1, SAMPLE_RATE), 0.5, np.float32), SAMPLE_RATE), 0.0, 3.0, Change(None, -10))
+    assert part.sounding_seconds == pytest.approx(1 / 0.9)
+    assert not np.abs(part.samples[round(1.3 * SAMPLE_RATE) :]).max() > 0.01

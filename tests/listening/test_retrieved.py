@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from jukemir_like.deform.key_and_tempo import Change
 from jukemir_like.listening.compress import SAMPLE_RATE
 from jukemir_like.listening.retrieved import Found, page
 
@@ -107,3 +108,49 @@ def test_of_an_hour_the_loudest_is_heard(library):
     assert 1800 - 7 <= comparison.mix.offset_seconds <= 1810
     assert comparison.candidates[0].offset_seconds == comparison.mix.offset_seconds
     assert "of the 60:00 of the mix" in shown.notes[0]
+
+
+def frequency(sound):
+    samples = soundfile.read(io.BytesIO(sound.audio))[0]
+    assert len(samples) == 2 * SAMPLE_RATE
+    middle = samples[SAMPLE_RATE // 2 : SAMPLE_RATE] * np.hanning(SAMPLE_RATE // 2)
+    return np.abs(np.fft.rfft(middle, 8 * len(middle))).argmax() * SAMPLE_RATE / (8 * len(middle))
+
+
+def test_a_stem_in_another_key_and_tempo_is_heard_so_and_that_is_said(library):
+    pytest.importorskip("python_stretch")
+    changes = [Change(), Change(2), Change(-3, 5), Change(0, -4), Change(0)]
+    found = [Found(rank, 0.5, "Song/bass.wav", change=change) for rank, change in enumerate(changes, 1)]
+    found += [Found(6, 0.1, "Song/bass.wav", tempo_unknown=True)]
+    shown, failed = page(library.parent / "Song.wav", "bass", library, found, SCORES, seconds=2)
+    (comparison,) = shown.comparisons
+    assert failed == {}
+    start = comparison.mix.offset_seconds
+    for one, change in zip(comparison.candidates, changes, strict=False):
+        assert frequency(one) == pytest.approx(300 * 2 ** ((change.semitones or 0) / 12), rel=5e-3)
+        assert one.offset_seconds == pytest.approx(start * change.rate)  # so that both began together
+    assert [one.notes[:-1] for one in comparison.candidates] == [
+        [],
+        ["+2 semitones"],
+        ["−3 semitones", "5 % faster"],
+        ["4 % slower"],
+        [],
+        ["no tempo found that fits"],
+    ]
+    assert shown.lead.endswith("3 of them are transposed or stretched to fit, as their lines say.")
+    assert "Nothing" not in shown.lead
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (Change(), "Nothing is transposed or stretched."),
+        (Change(0, 0), "Nothing is transposed or stretched."),
+        (Change(1), "1 of them is transposed to fit, as its line says."),
+        (Change(0, 2), "1 of them is stretched to fit, as its line says."),
+    ],
+)
+def test_the_lead_says_what_was_changed(library, change, words):
+    pytest.importorskip("python_stretch")
+    shown, _ = page(library.parent / "Song.wav", "bass", library, [Found(1, 0.5, "ends.wav", 0.0, change)], SCORES, seconds=2)
+    assert shown.lead.endswith(words)

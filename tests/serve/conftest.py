@@ -1,15 +1,21 @@
 import http.client
 import json
 import threading
+from contextlib import contextmanager
 from urllib.parse import quote
 
 import pytest
+import torch
 
 from jukemir_like.core.cache import Cache
 from jukemir_like.serve.catalogue import Catalogue
 from jukemir_like.serve.room import Room
 from jukemir_like.serve.server import Server
+from jukemir_like.stemjepa import checkpoint, config
 from jukemir_like.stemjepa.inference import StemJEPA
+from jukemir_like.stemjepa.model import Network
+
+NAMES = ("trumpet", "muted trumpet", "drums")
 
 
 @pytest.fixture(scope="session")
@@ -47,15 +53,45 @@ def library(tmp_path, write_audio):
     return folder
 
 
-@pytest.fixture
-def client(model, library, tmp_path):
+@contextmanager
+def serving(model, library, cache, **options):
     with Server(0) as server:
-        server.room = Room(model, Catalogue(model, library, Cache(tmp_path / "cache")), server.prefix)
+        server.room = Room(model, Catalogue(model, library, Cache(cache), **options), server.prefix)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield Client(server)
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def client(model, library, tmp_path):
+    with serving(model, library, tmp_path / "cache") as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def words_model(tmp_path_factory):
+    """Untrained weights that take instruments in words; a part has 0.64 s."""
+    torch.manual_seed(0)
+    text = {"instruments": "text", "conditioning": "film", "text_buckets": 4096, "text_width": 16}
+    settings = config.Model(
+        encoder=config.Encoder("custom", width=16, depth=1, heads=2, chunk_seconds=0.64),
+        predictor=config.Predictor(num_sources=3, width=24, depth=2, **text),
+    )
+    network = Network(settings)
+    network.name_instruments(NAMES)
+    torch.nn.init.normal_(network.predictor.modulation.weight, std=0.2)
+    path = tmp_path_factory.mktemp("weights") / "words.safetensors"
+    checkpoint.save(path, network, provenance={}, sources=NAMES)
+    return StemJEPA.from_pretrained(path, "cpu")
+
+
+@pytest.fixture
+def words_client(words_model, library, tmp_path):
+    """A server whose weights take instruments in words, with parts of stems."""
+    with serving(words_model, library, tmp_path / "cache", segments=True) as client:
+        yield client
 
 
 @pytest.fixture

@@ -16,16 +16,19 @@ def command(library, tmp_path, *more):
 
 @pytest.mark.slow
 def test_it_prints_an_address_and_ends_with_ctrl_c(library, tmp_path):
-    running = subprocess.Popen(command(library, tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(command(library, tmp_path, "--segments"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         address = re.search(r"http://127\.0\.0\.1:\d+/[\w-]{32}/", running.stdout.readline())[0]
-        assert b"Drop a mix here" in urllib.request.urlopen(address, timeout=20).read()
+        page = urllib.request.urlopen(address, timeout=20).read()
+        assert b"Drop a mix here" in page
+        assert b'<option value="parts">' in page
         os.kill(running.pid, signal.SIGINT)
         _, errors = running.communicate(timeout=20)
     finally:
         running.kill()
     assert running.returncode == 130
     assert "Traceback" not in errors
+    assert "parts of library" in errors
 
 
 @pytest.mark.slow

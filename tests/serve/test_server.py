@@ -1,9 +1,16 @@
+import json
+import queue
 import socket
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
 
 import numpy as np
 import pytest
 
 from jukemir_like.core.errors import RequestError
+from jukemir_like.serve.patience import Patience
 from jukemir_like.serve.server import Server
 
 
@@ -93,11 +100,77 @@ def test_two_gigabytes_are_refused_before_they_come(client):
 
 
 def test_a_body_that_does_not_come_is_given_up(client):
-    client.server.quiet_seconds = 0.1
+    client.server.patience = Patience(silence=0.1)
     assert (
         " 408 "
         in raw(client, "POST /TOKEN/mix?name=a.wav HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\nContent-Length: 9\r\n\r\nRIFF").splitlines()[0]
     )
+
+
+class Dripping:
+    """Sends a byte each time that the server has looked at the clock, which goes on by a second then."""
+
+    def __init__(self, client):
+        self.client, self.now, self.looks = client, 0, queue.Queue()
+        client.server.clock = self.look
+
+    def look(self):
+        self.now += 1
+        self.looks.put(self.now)
+        return self.now
+
+    def send(self, at_once, then):
+        """What the server answered, and how many bytes of ``then`` were sent until it did."""
+        with socket.create_connection(("127.0.0.1", self.client.server.server_port), timeout=10) as connection:
+            connection.sendall(at_once)
+            sent, ended = 0, threading.Event()
+            answer = []
+
+            def receive():
+                with suppress(ConnectionResetError):
+                    answer.append(connection.makefile("rb").read())
+                ended.set()
+                self.looks.put(None)
+
+            receiver = threading.Thread(target=receive)
+            receiver.start()
+            with suppress(OSError):  # the server has ended it
+                while self.looks.get(timeout=10) and not ended.is_set():
+                    connection.sendall(then[sent : sent + 1])
+                    sent += 1
+            receiver.join(10)
+            assert ended.is_set()
+        return b"".join(answer), sent
+
+
+def test_a_head_that_comes_a_byte_at_a_time_is_not_waited_for(client):
+    client.server.patience = Patience(silence=5, head=20)
+    answer, sent = Dripping(client).send(b"GET /", b"x" * 1000)
+    assert answer == b""
+    assert 15 < sent < 30
+    client.server.clock = time.monotonic
+    assert client.json("GET", "stems")[0] == 200
+
+
+def test_a_body_may_take_as_long_as_its_size_allows(client):
+    head = f"POST {client.server.prefix}query HTTP/1.1\r\nHost: 127.0.0.1:{client.server.server_port}\r\nContent-Length: 1000\r\n\r\n"
+    sent = []
+    for rate in (100, 20):  # 20 s, and 10 or 50 more
+        client.server.patience = Patience(silence=5, head=20, rate=rate)
+        answer, bytes_sent = Dripping(client).send(head.encode(), b"x" * 1000)
+        assert answer.startswith(b"HTTP/1.0 408 ")
+        assert b"too slowly" in answer
+        sent.append(bytes_sent)
+    assert 25 < sent[0] < 40 < 60 < sent[1] < 85
+
+
+def test_connections_at_once_are_limited(client):
+    silent = [socket.create_connection(("127.0.0.1", client.server.server_port), timeout=10) for _ in range(16)]
+    status, answer = client.json("GET", "stems")
+    assert (status, answer["error"]) == (503, "too many connections at once: try again in a moment")
+    for connection in silent:
+        connection.close()
+    assert any(client.json("GET", "stems")[0] == 200 for _ in range(1000))
 
 
 @pytest.mark.parametrize(("body", "status"), [(b"{", 400), (b"[]", 400), (b"[" * 60000, 400), (b"{}", 400), (b" " * 70000, 413)])
@@ -120,11 +193,13 @@ def test_two_servers_on_one_port():
 
 
 @pytest.mark.slow
-def test_two_thousand_requests_of_any_kind(client, tmp_path):
+def test_two_thousand_requests_of_any_kind(words_client, tmp_path, mix):
     """Nothing outside the library is read, and the server goes on."""
+    client = words_client
     (tmp_path / "secret.wav").write_bytes(b"RIFFsecret-of-the-folder")
     random = np.random.default_rng(0)
-    client.server.quiet_seconds = 0.05
+    given = client.give(mix)[1]["mix"]
+    client.server.patience = Patience(silence=0.05)
     good = client.server.token
     pieces = [
         "..",
@@ -146,9 +221,12 @@ def test_two_thousand_requests_of_any_kind(client, tmp_path):
         "é",
     ]
     pieces += ["?find=a", "?name=a.wav", "?name=../../secret.wav", "#", "%", "%ff", "a" * 3000, "", str(tmp_path / "secret.wav")]
+    pieces += ["details", "state", f"audio/{given}/1/0", f"details/{given}/1/1/1", f"details/{given}/1/1/999999999", given]
+    values = [given, "x", "drums", "a jazz trumpet", "\0", "a" * 200, 1, -1, 1e300, None, True, False, [0], [[]], {}, [3, 99], [10**30]]
     ways_out = ["../secret.wav", "%2e%2e/secret.wav", "..%2fsecret.wav", "audio/../../secret.wav", "%2e%2e%2fsecret.wav"]
     lengths = ["0", "5", "-5", "x", "5, 5", "2147483648", "9" * 40, "1e3", " 5", "٥"]
     pick = lambda choices: choices[random.integers(len(choices))]  # noqa: E731
+    statuses = Counter()
     for _ in range(2000):
         token = pick([good, good, good, good[:-1], good + "x", "", "..", "é"])
         path = "/" + token + "/" + pick(["/", "", "//"]).join(pick(pieces) for _ in range(random.integers(1, 6)))
@@ -159,6 +237,14 @@ def test_two_thousand_requests_of_any_kind(client, tmp_path):
         lines += [f"Host: {pick(['127.0.0.1', 'localhost', 'evil', '[::1]'])}:{client.server.server_port}"] * int(random.integers(1, 3))
         lines += [f"Content-Length: {pick(lengths)}"] * int(random.integers(0, 3)) + pick([[], ["Transfer-Encoding: chunked"], [":"]])
         body = random.bytes(int(random.integers(0, 40)))
+        if random.random() < 0.3:  # understood, and odd
+            kind = pick(["query", "query", "sum"])
+            asked = {"mix": given, "instrument": pick(["drums", "a jazz trumpet", "qqq"]), "segments": pick([True, False])}
+            asked = {"generation": pick([1, 9]), "stems": pick([[99], [-1], [], [0] * 17])} if kind == "sum" else asked
+            asked |= pick([{}, {pick([*asked]): pick(values)}])
+            body = json.dumps(asked).encode()
+            host = f"127.0.0.1:{client.server.server_port}"
+            lines = [f"POST /{good}/{kind} HTTP/1.1", f"Host: {host}", f"Content-Length: {len(body)}"]
         with socket.create_connection(("127.0.0.1", client.server.server_port), timeout=10) as connection:
             connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
             connection.shutdown(socket.SHUT_WR)
@@ -166,7 +252,9 @@ def test_two_thousand_requests_of_any_kind(client, tmp_path):
                 answer = connection.makefile("rb").read()
             except ConnectionResetError:
                 answer = b""
+        statuses[answer[9:12]] += 1
         assert b"secret-of" not in answer
         assert b"root:" not in answer
         assert b" 500 " not in answer[:20]
+    assert all(statuses[status] > 5 for status in (b"200", b"400", b"403", b"404", b"410", b"422", b"501")), statuses
     assert client.json("GET", "stems")[0] == 200

@@ -268,9 +268,9 @@ def test_a_folder_is_ranked_by_relative_paths_and_files_by_their_paths(net, tmp_
 
 
 def test_libraries_and_instruments_that_are_none_are_refused(net, tmp_path):
-    for call in (lambda: net.predict(CLIPS[6], "vocals"), lambda: net.rank(CLIPS, CLIPS[6], "vocals")):
+    for call in (lambda: net.predict(CLIPS[6], "choir"), lambda: net.rank(CLIPS, CLIPS[6], "choir")):
         with pytest.raises(
-            RequestError, match=r"^unknown instrument 'vocals': these weights know bass, drums, other, voice \(did you mean voice\?\)$"
+            RequestError, match=r"^unknown instrument 'choir': these weights know bass, drums, other, voice \(did you mean voice\?\)$"
         ):
             call()
     for library in (tmp_path, [], {}, np.zeros((0, 160), np.float32)):

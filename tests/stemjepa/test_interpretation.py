@@ -8,9 +8,10 @@ import soundfile
 import torch
 
 from jukemir_like.core.errors import RequestError
-from jukemir_like.stemjepa import checkpoint, config
+from jukemir_like.stemjepa import checkpoint, config, interpretation
 from jukemir_like.stemjepa.inference import StemJEPA
 from jukemir_like.stemjepa.model import Network
+from jukemir_like.stemjepa.retrieval.names import with_names
 
 TRAINED = ("acoustic grand piano", "trumpet", "muted trumpet", "electric bass (finger)", "drums")
 MIX = np.random.default_rng(0).uniform(-0.5, 0.5, 16000).astype(np.float32)
@@ -90,9 +91,35 @@ def test_an_instrument_of_which_no_word_was_heard_is_said_by_its_family():
     assert jepa.interpret("bass trombone").taken_for == "bass trombone"  # a word of it was heard
 
 
+@pytest.mark.parametrize(
+    ("name", "family"), [("muted violin", "strings"), ("Akkordeon", "organ"), ("oboe", "reed"), ("electric guitar", "guitar")]
+)
+def test_an_instrument_of_a_family_that_was_not_heard_is_taken_for_any(jepa, name, family):
+    taken = jepa.interpret(name)
+    assert taken.note == f"no instrument {name!r} was trained, nor any other of its family, {family}: it is taken for any instrument"
+    assert taken.to_json() == {"name": "any instrument", "trained": False, "heard": 0.0, "nearest": []}
+    text = jepa.network.predictor.sources
+    with torch.no_grad():
+        expected = np.mean([text.encode([trained])[0].numpy() for trained in TRAINED], axis=0)
+    (vector,) = interpretation.vectors(jepa.network, [taken]).numpy()
+    np.testing.assert_allclose(vector, expected, atol=1e-6)
+    extended, sources = with_names(jepa.network, TRAINED, [name])  # as evaluation asks for it
+    assert np.array_equal(extended.predictor.sources.weight[sources.index(name)].detach().numpy(), vector)
+    assert np.array_equal(jepa.predict(MIX, name), jepa.predict(MIX, "viola"))
+    assert np.abs(jepa.predict(MIX, name) - jepa.predict(MIX, "muted trumpet")).max() > 1e-2
+
+
+def test_a_family_that_an_earlier_training_heard_is_not_unheard():
+    made = network()
+    made.name_instruments(TRAINED, heard=("violin",))
+    jepa = StemJEPA(checkpoint.Checkpoint(made, made.settings, TRAINED, {}, ""), "cpu")
+    assert jepa.interpret("jazz violin").nearest
+    assert jepa.interpret("oboe").unheard_family == "reed"
+
+
 def test_predictions_of_several_names_are_those_of_each(jepa):
-    names = ["drums", "muted jazz trumpet", "Klavier"]
-    together = jepa.predict([MIX] * 3, names)
+    names = ["drums", "muted jazz trumpet", "Klavier", "cello"]
+    together = jepa.predict([MIX] * 4, names)
     for row, name in enumerate(names):
         np.testing.assert_allclose(together[row], jepa.predict(MIX, name)[0], atol=1e-5)
     assert np.abs(together[0] - together[1]).max() > 1e-2
@@ -116,14 +143,18 @@ def test_names_that_say_nothing_are_refused_in_one_line(jepa, name, word):
     str(caught.value).encode()
 
 
-def test_weights_of_classes_refuse_other_names_with_a_hint():
+def test_weights_of_classes_take_the_same_instrument_in_other_words_and_refuse_others_with_a_hint():
     made = network(instruments="classes")
     classes = StemJEPA(checkpoint.Checkpoint(made, made.settings, TRAINED, {}, ""), "cpu")
-    for name, hint in (("Schlagzeug", "did you mean drums?"), ("kazoo", "model.predictor.instruments=text take any name")):
-        with pytest.raises(RequestError, match=r"^unknown instrument") as caught:
-            classes.predict(MIX, name)
-        assert hint in str(caught.value)
-        assert "\n" not in str(caught.value)
+    for name in ("Drums", "DRUM 2", "Schlagzeug"):
+        assert classes.interpret(name).note == f"the instrument {name!r} is taken for drums"
+        assert np.array_equal(classes.predict(MIX, name), classes.predict(MIX, "drums"))
+    usual = StemJEPA(checkpoint.Checkpoint(made, made.settings, ("bass", "drums", "other", "vocals"), {}, ""), "cpu")
+    for name, hint in (("double bass", "did you mean bass?"), ("Klavier", "did you mean other?"), ("choir", "did you mean vocals?")):
+        with pytest.raises(RequestError, match=f"^unknown instrument {name!r}.*{hint[:-1]}"):
+            usual.interpret(name)
+    with pytest.raises(RequestError, match=r"^unknown instrument 'kazoo'.*model.predictor.instruments=text take any name\)$"):
+        classes.predict(MIX, "kazoo")
     assert classes.interpret("drums").note is None
 
 

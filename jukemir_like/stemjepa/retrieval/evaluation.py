@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jukemir_like.stemjepa.model import Network
 
 ALL = "all"
-"""The instrument of the scores of all queries together."""
+"""The instrument of the scores of all queries together; as a split that is asked for, all tracks."""
 OF_KIND = f"{ALL}: {{}}"
 """That of the scores of all queries for names of one kind (:data:`.names.KINDS`), where each track has stems of its own."""
 
@@ -162,7 +162,7 @@ def evaluate_folder(
         network: on any device.
         sources: names of its instruments.
         folder: of stems, as :func:`~jukemir_like.stemjepa.data.finding.find` reads them.
-        split: only these tracks; None: ``test`` where tracks have a split, else all.
+        split: only these tracks; :data:`ALL`: every track; None: ``test`` where tracks have a split, else all.
         batch_size: mixes encoded at once.
         bf16: compute in bfloat16.
         seed: of the intervals' resamples.
@@ -218,6 +218,8 @@ def _find(folder: Path, sources: tuple[str, ...], workers: int) -> StemFolder:
 
 def _split_of(tracks: Iterable[Track], split: str | None) -> str | None:
     """The split that is evaluated for the option ``split``; None: all tracks."""
+    if split == ALL:
+        return None
     return split or ("test" if any(track.split for track in tracks) else None)
 
 
@@ -226,7 +228,7 @@ def _choose(tracks: Sequence[Track], split: str | None, folder: Path) -> list[Tr
     chosen = [track for track in tracks if wanted is None or track.split == wanted]
     if not chosen and tracks:
         known = sorted({track.split for track in tracks if track.split})
-        remedy = f"choose {', '.join(known)}" if known else "its tracks have none, leave --split out"
+        remedy = f"choose {', '.join(known)} or {ALL}" if known else "its tracks have none, leave --split out"
         raise RequestError(f"no track of {folder} is of split {wanted!r}: {remedy}")
     return chosen
 

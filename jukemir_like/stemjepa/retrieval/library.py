@@ -1,60 +1,52 @@
-"""A folder of audio files as candidates, each embedded once by the teacher; :mod:`~jukemir_like.stemjepa.retrieval.index` keeps vectors."""
+"""A folder of audio files as candidates for what a mix lacks.
+
+:mod:`~jukemir_like.stemjepa.retrieval.indexing` embeds them once, :mod:`~jukemir_like.stemjepa.retrieval.index` keeps their vectors.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jukemir_like import audio
-from jukemir_like.core import files, records
+from jukemir_like.core import records
 from jukemir_like.core.atomic import remove_abandoned
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.core.files import printable
-from jukemir_like.core.progress import Progress
-from jukemir_like.datasets.meta import read_stems
+from jukemir_like.core.rows import Rows
+from jukemir_like.deform.key_and_tempo import AS_IT_IS, Change
 from jukemir_like.stemjepa.inference import StemJEPA
-from jukemir_like.stemjepa.interpretation import Interpretation
 from jukemir_like.stemjepa.pooling import normalise
-from jukemir_like.stemjepa.retrieval.embedding import QUIET, SILENT, Vectors
-from jukemir_like.stemjepa.retrieval.index import Index, State, file_state, index_path
-
-_SAVE_SECONDS = 60.0  # between two writes of the index, at least
-_SAVE_SHARE = 0.05  # of the time, at most, is spent on writes: each writes the whole index, and they must not add up as it grows
-_ROWS = 1024  # normalised at once: in double precision they fit into a processor's cache
-_SECONDS_AT_ONCE = 240  # of audio that is embedded at once
-_SILENCE = "is silent"
-
-
-@dataclass(frozen=True)
-class Query:
-    """The predicted vector ``(dimension,)`` of a missing stem, remarks on what it was predicted from, and what its name was taken for."""
-
-    vector: Vectors
-    notes: list[str]
-    taken_for: Interpretation | None = None
+from jukemir_like.stemjepa.retrieval.embedding import Vectors
+from jukemir_like.stemjepa.retrieval.index import Index, file_state, index_path
+from jukemir_like.stemjepa.retrieval.indexing import SILENCE, embed_files
+from jukemir_like.stemjepa.retrieval.queries import Query as Query
+from jukemir_like.stemjepa.retrieval.queries import query as query
 
 
 @dataclass(frozen=True)
 class Match:
     """A file of a library that fits. ``score`` is a cosine, from -1 to 1; ``path`` is relative to the library.
 
-    Of segments, ``start_seconds`` is where the chunk of the file begins that fits best, and ``score`` is that chunk's.
+    Of segments, ``start_seconds`` is where the chunk of the file begins that fits best, in the file as it is, and ``score`` is that
+    chunk's. ``change`` says how the file is to be played so that it fits; ``tempo_unknown``, that a tempo was asked for and none fits.
     """
 
     rank: int
     score: float
     path: str
     start_seconds: float | None = None
+    change: Change = AS_IT_IS
+    tempo_unknown: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +56,8 @@ class Library:
     Args:
         folder: of the library.
         paths: of the candidates, relative to it, sorted.
-        vectors: ``(len(paths), dimension)``, float32; of segments, one for each chunk, those of a file one after the other.
+        stored: ``(n, dimension)``, normalised for the cosine: the vectors of the index, in its order, which are read when they are needed.
+        rows: of each candidate, which of ``stored`` is its own; of segments, one for each chunk, those of a file one after the other.
         silent: silent files, which are no candidates.
         summary: counts of the files that were embedded now and before, and those that failed.
         chunks: of segments, the number of chunks of each file; None: whole files.
@@ -73,47 +66,92 @@ class Library:
 
     folder: Path
     paths: list[str]
-    vectors: Vectors
+    stored: Rows
+    rows: np.ndarray
     silent: list[str]
     summary: records.Summary
     chunks: list[int] | None = None
     chunk_seconds: float = 0.0
 
+    @classmethod
+    def of_vectors(cls, paths: Sequence[str], vectors: Vectors, chunks: list[int] | None = None, chunk_seconds: float = 0.0) -> Library:
+        """Candidates whose ``vectors`` ``(n, dimension)``, of any length, are there already; other arguments as of the class.
+
+        >>> library = Library.of_vectors(["a.wav", "b.wav"], np.float32([[1, 2, 3], [3, 2, 1]]))
+        >>> library.nearest(np.array([2, 4, 9]), top=1)[0].path
+        'a.wav'
+        """
+        rows = Rows.of_array(normalise(vectors).astype(np.float32))
+        return cls(Path(), [*paths], rows, np.arange(len(rows)), [], records.Summary("library"), chunks, chunk_seconds)
+
+    @property
+    def vectors(self) -> Vectors:
+        """A copy of the normalised vectors in the order of :attr:`paths`, ``(len(paths), dimension)``; of segments, one for each chunk."""
+        return self.stored.take(self.rows)
+
     def scores(self, query: Vectors) -> Vectors:
-        """The score of every candidate for ``query`` ``(dimension,)``, in the order of :attr:`paths`; of segments, of its best chunk."""
-        scores = self._vector_scores(query)
-        return scores if self.chunks is None else np.maximum.reduceat(scores, self._first_chunks)
+        """The score of every candidate for ``query``, in the order of :attr:`paths`; of segments, of its best chunk.
+
+        Of several vectors, ``(any, dimension)`` instead of ``(dimension,)``, that of the nearest.
+        """
+        return self._scores_and_nearest(query)[0]
+
+    def _scores_and_nearest(self, query: Vectors) -> tuple[Vectors, np.ndarray]:
+        """Scores, and which vector of ``query`` each is of: the first of equal ones."""
+        first, *others = np.atleast_2d(query)  # one by one: a score does not depend on other vectors, to the bit
+        best = self._file_scores(first)
+        nearest = np.zeros(len(best), np.intp)
+        for number, vector in enumerate(others, 1):
+            scores = self._file_scores(vector)
+            nearest[scores > best] = number
+            best = np.maximum(best, scores)
+        return best, nearest
+
+    def _file_scores(self, vector: Vectors) -> Vectors:
+        scores = self._vector_scores(vector)
+        return scores if self.chunks is None else np.asarray(np.maximum.reduceat(scores, self._first_chunks))
 
     def _vector_scores(self, query: Vectors) -> Vectors:
-        scores = np.asarray(self._unit_vectors @ normalise(query))
-        if self.chunks is not None:  # chunks that are silent have no vector
-            scores[~self.vectors.any(1)] = -1.0
-        return scores
+        wanted = normalise(query)
+        scores = np.empty(len(self.stored))
+        for which, vectors in self.stored.chunks():
+            of_part = vectors @ wanted
+            if self.chunks is not None:  # chunks that are silent have no vector
+                none = np.flatnonzero(of_part == 0)
+                of_part[none[~vectors[none].any(1)]] = -1.0
+            scores[which] = of_part
+        return np.asarray(scores[self.rows])
 
     @property
     def _first_chunks(self) -> np.ndarray:
-        """Of each file, the position of its first chunk in :attr:`vectors`."""
+        """Of each file, the position of its first chunk in :attr:`rows`."""
         return np.cumsum([0, *(self.chunks or [])][:-1])
 
-    @cached_property
-    def _unit_vectors(self) -> Vectors:
-        """The normalised vectors, computed for the first of several queries."""
-        unit = np.empty_like(self.vectors)
-        for start in range(0, len(unit), _ROWS):
-            unit[start : start + _ROWS] = normalise(self.vectors[start : start + _ROWS])
-        return unit
+    def nearest(self, query: Vectors, top: int, changes: Sequence[Change] = (AS_IT_IS,)) -> list[Match]:
+        """The ``top`` candidates nearest to ``query``, best first; equal ones in the order of their paths.
 
-    def nearest(self, query: Vectors, top: int) -> list[Match]:
-        """The ``top`` candidates nearest to ``query`` ``(dimension,)``, best first; equal ones in the order of their paths."""
-        scores = self.scores(query)
+        Args:
+            query: ``(dimension,)``, or of a :class:`Query` its ``vectors`` ``(changes, dimension)``.
+            top: how many.
+            changes: of a :class:`Query`.
+        """
+        return self.search(query, top, changes)[0]
+
+    def search(self, query: Vectors, top: int, changes: Sequence[Change] = (AS_IT_IS,)) -> tuple[list[Match], Vectors]:
+        """:meth:`nearest` and :meth:`scores` by comparing once."""
+        scores, nearest = self._scores_and_nearest(query)
         best = [int(number) for number in _best(scores, top)]
         starts: list[float | None] = [None] * len(best)
         if self.chunks is not None:
-            of_chunks, first = self._vector_scores(query), self._first_chunks
-            parts = [of_chunks[first[number] : first[number] + self.chunks[number]] for number in best]
+            vectors, first = np.atleast_2d(query), self._first_chunks
+            of_chunks = {int(vector): self._vector_scores(vectors[vector]) for vector in np.unique(nearest[best])}
+            parts = [of_chunks[nearest[number]][first[number] : first[number] + self.chunks[number]] for number in best]
             starts = [int(part.argmax()) * self.chunk_seconds for part in parts]
-        pairs = zip(best, starts, strict=True)
-        return [Match(rank, float(scores[number]), self.paths[number], start) for rank, (number, start) in enumerate(pairs, 1)]
+        matches = [
+            Match(rank, float(scores[number]), self.paths[number], start, changes[nearest[number]])
+            for rank, (number, start) in enumerate(zip(best, starts, strict=True), 1)
+        ]
+        return matches, scores
 
     def text(self, matches: list[Match]) -> str:
         """A table as text."""
@@ -121,20 +159,36 @@ class Library:
 
         header, align = ["rank", "score", "path"], ["right", "right", "left"]
         cells = [[str(match.rank), f"{match.score:.3f}", printable(match.path)] for match in matches]
-        if self.chunks is not None:
-            header, align = [*header, "from, s"], [*align, "right"]
-            cells = [[*cell, f"{match.start_seconds:g}"] for cell, match in zip(cells, matches, strict=True)]
+        columns = {
+            "from, s": [None if match.start_seconds is None else f"{match.start_seconds:g}" for match in matches],
+            "semitones": [_signed(match.change.semitones) for match in matches],
+            "tempo": ["?" if match.tempo_unknown else _signed(match.change.tempo_percent, " %") for match in matches],
+        }
+        for name, column in columns.items():
+            if None not in column:
+                header, align = [*header, name], [*align, "right"]
+                cells = [[*cell, str(value)] for cell, value in zip(cells, column, strict=True)]
         return tabulate(cells, header, colalign=align, disable_numparse=True)
 
     def to_json(self, matches: list[Match], request: Mapping[str, Any]) -> str:
         """``request`` with ``library``, ``files`` (candidates), ``silent``, ``failed``, ``notes`` and ``results`` (rank, score, path).
 
-        Of segments with ``chunk_seconds`` too, and ``start_seconds`` of each result.
+        Of segments with ``chunk_seconds`` too, and ``start_seconds`` of each result; ``semitones`` and ``tempo_percent`` of each where
+        they were asked for, the latter null where no tempo fits.
         """
         library = {"library": str(self.folder), "files": len(self.paths), "silent": self.silent, "failed": self.summary.failed}
         of_chunks = {} if self.chunks is None else {"chunk_seconds": self.chunk_seconds}
-        results = [{name: value for name, value in vars(match).items() if value is not None} for match in matches]
+        results = []
+        for match in matches:
+            more = {"start_seconds": match.start_seconds, **match.change._asdict()}
+            results.append({"rank": match.rank, "score": match.score, "path": match.path})
+            results[-1] |= {name: value for name, value in more.items() if value is not None}
+            results[-1] |= {"tempo_percent": None} if match.tempo_unknown else {}
         return json.dumps({**request} | library | of_chunks | {"notes": self.summary.notes, "results": results}, indent=1)
+
+
+def _signed(value: float | None, unit: str = "") -> str | None:
+    return None if value is None else f"{value:+g}{unit}" if value else "0"
 
 
 def _best(scores: Vectors, top: int) -> np.ndarray:
@@ -144,48 +198,6 @@ def _best(scores: Vectors, top: int) -> np.ndarray:
     last = np.partition(scores, len(scores) - top)[len(scores) - top]
     among = np.flatnonzero(scores >= last)
     return np.asarray(among[np.argsort(-scores[among], kind="stable")[:top]])
-
-
-def query(model: StemJEPA, context: Path, instrument: str) -> Query:
-    """Predicts the ``instrument`` that ``context``, an audio file of a mix, lacks. Channels are mixed down with equal weights.
-
-    Raises:
-        RequestError: an unknown instrument, a file that cannot be read, or silence.
-
-    >>> query(StemJEPA.from_pretrained(), Path("song.wav"), "bass").vector.shape
-    (256,)
-    """
-    taken = model.interpret(instrument)
-    try:
-        mix, channels = _load(context, model.sample_rate)
-        if np.abs(mix).max() < SILENT:
-            raise InputError(_SILENCE)
-    except InputError as error:
-        raise RequestError(f"the context {printable(str(context))} {error}: give a mix in an audio file") from error
-    notes = _notes(context, channels, taken.taken_for) + ([taken.note] if taken.note else [])
-    return Query(np.asarray(model.predict(mix, instrument)[0]), notes, taken)
-
-
-def _notes(context: Path, channels: int, instrument: str) -> list[str]:
-    """Remarks on a context whose channels are more than two, or are stems according to the nearest ``dataset.json`` above it."""
-    described = next((folder for folder in context.absolute().parents if (folder / "dataset.json").is_file()), None)
-    try:
-        names = read_stems(described) if described else None
-    except RequestError:  # a file of that name by another program
-        names = None
-    if names is None or len(names) != channels:
-        return [f"the context has {channels} channels: mixed down with equal weights"] if channels > 2 else []
-    note = f"the context is {channels} stems by dataset.json ({', '.join(names)}): mixed down with equal weights"
-    return [f"{note}, {instrument} among them" if instrument in names else note]
-
-
-def _load(source: Path | bytes, sample_rate: int) -> tuple[np.ndarray, int]:
-    """As :func:`jukemir_like.audio.load`, with the number of channels of the file."""
-    decoded = audio.decode(source)
-    mono = audio.resample(audio.mix_down(decoded.samples), decoded.sample_rate, sample_rate)
-    if not len(mono):
-        raise InputError(f"is too short: no sample is left at {sample_rate} Hz")
-    return np.ascontiguousarray(mono, dtype=np.float32), len(decoded.samples)
 
 
 def open_library(model: StemJEPA, folder: Path, cache: Cache, *, segments: bool = False) -> Library:
@@ -219,15 +231,15 @@ def open_library(model: StemJEPA, folder: Path, cache: Cache, *, segments: bool 
     path = index_path(cache, folder, model, segments=segments)
     remove_abandoned(path.parent)
     index = Index.read(path)
-    shapes = {(vectors.ndim, vectors.shape[-1]) for vectors in index.vectors.values()}
-    if shapes - {(1 + segments, model.dimension)}:  # of other weights, or damaged
+    rows, dimension = index.vectors.shape
+    if rows and (dimension != model.dimension or (len(index.rows) != rows and not segments)):  # of other weights, or damaged
         index = Index()
     states = {name: file_state(folder / name) for name in paths}
     changed = {name: state for name, state in states.items() if not index.is_current(name, state)}
     summary = records.Summary(f"library {folder}", failed=unreadable)
     if changed or index.files.keys() != states.keys():
         try:
-            _embed(model, folder, changed, index, path, summary, segments=segments)
+            embed_files(model, folder, changed, index, path, summary, segments=segments)
         finally:  # an interruption keeps the vectors of the files that were finished
             index.keep_only(states)
             index.write(path)
@@ -235,96 +247,15 @@ def open_library(model: StemJEPA, folder: Path, cache: Cache, *, segments: bool 
     return _library(folder, paths, index, summary, model.model.encoder.chunk_seconds if segments else None)
 
 
-def _embed(
-    model: StemJEPA, folder: Path, changed: dict[str, State | None], index: Index, path: Path, summary: records.Summary, *, segments: bool
-) -> None:
-    """Embeds the files in ``changed`` into ``index``, which is written to ``path`` every :data:`_SAVE_SECONDS`, or less often."""
-    saved, pause = time.monotonic(), _SAVE_SECONDS
-    with Progress(len(changed), "index", "file") as bar:
-        clips = _new_clips(folder, changed, index, summary.failed, model.sample_rate, bar)
-        for group in _groups(clips, _SECONDS_AT_ONCE * model.sample_rate):
-            embed = _embed_chunks if segments else _embed_whole
-            for digest, vector in zip(group, embed(model, [*group.values()]), strict=True):
-                if np.isfinite(vector).all():
-                    index.vectors[digest] = vector
-                    summary.done += 1
-                    summary.audio_seconds += len(group[digest]) / model.sample_rate
-                else:
-                    index.reasons[digest] = "gives a vector that is not finite"
-            if (started := time.monotonic()) - saved > pause:
-                index.write(path)
-                saved = time.monotonic()
-                pause = max(_SAVE_SECONDS, (saved - started) / _SAVE_SHARE)
-
-
-def _embed_whole(model: StemJEPA, clips: list[np.ndarray]) -> list[Vectors]:
-    return [*model.embed(clips, which="target")]
-
-
-def _embed_chunks(model: StemJEPA, clips: list[np.ndarray]) -> list[Vectors]:
-    """Of each clip the vectors of its whole chunks, ``(chunks, dimension)``; zeros for one that is silent beside the others."""
-    length = model.model.chunk_samples
-    cut = [[clip[start : start + length] for start in range(0, max(len(clip) - length, 0) + 1, length)] for clip in clips]
-    vectors = iter(model.embed([chunk for chunks in cut for chunk in chunks], which="target"))
-    embedded = []
-    for chunks in cut:
-        peaks = np.array([np.abs(chunk).max() for chunk in chunks])
-        loud = (peaks >= SILENT) & (peaks >= QUIET * peaks.max())
-        of_clip = np.stack([next(vectors) for _ in chunks])
-        of_clip[~loud] = 0.0
-        embedded.append(of_clip)
-    return embedded
-
-
-def _new_clips(
-    folder: Path, changed: dict[str, State | None], index: Index, failed: dict[str, str], sample_rate: int, bar: Progress
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Digest and audio of the files whose content is new. A file is read once, for its digest and its audio."""
-    seen: set[str] = set()
-    for name, state in changed.items():
-        bar.update()
-        try:
-            content = files.read_regular(folder / name)
-            digest = hashlib.sha256(content).hexdigest()
-            index.add(name, digest, state)
-            if index.has(digest) or digest in seen:
-                continue
-            seen.add(digest)
-            clip, channels = _load(content, sample_rate)
-            if channels > 2:
-                index.channels[digest] = channels
-            if np.abs(clip).max() < SILENT:
-                raise InputError(_SILENCE)
-        except InputError as error:  # a fault of the content, which is remembered
-            index.reasons[digest] = str(error)
-        except (OSError, MemoryError) as error:  # may not occur next time
-            index.files.pop(name, None)
-            failed[name] = records.failure(error)["reason"] if isinstance(error, MemoryError) else files.refusal(error)
-        else:
-            yield digest, clip
-
-
-def _groups(clips: Iterator[tuple[str, np.ndarray]], samples: int) -> Iterator[dict[str, np.ndarray]]:
-    """Groups (digest → audio) of clips that together have ``samples`` or more; the last may have fewer."""
-    group: dict[str, np.ndarray] = {}
-    for digest, clip in clips:
-        group[digest] = clip
-        if sum(map(len, group.values())) >= samples:
-            yield group
-            group = {}
-    if group:
-        yield group
-
-
 def _library(folder: Path, paths: list[str], index: Index, summary: records.Summary, chunk_seconds: float | None = None) -> Library:
     digests = {name: index.files[name][1] for name in paths if name in index.files}
-    usable = [name for name in paths if digests.get(name) in index.vectors]
+    usable = [name for name in paths if digests.get(name) in index.rows]
     reasons = summary.failed | {name: index.reasons[digest] for name, digest in digests.items() if digest in index.reasons}
     if not usable:
         name = min(reasons)
         raise RequestError(f"none of the {len(paths)} audio files of {folder} can be used (the first: {printable(name)}: {reasons[name]})")
-    silent = sorted(name for name, reason in reasons.items() if reason == _SILENCE)
-    summary.failed = {name: reason for name, reason in sorted(reasons.items()) if reason != _SILENCE}
+    silent = sorted(name for name, reason in reasons.items() if reason == SILENCE)
+    summary.failed = {name: reason for name, reason in sorted(reasons.items()) if reason != SILENCE}
     summary.kept = len(usable) - summary.done
     mixed_down = Counter(index.channels[digests[name]] for name in usable if digests[name] in index.channels)
     if mixed_down:
@@ -332,7 +263,7 @@ def _library(folder: Path, paths: list[str], index: Index, summary: records.Summ
         summary.notes.append(f"files with more than two channels, mixed down with equal weights: {counts} channels")
     if silent:
         summary.notes.append(f"{len(silent):,} silent, left out")
-    vectors = [index.vectors[digests[name]] for name in usable]
-    if chunk_seconds is None:
-        return Library(folder, usable, np.stack(vectors), silent, summary)
-    return Library(folder, usable, np.concatenate(vectors), silent, summary, [len(of_file) for of_file in vectors], chunk_seconds)
+    of_files = [index.rows[digests[name]] for name in usable]
+    rows = np.fromiter(itertools.chain.from_iterable(of_files), np.intp)
+    chunks = None if chunk_seconds is None else [len(of_file) for of_file in of_files]
+    return Library(folder, usable, index.vectors, rows, silent, summary, chunks, chunk_seconds or 0.0)

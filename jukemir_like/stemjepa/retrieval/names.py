@@ -1,7 +1,7 @@
 """Names of instruments that tracks have and weights may not: what kind of name each is, and a network that can be asked for all of them.
 
 A network that makes the vectors of instruments of their names has one for any name, and is asked for it as ``retrieve`` asks
-(:func:`~jukemir_like.stemjepa.interpretation.said_for`), but that a synonym is not replaced by the trained name that it means. One with an
+(:func:`~jukemir_like.stemjepa.interpretation.encoded`), but that a synonym is not replaced by the trained name that it means. One with an
 embedding per instrument has none for a name that it was not trained with: it is asked for what it knows best, the mean of the embeddings of
 the names of the same family, or of all of them where it knows none of that family.
 """
@@ -16,7 +16,7 @@ from torch import nn
 
 from jukemir_like.datasets.instrument_families import family_of
 from jukemir_like.stemjepa.instrument_text import InstrumentText
-from jukemir_like.stemjepa.interpretation import said_for
+from jukemir_like.stemjepa.interpretation import encoded
 from jukemir_like.stemjepa.model import Network
 
 TRAINED, NEW_NAME, NEW_FAMILY = "trained names", "new names", "new families"
@@ -52,7 +52,7 @@ def with_names(network: Network, sources: Sequence[str], names: Sequence[str]) -
     with torch.no_grad():
         rows = instruments(torch.arange(len(sources), device=next(instruments.parameters()).device))
         if isinstance(instruments, InstrumentText):
-            more = instruments.encode([said_for(instruments, name) for name in new])
+            more = torch.stack([encoded(instruments, name) for name in new])
         else:
             more = torch.stack([rows[_related(name, sources)].mean(0) for name in new])
     extended = copy.copy(network)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 
 import click
 import numpy as np
@@ -68,6 +69,62 @@ def test_segments_say_where_the_part_begins(common, library, tmp_path, capsys):
     assert printed["chunk_seconds"] > 0
 
 
+def test_other_keys_and_tempos_have_columns_and_fields_only_if_asked_for(common, library, tmp_path, capsys):
+    pytest.importorskip("python_stretch")
+    request = ["--context", str(tmp_path / "mix.wav"), "--instrument", "bass", "--library", str(library), *common]
+
+    def columns_and_results(*more):
+        assert stemjepa.retrieve.main([*request, *more], standalone_mode=False) == 0
+        header, _, *rows = capsys.readouterr().out.splitlines()
+        assert stemjepa.retrieve.main([*request, *more, "--json"], standalone_mode=False) == 0
+        return header.split(), [row.split() for row in rows], json.loads(capsys.readouterr().out)["results"]
+
+    header, _, plain = columns_and_results()
+    assert (header, set(plain[0])) == (["rank", "score", "path"], {"rank", "score", "path"})
+    header, rows, results = columns_and_results("--transpose", "2")
+    assert header == ["rank", "score", "path", "semitones"]
+    assert [int(row[-1]) for row in rows] == [result["semitones"] for result in results]
+    assert {result["semitones"] for result in results} <= {-2, -1, 0, 1, 2}
+    assert "tempo_percent" not in results[0]
+    scores = {result["path"]: result["score"] for result in plain}
+    assert all(result["score"] >= scores[result["path"]] for result in results)
+    header, rows, results = columns_and_results("--transpose", "1", "--stretch", "5", "--segments")
+    assert header == ["rank", "score", "path", "from,", "s", "semitones", "tempo"]
+    assert {row[-1] for row in rows} == {"?"}  # 1.5 s are too short for a tempo
+    assert [result["tempo_percent"] for result in results] == [None] * 4
+    assert list(results[0]) == ["rank", "score", "path", "start_seconds", "semitones", "tempo_percent"]
+    header, _, results = columns_and_results("--stretch", "5")
+    assert header == ["rank", "score", "path", "tempo"]
+    assert [result["score"] for result in results] == [result["score"] for result in plain]
+
+
+def test_a_page_of_stems_in_other_keys_and_tempos(common, library, tmp_path, capsys):
+    pytest.importorskip("python_stretch")
+    request = ["--context", str(tmp_path / "mix.wav"), "--instrument", "bass", "--library", str(library), *common]
+    page = tmp_path / "fits.html"
+    assert (
+        stemjepa.retrieve.main([*request, "--transpose", "3", "--stretch", "5", "--page", str(page), "--json"], standalone_mode=False) == 0
+    )
+    changed = [result["semitones"] for result in json.loads(capsys.readouterr().out)["results"] if result["semitones"]]
+    assert changed
+    data = json.loads(page.read_text().split('id="data">')[1].split("</script>")[0])
+    notes = [note for one in data["comparisons"][0]["candidates"] for note in one["notes"]]
+    assert [note.split()[0].replace("−", "-") for note in notes if "semitone" in note] == [f"{semitones:+d}" for semitones in changed]
+    assert notes.count("no tempo found that fits") == 4
+    assert dict(data["facts"])["stretched"] == "by up to 5 %"
+    assert f"{len(changed)} of them" in data["lead"]
+
+
+def test_without_the_stretcher_a_search_is_refused_before_it_begins(refusal, common, library, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "python_stretch", None)
+    request = ["--context", str(tmp_path / "mix.wav"), "--instrument", "bass", "--library", str(library)]
+    for more in (["--transpose", "2"], ["--stretch", "2", "--page", str(tmp_path / "fits.html")]):
+        assert 'pip install "jukemir-like[deform]"' in refusal(stemjepa.retrieve, [*request, *more])
+    assert not (tmp_path / "fits.html").exists()
+    assert not (tmp_path / "cache").exists()
+    assert stemjepa.retrieve.main([*common, *request, "--stretch", "2"], standalone_mode=False) == 0  # which only says what it would do
+
+
 def test_channels_that_are_mixed_down_are_said(common, library, tmp_path, capsys):
     random = np.random.default_rng(0)
     for name, channels in (("library/four", 4), ("library/six", 6), ("library/more", 4), ("library/two", 2), ("context", 4), ("pair", 2)):
@@ -112,6 +169,11 @@ def test_retrieve_goes_on_past_bad_files_and_ends_with_3(common, library, tmp_pa
         ({"--context": "{}/nowhere.wav"}, "does not exist"),
         ({"--context": "{}/text.wav"}, "cannot be decoded"),
         ({"--top": "0"}, "--top"),
+        ({"--transpose": "0"}, "--transpose"),
+        ({"--transpose": "7"}, "--transpose"),
+        ({"--transpose": "1.5"}, "--transpose"),
+        ({"--stretch": "11"}, "--stretch"),
+        ({"--stretch": "-2"}, "--stretch"),
         ({"--weights": "nosuch"}, "nosuch"),
     ],
 )

@@ -119,7 +119,9 @@ def test_the_test_split_is_meant_where_there_are_splits_and_artists_are_drawn_to
     assert (done.split, done.tracks, done.score("all", "all", "R@1").groups) == ("test", 4, 2)
     train = evaluation.evaluate_folder(network, STEMS, songs, split="train")
     assert (train.split, train.tracks) == ("train", 2)
-    with pytest.raises(RequestError, match="choose test, train"):
+    every = evaluation.evaluate_folder(network, STEMS, songs, split="all")
+    assert (every.split, every.tracks, every.score("all", "all", "R@1").n_queries) == (None, 6, 24)
+    with pytest.raises(RequestError, match="choose test, train or all"):
         evaluation.evaluate_folder(network, STEMS, songs, split="valid")
     with pytest.raises(RequestError, match="same names and order"):
         evaluation.evaluate_folder(network, ("drums", "bass", "other", "vocals"), songs)

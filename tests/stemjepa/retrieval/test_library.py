@@ -11,9 +11,11 @@ import soundfile
 from jukemir_like.core import records
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError, StorageError
+from jukemir_like.core.rows import Rows
 from jukemir_like.stemjepa import checkpoint
 from jukemir_like.stemjepa.inference import StemJEPA
-from jukemir_like.stemjepa.retrieval import index, library
+from jukemir_like.stemjepa.pooling import normalise
+from jukemir_like.stemjepa.retrieval import index, indexing, library
 
 
 @pytest.fixture
@@ -105,7 +107,8 @@ def test_the_index_follows_the_folder(jepa, cache, folder, write_audio, settled)
     assert np.array_equal(after.vectors[2], after.vectors[0])
     fresh = library.open_library(jepa, folder, Cache(cache.root / "other"))
     np.testing.assert_allclose(after.vectors, fresh.vectors, atol=1e-5)
-    assert len(index.Index.read(index.index_path(cache, folder, jepa)).vectors) == 5  # of the removed file nothing is left
+    kept = index.Index.read(index.index_path(cache, folder, jepa))
+    assert (len(kept.rows), len(kept.vectors)) == (5, 5)  # of the removed file nothing is left
 
 
 def test_other_weights_have_an_index_of_their_own(jepa, cache, folder, network, tmp_path):
@@ -161,11 +164,11 @@ def test_what_is_no_file_is_told_and_stops_nothing(jepa, cache, folder):
     "damage", [lambda data: b"", lambda data: data[:100], lambda data: data[:300] + b"\xff" * 50 + data[350:], lambda _: b"x"]
 )
 def test_a_damaged_index_is_made_again(jepa, cache, folder, damage):
-    first = library.open_library(jepa, folder, cache)
+    first = library.open_library(jepa, folder, cache).vectors
     path = index.index_path(cache, folder, jepa)
     path.write_bytes(damage(path.read_bytes()))
     again = library.open_library(jepa, folder, cache)
-    assert np.array_equal(again.vectors, first.vectors)
+    assert np.array_equal(again.vectors, first)
     assert library.open_library(jepa, folder, cache).summary.done == 0
 
 
@@ -182,7 +185,7 @@ def test_what_an_interrupted_run_has_finished_is_kept(jepa, cache, folder, monke
             raise Interrupt
         return plain(clips, **options)
 
-    monkeypatch.setattr(library, "_SECONDS_AT_ONCE", 1)
+    monkeypatch.setattr(indexing, "_SECONDS_AT_ONCE", 1)
     monkeypatch.setattr(jepa, "embed", embed)
     with pytest.raises(Interrupt):
         library.open_library(jepa, folder, cache)
@@ -250,7 +253,7 @@ def test_opening_an_unchanged_library_reads_and_embeds_no_file_and_writes_no_ind
     def refuse(*arguments, **options):
         raise AssertionError("called")
 
-    monkeypatch.setattr(library.files, "read_regular", refuse)
+    monkeypatch.setattr(indexing.files, "read_regular", refuse)
     monkeypatch.setattr(jepa, "embed", refuse)
     monkeypatch.setattr(index.Index, "write", refuse)
     assert library.open_library(jepa, folder, cache).summary.kept == 5
@@ -263,10 +266,16 @@ def test_the_nearest_of_many_are_those_of_a_whole_sort_with_equal_ones_in_their_
     assert library._best(scores, top).tolist() == sorted(range(2500), key=lambda position: (-scores[position], position))[:top]
     vectors = generator.standard_normal((2500, 8)).astype(np.float32)
     vectors[-1] = 3.0  # constant: its score is 0
-    candidates = library.Library(Path(), [f"{number:04}" for number in range(2500)], vectors, [], records.Summary("library"))
+    order = generator.permutation(2500)  # of the index, which is not that of the paths
+    stored = normalise(vectors[np.argsort(order)]).astype(np.float32)
+    candidates = library.Library(
+        Path(), [f"{number:04}" for number in range(2500)], Rows.of_array(stored), order, [], records.Summary("library")
+    )
     query = vectors[1100]
     cosines = [0.0 if row.std() == 0 else np.corrcoef(row, query)[0, 1] for row in vectors]  # the cosine of centred vectors
-    matches = candidates.nearest(query, top)
+    matches, scores = candidates.search(query, top)
+    assert matches == candidates.nearest(query, top)
+    assert np.array_equal(scores, candidates.scores(query))
     assert [int(match.path) for match in matches] == sorted(range(2500), key=lambda position: -cosines[position])[:top]
     assert [match.score for match in matches] == pytest.approx(sorted(cosines, reverse=True)[:top], abs=1e-6)
 

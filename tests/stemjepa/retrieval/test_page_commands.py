@@ -15,7 +15,7 @@ from jukemir_like.cli import stemjepa
 from jukemir_like.core.errors import JukemirLikeError
 from jukemir_like.core.stems import STEMS
 from jukemir_like.stemjepa.retrieval import evaluation
-from jukemir_like.stemjepa.retrieval.library import Library
+from jukemir_like.stemjepa.retrieval import library as library_module
 
 RATE = 16000
 
@@ -58,16 +58,16 @@ def seconds_of(sound):
 
 @pytest.fixture
 def changing(library, monkeypatch):
-    """The library changes when its best are known: a file is removed, another one overwritten."""
-    nearest = Library.nearest
+    """The library changes when it is indexed: a file is removed, another one overwritten."""
+    open_library = library_module.open_library
 
-    def change_after(self, *arguments):
-        found = nearest(self, *arguments)
+    def change_after(*arguments, **options):
+        opened = open_library(*arguments, **options)
         (library / "0.wav").unlink()
         (library / "1.wav").write_text("no audio any more")
-        return found
+        return opened
 
-    monkeypatch.setattr(Library, "nearest", change_after)
+    monkeypatch.setattr(library_module, "open_library", change_after)
 
 
 @pytest.mark.usefixtures("changing")

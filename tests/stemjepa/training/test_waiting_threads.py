@@ -31,6 +31,18 @@ def test_threads_of_a_training_sleep_while_they_wait_unless_the_user_wants_other
     assert policies(program, tmp_path, OMP_WAIT_POLICY="ACTIVE") == ["ACTIVE"]  # and Dora does not start again
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="another OpenMP prints it otherwise")
+@pytest.mark.parametrize("program", ["retrieve", "serve"])
+def test_threads_of_a_search_sleep_while_they_wait(program, tmp_path, write_audio):
+    write_audio(tmp_path / "mix.wav", seconds=1)
+    context = ["--context", "mix.wav", "--instrument", "bass"] if program == "retrieve" else []
+    environment = {name: value for name, value in os.environ.items() if name not in WAITING} | {"OMP_DISPLAY_ENV": "VERBOSE"}
+    command = [sys.executable, "-m", "jukemir_like", program, *context, "--library", "nowhere", "--cache", "cache"]
+    process = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert "nowhere is not a folder" in process.stderr
+    assert re.findall(r"OMP_WAIT_POLICY = '(\w+)'", process.stderr) == ["PASSIVE"]
+
+
 @pytest.mark.parametrize("variable", WAITING)
 def test_what_the_user_has_set_is_kept(monkeypatch, variable):
     for other in WAITING:

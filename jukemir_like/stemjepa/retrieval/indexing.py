@@ -1,0 +1,141 @@
+"""Files of a library are read, embedded by the teacher, and added to its index."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from jukemir_like import audio
+from jukemir_like.core import files, records
+from jukemir_like.core.errors import InputError
+from jukemir_like.core.progress import Progress
+from jukemir_like.stemjepa.inference import StemJEPA
+from jukemir_like.stemjepa.pooling import normalise
+from jukemir_like.stemjepa.retrieval.embedding import QUIET, SILENT, Vectors
+from jukemir_like.stemjepa.retrieval.index import Index, State
+
+SILENCE = "is silent"
+_SAVE_SECONDS = 60.0  # between two writes of the index, at least
+_SAVE_SHARE = 0.05  # of the time, at most, is spent on writes: each writes the whole index, and they must not add up as it grows
+_SECONDS_AT_ONCE = 240  # of audio that is embedded at once
+
+
+def embed_files(
+    model: StemJEPA, folder: Path, changed: dict[str, State | None], index: Index, path: Path, summary: records.Summary, *, segments: bool
+) -> None:
+    """Embeds the files in ``changed`` into ``index``, which is written to ``path`` every :data:`_SAVE_SECONDS`, or less often."""
+    saved, pause = time.monotonic(), _SAVE_SECONDS
+    with Progress(len(changed), "index", "file") as bar:
+        clips = _new_clips(folder, changed, index, summary.failed, model.sample_rate, bar)
+        for group in _groups(clips, _SECONDS_AT_ONCE * model.sample_rate):
+            embed = _embed_chunks if segments else _embed_whole
+            for digest, vector in zip(group, embed(model, [*group.values()]), strict=True):
+                if np.isfinite(vector).all():
+                    index.added[digest] = normalise(vector).astype(np.float32)
+                    summary.done += 1
+                    summary.audio_seconds += len(group[digest]) / model.sample_rate
+                else:
+                    index.reasons[digest] = "gives a vector that is not finite"
+            if (started := time.monotonic()) - saved > pause:
+                index.write(path)
+                saved = time.monotonic()
+                pause = max(_SAVE_SECONDS, (saved - started) / _SAVE_SHARE)
+
+
+def _embed_whole(model: StemJEPA, clips: list[np.ndarray]) -> list[Vectors]:
+    """Of each clip its vector, ``(1, dimension)``."""
+    return [*model.embed(clips, which="target")[:, np.newaxis]]
+
+
+def _embed_chunks(model: StemJEPA, clips: list[np.ndarray]) -> list[Vectors]:
+    """Of each clip the vectors of its whole chunks, ``(chunks, dimension)``; zeros for one that is silent beside the others."""
+    length = model.model.chunk_samples
+    cut = [[clip[start : start + length] for start in range(0, max(len(clip) - length, 0) + 1, length)] for clip in clips]
+    vectors = iter(model.embed([chunk for chunks in cut for chunk in chunks], which="target"))
+    embedded = []
+    for chunks in cut:
+        peaks = np.array([np.abs(chunk).max() for chunk in chunks])
+        loud = (peaks >= SILENT) & (peaks >= QUIET * peaks.max())
+        of_clip = np.stack([next(vectors) for _ in chunks])
+        of_clip[~loud] = 0.0
+        embedded.append(of_clip)
+    return embedded
+
+
+def _new_clips(
+    folder: Path, changed: dict[str, State | None], index: Index, failed: dict[str, str], sample_rate: int, bar: Progress
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Digest and audio of the files whose content is new."""
+    seen: set[str] = set()
+    for name, state, reading in _read_ahead(folder, changed, index, sample_rate):
+        bar.update()
+        try:
+            digest, channels, clip = reading.result()
+        except (OSError, MemoryError) as error:  # may not occur next time
+            index.files.pop(name, None)
+            failed[name] = records.failure(error)["reason"] if isinstance(error, MemoryError) else files.refusal(error)
+            continue
+        index.add(name, digest, state)
+        if index.has(digest) or digest in seen:
+            continue
+        if channels > 2:
+            index.channels[digest] = channels
+        if isinstance(clip, np.ndarray):
+            seen.add(digest)
+            yield digest, clip
+        elif clip:  # a fault of the content, which is remembered
+            index.reasons[digest] = clip
+
+
+def _read_ahead(
+    folder: Path, changed: dict[str, State | None], index: Index, sample_rate: int
+) -> Iterator[tuple[str, State | None, Future[tuple[str, int, np.ndarray | str]]]]:
+    """Files and their states in order, with what :func:`_read` gives; as many as there are threads are read while others are embedded."""
+    waiting: deque[tuple[str, State | None, Future[tuple[str, int, np.ndarray | str]]]] = deque()
+    with ThreadPoolExecutor(threads := torch.get_num_threads()) as pool:
+        try:
+            for name, state in changed.items():
+                waiting.append((name, state, pool.submit(_read, folder / name, index, sample_rate)))
+                if len(waiting) > threads:
+                    yield waiting.popleft()
+            while waiting:
+                yield waiting.popleft()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _read(path: Path, index: Index, sample_rate: int) -> tuple[str, int, np.ndarray | str]:
+    """Of a file, which is read once: the digest, the number of channels, and the audio, or why it has none; "" if ``index`` has it."""
+    content = files.read_regular(path)
+    digest = hashlib.sha256(content).hexdigest()
+    if index.has(digest):
+        return digest, 0, ""
+    channels = 0
+    try:
+        decoded = audio.decode(content)
+        channels = len(decoded.samples)
+        clip = audio.to_mono(decoded.samples, decoded.sample_rate, sample_rate)
+        if np.abs(clip).max() < SILENT:
+            raise InputError(SILENCE)
+    except InputError as error:
+        return digest, channels, str(error)
+    return digest, channels, clip
+
+
+def _groups(clips: Iterator[tuple[str, np.ndarray]], samples: int) -> Iterator[dict[str, np.ndarray]]:
+    """Groups (digest → audio) of clips that together have ``samples`` or more; the last may have fewer."""
+    group: dict[str, np.ndarray] = {}
+    for digest, clip in clips:
+        group[digest] = clip
+        if sum(map(len, group.values())) >= samples:
+            yield group
+            group = {}
+    if group:
+        yield group
