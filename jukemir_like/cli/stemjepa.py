@@ -250,7 +250,11 @@ def retrieve(
             for match in matches
         ]
         facts = [("weights", f"{path.stem}, {model.digest[:16]}")]
-        facts += [("transposed", f"by up to {transpose} semitones")] if any(change.semitones for change in query.changes) else []
+        facts += (
+            [("transposed", f"by up to {transpose} semitone{'s' if transpose != 1 else ''}")]
+            if any(change.semitones for change in query.changes)
+            else []
+        )
         facts += [("stretched", f"by up to {stretch} %")] if stretch else []
         written, unheard = retrieved.page(Path(context), instrument, Path(folder), found, scores, facts=facts, seconds=page_seconds)
         write(Path(page), written)

@@ -62,10 +62,8 @@ def query(model: StemJEPA, context: Path, instrument: str, *, transpose: int | N
     (256,)
     """
     taken = model.interpret(instrument)
-    without_key = (
-        [] if transpose is None or transposing.has_key(taken.taken_for) else [f"{taken.taken_for} are not transposed: they have no key"]
-    )
-    changes = transposing.changes(0 if without_key else transpose)
+    has_key = transpose is None or transposing.has_key(taken.taken_for)
+    changes = transposing.changes(transpose if has_key else 0)
     try:
         decoded = audio.decode(context)
         mix = audio.to_mono(decoded.samples, decoded.sample_rate, model.sample_rate)
@@ -74,7 +72,9 @@ def query(model: StemJEPA, context: Path, instrument: str, *, transpose: int | N
         vectors = transposing.predict(model, mix, instrument, changes)
     except InputError as error:
         raise RequestError(f"the context {printable(str(context))} {error}: give a mix in an audio file") from error
-    notes = _notes(context, len(decoded.samples), taken.taken_for) + ([taken.note] if taken.note else []) + without_key
+    notes = _notes(context, len(decoded.samples), taken.taken_for) + ([taken.note] if taken.note else [])
+    if not has_key:
+        notes.append(f"{printable(taken.taken_for)} are not transposed: they have no key")
     if len(changes) > 1 and (note := transposing.note_on_length(mix, model.sample_rate)):
         notes.append(note)
     return Query(vectors, notes, taken, changes, mix)
