@@ -30,7 +30,7 @@ _AS_LOUD = 10**-0.1  # in power: within 1 dB
 _BARS = 400
 _BLOCK = 1 << 18
 _FADE_SECONDS = 0.005
-_PLAIN, _VORBIS = ("PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"), "VORBIS"
+_PLAIN = ("PCM_U8", "PCM_S8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 _MARGIN_SECONDS = 0.2  # of the file after an excerpt, for its end too has what comes after it in the blocks of a stretcher
 
 
@@ -85,7 +85,7 @@ def read_part(path: Path, start_seconds: float, seconds: float, change: Change =
         OSError: it cannot be read.
     """
     with suppress(InputError):  # what is wrong, the whole file tells
-        if reading.is_seekable(path) and (part := _part(path, start_seconds, _taken_seconds(seconds, change))):
+        if reading.is_as_declared(path) and (part := _part(path, start_seconds, _taken_seconds(seconds, change))):
             sound, start_seconds, file_seconds = part
             return replace(cut(sound, 0, seconds, change), offset_seconds=start_seconds, file_seconds=file_seconds)
     return cut(read(path), start_seconds, seconds, change)
@@ -99,7 +99,7 @@ def _part(path: Path, start_seconds: float, seconds: float) -> tuple[audio.Audio
             start_seconds = 0.0
         first = round(start_seconds * rate)
         count = min(round(seconds * rate), frames - first)
-        if count <= 0 or sound.subtype not in (*_PLAIN, _VORBIS):  # parts of MP3 and Opus depend on how they are read
+        if count <= 0 or sound.subtype not in (*_PLAIN, reading.VORBIS):  # parts of MP3 and Opus depend on how they are read
             return None
         _go_to(sound, first)
         values = sound.read(count, dtype="float32", always_2d=True)
@@ -109,7 +109,7 @@ def _part(path: Path, start_seconds: float, seconds: float) -> tuple[audio.Audio
 
 
 def _go_to(sound: soundfile.SoundFile, frame: int) -> None:
-    """To a frame of a file just opened; in Vorbis, where libsndfile's seek may miss it by hundreds of samples, by reading up to it."""
+    """To a frame of a file just opened; in Vorbis, where libsndfile's seek may miss it, by reading up to it."""
     if sound.subtype in _PLAIN:
         sound.seek(frame)
         return

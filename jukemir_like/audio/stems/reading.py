@@ -34,6 +34,9 @@ from jukemir_like.core.stems import STEMS
 SCALES = {np.dtype(np.int16): 2.0**-15, np.dtype(np.int32): 2.0**-31, np.dtype(np.float32): 1.0}
 """What a sample of each type is multiplied by to be in [-1, 1)."""
 
+VORBIS = "VORBIS"
+"""What libsndfile calls that encoding."""
+
 MAX_PEAK = 1024.0
 """Times full scale, 60 dB above it: no mix is so loud. Integers of 16 bits that were written as floats are 30 dB above this."""
 
@@ -221,6 +224,18 @@ def decode_native(path: Path) -> Audio:
 def is_seekable(path: Path) -> bool:
     """Whether libsndfile finds every sample of a file as it is.
 
+    Not of Vorbis: it seeks by the positions that pages declare, and where these jump, as in files that were cut, it is thousands of samples
+    off (one of 142 soundtracks).
+
+    Raises:
+        InputError: it cannot be read, or is not audio.
+    """
+    return is_as_declared(path) and _subtype(path) != VORBIS
+
+
+def is_as_declared(path: Path) -> bool:
+    """Whether libsndfile reads a file to its end, and as long as its header says.
+
     Raises:
         InputError: it cannot be read, or is not audio.
     """
@@ -243,11 +258,16 @@ def _is_as_long_as_declared(path: Path) -> bool:
         return len(sound.read(1)) == 1
 
 
+def _subtype(path: Path) -> str:
+    with open_sound(path) as sound:
+        return str(sound.subtype)
+
+
 def decoded_wav(path: Path, folder: Path) -> Path:
     """A WAV in ``folder`` of the channels of ``path`` (of a ``.stem.mp4``: its stems); of an earlier call, if ``path`` has not changed.
 
-    For what one cannot seek in to a sample, or not cheaply: ``.stem.mp4``, files for ffmpeg, and those whose header gives no length, or a
-    wrong one.
+    For what one cannot seek in to a sample, or not cheaply: ``.stem.mp4``, files for ffmpeg, Ogg Vorbis, and those whose header gives no
+    length, or a wrong one.
 
     Raises:
         InputError: it cannot be decoded, or needs ffmpeg and there is none.
