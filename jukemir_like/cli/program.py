@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from jukemir_like.cli import data, launch, representations, serve, stemjepa
+from jukemir_like.cli import data, launch, representations, retrieval, serve, stemjepa
 from jukemir_like.core import signals, stdio
 from jukemir_like.core.errors import DONE, WRONG_REQUEST, JukemirLikeError
 from jukemir_like.core.version import __version__
@@ -80,8 +80,8 @@ for _command in (
     representations.extract,
     stemjepa.train,
     stemjepa.convert,
-    stemjepa.retrieve,
-    stemjepa.evaluate_retrieval,
+    retrieval.retrieve,
+    retrieval.evaluate_retrieval,
     serve.serve,
     representations.probe,
     representations.report,

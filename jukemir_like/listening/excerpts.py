@@ -77,13 +77,26 @@ def read(path: Path) -> audio.Audio:
     return audio.Audio(audio.mix_down(decoded.samples)[None], decoded.sample_rate)
 
 
-def read_part(path: Path, start_seconds: float, seconds: float, change: Change = AS_IT_IS) -> Excerpt:
+def read_part(path: Path, start_seconds: float, seconds: float, change: Change = AS_IT_IS, *, in_time: bool = True) -> Excerpt:
     """:func:`cut` of :func:`read`; where the format allows it, nothing after what is heard is decoded, and in most formats nothing before.
+
+    Args:
+        path: of the file.
+        start_seconds, seconds, change: as in :func:`cut`.
+        in_time: False: from the beginning too where less than half as much is left from ``start_seconds`` as could be heard from there.
 
     Raises:
         InputError: it cannot be decoded.
         OSError: it cannot be read.
     """
+    part = _read_part(path, start_seconds, seconds, change)
+    could_be_heard = min(seconds, part.file_seconds / part.rate)
+    if not in_time and part.offset_seconds and part.sounding_seconds < could_be_heard / 2:
+        return _read_part(path, 0.0, seconds, change)
+    return part
+
+
+def _read_part(path: Path, start_seconds: float, seconds: float, change: Change) -> Excerpt:
     with suppress(InputError):  # what is wrong, the whole file tells
         if reading.is_as_declared(path) and (part := _part(path, start_seconds, _taken_seconds(seconds, change))):
             sound, start_seconds, file_seconds = part

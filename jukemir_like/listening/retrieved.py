@@ -96,7 +96,8 @@ def _candidate(one: Found, context: Path, folder: Path, start_seconds: float, mi
     marks = [SAME_TRACK] if same_track.is_same_track(context.absolute(), path.absolute()) else []
     wanted = start_seconds * one.change.rate if one.offset_seconds is None else one.offset_seconds
     try:
-        part = excerpts.read_part(path, wanted, mix.seconds, one.change)
+        in_time = bool(marks) or one.offset_seconds is not None
+        part = excerpts.read_part(path, wanted, mix.seconds, one.change, in_time=in_time)
     except (InputError, OSError) as error:
         reason = files.refusal(error) if isinstance(error, OSError) else str(error)
         return Candidate(name, None, problem=f"cannot be heard: {reason}", rank=one.rank, score=one.score, marks=marks)

@@ -68,7 +68,7 @@ def _notes(excerpt: Excerpt, wanted_seconds: float) -> list[str]:
         return ["silent here"]
     notes = []
     if excerpt.offset_seconds != wanted_seconds:
-        notes.append("from its beginning, as it is shorter")
+        notes.append("from its beginning, as it is short")
     elif excerpt.offset_seconds:
         notes.append(f"from {clock(excerpt.offset_seconds)}")
     if excerpt.sounding_seconds < excerpt.seconds - _AUDIBLE_SECONDS:

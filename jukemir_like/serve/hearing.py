@@ -137,7 +137,8 @@ class Hearing:
         path = self._catalogue.folder / name
         try:
             with self._at_once:
-                return excerpts.cut(excerpts.read(path), self._start(mix, place), mix.decoded.excerpt.seconds)
+                in_time = place.part is not None or bool(mix.marks(path.absolute()))
+                return excerpts.read_part(path, self._start(mix, place), mix.decoded.excerpt.seconds, in_time=in_time)
         except FileNotFoundError:
             raise RefusedError(410, removed(name)) from None
         except (InputError, OSError) as error:

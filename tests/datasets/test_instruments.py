@@ -10,7 +10,7 @@ import soundfile
 
 from jukemir_like import datasets
 from jukemir_like.cli import data as data_commands
-from jukemir_like.cli import stemjepa
+from jukemir_like.cli import retrieval
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.datasets import meta
@@ -123,7 +123,7 @@ def test_from_a_command_to_a_table_of_retrieval(assets, capfd):
     assert meta.remedy(folder) == "run `jukemir-like process babyslakh --name babyslakh_instruments --stems instruments` again"
 
     words = ("--dataset", "babyslakh_instruments", "--cache", cache.root, "--device", "cpu", "--threads", 1)
-    assert run(stemjepa.evaluate_retrieval, *words) == 0
+    assert run(retrieval.evaluate_retrieval, *words) == 0
     (path,) = (cache.root / "retrieval").rglob("retrieval.csv")
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))

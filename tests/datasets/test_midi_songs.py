@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jukemir_like.cli import data as data_commands
-from jukemir_like.cli import stemjepa
+from jukemir_like.cli import retrieval
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.stems import STEMS
@@ -82,7 +82,7 @@ def test_from_a_folder_to_a_table_of_retrieval(tmp_path, music, soundfonts, capf
     assert len(description["sources"]["midi"]["soundfonts"]) == 2
 
     assert (
-        run(stemjepa.evaluate_retrieval, "--dataset", "midi", "--cache", cache.root, "--device", "cpu", "--threads", 1, "--untrained") == 0
+        run(retrieval.evaluate_retrieval, "--dataset", "midi", "--cache", cache.root, "--device", "cpu", "--threads", 1, "--untrained") == 0
     )
     (path,) = (cache.root / "retrieval" / "midi").rglob("retrieval.csv")
     with open(path, newline="") as file:

@@ -12,7 +12,7 @@ import soundfile
 
 from jukemir_like import datasets
 from jukemir_like.cli import data as data_commands
-from jukemir_like.cli import stemjepa
+from jukemir_like.cli import retrieval
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.stems import STEMS
@@ -80,7 +80,7 @@ def test_from_an_own_copy_to_a_table_of_retrieval(own, capfd):
     assert "sources by channel, by the table" in said
     assert all(f"skipped: {uid}: {reason}" in said for uid, reason in skipped.items())
 
-    assert run(stemjepa.evaluate_retrieval, "--dataset", name, "--cache", cache.root, "--device", "cpu", "--threads", 1) == 0
+    assert run(retrieval.evaluate_retrieval, "--dataset", name, "--cache", cache.root, "--device", "cpu", "--threads", 1) == 0
     (path,) = (cache.root / "retrieval" / name).rglob("retrieval.csv")
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from jukemir_like.cli import data as data_commands
-from jukemir_like.cli import stemjepa
+from jukemir_like.cli import retrieval
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import RequestError
 from jukemir_like.core.stems import STEMS
@@ -69,7 +69,7 @@ def test_from_a_folder_to_a_table_of_retrieval(tmp_path, recordings, capfd):
     assert "0 done, 9 kept, 1 failed" in "".join(capfd.readouterr())
 
     words = ("--dataset", "pseudo_stems", "--cache", cache.root, "--device", "cpu", "--threads", 1, "--untrained")
-    assert run(stemjepa.evaluate_retrieval, *words) == 3  # the broken one is listed
+    assert run(retrieval.evaluate_retrieval, *words) == 3  # the broken one is listed
     assert "PSEUDO-STEMS: parts of mixes" in "".join(capfd.readouterr())
     (path,) = (cache.root / "retrieval" / "pseudo_stems").rglob("retrieval.csv")
     with open(path, newline="") as file:

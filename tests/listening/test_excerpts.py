@@ -133,6 +133,13 @@ def test_a_part_in_another_tempo_is_that_of_the_whole(tmp_path):
         assert part.sounding_seconds == expected.sounding_seconds
 
 
+@pytest.mark.parametrize(("left", "begins"), [(2.0, 1.0), (1.1, 1.9), (0.9, 0.0)])
+def test_a_part_that_need_not_be_in_time_is_from_the_beginning_where_more_is_heard_so(tmp_path, left, begins):
+    soundfile.write(tmp_path / "a.wav", np.full(3 * 16000, 0.5, np.float32), 16000)
+    assert excerpts.read_part(tmp_path / "a.wav", 3 - left, 2.0, in_time=False).offset_seconds == pytest.approx(begins)
+    assert excerpts.read_part(tmp_path / "a.wav", 3 - left, 2.0).offset_seconds == pytest.approx(3 - left)
+
+
 def test_a_part_of_a_chain_of_streams_is_that_of_the_whole(tmp_path):
     samples = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 22050))
     links = []

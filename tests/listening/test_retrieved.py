@@ -54,7 +54,7 @@ def test_each_is_heard_in_time_with_the_mix(library):
     assert click(comparison.mix) == click(bass) == click(ends) == 4 - start
     assert (bass.offset_seconds, bass.notes) == (start, [f"from 0:0{start:.0f}"])
     assert (short.offset_seconds, click(short)) == (0, 0.5)
-    assert short.notes == ["from its beginning, as it is shorter", "ends after 1 s"]
+    assert short.notes == ["from its beginning, as it is short", "ends after 1 s"]
     assert (part.offset_seconds, click(part)) == (3.5, 0.5)
     assert comparison.seconds == 2
 

@@ -43,6 +43,7 @@ def embed_files(
                     summary.audio_seconds += len(group[digest]) / model.sample_rate
                 else:
                     index.reasons[digest] = "gives a vector that is not finite"
+                bar.update()
             if (started := time.monotonic()) - saved > pause:
                 index.write(path)
                 saved = time.monotonic()
@@ -72,26 +73,27 @@ def _embed_chunks(model: StemJEPA, clips: list[np.ndarray]) -> list[Vectors]:
 def _new_clips(
     folder: Path, changed: dict[str, State | None], index: Index, failed: dict[str, str], sample_rate: int, bar: Progress
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Digest and audio of the files whose content is new."""
+    """Digest and audio of the files whose content is new; the others are counted by ``bar``."""
     seen: set[str] = set()
     for name, state, reading in _read_ahead(folder, changed, index, sample_rate):
-        bar.update()
         try:
             digest, channels, clip = reading.result()
         except (OSError, MemoryError) as error:  # may not occur next time
             index.files.pop(name, None)
             failed[name] = records.failure(error)["reason"] if isinstance(error, MemoryError) else files.refusal(error)
+            bar.update()
             continue
         index.add(name, digest, state)
-        if index.has(digest) or digest in seen:
-            continue
-        if channels > 2:
+        is_new = not index.has(digest) and digest not in seen
+        if is_new and channels > 2:
             index.channels[digest] = channels
-        if isinstance(clip, np.ndarray):
+        if is_new and isinstance(clip, np.ndarray):
             seen.add(digest)
             yield digest, clip
-        elif clip:  # a fault of the content, which is remembered
+            continue
+        if is_new and isinstance(clip, str) and clip:  # a fault of the content, which is remembered
             index.reasons[digest] = clip
+        bar.update()
 
 
 def _read_ahead(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like.cli import stemjepa
+from jukemir_like.cli import retrieval
 from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa import checkpoint
 
@@ -50,7 +50,7 @@ def test_retrieve_prints_a_table_or_json_and_embeds_once(command, common, librar
     assert lines[0].split() == ["rank", "score", "path"]
     assert len(lines) == 2 + 3
     assert "4 done, 0 kept, 0 failed" in done.stderr
-    assert stemjepa.retrieve.main([*common, *request, "--json"], standalone_mode=False) == 0
+    assert retrieval.retrieve.main([*common, *request, "--json"], standalone_mode=False) == 0
     again = capsys.readouterr()
     assert "0 done, 4 kept, 0 failed" in again.err
     found = json.loads(again.out)
@@ -60,10 +60,10 @@ def test_retrieve_prints_a_table_or_json_and_embeds_once(command, common, librar
 
 def test_segments_say_where_the_part_begins(common, library, tmp_path, capsys):
     request = ["--context", str(tmp_path / "mix.wav"), "--instrument", "bass", "--library", str(library), "--segments", *common]
-    assert stemjepa.retrieve.main(request, standalone_mode=False) == 0
+    assert retrieval.retrieve.main(request, standalone_mode=False) == 0
     header, _, *rows = capsys.readouterr().out.splitlines()
     assert header.split() == ["rank", "score", "path", "from,", "s"]
-    assert stemjepa.retrieve.main([*request, "--json"], standalone_mode=False) == 0
+    assert retrieval.retrieve.main([*request, "--json"], standalone_mode=False) == 0
     printed = json.loads(capsys.readouterr().out)
     assert [f"{entry['start_seconds']:g}" for entry in printed["results"]] == [row.split()[-1] for row in rows]
     assert printed["chunk_seconds"] > 0
@@ -74,9 +74,9 @@ def test_other_keys_and_tempos_have_columns_and_fields_only_if_asked_for(common,
     request = ["--context", str(tmp_path / "mix.wav"), "--instrument", "bass", "--library", str(library), *common]
 
     def columns_and_results(*more):
-        assert stemjepa.retrieve.main([*request, *more], standalone_mode=False) == 0
+        assert retrieval.retrieve.main([*request, *more], standalone_mode=False) == 0
         header, _, *rows = capsys.readouterr().out.splitlines()
-        assert stemjepa.retrieve.main([*request, *more, "--json"], standalone_mode=False) == 0
+        assert retrieval.retrieve.main([*request, *more, "--json"], standalone_mode=False) == 0
         return header.split(), [row.split() for row in rows], json.loads(capsys.readouterr().out)["results"]
 
     header, _, plain = columns_and_results()
@@ -103,7 +103,7 @@ def test_a_page_of_stems_in_other_keys_and_tempos(common, library, tmp_path, cap
     request = ["--context", str(tmp_path / "mix.wav"), "--instrument", "bass", "--library", str(library), *common]
     page = tmp_path / "fits.html"
     assert (
-        stemjepa.retrieve.main([*request, "--transpose", "3", "--stretch", "5", "--page", str(page), "--json"], standalone_mode=False) == 0
+        retrieval.retrieve.main([*request, "--transpose", "3", "--stretch", "5", "--page", str(page), "--json"], standalone_mode=False) == 0
     )
     changed = [result["semitones"] for result in json.loads(capsys.readouterr().out)["results"] if result["semitones"]]
     assert changed
@@ -119,10 +119,10 @@ def test_without_the_stretcher_a_search_is_refused_before_it_begins(refusal, com
     monkeypatch.setitem(sys.modules, "python_stretch", None)
     request = ["--context", str(tmp_path / "mix.wav"), "--instrument", "bass", "--library", str(library)]
     for more in (["--transpose", "2"], ["--stretch", "2", "--page", str(tmp_path / "fits.html")]):
-        assert 'pip install "jukemir-like[deform]"' in refusal(stemjepa.retrieve, [*request, *more])
+        assert 'pip install "jukemir-like[deform]"' in refusal(retrieval.retrieve, [*request, *more])
     assert not (tmp_path / "fits.html").exists()
     assert not (tmp_path / "cache").exists()
-    assert stemjepa.retrieve.main([*common, *request, "--stretch", "2"], standalone_mode=False) == 0  # which only says what it would do
+    assert retrieval.retrieve.main([*common, *request, "--stretch", "2"], standalone_mode=False) == 0  # which only says what it would do
 
 
 def test_channels_that_are_mixed_down_are_said(common, library, tmp_path, capsys):
@@ -132,7 +132,7 @@ def test_channels_that_are_mixed_down_are_said(common, library, tmp_path, capsys
     request = ["--instrument", "bass", "--library", str(library), "--json", *common]
 
     def notes(context):
-        assert stemjepa.retrieve.main(["--context", str(tmp_path / context), *request], standalone_mode=False) == 0
+        assert retrieval.retrieve.main(["--context", str(tmp_path / context), *request], standalone_mode=False) == 0
         printed = capsys.readouterr()
         found = json.loads(printed.out)["notes"]
         assert all(f"  {note}\n" in printed.err for note in found)
@@ -154,7 +154,7 @@ def test_channels_that_are_mixed_down_are_said(common, library, tmp_path, capsys
 def test_retrieve_goes_on_past_bad_files_and_ends_with_3(common, library, tmp_path, capsys):
     (library / "bad.wav").write_bytes(b"nothing")
     request = ["--context", str(tmp_path / "mix.wav"), "--instrument", "vocals", "--library", str(library)]
-    assert stemjepa.retrieve.main([*common, *request], standalone_mode=False) == 3
+    assert retrieval.retrieve.main([*common, *request], standalone_mode=False) == 3
     printed = capsys.readouterr()
     assert "failed: bad.wav: cannot be decoded" in printed.err
     assert len(printed.out.splitlines()) == 2 + 4
@@ -182,7 +182,7 @@ def test_a_wrong_search_is_one_line(refusal, library, tmp_path, change, words):
     (tmp_path / "text.wav").write_text("text")
     request = {"--context": f"{tmp_path}/mix.wav", "--instrument": "bass", "--library": str(library)}
     request |= {option: value.format(tmp_path) for option, value in change.items()}
-    assert words in refusal(stemjepa.retrieve, [part for pair in request.items() for part in pair])
+    assert words in refusal(retrieval.retrieve, [part for pair in request.items() for part in pair])
 
 
 def test_evaluate_retrieval_writes_table_and_plot_and_prints_them(command, common, songs, tmp_path, capsys):
@@ -200,7 +200,7 @@ def test_evaluate_retrieval_writes_table_and_plot_and_prints_them(command, commo
     assert "times chance" in done.stdout
     (songs / "mono.wav").unlink()
     arguments = [*common, "--data", str(songs), "--output", str(tmp_path / "out")]
-    assert stemjepa.evaluate_retrieval.main(arguments, standalone_mode=False) == 0
+    assert retrieval.evaluate_retrieval.main(arguments, standalone_mode=False) == 0
     assert "6 done, 0 kept, 0 failed" in capsys.readouterr().out
     assert (tmp_path / "out" / "retrieval.csv").read_bytes() == (folder / "retrieval.csv").read_bytes()
 
@@ -219,4 +219,4 @@ def test_evaluate_retrieval_writes_table_and_plot_and_prints_them(command, commo
 def test_a_wrong_evaluation_is_one_line(refusal, songs, tmp_path, arguments, words):
     assert songs.is_dir()
     (tmp_path / "empty").mkdir()
-    assert words in refusal(stemjepa.evaluate_retrieval, [argument.format(tmp_path) for argument in arguments])
+    assert words in refusal(retrieval.evaluate_retrieval, [argument.format(tmp_path) for argument in arguments])

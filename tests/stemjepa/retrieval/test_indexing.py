@@ -31,9 +31,12 @@ def folder(tmp_path, write_audio):
 def indexed(model, folder, monkeypatch, threads):
     monkeypatch.setattr(indexing.torch, "get_num_threads", lambda: threads)
     monkeypatch.setattr(indexing, "_SECONDS_AT_ONCE", 1.5)
+    bars = []
+    monkeypatch.setattr(indexing, "Progress", lambda *words, **options: bars.append(Progress(*words, **options)) or bars[-1])
     index, summary = Index(), records.Summary("library")
     changed = {path.name: (1, 2, 3) for path in sorted(folder.iterdir())}
     indexing.embed_files(model, folder, changed, index, folder.parent / "x.npz", summary, segments=False)
+    assert [bar.n for bar in bars] == [len(changed)]
     return index, summary
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukemir_like.cli import stemjepa
+from jukemir_like.cli import retrieval
 from jukemir_like.core.errors import JukemirLikeError
 from jukemir_like.core.stems import STEMS
 from jukemir_like.stemjepa.retrieval import evaluation
@@ -40,7 +40,7 @@ def retrieve(common, library, tmp_path, capsys):
     def run(*words, context="mix.wav", page="fits.html"):
         request = ["--context", str(tmp_path / context), "--instrument", "bass", "--library", str(library), "--page", str(tmp_path / page)]
         capsys.readouterr()
-        code = stemjepa.retrieve.main([*common, *request, *words], standalone_mode=False)
+        code = retrieval.retrieve.main([*common, *request, *words], standalone_mode=False)
         printed = capsys.readouterr()
         return code, printed.out, printed.err, data(tmp_path / page)
 
@@ -95,6 +95,7 @@ def test_json_stays_json(retrieve):
     assert code == 3
     assert {entry["path"] for entry in json.loads(out)["results"]} == {f"{number}.wav" for number in range(4)}
     assert "failed: 0.wav" in err
+    assert sorted(json.loads(out)["failed"]) == ["0.wav", "1.wav"]
 
 
 def test_it_says_where_the_page_is_and_makes_its_folder(retrieve, tmp_path):
@@ -196,7 +197,7 @@ def evaluate(common, tmp_path, capsys):
     def run(folder, *words, page="misses.html"):
         request = ["--data", str(folder), "--output", str(tmp_path / "out"), "--page", str(tmp_path / page)]
         capsys.readouterr()
-        code = stemjepa.evaluate_retrieval.main([*common, *request, *words], standalone_mode=False)
+        code = retrieval.evaluate_retrieval.main([*common, *request, *words], standalone_mode=False)
         printed = capsys.readouterr()
         return code, printed.out, printed.err, data(tmp_path / page)
 
