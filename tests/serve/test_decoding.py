@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from jukemir_like.core import workers
 from jukemir_like.serve import decoding
 from jukemir_like.serve.refusals import RefusedError
 
@@ -46,12 +47,20 @@ def test_hours_are_refused_by_the_header(bomb):
         decoding.decode(decoding.Request([bomb], 16000))
 
 
+@pytest.fixture
+def forked(monkeypatch):
+    """What is replaced here is replaced in the decoder's process too, also beside the thread that waits for the browser of other tests."""
+    monkeypatch.setattr(workers.threading, "active_count", lambda: 1)
+
+
+@pytest.mark.usefixtures("forked")
 def test_a_bomb_is_stopped_by_the_limit_of_memory(bomb, monkeypatch):
-    monkeypatch.setattr(decoding, "_refuse_long", lambda _: None)  # as if the header lied; the process here is forked
+    monkeypatch.setattr(decoding, "_refuse_long", lambda _: None)  # as if the header lied
     with pytest.raises(RefusedError, match=r"is too long|out of memory"):
         decoding.decode(decoding.Request([bomb], 16000, memory=64 << 20))
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_hang_is_ended(tmp_path, monkeypatch, write_audio):
     write_audio(tmp_path / "a.wav")
     monkeypatch.setattr(decoding.audio, "decode", lambda _: time.sleep(3600))
