@@ -57,3 +57,18 @@ def songs(tmp_path, stems):
         path.parent.mkdir(exist_ok=True)
         soundfile.write(path, stems(number, rate=22050).T, 22050, subtype="PCM_16")
     return tmp_path / "songs"
+
+
+@pytest.fixture
+def library(tmp_path, write_audio):
+    """A folder of four files, beside a mix, ``mix.wav``."""
+    for number in range(4):
+        write_audio(tmp_path / "library" / f"{number}.wav", seconds=1.5, seed=number)
+    write_audio(tmp_path / "mix.wav", seconds=2, seed=9)
+    return tmp_path / "library"
+
+
+@pytest.fixture
+def common(weights, tmp_path):
+    """Options of the commands."""
+    return ["--weights", str(weights), "--device", "cpu", "--threads", "1", "--cache", str(tmp_path / "cache")]

@@ -21,19 +21,6 @@ RATE = 16000
 
 
 @pytest.fixture
-def library(tmp_path, write_audio):
-    for number in range(4):
-        write_audio(tmp_path / "library" / f"{number}.wav", seconds=1.5, seed=number)
-    write_audio(tmp_path / "mix.wav", seconds=2, seed=9)
-    return tmp_path / "library"
-
-
-@pytest.fixture
-def common(weights, tmp_path):
-    return ["--weights", str(weights), "--device", "cpu", "--threads", "1", "--cache", str(tmp_path / "cache")]
-
-
-@pytest.fixture
 def retrieve(common, library, tmp_path, capsys):
     """``retrieve(*words, context="mix.wav")``: exit code, standard output, standard error, and the data of the page."""
 
