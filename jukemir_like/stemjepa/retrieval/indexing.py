@@ -25,6 +25,7 @@ SILENCE = "is silent"
 _SAVE_SECONDS = 60.0  # between two writes of the index, at least
 _SAVE_SHARE = 0.05  # of the time, at most, is spent on writes: each writes the whole index, and they must not add up as it grows
 _SECONDS_AT_ONCE = 240  # of audio that is embedded at once
+_BYTES_AHEAD = 64 << 20  # of files that are read ahead, or as many files as there are threads: an hour of MP3, ten minutes of WAV
 
 
 def embed_files(
@@ -99,13 +100,13 @@ def _new_clips(
 def _read_ahead(
     folder: Path, changed: dict[str, State | None], index: Index, sample_rate: int
 ) -> Iterator[tuple[str, State | None, Future[tuple[str, int, np.ndarray | str]]]]:
-    """Files and their states in order, with what :func:`_read` gives; as many as there are threads are read while others are embedded."""
+    """Files and their states in order, with what :func:`_read` gives: some are read while others are embedded, see :data:`_BYTES_AHEAD`."""
     waiting: deque[tuple[str, State | None, Future[tuple[str, int, np.ndarray | str]]]] = deque()
     with ThreadPoolExecutor(threads := torch.get_num_threads()) as pool:
         try:
             for name, state in changed.items():
                 waiting.append((name, state, pool.submit(_read, folder / name, index, sample_rate)))
-                if len(waiting) > threads:
+                while len(waiting) > threads and sum(state[0] if state else 0 for _, state, _ in waiting) > _BYTES_AHEAD:
                     yield waiting.popleft()
             while waiting:
                 yield waiting.popleft()
