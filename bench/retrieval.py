@@ -20,7 +20,7 @@ from bench import scale
 
 SIZES = (1_000, 10_000, 100_000)
 QUERIES, RUNS, SEGMENTS = 9, 5, 8
-CLIPS, CLIP_SECONDS, RATE = 64, 30, 44_100
+CLIPS, INDEXED, CLIP_SECONDS, RATE = (16, 256), 3, 30, 44_100
 LINKED = 32  # real files; the others are links to them, of which a file can have 65,000
 
 
@@ -32,31 +32,35 @@ def section() -> str:
 
 def _index(folder: Path) -> str:
     """The first search of a library beside the extraction of the same vectors of the same files, in turn."""
-    (folder / "library").mkdir(parents=True)
-    for number in range(CLIPS):
-        _write(folder / "library" / f"{number}.wav", CLIP_SECONDS, number)
-    _write(folder / "mix.wav", CLIP_SECONDS, CLIPS)
-    turn = itertools.count()
-    figures: dict[str, list[scale.Figures]] = {"index": [], "extract": []}
-    for _ in range(RUNS):
-        fresh = str(folder / f"fresh {next(turn)}")
-        figures["index"].append(scale.run(_retrieve(folder, fresh)))
-        last_layer = f"stemjepa@layer={_depth()}@pool=mean"
-        command = [sys.executable, "-m", "jukemir_like", "extract", last_layer, str(folder / "library"), fresh]
-        figures["extract"].append(scale.run(command))
-    seconds = {name: statistics.median(one.seconds for one in runs) for name, runs in figures.items()}
-    processor = {name: statistics.median(one.processor_seconds for one in runs) for name, runs in figures.items()}
-    lines = [f"| {CLIPS} stems of {CLIP_SECONDS} s | seconds | of the processor | MB |", "|---|---|---|---|"]
-    for name, runs in figures.items():
-        megabytes = max(one.megabytes for one in runs)
-        lines.append(f"| {name} | {seconds[name]:.1f} | {processor[name]:.1f} | {megabytes:.0f} |")
-    ratios = f"**{seconds['index'] / seconds['extract']:.2f}** · **{processor['index'] / processor['extract']:.2f}**"
+    for size in CLIPS:
+        for number in range(size):
+            _write(folder / str(size) / "library" / f"{number}.wav", CLIP_SECONDS, number)
+        _write(folder / str(size) / "mix.wav", CLIP_SECONDS, max(CLIPS))
+    figures: dict[tuple[str, int], list[scale.Figures]] = {}
+    representation = f"stemjepa@layer={_depth()}@pool=mean"
+    for run, size in itertools.product(range(INDEXED), CLIPS):
+        own = folder / str(size)
+        extract = [sys.executable, "-m", "jukemir_like", "extract", representation, str(own / "library"), str(own / f"vectors {run}")]
+        for name, command in {"index": _retrieve(own, str(own / f"cache {run}")), "extract": extract}.items():
+            figures.setdefault((name, size), []).append(scale.run(command))
+    few, many = CLIPS
+    head = ["", *(f"{size} stems: s, of the processor" for size in CLIPS), "MB", "a stem more: ms", "of the processor"]
+    lines, each = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"], {}
+    for name in ("index", "extract"):
+        seconds = {size: statistics.median(one.seconds for one in figures[name, size]) for size in CLIPS}
+        processor = {size: statistics.median(one.processor_seconds for one in figures[name, size]) for size in CLIPS}
+        each[name] = [1000 * (of[many] - of[few]) / (many - few) for of in (seconds, processor)]
+        both = " | ".join(f"{seconds[size]:.1f}, {processor[size]:.1f}" for size in CLIPS)
+        megabytes = max(one.megabytes for one in figures[name, many])
+        lines.append(f"| {name} | {both} | {megabytes:.0f} | {each[name][0]:.1f} | {each[name][1]:.1f} |")
+    ratios = " · ".join(f"**{one / other:.2f}**" for one, other in zip(each["index"], each["extract"], strict=True))
     return "\n".join(
         [
             *lines,
             "",
-            f"Index over extraction, seconds and processor seconds: {ratios}. `retrieve` with an empty cache (its query and start "
-            f"included) and `extract` with a worker per processor, of the same layer; medians of {RUNS} in turn. 44.1 kHz, 16 bit.",
+            f"A stem more, index over extraction: {ratios} (target: 1 ± 0.05). Stems of {CLIP_SECONDS} s at 44.1 kHz, 16 bit. Index: `retrieve` "
+            "with an empty cache, its start and the query included. `extract` has a worker per processor, and the same layer and pool. "
+            f"Medians of {INDEXED} in turn.",
         ]
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,9 +35,9 @@ def embed_files(
     saved, pause = time.monotonic(), _SAVE_SECONDS
     with Progress(len(changed), "index", "file") as bar:
         clips = _new_clips(folder, changed, index, summary.failed, model.sample_rate, bar)
-        for group in _groups(clips, _SECONDS_AT_ONCE * model.sample_rate):
-            embed = _embed_chunks if segments else _embed_whole
-            for digest, vector in zip(group, embed(model, [*group.values()]), strict=True):
+        groups = _groups(clips, _SECONDS_AT_ONCE * model.sample_rate)
+        for group, embedded in _embed_ahead(model, groups, _embed_chunks if segments else _embed_whole):
+            for digest, vector in zip(group, embedded, strict=True):
                 if np.isfinite(vector).all():
                     index.added[digest] = normalise(vector).astype(np.float32)
                     summary.done += 1
@@ -49,6 +49,33 @@ def embed_files(
                 index.write(path)
                 saved = time.monotonic()
                 pause = max(_SAVE_SECONDS, (saved - started) / _SAVE_SHARE)
+
+
+def _embed_ahead(
+    model: StemJEPA, groups: Iterator[dict[str, np.ndarray]], embed: Callable[[StemJEPA, list[np.ndarray]], list[Vectors]]
+) -> Iterator[tuple[dict[str, np.ndarray], list[Vectors]]]:
+    """Groups in order, with their vectors. On a CPU each is embedded by one thread, several at a time: the threads of one step wait for
+    each other, which costs more than the step.
+    """
+    threads = torch.get_num_threads()
+    at_once = threads if model.device.type == "cpu" else 1
+    waiting: deque[tuple[dict[str, np.ndarray], Future[list[Vectors]]]] = deque()
+    with (
+        torch.backends.cudnn.flags(enabled=True, allow_tf32=False),  # which every call sets, and sets back, for all threads
+        ThreadPoolExecutor(at_once, initializer=torch.set_num_threads, initargs=(threads // at_once,)) as pool,
+    ):
+        try:
+            for group in groups:
+                waiting.append((group, pool.submit(embed, model, [*group.values()])))
+                while len(waiting) > at_once:
+                    group, embedded = waiting.popleft()
+                    yield group, embedded.result()
+            while waiting:
+                group, embedded = waiting.popleft()
+                yield group, embedded.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(threads)
 
 
 def _embed_whole(model: StemJEPA, clips: list[np.ndarray]) -> list[Vectors]:
@@ -106,7 +133,7 @@ def _read_ahead(
         try:
             for name, state in changed.items():
                 waiting.append((name, state, pool.submit(_read, folder / name, index, sample_rate)))
-                while len(waiting) > threads and sum(state[0] if state else 0 for _, state, _ in waiting) > _BYTES_AHEAD:
+                while len(waiting) > threads and sum(state[0] if state else _BYTES_AHEAD for _, state, _ in waiting) > _BYTES_AHEAD:
                     yield waiting.popleft()
             while waiting:
                 yield waiting.popleft()

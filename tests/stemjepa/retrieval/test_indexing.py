@@ -52,7 +52,9 @@ def test_the_number_of_threads_that_read_changes_nothing(weights, folder, monkey
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_no_more_files_are_in_memory_than_threads_and_one(folder, monkeypatch, threads):
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_files_are_read_ahead_as_far_as_their_bytes_allow(folder, monkeypatch, threads, ahead):
+    """Or as many as there are threads; of a file whose size is not known, no more."""
     begun, lock = [], threading.Lock()
 
     def read(path, *_):
@@ -62,12 +64,13 @@ def test_no_more_files_are_in_memory_than_threads_and_one(folder, monkeypatch, t
 
     monkeypatch.setattr(indexing, "_read", read)
     monkeypatch.setattr(indexing.torch, "get_num_threads", lambda: threads)
-    changed = dict.fromkeys(sorted(path.name for path in folder.iterdir()))
+    monkeypatch.setattr(indexing, "_BYTES_AHEAD", (threads + ahead) * 1000 if ahead else 1)
+    changed = dict.fromkeys(sorted(path.name for path in folder.iterdir()), (1000, 2, 3) if ahead else None)
     with Progress(len(changed), "index", "file") as bar:
         clips = indexing._new_clips(folder, changed, Index(), {}, 16000, bar)
         for number, (digest, _) in enumerate(clips):
             assert digest == [*changed][number]
-            assert len(begun) <= number + 1 + threads
+            assert number < len(begun) <= number + 1 + threads + ahead
 
 
 def test_a_reader_that_is_stopped_reads_no_more(folder, monkeypatch):
