@@ -58,9 +58,9 @@ def _index(folder: Path) -> str:
         [
             *lines,
             "",
-            f"A stem more, index over extraction: {ratios} (target: 1 ± 0.05). Stems of {CLIP_SECONDS} s at 44.1 kHz, 16 bit. Index: "
-            "`retrieve` with an empty cache, its start and the query included. `extract` has a worker per processor, and the same layer and pool. "
-            f"Medians of {INDEXED} in turn.",
+            f"A stem more, index over extraction: {ratios} (target: 1 ± 0.05). Stems of {CLIP_SECONDS} s at 44.1 kHz, 16 bit. "
+            "Index: `retrieve` with an empty cache, its start and the query included. `extract` has a worker per processor, and the "
+            f"same layer and pool. Medians of {INDEXED} in turn.",
         ]
     )
 

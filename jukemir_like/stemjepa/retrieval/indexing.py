@@ -54,8 +54,9 @@ def embed_files(
 def _embed_ahead(
     model: StemJEPA, groups: Iterator[dict[str, np.ndarray]], embed: Callable[[StemJEPA, list[np.ndarray]], list[Vectors]]
 ) -> Iterator[tuple[dict[str, np.ndarray], list[Vectors]]]:
-    """Groups in order, with their vectors. On a CPU each is embedded by one thread, several at a time: the threads of one step wait for
-    each other, which costs more than the step.
+    """Groups in order, with their vectors; on a CPU several at a time, each by one thread.
+
+    The threads of one product wait for each other: two took 23 ms for a stem for which two products side by side take 15.
     """
     threads = torch.get_num_threads()
     at_once = threads if model.device.type == "cpu" else 1
