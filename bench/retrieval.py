@@ -162,11 +162,11 @@ def _make(folder: Path, cache: str, segments: bool) -> dict[str, float]:
 def _ask(folder: Path, cache: str, segments: bool) -> dict[str, float]:
     from jukemir_like.core.cache import Cache
     from jukemir_like.stemjepa.inference import StemJEPA
-    from jukemir_like.stemjepa.retrieval.library import open_library
+    from jukemir_like.stemjepa.retrieval import library as retrieval_library
 
     model = StemJEPA.from_pretrained()
     started = time.perf_counter()
-    library = open_library(model, folder / "library", Cache(Path(cache)), segments=segments)
+    library = retrieval_library.open_library(model, folder / "library", Cache(Path(cache)), segments=segments)
     opened = time.perf_counter() - started
     assert not library.summary.done
     random, seconds = np.random.default_rng(1), []

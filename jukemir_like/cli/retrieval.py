@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jukemir_like.core.cache import Cache
     from jukemir_like.listening.page import Page
     from jukemir_like.stemjepa.inference import StemJEPA
-    from jukemir_like.stemjepa.retrieval.library import Library, Match
+    from jukemir_like.stemjepa.retrieval import library as retrieval_library
     from jukemir_like.stemjepa.retrieval.queries import Query
 
 DATASET = "synthband_stems"
@@ -122,7 +122,7 @@ def _facts(query: Query, transpose: int | None, stretch: int | None) -> list[tup
 
 
 def _page_of(
-    matches: Sequence[Match], scores: np.ndarray, candidates: Library, context: Path, instrument: str, facts: list[tuple[str, str]],
+    matches: Sequence[retrieval_library.Match], scores: np.ndarray, candidates: retrieval_library.Library, context: Path, instrument: str, facts: list[tuple[str, str]],
     seconds: float,
 ) -> tuple[Page, dict[str, str]]:  # fmt: skip
     """The page of what was found, and which candidates could not be read: path → reason."""

@@ -22,8 +22,8 @@ from jukemir_like.serve.hearing import Hearing, Mix, Place, removed
 from jukemir_like.serve.refusals import RefusedError
 from jukemir_like.stemjepa.inference import StemJEPA
 from jukemir_like.stemjepa.interpretation import Interpretation
+from jukemir_like.stemjepa.retrieval import library as retrieval_library
 from jukemir_like.stemjepa.retrieval.embedding import SILENT
-from jukemir_like.stemjepa.retrieval.library import Match
 
 TOP = 10
 STEMS = 16
@@ -133,11 +133,11 @@ class Room:
             shown["details"] = f"{self.prefix}details/{number}/{place.address}"
         return page | {"generation": edition.generation}
 
-    def _place(self, edition: Edition, match: Match) -> Place:
+    def _place(self, edition: Edition, match: retrieval_library.Match) -> Place:
         part = None if match.start_seconds is None else round(match.start_seconds / self._chunk_seconds)
         return Place(edition.generation, edition.numbers[match.path], part)
 
-    def _unheard(self, mix: Mix, match: Match, place: Place) -> Candidate:
+    def _unheard(self, mix: Mix, match: retrieval_library.Match, place: Place) -> Candidate:
         path, audio = (self.catalogue.folder / match.path).absolute(), f"{self.prefix}audio/{mix.number}/{place.address}"
         marks, notes = mix.marks(path), mix.remarks(path)
         return Candidate(printable(match.path), audio, rank=match.rank, score=match.score, marks=marks, notes=notes)

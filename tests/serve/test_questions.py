@@ -8,7 +8,7 @@ import soundfile
 
 from jukemir_like.core.cache import Cache
 from jukemir_like.serve import catalogue
-from jukemir_like.stemjepa.retrieval.library import open_library
+from jukemir_like.stemjepa.retrieval import library as retrieval_library
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_an_instrument_in_words_and_what_it_was_taken_for(words_client, words_mo
     assert page["notes"][0].lower() == f"{note}.".lower()
     assert page["notes"][0][0] == "N"
     asked = words_model.predict(mix, "muted jazz trumpet")[0]
-    expected = open_library(words_model, library, Cache(tmp_path / "cache")).nearest(asked, 10)
+    expected = retrieval_library.open_library(words_model, library, Cache(tmp_path / "cache")).nearest(asked, 10)
     found = [(one["name"], pytest.approx(one["score"], abs=1e-5)) for one in page["comparisons"][0]["candidates"]]
     assert found == [(match.path, match.score) for match in expected]
     assert "is taken for drums" in ask(words_client, given, "Schlagzeug")[1]["notes"][0]
@@ -59,7 +59,7 @@ def test_a_part_of_a_stem_is_heard_from_where_it_begins(words_client, words_mode
     status, page = ask(words_client, given, "trumpet", segments=True)
     assert status == 200
     asked = words_model.predict(mix, "trumpet")[0]
-    expected = open_library(words_model, library, Cache(tmp_path / "cache"), segments=True).nearest(asked, 10)
+    expected = retrieval_library.open_library(words_model, library, Cache(tmp_path / "cache"), segments=True).nearest(asked, 10)
     shown = page["comparisons"][0]["candidates"]
     assert [one["name"] for one in shown] == [match.path for match in expected]
     assert any(match.start_seconds for match in expected)

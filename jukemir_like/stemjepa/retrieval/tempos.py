@@ -22,7 +22,7 @@ from jukemir_like.audio import mel
 from jukemir_like.core import files, machine
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.progress import Progress
-from jukemir_like.stemjepa.retrieval.library import Match
+from jukemir_like.stemjepa.retrieval import library
 
 MOST_PERCENT = 10
 """The most by which stems are played faster or slower."""
@@ -90,7 +90,9 @@ def percent_faster(mix: Array, stem: Array, limit: float) -> float | None:
     return round(float(percents[best]), 1) if alike[best] > _ALIKE else None
 
 
-def fit(matches: Sequence[Match], folder: Path, mix: np.ndarray, sample_rate: int, limit: int) -> tuple[list[Match], dict[str, str]]:
+def fit(
+    matches: Sequence[library.Match], folder: Path, mix: np.ndarray, sample_rate: int, limit: int
+) -> tuple[list[library.Match], dict[str, str]]:
     """Matches with the tempo in which each is to be played, and which files could not be read any more: path → reason.
 
     Args:
@@ -107,7 +109,7 @@ def fit(matches: Sequence[Match], folder: Path, mix: np.ndarray, sample_rate: in
         raise RequestError(f"stretching by up to {limit} %: give 1 to {MOST_PERCENT}")
     of_mix, failed = rhythm(mix, sample_rate), {}
 
-    def tempo(match: Match) -> float | None:
+    def tempo(match: library.Match) -> float | None:
         try:
             samples = audio.load(folder / match.path, sample_rate)
         except (InputError, OSError) as error:

@@ -6,8 +6,7 @@ import soundfile
 
 from jukemir_like.core.errors import RequestError
 from jukemir_like.deform.key_and_tempo import Change
-from jukemir_like.stemjepa.retrieval import tempos
-from jukemir_like.stemjepa.retrieval.library import Match
+from jukemir_like.stemjepa.retrieval import library, tempos
 
 RATE = 16000
 LONG = (1, 0, 1, 1, 0, 1, 0, 0)
@@ -62,7 +61,7 @@ def test_files_that_were_found_get_their_tempo_or_the_reason_why_not(tmp_path):
     soundfile.write(tmp_path / "noise.wav", np.random.default_rng(0).normal(0, 0.1, 20 * RATE), RATE)
     (tmp_path / "text.wav").write_text("text")
     paths = ["slow.wav", "noise.wav", "text.wav", "removed.wav"]
-    matches = [Match(rank, 0.5, path, change=Change(2)) for rank, path in enumerate(paths, 1)]
+    matches = [library.Match(rank, 0.5, path, change=Change(2)) for rank, path in enumerate(paths, 1)]
     fitted, failed = tempos.fit(matches, tmp_path, beat(104, OTHER), RATE, 6)
     assert [match.path for match in fitted] == paths
     assert fitted[0].change.semitones == 2
