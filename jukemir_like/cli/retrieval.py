@@ -122,8 +122,8 @@ def _facts(query: Query, transpose: int | None, stretch: int | None) -> list[tup
 
 
 def _page_of(
-    matches: Sequence[retrieval_library.Match], scores: np.ndarray, candidates: retrieval_library.Library, context: Path, instrument: str, facts: list[tuple[str, str]],
-    seconds: float,
+    matches: Sequence[retrieval_library.Match], scores: np.ndarray, candidates: retrieval_library.Library, context: Path, instrument: str,
+    facts: list[tuple[str, str]], seconds: float,
 ) -> tuple[Page, dict[str, str]]:  # fmt: skip
     """The page of what was found, and which candidates could not be read: path → reason."""
     from jukemir_like.listening import retrieved
