@@ -1,4 +1,4 @@
-"""``download``, ``pack``, ``process``, ``deform``, ``audit`` and ``list``: the commands about datasets."""
+"""``download``, ``pack``, ``process``, ``deform`` and ``audit``: the commands about datasets."""
 
 from __future__ import annotations
 
@@ -331,23 +331,3 @@ def deform(dataset: str, deformations: tuple[str, ...], seed: int, all_items: bo
         names.parse(deformation)  # all of them, before the first is written
     stage = partial(run, folders, dataset, seed=seed, workers=workers, all_items=all_items)
     return max([options.finish(stage(one)) for one in dict.fromkeys(deformations)])
-
-
-@click.command(name="list")
-@options.cache
-def list_(cache: str | None) -> int:
-    """List the datasets, deformations, representations, encoders and weights: which are there, and what would have to be fetched."""
-    from jukemir_like import datasets, representations
-    from jukemir_like.deform import names
-    from jukemir_like.encoders import catalogue
-    from jukemir_like.stemjepa import checkpoint
-
-    folders = options.open_cache(cache)
-    encoders = catalogue.encoders(folders)
-    named = {row.name for row in encoders}
-    click.echo("datasets:         " + " ".join([*datasets.names(), *own_data.NAMES]))
-    click.echo("deformations:     " + " ".join(f"{kind.example.split()[0]}" for kind in names.KINDS.values()))
-    click.echo("representations:  " + " ".join(name for name in representations.names() if name not in named))
-    click.echo("weights:          " + " ".join(checkpoint.names_with_remarks(folders)))
-    click.echo("encoders of others, whose weights `jukemir-like download NAME` brings:\n" + catalogue.table(encoders))
-    return DONE

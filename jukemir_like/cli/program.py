@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from jukemir_like.cli import data, launch, representations, retrieval, serve, stemjepa
+from jukemir_like.cli import data, launch, listing, representations, retrieval, serve, stemjepa
 from jukemir_like.core import signals, stdio
 from jukemir_like.core.errors import DONE, WRONG_REQUEST, JukemirLikeError
 from jukemir_like.core.version import __version__
@@ -76,7 +76,7 @@ for _command in (
     data.process,
     data.deform,
     data.audit,
-    data.list_,
+    listing.list_,
     representations.extract,
     stemjepa.train,
     stemjepa.convert,
