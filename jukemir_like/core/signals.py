@@ -66,7 +66,12 @@ def install() -> None:
     signal.signal(_WAKE_SIGNAL, _wake)
     # Not by `threading`: this thread is to hold no lock while it waits, so that workers can be forked beside it, and is not counted among
     # those that forbid that (threading.active_count).
-    _thread.start_new_thread(_watch, (reader, threading.get_ident()))
+    begun = _thread.allocate_lock()
+    begun.acquire()
+    _thread.start_new_thread(_watch, (reader, threading.get_ident(), begun))
+    # Or a command could end before it: the interpreter then frees what the thread begins with, and crashes (Python 3.11.2 did, on a busy
+    # machine, in one of some thousand quick commands).
+    begun.acquire()
     for number in EXIT_SIGNALS:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, _raise)
@@ -203,8 +208,9 @@ def _wake(_: int, __: FrameType | None) -> None:
     """That a handler is called is all that is wanted: Python then calls those of the signals that came before, too."""
 
 
-def _watch(reader: int, main_thread: int) -> None:
+def _watch(reader: int, main_thread: int, begun: _thread.LockType) -> None:
     """Waits for signals, whose numbers Python writes to a pipe as they come, and ends the process at the second or after the grace."""
+    begun.release()
     first = deadline = None
     while True:
         timeout: float | None = None if deadline is None else max(0.0, deadline - time.monotonic())

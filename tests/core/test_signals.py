@@ -218,6 +218,17 @@ def test_a_signal_that_does_not_interrupt_a_wait_is_noticed_all_the_same(wait):
     assert process.returncode == 130
 
 
+def test_the_thread_that_waits_for_signals_has_begun_when_the_work_does():
+    """An interpreter that ends before a thread of it has begun can crash: Debian 12's did, where all processors were taken."""
+    script = (
+        "import _thread, sys, time\nfrom jukemir_like.core import signals\nstart, begun = _thread.start_new_thread, []\n"
+        "def late(function, arguments):\n"
+        "    start(lambda: (time.sleep(0.3), begun.append(function), function(*arguments)), ())\n"
+        "_thread.start_new_thread = late\nsignals.install()\nsys.exit(0 if begun else 'it has not')\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=HANG_SECONDS)
+
+
 def test_a_signal_at_the_interpreter_s_own_end_does_not_change_the_exit_code():
     """The C library calls getchar after Python has ended, which waits for this test: libraries too may take long to end."""
     script = (
