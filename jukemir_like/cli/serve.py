@@ -10,6 +10,7 @@ import click
 from jukemir_like.cli import options
 from jukemir_like.core.errors import DONE
 from jukemir_like.core.parallel import wait_without_spinning
+from jukemir_like.core.temporary import temporary_folder
 
 
 @click.command()
@@ -32,7 +33,8 @@ def serve(folder: str, segments: bool, port: int, weights: str | None, device: s
     from jukemir_like.core import machine
     from jukemir_like.serve.server import Server
 
-    with Server(port) as server:  # before the index, which may take long
+    # Requests are answered by threads that end with the process, whatever they are at: what they were given goes with the folder.
+    with temporary_folder() as mixes, Server(port, mixes) as server:  # before the index, which may take long
         from jukemir_like.serve.catalogue import Catalogue
         from jukemir_like.serve.room import Room
         from jukemir_like.stemjepa import checkpoint

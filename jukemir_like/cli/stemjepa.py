@@ -16,6 +16,7 @@ import click
 from jukemir_like.cli import options
 from jukemir_like.core.errors import DONE, RequestError
 from jukemir_like.core.parallel import wait_without_spinning
+from jukemir_like.core.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from jukemir_like.stemjepa.settings import Training
@@ -138,7 +139,6 @@ def convert(
     _, weights = _run_and_weights(path.stem if name is None else name, output, cache)
     if (mean is None) != (std is None):
         raise click.UsageError("give both --mean and --std, or neither")
-    import tempfile
 
     from jukemir_like.core.files import sha256
     from jukemir_like.stemjepa import checkpoint, config, conversion
@@ -151,8 +151,8 @@ def convert(
     names = [source.strip() for source in sources.split(",")] if sources is not None else None
     converted = conversion.convert(path, sources=names, heads=heads, frontend=frontend)
     if weights.exists():
-        with tempfile.TemporaryDirectory() as temporary:
-            converted.save(again := Path(temporary) / weights.name)
+        with temporary_folder() as temporary:
+            converted.save(again := temporary / weights.name)
             if sha256(again) != sha256(weights):
                 raise RequestError(f"{weights} holds other weights: choose another --name, or remove it")
     else:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
@@ -22,6 +21,7 @@ from urllib.parse import quote
 from jukemir_like.core import files as core_files
 from jukemir_like.core import jsonfiles
 from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.core.temporary import temporary_folder
 from jukemir_like.downloads.declarations import Asset
 from jukemir_like.downloads.http import new_session
 from jukemir_like.downloads.partial_files import PartialFile
@@ -225,8 +225,8 @@ def _told(licence: str | None) -> str | None:
 
 def _get(url: str, asset: Asset, hub: str) -> bytes:
     """The body of an answer, with the retries of all downloads."""
-    with tempfile.TemporaryDirectory() as folder, closing(DownloadProgress(f"asking for {hub}", 1, threading.Event())) as bar:
-        partial = PartialFile(Path(folder) / asset.path, asset)
+    with temporary_folder() as folder, closing(DownloadProgress(f"asking for {hub}", 1, threading.Event())) as bar:
+        partial = PartialFile(folder / asset.path, asset)
         try:
             fetch(replace(asset, urls=(url,)), partial, new_session(), HostFailures(), RetryPolicy(), FileProgress(bar, hub))
             return partial.path.read_bytes()

@@ -6,8 +6,6 @@ number of workers. Those that are on disk already (:class:`~jukemir_like.core.ro
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ from jukemir_like.core.atomic import storage_errors
 from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.core.parallel import map_unordered
 from jukemir_like.core.rows import MatrixFile, Rows, as_array, as_rows
-from jukemir_like.core.signals import on_forced_exit
+from jukemir_like.core.temporary import temporary_folder
 from jukemir_like.datasets import SPLITS, Task
 from jukemir_like.probes.chunked_features import ChunkedFeatures, Features
 from jukemir_like.probes.linear import Array, standardisation
@@ -76,7 +74,7 @@ def search(
     jobs = [job for job in _jobs(grid.points(), together=device != "cpu") if not all(point in finished for point in job)]
     if not jobs:
         return
-    with _temporary_folder() as folder:
+    with temporary_folder() as folder:  # features are large
         with storage_errors(folder):
             features = _chunked(data, folder) if isinstance(data.train.X, Rows) else _write_features(data, grid, folder)
         labels = _Labels(data.task, data.train.y, data.splits["valid"].y, data.splits["valid"].songs)
@@ -87,13 +85,6 @@ def search(
             if isinstance(result, Exception):
                 raise result
             yield result
-
-
-@contextmanager
-def _temporary_folder() -> Iterator[Path]:
-    """For features, which are large: it is removed even when a second signal ends this process at once."""
-    with tempfile.TemporaryDirectory(prefix="jukemir-like-") as name, on_forced_exit(partial(shutil.rmtree, name, ignore_errors=True)):
-        yield Path(name)
 
 
 def _jobs(points: list[Point], together: bool) -> list[list[Point]]:

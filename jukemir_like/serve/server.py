@@ -56,6 +56,7 @@ class Server(ThreadingHTTPServer):
 
     Args:
         port: 0: a free one.
+        folder: for mixes, while they are received and decoded.
 
     Attributes:
         room: what it answers from.
@@ -65,7 +66,7 @@ class Server(ThreadingHTTPServer):
     Raises:
         RequestError: the port is in use.
 
-    >>> with Server(0) as server:
+    >>> with Server(0, Path()) as server:
     ...     server.address.startswith("http://127.0.0.1:")
     True
     """
@@ -76,7 +77,8 @@ class Server(ThreadingHTTPServer):
     room: Room
     clock: Callable[[], float]
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, folder: Path) -> None:
+        self.folder = folder
         self.token = secrets.token_urlsafe(24)
         self.patience, self.clock = Patience(), time.monotonic
         self._connections = threading.BoundedSemaphore(_CONNECTIONS)
@@ -218,7 +220,7 @@ class Handler(BaseHTTPRequestHandler):
                 name = parameters.get("name", "")
                 if len(name) > 1000 or not audio.is_audio(Path(name)):
                     raise RefusedError(415, f"this is no audio file by its name: give one of {', '.join(sorted(audio.EXTENSIONS))}")
-                with tempfile.NamedTemporaryFile(prefix="jukemir-like-", suffix=Path(name).suffix) as file:
+                with tempfile.NamedTemporaryFile(suffix=Path(name).suffix, dir=self.server.folder) as file:
                     self._receive(file, LARGEST_MIX)
                     return _json(room.add(Path(file.name), name))
             case ["sum"]:

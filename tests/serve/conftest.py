@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from jukemir_like.core.cache import Cache
+from jukemir_like.core.temporary import temporary_folder
 from jukemir_like.serve.catalogue import Catalogue
 from jukemir_like.serve.room import Room
 from jukemir_like.serve.server import Server
@@ -55,7 +56,7 @@ def library(tmp_path, write_audio):
 
 @contextmanager
 def serving(model, library, cache, **options):
-    with Server(0) as server:
+    with temporary_folder() as mixes, Server(0, mixes) as server:
         server.room = Room(model, Catalogue(model, library, Cache(cache), **options), server.prefix)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()

@@ -187,9 +187,11 @@ def test_unknown_mixes_instruments_and_numbers(client, mix):
     assert client.json("GET", f"audio/{given['mix']}/1/..%2f..%2fa")[0] == 404
 
 
-def test_two_servers_on_one_port():
-    with Server(0) as first, pytest.raises(RequestError, match=f"port {first.server_port} of this machine is in use: give another --port"):
-        Server(first.server_port)
+def test_two_servers_on_one_port(tmp_path):
+    with Server(0, tmp_path) as first:
+        said = f"port {first.server_port} of this machine is in use: give another --port"
+        with pytest.raises(RequestError, match=said):
+            Server(first.server_port, tmp_path)
 
 
 @pytest.mark.slow

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import torch
 from jukemir_like.core import machine, signals, stdio
 from jukemir_like.core.atomic import write_json
 from jukemir_like.core.errors import DONE, INTERRUPTED, JukemirLikeError, RequestError
+from jukemir_like.core.temporary import temporary_folder
 from jukemir_like.stemjepa.settings import Training
 from jukemir_like.stemjepa.training import batches, devices, initial_weights, state
 from jukemir_like.stemjepa.training.batches import TrainingTracks
@@ -146,8 +146,8 @@ def main(settings_file: str, folder: str) -> int:
 
 
 def _train_in_processes(settings: Training, folder: Path, count: int) -> None:
-    with tempfile.TemporaryDirectory() as temporary, signals.grace_period(devices.GRACE_SECONDS):
-        settings_file = Path(temporary) / "settings.json"
+    with temporary_folder() as temporary, signals.grace_period(devices.GRACE_SECONDS):
+        settings_file = temporary / "settings.json"
         settings_file.write_text(json.dumps(settings.to_dict()))
         devices.run_processes([sys.executable, "-m", PROGRAM, str(settings_file), str(folder.absolute())], count)
 
