@@ -17,8 +17,8 @@ from jukemir_like.listening import excerpts, same_track, sounds
 from jukemir_like.listening.excerpts import Excerpt
 from jukemir_like.listening.page import SAME_TRACK, Candidate, Sound
 from jukemir_like.serve.catalogue import Catalogue
-from jukemir_like.serve.decoding import Decoded
 from jukemir_like.serve.refusals import RefusedError
+from jukemir_like.stemjepa.pooling import Encoded
 
 _SOUNDS = 400
 _EXCERPTS = 12  # of 4 MB each; the sounds of those that are shown are asked for at once
@@ -28,11 +28,25 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class Mix:
-    """A mix that was given: its number and name, what it holds, its sound, the level of its stems, and which files it may be of."""
+    """A mix that was given, and what is known of it.
+
+    Args:
+        number: by which it is asked for.
+        name: as it is shown.
+        encoded: what the network makes of all of it.
+        seconds: its duration.
+        excerpt: what is played of it.
+        sound: the same, compressed.
+        level: of the stems that are heard with it.
+        paths: of the files that it may be the mix of.
+        notes: on it.
+    """
 
     number: str
     name: str
-    decoded: Decoded
+    encoded: Encoded
+    seconds: float
+    excerpt: Excerpt
     sound: Sound
     level: float
     paths: Sequence[Path]
@@ -130,7 +144,7 @@ class Hearing:
         return self._excerpts.get((mix.number, place), lambda: self._cut(mix, place))
 
     def _start(self, mix: Mix, place: Place) -> float:
-        return mix.decoded.excerpt.offset_seconds if place.part is None else place.part * self._chunk_seconds
+        return mix.excerpt.offset_seconds if place.part is None else place.part * self._chunk_seconds
 
     def _cut(self, mix: Mix, place: Place) -> Excerpt:
         name = self._catalogue.path(place.generation, place.stem)
@@ -138,7 +152,7 @@ class Hearing:
         try:
             with self._at_once:
                 in_time = place.part is not None or bool(mix.marks(path.absolute()))
-                return excerpts.read_part(path, self._start(mix, place), mix.decoded.excerpt.seconds, in_time=in_time)
+                return excerpts.read_part(path, self._start(mix, place), mix.excerpt.seconds, in_time=in_time)
         except FileNotFoundError:
             raise RefusedError(410, removed(name)) from None
         except (InputError, OSError) as error:

@@ -86,12 +86,13 @@ class Room:
         if decoded.channels > 2:
             notes.append(f"The mix has {decoded.channels} channels, mixed down with equal weights.")
         level, sound = sounds.level_of_mix(decoded.excerpt), sounds.of_mix(name, decoded.excerpt)
-        number = secrets.token_hex(8)
+        with self._computing:
+            encoded = self.model.encode(decoded.samples)  # once: each question goes on from here
+        number, seconds = secrets.token_hex(8), len(decoded.samples) / self.model.sample_rate
         with self._lock:
-            self._mixes[number] = Mix(number, name, decoded, sound, level, paths, notes)
+            self._mixes[number] = Mix(number, name, encoded, seconds, decoded.excerpt, sound, level, paths, notes)
             while len(self._mixes) > _MIXES:
                 self._mixes.popitem(last=False)
-        seconds = len(decoded.samples) / self.model.sample_rate
         return {"mix": number, "name": name, "seconds": round(seconds, 2), "notes": notes}
 
     def ask(self, number: str, instrument: str, *, segments: bool = False) -> dict[str, Any]:
@@ -115,7 +116,7 @@ class Room:
             raise RefusedError(422, str(error)) from error
         edition = self.catalogue.current()
         with self._computing:
-            vector = np.asarray(self.model.predict(mix.decoded.samples, instrument)[0])
+            vector = self.model.predict_from(mix.encoded, instrument)
             library = edition.candidates(segments=segments)
             matches, scores = library.search(vector, TOP)
             newest = self.catalogue.checked(match.path for match in matches)
@@ -127,7 +128,7 @@ class Room:
         scale = (float(scores.min()), float(np.median(scores)), float(scores.max()))
         sound = replace(mix.sound, audio=f"{self.prefix}audio/{number}/mix")
         name = printable(instrument)
-        comparison = Comparison(mix.name, name, mix.decoded.excerpt.seconds, len(scores), sound, candidates, scale)
+        comparison = Comparison(mix.name, name, mix.excerpt.seconds, len(scores), sound, candidates, scale)
         page = self._page(mix, taken, comparison, library.summary.notes, segments=segments).to_json()
         for place, shown in zip(places, page["comparisons"][0]["candidates"], strict=True):
             shown["details"] = f"{self.prefix}details/{number}/{place.address}"
@@ -146,7 +147,7 @@ class Room:
         folder, instrument = self.catalogue.folder, comparison.instrument
         fitting = f"stems whose parts of {self._chunk_seconds:g} s fit best" if segments else "stems that fit best"
         lead = f"The mix, and with it the {fitting}, of {comparison.of:,} in {printable(folder.absolute().name)}."
-        seconds, start = len(mix.decoded.samples) / self.model.sample_rate, mix.decoded.excerpt.offset_seconds
+        seconds, start = mix.seconds, mix.excerpt.offset_seconds
         notes = [f"{taken.note[0].upper()}{printable(taken.note[1:])}."] if taken.note else []
         notes += mix.notes
         if comparison.seconds < seconds - 0.01:

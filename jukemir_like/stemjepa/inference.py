@@ -17,7 +17,7 @@ from jukemir_like.core.errors import InputError, RequestError
 from jukemir_like.stemjepa import checkpoint, config, interpretation
 from jukemir_like.stemjepa.interpretation import Interpretation
 from jukemir_like.stemjepa.model import Network
-from jukemir_like.stemjepa.pooling import Encode, Pool, feed_pools, normalise, pool_clips
+from jukemir_like.stemjepa.pooling import Encode, Encoded, Pool, encode_clips, feed_pools, normalise, pool_clips, pool_encoded
 
 Clip = str | Path | np.ndarray
 """An audio file, or mono samples of shape ``(samples,)``."""
@@ -194,15 +194,56 @@ class StemJEPA:
         instruments = [instrument] * len(mixes) if isinstance(instrument, str) else list(instrument)
         if len(instruments) != len(mixes):
             raise RequestError(f"{len(instruments)} instruments for {len(mixes)} mixes: give one, or one for each")
-        taken = [self.interpret(name) for name in instruments]
-        network = self.network
-        if taken and self.is_text_conditioned:
-            asked = interpretation.vectors(network, taken)
-        else:
-            asked = torch.tensor([one.number for one in taken], device=self.device)
+        network, asked = self.network, self._asked(instruments)
         return self._vectors(
             mixes, sample_rate, lambda waveforms, clips: [network.predictor(network.encoder(network.frontend(waveforms)), asked[clips])]
         )[:, 0]
+
+    def encode(self, mix: Clip, sample_rate: int | None = None) -> Encoded:
+        """What the encoder makes of a mix, from which :meth:`predict_from` predicts one stem after another. It is in the device's memory.
+
+        Args:
+            mix, sample_rate: as in :meth:`embed`.
+
+        Raises:
+            InputError: as :meth:`embed`.
+        """
+        network = self.network
+        with devices.computing(self.device, self.precision):
+            return encode_clips(
+                self._waveforms([mix], sample_rate),
+                lambda waveforms, _: [network.encoder(network.frontend(waveforms))],
+                self.model,
+                batch_size=self._chunks_per_batch,
+                device=self.device,
+            )
+
+    def predict_from(self, encoded: Encoded, instrument: str) -> np.ndarray:
+        """:meth:`predict` for a mix that is encoded: the same vector, float32 of shape ``(bands · width,)``.
+
+        Args:
+            encoded: of :meth:`encode`.
+            instrument: as in :meth:`predict`.
+
+        Raises:
+            RequestError: an unknown instrument.
+
+        >>> model = StemJEPA.from_pretrained()
+        >>> encoded = model.encode("song.wav")
+        >>> bool((model.predict_from(encoded, "bass") == model.predict("song.wav", "bass")).all())
+        True
+        """
+        network, asked = self.network, self._asked([instrument])
+        with devices.computing(self.device, self.precision):
+            vectors = pool_encoded(encoded, lambda patches, clips: [network.predictor(patches, asked[clips])], self.model)
+        return np.asarray(vectors[0, 0])
+
+    def _asked(self, instruments: Sequence[str]) -> torch.Tensor:
+        """What the predictor is told of instruments: their numbers, or the vectors of their names."""
+        taken = [self.interpret(name) for name in instruments]
+        if taken and self.is_text_conditioned:
+            return interpretation.vectors(self.network, taken)
+        return torch.tensor([one.number for one in taken], device=self.device)
 
     @property
     def is_text_conditioned(self) -> bool:

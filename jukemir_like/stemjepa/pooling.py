@@ -11,7 +11,7 @@ inside the clip counts (zeros complete it), another is left out. Every clip has 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +20,8 @@ from torch import Tensor
 
 from jukemir_like.core import devices
 from jukemir_like.stemjepa import config
+
+_NO_SAMPLES = np.zeros(0, np.float32)
 
 Encode = Callable[[Tensor, list[int]], Iterable[Tensor]]
 """Waveforms ``(batch, samples)`` and the number of the clip of each → layer after layer, patches ``(batch, bands · steps, width)``."""
@@ -54,12 +56,35 @@ def pool_clips(
         device: where ``encode`` takes its waveforms.
         layers: how many ``encode`` gives.
     """
+    return _pooled(_encoded(clips, encode, model, batch_size, device), model, layers)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Clips as an encoder gives them: batches of chunks, without their samples, each with its patches ``(batch, bands · steps, width)``."""
+
+    batches: Sequence[tuple[list[Chunk], Tensor]]
+
+
+def encode_clips(clips: Iterable[np.ndarray], encode: Encode, model: config.Model, *, batch_size: int, device: torch.device) -> Encoded:
+    """What :func:`pool_encoded` pools, all of it in memory; arguments as in :func:`pool_clips`, but that ``encode`` gives one layer."""
+    batches = _batches(clips, encode, model, batch_size, device)
+    return Encoded([([replace(chunk, samples=_NO_SAMPLES) for chunk in batch], patches) for batch, (patches,) in batches])
+
+
+def pool_encoded(encoded: Encoded, encode: Encode, model: config.Model) -> np.ndarray:
+    """:func:`pool_clips` for an ``encode`` that goes on from the patches of an encoder instead of from waveforms, and gives one layer."""
+    batches = ((batch, encode_in_parts(encode, patches, [chunk.clip for chunk in batch])) for batch, patches in encoded.batches)
+    return _pooled(_grids(batches, model), model, layers=1)
+
+
+def _pooled(batches: Iterable[tuple[list[Chunk], list[Tensor]]], model: config.Model, layers: int) -> np.ndarray:
     sums: dict[int, np.ndarray] = {}
     steps: dict[int, int] = {}
-    for batch, grids in _encoded(clips, encode, model, batch_size, device):
-        counts = torch.tensor([chunk.steps for chunk in batch], device=device)
+    for batch, grids in batches:
         for layer, grid in enumerate(grids):
-            inside = torch.arange(grid.shape[2], device=device) < counts[:, None]
+            counts = torch.tensor([chunk.steps for chunk in batch], device=grid.device)
+            inside = torch.arange(grid.shape[2], device=grid.device) < counts[:, None]
             totals = (grid * inside[:, None, :, None]).sum(2).flatten(1).cpu().numpy().astype(np.float64)
             for chunk, total in zip(batch, totals, strict=True):
                 sums.setdefault(chunk.clip, np.zeros((layers, model.dimension)))[layer] += total
@@ -89,11 +114,20 @@ def _encoded(
     clips: Iterable[np.ndarray], encode: Encode, model: config.Model, batch_size: int, device: torch.device
 ) -> Iterator[tuple[list[Chunk], list[Tensor]]]:
     """Batches of chunks, with the patches of each layer as float32 of shape ``(batch, bands, steps, width)``."""
+    return _grids(_batches(clips, encode, model, batch_size, device), model)
+
+
+def _batches(
+    clips: Iterable[np.ndarray], encode: Encode, model: config.Model, batch_size: int, device: torch.device
+) -> Iterator[tuple[list[Chunk], list[Tensor]]]:
     for batch in batch_by_length(cut_into_chunks(clips, model), batch_size):
         waveforms = torch.from_numpy(np.stack([chunk.samples for chunk in batch])).to(device)
-        shape = len(batch), model.bands, -1, model.encoder.width
-        layers = encode_in_parts(encode, waveforms, [chunk.clip for chunk in batch])
-        yield batch, [patches.float().view(shape) for patches in layers]
+        yield batch, encode_in_parts(encode, waveforms, [chunk.clip for chunk in batch])
+
+
+def _grids(batches: Iterable[tuple[list[Chunk], list[Tensor]]], model: config.Model) -> Iterator[tuple[list[Chunk], list[Tensor]]]:
+    for batch, layers in batches:
+        yield batch, [patches.float().view(len(batch), model.bands, -1, model.encoder.width) for patches in layers]
 
 
 def encode_in_parts(encode: Encode, waveforms: Tensor, clips: list[int]) -> list[Tensor]:

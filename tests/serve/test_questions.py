@@ -34,6 +34,14 @@ def test_an_instrument_in_words_and_what_it_was_taken_for(words_client, words_mo
     assert "taken for" not in ask(words_client, given, "drums")[1]["notes"][0]
 
 
+def test_a_mix_is_encoded_once_for_all_that_is_asked_about_it(words_client, words_model, given, monkeypatch):
+    encoded = []
+    monkeypatch.setattr(words_model, "encode", lambda *arguments: encoded.append(arguments))
+    monkeypatch.setattr(words_model.network.encoder, "forward", lambda *arguments: encoded.append(arguments))
+    assert [ask(words_client, given, name)[0] for name in ("trumpet", "jazz drums")] == [200, 200]
+    assert not encoded
+
+
 @pytest.mark.parametrize(
     ("words", "refusal"),
     [("qqq", "nothing in the instrument 'qqq' was part of a name"), ("?!", "has no letters"), ("a" * 101, "has 101 characters")],

@@ -231,6 +231,19 @@ def test_a_prediction_is_the_predictors_mean_over_time(net, instrument):
         np.testing.assert_allclose(predicted[0], by_hand(net, CLIPS[number], encode), atol=1e-5)
 
 
+@pytest.mark.parametrize("precision", ["32", "bf16"])
+def test_a_mix_that_is_encoded_once_has_the_same_predictions_to_the_bit(saved, precision):
+    net = StemJEPA.from_pretrained(saved, "cpu", precision)
+    for samples in (*CLIPS, clip(20 * CHUNK + 3 * PATCH)):  # of several batches
+        encoded = net.encode(samples)
+        for name in net.sources:
+            assert np.array_equal(net.predict_from(encoded, name), net.predict(samples, name)[0])
+    with pytest.raises(RequestError, match="flute"):
+        net.predict_from(encoded, "flute")
+    with pytest.raises(InputError, match="holds no samples"):
+        net.encode(np.zeros(0, np.float32))
+
+
 def test_mixes_may_lack_different_instruments(net):
     together = net.predict([CLIPS[9], CLIPS[10], CLIPS[6]], ["voice", "bass", "drums"])
     alone = [net.predict(CLIPS[number], name)[0] for number, name in ((9, "voice"), (10, "bass"), (6, "drums"))]
