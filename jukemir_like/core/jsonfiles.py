@@ -125,11 +125,19 @@ def _check_part(name: Any, value: Any, shape: Any, depth: int) -> None:
     """As :func:`check`, of a part that is called ``name``."""
     if depth == _MAX_DEPTH:
         raise _MisfitError("is nested too deeply")
+    if (shape is object or type(value) is shape) and _is_simple(value):
+        return
     try:
         _check(value, shape, depth + 1)
     except _MisfitError as error:
         error.names.append(_short(repr(name)[1:-1] if isinstance(name, str) else str(name)))
         raise
+
+
+def _is_simple(value: Any) -> bool:
+    """Whether a value is one of those that files hold by the hundred thousand, and in which nothing can be wrong."""
+    kind = type(value)
+    return (kind is str and value.isascii()) or (kind is int and -_MAX_NUMBER < value < _MAX_NUMBER)
 
 
 def _check_text(text: str) -> None:

@@ -234,7 +234,7 @@ def open_library(model: StemJEPA, folder: Path, cache: Cache, *, segments: bool 
     rows, dimension = index.vectors.shape
     if rows and (dimension != model.dimension or (len(index.rows) != rows and not segments)):  # of other weights, or damaged
         index = Index()
-    states = {name: file_state(folder / name) for name in paths}
+    states = {name: file_state(f"{folder}/{name}") for name in paths}
     changed = {name: state for name, state in states.items() if not index.is_current(name, state)}
     summary = records.Summary(f"library {folder}", failed=unreadable)
     if changed or index.files.keys() != states.keys():
