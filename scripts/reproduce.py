@@ -12,7 +12,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import tempfile
 import uuid
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +23,7 @@ from jukemir_like.core.atomic import write_json
 from jukemir_like.core.cache import Cache
 from jukemir_like.core.errors import DONE, WRONG_REQUEST, JukemirLikeError, RequestError
 from jukemir_like.core.locks import locked
+from jukemir_like.core.temporary import temporary_folder
 from jukemir_like.launch import (
     apptainer,
     cluster,
@@ -63,8 +63,8 @@ def main() -> int:
         print(f"make reproduce: {error}", file=sys.stderr)
         return WRONG_REQUEST
     cache.mkdir(parents=True, exist_ok=True)
-    with locked(cache / ".lock", keep_file=True, on_wait=lambda: _say_in_use(cache)) as lock, tempfile.TemporaryDirectory() as temporary:
-        configuration = Path(temporary) / "config.json"
+    with locked(cache / ".lock", keep_file=True, on_wait=lambda: _say_in_use(cache)) as lock, temporary_folder() as temporary:
+        configuration = temporary / "config.json"
         if options.runner == "slurm" and not options.plan:
             configuration = cache / CONFIGURATION
             _say_shared(cache)

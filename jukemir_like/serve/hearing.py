@@ -18,7 +18,7 @@ from jukemir_like.listening.excerpts import Excerpt
 from jukemir_like.listening.page import SAME_TRACK, Candidate, Sound
 from jukemir_like.serve.catalogue import Catalogue
 from jukemir_like.serve.refusals import RefusedError
-from jukemir_like.stemjepa.pooling import Encoded
+from jukemir_like.stemjepa.pooling import EncodedClips
 
 _SOUNDS = 400
 _EXCERPTS = 12  # of 4 MB each; the sounds of those that are shown are asked for at once
@@ -44,7 +44,7 @@ class Mix:
 
     number: str
     name: str
-    encoded: Encoded
+    encoded: EncodedClips
     seconds: float
     excerpt: Excerpt
     sound: Sound

@@ -6,9 +6,9 @@ Estimation", ISMIR 2024, arXiv 2408.02514; the contrastive first phase is that o
 ``model`` is the network and its losses, ``config`` its configuration. ``instrument_text`` makes the vector of an instrument of its name, if
 that is wished (``instrument_names``: words and synonyms; ``interpretation``: what a name is taken for). ``checkpoint`` reads and writes
 weights (``safetensors_file``: their format; ``tensor_shapes``: which tensors they must hold; ``conversion``: those of the original code;
-``weights/``: those of the package). ``inference`` uses a trained network: embed, predict, rank (``pooling``: one vector per clip).
-``data/`` makes examples to train on from stems, ``training/`` trains (``settings``: its options; ``configs/``: its recipes), and
-``retrieval/`` finds the stem of a library that fits a mix, and measures how often it is the right one.
+``weights/``: those of the package). ``inference`` uses a trained network: embed, predict, rank (``clips``: files and arrays as waveforms;
+``pooling``: one vector per clip). ``data/`` makes examples to train on from stems, ``training/`` trains (``settings``: its options;
+``configs/``: its recipes), and ``retrieval/`` finds the stem of a library that fits a mix, and measures how often it is the right one.
 """
 
 from __future__ import annotations

@@ -13,14 +13,12 @@ import torch
 from jukemir_like import audio
 from jukemir_like.core import devices
 from jukemir_like.core.cache import Cache
-from jukemir_like.core.errors import InputError, RequestError
+from jukemir_like.core.errors import RequestError
 from jukemir_like.stemjepa import checkpoint, config, interpretation
+from jukemir_like.stemjepa.clips import Clip, as_sequence, read_waveforms
 from jukemir_like.stemjepa.interpretation import Interpretation
 from jukemir_like.stemjepa.model import Network
-from jukemir_like.stemjepa.pooling import Encode, Encoded, Pool, encode_clips, feed_pools, normalise, pool_clips, pool_encoded
-
-Clip = str | Path | np.ndarray
-"""An audio file, or mono samples of shape ``(samples,)``."""
+from jukemir_like.stemjepa.pooling import Encode, EncodedClips, Pool, encode_clips, feed_pools, normalise, pool_clips, pool_encoded
 
 PRECISIONS = ("32", "bf16")
 _CHUNKS_PER_BATCH = {"cpu": 8, "cuda": 64}
@@ -120,7 +118,7 @@ class StemJEPA:
             raise RequestError(f"which is {which!r}: choose context or target")
         network = self.network
         encoder = network.encoder if which == "context" else network.teacher
-        return self._vectors(_as_sequence(clips), sample_rate, lambda waveforms, _: [encoder(network.frontend(waveforms))])[:, 0]
+        return self._vectors(as_sequence(clips), sample_rate, lambda waveforms, _: [encoder(network.frontend(waveforms))])[:, 0]
 
     def embed_layers(self, clips: Clip | Sequence[Clip], layers: Sequence[int], sample_rate: int | None = None) -> np.ndarray:
         """Embeds clips by several layers of the encoder, from one pass: float32 of shape ``(clips, layers, bands · width)``.
@@ -140,7 +138,7 @@ class StemJEPA:
         >>> vectors.shape, bool((vectors[:, 1] == model.embed("song.wav")).all())
         ((1, 2, 256), True)
         """
-        found = self._vectors(_as_sequence(clips), sample_rate, self._encode_layers(layers), len(set(layers)))
+        found = self._vectors(as_sequence(clips), sample_rate, self._encode_layers(layers), len(set(layers)))
         return found[:, [sorted(set(layers)).index(layer) for layer in layers]]
 
     def feed(self, clips: Sequence[Clip], pools: Sequence[Mapping[int, Pool]], sample_rate: int | None = None) -> None:
@@ -190,7 +188,7 @@ class StemJEPA:
         >>> StemJEPA.from_pretrained().predict("song.wav", "bass").shape
         (1, 256)
         """
-        mixes = _as_sequence(context)
+        mixes = as_sequence(context)
         instruments = [instrument] * len(mixes) if isinstance(instrument, str) else list(instrument)
         if len(instruments) != len(mixes):
             raise RequestError(f"{len(instruments)} instruments for {len(mixes)} mixes: give one, or one for each")
@@ -199,8 +197,10 @@ class StemJEPA:
             mixes, sample_rate, lambda waveforms, clips: [network.predictor(network.encoder(network.frontend(waveforms)), asked[clips])]
         )[:, 0]
 
-    def encode(self, mix: Clip, sample_rate: int | None = None) -> Encoded:
-        """What the encoder makes of a mix, from which :meth:`predict_from` predicts one stem after another. It is in the device's memory.
+    def encode(self, mix: Clip, sample_rate: int | None = None) -> EncodedClips:
+        """Encodes a mix once, so that :meth:`predict_from` can predict one stem after another.
+
+        The patches stay in the memory of the device: 4 bytes for each of the ``bands · width`` numbers of a time step.
 
         Args:
             mix, sample_rate: as in :meth:`embed`.
@@ -218,7 +218,7 @@ class StemJEPA:
                 device=self.device,
             )
 
-    def predict_from(self, encoded: Encoded, instrument: str) -> np.ndarray:
+    def predict_from(self, encoded: EncodedClips, instrument: str) -> np.ndarray:
         """:meth:`predict` for a mix that is encoded: the same vector, float32 of shape ``(bands · width,)``.
 
         Args:
@@ -347,30 +347,4 @@ class StemJEPA:
         return _CHUNKS_PER_BATCH.get(self.device.type, 8)
 
     def _waveforms(self, clips: Sequence[Clip], sample_rate: int | None) -> Iterator[np.ndarray]:
-        """Mono float32 at the model's rate, one clip after another as they are needed."""
-        for number, clip in enumerate(clips):
-            try:
-                yield self._waveform(clip, sample_rate or self.sample_rate)
-            except InputError as error:
-                raise InputError(f"{f'clip {number}' if isinstance(clip, np.ndarray) else clip} {error}") from error
-
-    def _waveform(self, clip: Clip, sample_rate: int) -> np.ndarray:
-        if not isinstance(clip, np.ndarray):
-            try:
-                return audio.load(Path(clip), self.sample_rate)
-            except OSError as error:
-                raise InputError(f"cannot be read ({(error.strerror or 'error').lower()})") from error
-        if clip.ndim != 1 or not np.issubdtype(clip.dtype, np.floating):
-            raise InputError(f"is an array of {clip.dtype} of shape {clip.shape}: give mono float samples, of shape (samples,)")
-        if not clip.size:
-            raise InputError("holds no samples")
-        if not np.isfinite(clip).all():
-            raise InputError("holds samples that are NaN or infinite")
-        resampled = audio.resample(clip.astype(np.float32, copy=False), sample_rate, self.sample_rate)
-        if not len(resampled):
-            raise InputError(f"is too short: no sample is left at {self.sample_rate} Hz")
-        return resampled
-
-
-def _as_sequence(clips: Clip | Sequence[Clip]) -> Sequence[Clip]:
-    return [clips] if isinstance(clips, str | Path | np.ndarray) else clips
+        return read_waveforms(clips, self.sample_rate, sample_rate or self.sample_rate)

@@ -60,19 +60,21 @@ def pool_clips(
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedClips:
     """Clips as an encoder gives them: batches of chunks, without their samples, each with its patches ``(batch, bands · steps, width)``."""
 
     batches: Sequence[tuple[list[Chunk], Tensor]]
 
 
-def encode_clips(clips: Iterable[np.ndarray], encode: Encode, model: config.Model, *, batch_size: int, device: torch.device) -> Encoded:
+def encode_clips(
+    clips: Iterable[np.ndarray], encode: Encode, model: config.Model, *, batch_size: int, device: torch.device
+) -> EncodedClips:
     """What :func:`pool_encoded` pools, all of it in memory; arguments as in :func:`pool_clips`, but that ``encode`` gives one layer."""
     batches = _batches(clips, encode, model, batch_size, device)
-    return Encoded([([replace(chunk, samples=_NO_SAMPLES) for chunk in batch], patches) for batch, (patches,) in batches])
+    return EncodedClips([([replace(chunk, samples=_NO_SAMPLES) for chunk in batch], patches) for batch, (patches,) in batches])
 
 
-def pool_encoded(encoded: Encoded, encode: Encode, model: config.Model) -> np.ndarray:
+def pool_encoded(encoded: EncodedClips, encode: Encode, model: config.Model) -> np.ndarray:
     """:func:`pool_clips` for an ``encode`` that goes on from the patches of an encoder instead of from waveforms, and gives one layer."""
     batches = ((batch, encode_in_parts(encode, patches, [chunk.clip for chunk in batch])) for batch, patches in encoded.batches)
     return _pooled(_grids(batches, model), model, layers=1)

@@ -198,29 +198,6 @@ def test_bfloat16_is_within_a_hundredth(net, saved):
     assert 0 < difference.max() < 1e-2
 
 
-@pytest.mark.parametrize(
-    ("audio", "reason"),
-    [
-        (np.zeros(0, np.float32), "clip 1 holds no samples"),
-        (np.array([0.1, np.nan], np.float32), "clip 1 holds samples that are NaN or infinite"),
-        (np.array([0.1, np.inf], np.float32), "clip 1 holds samples that are NaN or infinite"),
-        (np.zeros((2, 100), np.float32), "give mono float samples"),
-        (np.zeros(100, np.int16), "give mono float samples"),
-        ("no/such.wav", r"no/such\.wav cannot be read \(no such file"),
-    ],
-)
-def test_audio_that_is_none_is_one_line_that_says_which(net, audio, reason):
-    with pytest.raises(InputError, match=reason) as caught:
-        net.embed([CLIPS[3], audio])
-    assert "\n" not in str(caught.value)
-
-
-def test_a_file_that_is_no_audio_is_named(net, tmp_path):
-    (tmp_path / "x.wav").write_bytes(b"not audio")
-    with pytest.raises(InputError, match=r"x\.wav cannot be decoded"):
-        net.embed(tmp_path / "x.wav")
-
-
 @pytest.mark.parametrize("instrument", [0, 3])
 def test_a_prediction_is_the_predictors_mean_over_time(net, instrument):
     def encode(log_mel):
