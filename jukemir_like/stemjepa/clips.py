@@ -35,7 +35,7 @@ def read_waveforms(clips: Sequence[Clip], sample_rate: int, array_rate: int) -> 
         InputError: a clip cannot be read, holds no samples, is not mono or not finite; the message says which.
 
     >>> [waveform.shape for waveform in read_waveforms(["song.wav", np.zeros(44100)], 16000, 44100)]
-    [(64000,), (16000,)]
+    [(192000,), (16000,)]
     """
     for number, clip in enumerate(clips):
         try:
